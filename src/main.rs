@@ -1,0 +1,3 @@
+//! The `tcplab` command.
+
+fn main() {}

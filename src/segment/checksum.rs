@@ -1,0 +1,140 @@
+//! The Internet checksum (RFC 1071) over whole packets.
+//!
+//! smoltcp could compute and verify these itself; it is told not to, because the guard must know that a segment is sound
+//! before smoltcp sees it, and once is enough. Summing eight octets at a time is what pays for the rest of the stack.
+
+use core::net::IpAddr;
+
+use super::{IpView, Protocol};
+
+/// The ones'-complement sum of `data` as big-endian 16-bit words, not yet folded. An odd octet at the end counts as if a
+/// zero followed.
+pub(super) fn sum(data: &[u8]) -> u64 {
+    // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words.
+    let mut wide = 0_u64;
+    let mut chunks = data.chunks_exact(32);
+    for chunk in &mut chunks {
+        for word in chunk.chunks_exact(4) {
+            wide += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+        }
+    }
+    let mut pairs = chunks.remainder().chunks_exact(2);
+    for pair in &mut pairs {
+        wide += u64::from(u16::from_ne_bytes([pair[0], pair[1]]));
+    }
+    if let [last] = pairs.remainder() {
+        wide += u64::from(u16::from_ne_bytes([*last, 0]));
+    }
+    u64::from(u16::from_be(fold(wide)))
+}
+
+/// Folds a sum to 16 bits with end-around carry.
+pub(super) const fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// The sum of the pseudo-header: addresses, protocol, length (RFC 9293, section 3.1; RFC 8200, section 8.1).
+fn pseudo_header(src: &IpAddr, dst: &IpAddr, protocol: u8, len: usize) -> u64 {
+    let addresses = match (src, dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => sum(&src.octets()) + sum(&dst.octets()),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => sum(&src.octets()) + sum(&dst.octets()),
+        _ => 0,
+    };
+    addresses + u64::from(protocol) + len as u64
+}
+
+/// Where the checksum of a transport stands in its header.
+const fn field_of(protocol: Protocol) -> Option<usize> {
+    match protocol {
+        Protocol::Tcp => Some(16),
+        Protocol::Udp => Some(6),
+        Protocol::Icmp | Protocol::Icmpv6 => Some(2),
+        Protocol::Other(_) => None,
+    }
+}
+
+fn transport_sum(ip: &IpView<'_>) -> u64 {
+    let pseudo = match ip.protocol {
+        Protocol::Icmp => 0,
+        other => pseudo_header(&ip.src, &ip.dst, other.number(), ip.payload.len()),
+    };
+    pseudo + sum(ip.payload)
+}
+
+/// Verifies the checksum of the transport header.
+pub(super) fn transport_ok(ip: &IpView<'_>) -> bool {
+    let Some(at) = field_of(ip.protocol) else {
+        return true;
+    };
+    let Some(&[high, low]) = ip.payload.get(at..at + 2) else {
+        return false;
+    };
+    if ip.protocol == Protocol::Udp && ip.src.is_ipv4() && high == 0 && low == 0 {
+        return true;
+    }
+    fold(transport_sum(ip)) == 0xffff
+}
+
+/// Fills in every checksum of a packet: IPv4 header and transport. Bytes that are no packet stay as they are.
+pub(crate) fn fill_checksums(packet: &mut [u8]) {
+    if packet.first().is_some_and(|byte| byte >> 4 == 4) {
+        let header_len = usize::from(packet[0] & 0x0f) * 4;
+        if let Some(header) = packet.get_mut(..header_len).filter(|header| header.len() >= 20) {
+            header[10..12].fill(0);
+            let check = !fold(sum(header));
+            header[10..12].copy_from_slice(&check.to_be_bytes());
+        }
+    }
+    fill_transport(packet);
+}
+
+/// Fills in the checksum of the transport header only.
+pub(crate) fn fill_transport(packet: &mut [u8]) {
+    let Ok(ip) = IpView::parse(packet) else { return };
+    let Some(field) = field_of(ip.protocol).filter(|_| !ip.fragment) else { return };
+    let (protocol, start, end) = (ip.protocol, ip.header.len(), ip.total_len());
+    if end - start < field + 2 {
+        return;
+    }
+    packet[start + field..start + field + 2].fill(0);
+    let Ok(ip) = IpView::parse(packet) else { return };
+    let check = match !fold(transport_sum(&ip)) {
+        // RFC 768: a computed zero is sent as all ones, since zero means that there is no checksum.
+        0 if protocol == Protocol::Udp => 0xffff,
+        check => check,
+    };
+    packet[start + field..start + field + 2].copy_from_slice(&check.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 1071 taken literally: 16-bit words, end-around carry after each.
+    fn literal(data: &[u8]) -> u16 {
+        data.chunks(2).fold(0_u16, |acc, pair| {
+            let word = u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]);
+            let (sum, carry) = acc.overflowing_add(word);
+            sum + u16::from(carry)
+        })
+    }
+
+    #[test]
+    fn the_wide_sum_equals_the_literal_one_for_every_length_and_content() {
+        let mut rng = crate::rng::Rng::new(1, "checksum");
+        for len in 0..200 {
+            let data: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
+            assert_eq!(fold(sum(&data)), literal(&data), "length {len}");
+        }
+        let ones = vec![0xff; 65_535];
+        assert_eq!(fold(sum(&ones)), literal(&ones));
+    }
+
+    #[test]
+    fn the_example_of_rfc_1071_section_3() {
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+    }
+}

@@ -1,0 +1,188 @@
+//! The IP header, version 4 (RFC 791) or 6 (RFC 8200), and what it carries.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::checksum;
+
+/// Why bytes are not a packet, or not a TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Neither version 4 nor 6.
+    #[error("the first nibble is neither 4 nor 6")]
+    Version,
+    /// The IP header is cut off or its length field is impossible.
+    #[error("the IP header is cut off or its length is impossible")]
+    IpHeader,
+    /// The packet is shorter than its IP header says.
+    #[error("the packet is shorter than its IP header says")]
+    Truncated,
+    /// The TCP header is cut off or its data offset is impossible.
+    #[error("the TCP header is cut off or its data offset is impossible")]
+    TcpHeader,
+    /// An option's length does not fit.
+    #[error("a TCP option has an impossible length")]
+    TcpOptions,
+    /// A fragment cannot be read as a segment.
+    #[error("the packet is an IP fragment")]
+    Fragment,
+    /// The packet carries something else.
+    #[error("the packet does not carry TCP")]
+    NotTcp,
+}
+
+/// What an IP packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// 6.
+    Tcp,
+    /// 17.
+    Udp,
+    /// 1.
+    Icmp,
+    /// 58.
+    Icmpv6,
+    /// Anything else, by its IANA number.
+    Other(u8),
+}
+
+impl From<u8> for Protocol {
+    fn from(number: u8) -> Self {
+        match number {
+            1 => Self::Icmp,
+            6 => Self::Tcp,
+            17 => Self::Udp,
+            58 => Self::Icmpv6,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl Protocol {
+    /// The IANA protocol number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Icmp => 1,
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Icmpv6 => 58,
+            Self::Other(number) => number,
+        }
+    }
+}
+
+/// The IP layer of a packet, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpView<'a> {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// What the payload is.
+    pub protocol: Protocol,
+    /// Time to live or hop limit.
+    pub ttl: u8,
+    /// A fragment of a larger datagram (version 4: offset or more-fragments; version 6: a fragment header).
+    pub fragment: bool,
+    /// The IP header with its options or extension headers.
+    pub header: &'a [u8],
+    /// What follows the header, cut at the IP length: link-layer padding is gone.
+    pub payload: &'a [u8],
+}
+
+impl<'a> IpView<'a> {
+    /// Reads the IP header at the start of `bytes`.
+    ///
+    /// # Errors
+    /// [`Malformed::Version`], [`Malformed::IpHeader`] or [`Malformed::Truncated`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        match bytes.first().map(|byte| byte >> 4) {
+            Some(4) => Self::parse_v4(bytes),
+            Some(6) => Self::parse_v6(bytes),
+            _ => Err(Malformed::Version),
+        }
+    }
+
+    fn parse_v4(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let Some((fixed, _)) = bytes.split_first_chunk::<20>() else {
+            return Err(Malformed::IpHeader);
+        };
+        let header_len = usize::from(fixed[0] & 0x0f) * 4;
+        let total_len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+        if header_len < 20 || total_len < header_len {
+            return Err(Malformed::IpHeader);
+        }
+        if total_len > bytes.len() {
+            return Err(Malformed::Truncated);
+        }
+        Ok(Self {
+            src: IpAddr::V4(Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15])),
+            dst: IpAddr::V4(Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19])),
+            protocol: fixed[9].into(),
+            ttl: fixed[8],
+            // Everything but the reserved bit and don't-fragment.
+            fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & 0x3fff != 0,
+            header: &bytes[..header_len],
+            payload: &bytes[header_len..total_len],
+        })
+    }
+
+    fn parse_v6(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let Some((fixed, _)) = bytes.split_first_chunk::<40>() else {
+            return Err(Malformed::IpHeader);
+        };
+        let total_len = 40 + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+        if total_len > bytes.len() {
+            return Err(Malformed::Truncated);
+        }
+        let address = |at: usize| {
+            let octets: [u8; 16] = core::array::from_fn(|i| fixed[at + i]);
+            IpAddr::V6(Ipv6Addr::from(octets))
+        };
+        let (header_len, next, fragment) = skip_extensions(&bytes[..total_len], fixed[6])?;
+        Ok(Self {
+            src: address(8),
+            dst: address(24),
+            protocol: next.into(),
+            ttl: fixed[7],
+            fragment,
+            header: &bytes[..header_len],
+            payload: &bytes[header_len..total_len],
+        })
+    }
+
+    /// Verifies every checksum that the packet has: IPv4 header, TCP, UDP, ICMP. A UDP checksum of zero over IPv4 means
+    /// that there is none (RFC 768); a fragment's transport checksum cannot be verified and passes.
+    pub fn checksums_ok(&self) -> bool {
+        (self.dst.is_ipv6() || checksum::fold(checksum::sum(self.header)) == 0xffff)
+            && (self.fragment || checksum::transport_ok(self))
+    }
+
+    /// The length of the packet by its own header.
+    pub fn total_len(&self) -> usize {
+        self.header.len() + self.payload.len()
+    }
+}
+
+/// Walks hop-by-hop, routing, destination-options and fragment headers (RFC 8200, section 4). Returns the length of all
+/// headers, the protocol behind them, and whether the packet is a fragment.
+fn skip_extensions(packet: &[u8], first: u8) -> Result<(usize, u8, bool), Malformed> {
+    let (mut at, mut next, mut fragment) = (40, first, false);
+    while matches!(next, 0 | 43 | 44 | 60) {
+        let Some(&[following, len, high, low, ..]) = packet.get(at..at + 8) else {
+            return Err(Malformed::IpHeader);
+        };
+        if next == 44 {
+            // An atomic fragment (offset 0, no more) is a whole datagram (RFC 6946).
+            fragment |= u16::from_be_bytes([high, low]) & 0xfff9 != 0;
+            at += 8;
+        } else {
+            at += (usize::from(len) + 1) * 8;
+        }
+        next = following;
+        if at > packet.len() {
+            return Err(Malformed::IpHeader);
+        }
+    }
+    Ok((at, next, fragment))
+}

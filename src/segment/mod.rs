@@ -1,0 +1,167 @@
+//! A parsed view of one packet: IP header, TCP header, payload, borrowed from the bytes that were on the wire.
+//!
+//! ```text
+//!  Packet (owned bytes) --IpView--> addresses, protocol, fragment? --Segment--> ports, RFC 9293 header, options, payload
+//! ```
+//!
+//! Parsing checks structure only (lengths, offsets); checksums are asked for by [`IpView::checksums_ok`], so that a
+//! reader of captures can look at packets whose checksums were left to hardware. Nothing here allocates.
+//!
+//! Formats: RFC 791, RFC 8200, RFC 9293 section 3.1, RFC 7323, RFC 2018.
+
+mod build;
+mod checksum;
+mod diff;
+mod ip;
+mod notation;
+mod options;
+mod packet;
+mod seq;
+
+pub use build::SegmentTemplate;
+pub use diff::{Difference, Field, diff};
+pub use ip::{IpView, Malformed, Protocol};
+pub use options::{Options, SackBlock, Timestamps};
+pub use packet::{Packet, PacketId, PacketMeta};
+pub use seq::Seq;
+
+pub(crate) use build::udp_packet;
+pub(crate) use checksum::{fill_checksums, fill_transport};
+
+use core::net::SocketAddr;
+use core::ops::BitOr;
+
+/// The control bits of a TCP header (RFC 9293, section 3.1), low byte only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// No more data from sender.
+    pub const FIN: Self = Self(0x01);
+    /// Synchronize sequence numbers.
+    pub const SYN: Self = Self(0x02);
+    /// Reset the connection.
+    pub const RST: Self = Self(0x04);
+    /// Push function.
+    pub const PSH: Self = Self(0x08);
+    /// The acknowledgment field is significant.
+    pub const ACK: Self = Self(0x10);
+    /// The urgent pointer is significant.
+    pub const URG: Self = Self(0x20);
+
+    /// True if every bit of `other` is set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// True if any bit of `other` is set.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// These flags without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// One TCP segment and the addresses of the packet that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// Source address and port.
+    pub src: SocketAddr,
+    /// Destination address and port.
+    pub dst: SocketAddr,
+    /// SEG.SEQ.
+    pub seq: Seq,
+    /// SEG.ACK; meaningless unless [`Flags::ACK`] is set.
+    pub ack: Seq,
+    /// Control bits.
+    pub flags: Flags,
+    /// The window field as it stands in the header, not scaled.
+    pub window: u16,
+    /// The options that mean something here.
+    pub options: Options,
+    /// The octets of data.
+    pub payload: &'a [u8],
+    /// IP time to live or hop limit.
+    pub ttl: u8,
+}
+
+impl<'a> Segment<'a> {
+    /// Reads the TCP segment of an IP packet whose protocol is TCP.
+    ///
+    /// # Errors
+    /// [`Malformed`] says which length does not fit.
+    pub fn parse(ip: &IpView<'a>) -> Result<Self, Malformed> {
+        let tcp = ip.payload;
+        if ip.protocol != Protocol::Tcp {
+            return Err(Malformed::NotTcp);
+        }
+        if ip.fragment {
+            return Err(Malformed::Fragment);
+        }
+        let Some((header, _)) = tcp.split_first_chunk::<20>() else {
+            return Err(Malformed::TcpHeader);
+        };
+        let header_len = usize::from(header[12] >> 4) * 4;
+        if header_len < 20 || header_len > tcp.len() {
+            return Err(Malformed::TcpHeader);
+        }
+        Ok(Self {
+            src: SocketAddr::new(ip.src, u16::from_be_bytes([header[0], header[1]])),
+            dst: SocketAddr::new(ip.dst, u16::from_be_bytes([header[2], header[3]])),
+            seq: Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]])),
+            ack: Seq(u32::from_be_bytes([header[8], header[9], header[10], header[11]])),
+            flags: Flags(header[13]),
+            window: u16::from_be_bytes([header[14], header[15]]),
+            options: Options::parse(&tcp[20..header_len])?,
+            payload: &tcp[header_len..],
+            ttl: ip.ttl,
+        })
+    }
+
+    /// SEG.LEN: octets of data, plus one each for SYN and FIN (RFC 9293, section 3.4).
+    pub fn len(&self) -> u32 {
+        self.payload.len() as u32 + u32::from(self.is_syn()) + u32::from(self.is_fin())
+    }
+
+    /// True if the segment occupies no sequence space: a bare ACK or an RST.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sequence number after the segment: SEG.SEQ + SEG.LEN.
+    pub fn end(&self) -> Seq {
+        self.seq + self.len()
+    }
+
+    /// SYN is set.
+    pub const fn is_syn(&self) -> bool {
+        self.flags.contains(Flags::SYN)
+    }
+
+    /// FIN is set.
+    pub const fn is_fin(&self) -> bool {
+        self.flags.contains(Flags::FIN)
+    }
+
+    /// RST is set.
+    pub const fn is_rst(&self) -> bool {
+        self.flags.contains(Flags::RST)
+    }
+
+    /// ACK is set.
+    pub const fn is_ack(&self) -> bool {
+        self.flags.contains(Flags::ACK)
+    }
+}

@@ -1,0 +1,92 @@
+//! The TCP options that mean something to a host of today: MSS (RFC 9293, section 3.7.1), window scale and timestamps
+//! (RFC 7323), SACK (RFC 2018). Others are skipped by their length.
+
+use super::{Malformed, Seq};
+
+/// TSval and TSecr of RFC 7323, section 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Timestamps {
+    /// The sender's clock.
+    pub ts_val: u32,
+    /// The echo of the other side's clock.
+    pub ts_ecr: u32,
+}
+
+/// One block of a SACK option: from `left` up to but not including `right`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct SackBlock {
+    /// The first sequence number of the block.
+    pub left: Seq,
+    /// The sequence number after its last.
+    pub right: Seq,
+}
+
+/// The options of one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Options {
+    /// Maximum segment size in octets (only on SYN).
+    pub mss: Option<u16>,
+    /// Window scale shift (only on SYN).
+    pub wscale: Option<u8>,
+    /// SACK-permitted (only on SYN).
+    pub sack_permitted: bool,
+    /// Timestamps.
+    pub ts: Option<Timestamps>,
+    /// SACK blocks, in their order; unused places are empty blocks (left == right).
+    pub sack: [SackBlock; 4],
+}
+
+impl Options {
+    /// Reads the options area of a TCP header.
+    ///
+    /// # Errors
+    /// [`Malformed::TcpOptions`] if a length does not fit.
+    pub(super) fn parse(mut area: &[u8]) -> Result<Self, Malformed> {
+        let mut options = Self::default();
+        while let [kind, rest @ ..] = area {
+            match kind {
+                0 => break,
+                1 => {
+                    area = rest;
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(body) = rest.first().and_then(|len| area.get(2..usize::from(*len))) else {
+                return Err(Malformed::TcpOptions);
+            };
+            options.take(*kind, body);
+            area = &area[body.len() + 2..];
+        }
+        Ok(options)
+    }
+
+    /// An option of a known kind but the wrong length is ignored, as an unknown one.
+    fn take(&mut self, kind: u8, body: &[u8]) {
+        match (kind, body) {
+            (8, &[a, b, c, d, e, f, g, h]) => {
+                self.ts = Some(Timestamps {
+                    ts_val: u32::from_be_bytes([a, b, c, d]),
+                    ts_ecr: u32::from_be_bytes([e, f, g, h]),
+                });
+            }
+            (2, &[a, b]) => self.mss = Some(u16::from_be_bytes([a, b])),
+            (3, &[shift]) => self.wscale = Some(shift),
+            (4, &[]) => self.sack_permitted = true,
+            (5, blocks) if blocks.len() % 8 == 0 => {
+                for (block, octets) in self.sack.iter_mut().zip(blocks.chunks_exact(8)) {
+                    *block = SackBlock {
+                        left: Seq(u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]])),
+                        right: Seq(u32::from_be_bytes([octets[4], octets[5], octets[6], octets[7]])),
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The SACK blocks that are there.
+    pub fn sack_blocks(&self) -> impl Iterator<Item = &SackBlock> {
+        self.sack.iter().filter(|block| block.left != block.right)
+    }
+}

@@ -1,0 +1,36 @@
+//! The owned bytes of one packet, with what travels beside them.
+
+/// Numbers the packets of one run, so that events about the same packet can be told to belong together. A duplicate made
+/// by a link keeps the number of its original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PacketId(pub u64);
+
+/// What travels beside a packet between device, link and stack and is not on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PacketMeta {
+    /// Given by the loop when a host sends the packet.
+    pub id: PacketId,
+}
+
+/// An IP datagram: the bytes from the first of the IP header to the last of the payload. The buffer is meant to be used
+/// again: loops keep a pool of packets and hand them in and out.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Packet {
+    /// The datagram as on the wire.
+    pub bytes: Vec<u8>,
+    /// What is not on the wire.
+    pub meta: PacketMeta,
+}
+
+impl Packet {
+    /// A packet of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, meta: PacketMeta::default() }
+    }
+}
+
+impl From<&[u8]> for Packet {
+    fn from(bytes: &[u8]) -> Self {
+        Self::new(bytes.to_vec())
+    }
+}
