@@ -1,0 +1,293 @@
+//! What happened, typed. Loops and stacks publish events; an [`Observer`] takes them and formats, counts or writes as it
+//! likes. Nothing flows back: no observer changes what happens next. Packets are borrowed, everything else is small plain
+//! data, and no text is made on the packet path.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use crate::segment::{Flags, Packet};
+use crate::time::Instant;
+
+/// Takes events, in the order in which they happen.
+pub trait Observer {
+    /// One event at its instant.
+    fn on_event(&mut self, at: Instant, event: &Event<'_>);
+}
+
+/// Numbers the hosts of a run, in the order in which they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct HostId(pub u32);
+
+/// Numbers the directions of links of a run, in the order in which they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct LinkId(pub u32);
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A host put a packet on a link; `fate` is what the link will do to it, decided at this instant.
+    Sent {
+        /// The sender.
+        host: HostId,
+        /// The link direction it goes into.
+        link: LinkId,
+        /// The packet, as sent.
+        packet: &'a Packet,
+        /// What the link will do.
+        fate: Fate,
+    },
+    /// A link made a copy of a packet.
+    Duplicated {
+        /// The link direction.
+        link: LinkId,
+        /// The packet.
+        packet: &'a Packet,
+    },
+    /// A packet reached a host.
+    Delivered {
+        /// The receiver.
+        host: HostId,
+        /// The link direction it came out of.
+        link: LinkId,
+        /// The packet, as it arrives.
+        packet: &'a Packet,
+    },
+    /// A packet ended on a link.
+    LinkDropped {
+        /// The link direction.
+        link: LinkId,
+        /// The packet.
+        packet: &'a Packet,
+        /// Why.
+        why: DropReason,
+    },
+    /// A packet reached a host and its stack did not want it.
+    StackDropped {
+        /// The host.
+        host: HostId,
+        /// The packet.
+        packet: &'a Packet,
+        /// Why.
+        why: DropReason,
+    },
+    /// Something happened inside a stack.
+    Stack {
+        /// The host.
+        host: HostId,
+        /// What.
+        event: StackEvent,
+    },
+    /// A program made a call.
+    Call {
+        /// The host.
+        host: HostId,
+        /// The descriptor, or the one that the call made.
+        fd: u32,
+        /// The name of the call, as in section 2 of the manual.
+        call: &'static str,
+        /// The number it returned, or the name of the errno.
+        result: Result<i64, &'static str>,
+    },
+}
+
+/// What a link will do to a packet that enters it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It arrives at this instant.
+    Deliver(Instant),
+    /// It arrives later than packets that enter after it.
+    Reorder(Instant),
+    /// It arrives and so does a copy.
+    Duplicate(Instant),
+    /// It arrives with a bit flipped.
+    Corrupt(Instant),
+    /// It never arrives.
+    Drop(DropReason),
+}
+
+/// Why a packet went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The link lost it by chance.
+    Loss,
+    /// A scripted fault took it.
+    Fault,
+    /// The queue in front of the link was full.
+    QueueFull,
+    /// The link was down.
+    LinkDown,
+    /// The packet is larger than the link's MTU and may not be fragmented.
+    TooBig,
+    /// Nobody is at the end of the link with that address.
+    NoRoute,
+    /// The bytes are no packet.
+    Malformed,
+    /// A checksum is wrong.
+    Checksum,
+    /// An IP fragment: this host does not reassemble.
+    Fragment,
+    /// The destination is not an address of this host.
+    NotOurs,
+    /// The source is not an address that a host can have.
+    BadSource,
+    /// The SYN queue of the listener is full.
+    SynQueueFull,
+    /// The accept queue of the listener is full.
+    AcceptQueueFull,
+    /// The receive queue of the UDP socket is full.
+    ReceiveQueueFull,
+    /// The guard refused the segment.
+    Guard(GuardRule),
+    /// TIME-WAIT has no use for it.
+    TimeWait,
+    /// The half-open connection has no use for it.
+    HalfOpen,
+    /// No socket wants it and none may be told.
+    NoSocket,
+}
+
+/// The rule by which the guard refused or mended a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GuardRule {
+    /// RFC 5961, section 3.2: an RST must hit RCV.NXT exactly.
+    ExactReset,
+    /// RFC 5961, section 4.2: a SYN in a synchronized state is challenged.
+    SynChallenged,
+    /// RFC 5961, section 5.2, and RFC 9293, section 3.10.7.4: the ACK is of something not sent, or far too old.
+    AckOutOfRange,
+    /// RFC 9293, section 3.10.7.4: an old ACK is ignored.
+    OldAck,
+    /// RFC 7323, section 5.3: the timestamp is older than the last one.
+    Paws,
+    /// RFC 9293, section 3.10.7.4: nothing comes after a FIN.
+    AfterFin,
+    /// RFC 9293, section 3.10.7.4: data beyond the right edge of the window is cut, and the FIN behind it.
+    RightEdge,
+    /// RFC 1122, section 4.2.2.13: data for an application that has gone.
+    NobodyReads,
+}
+
+/// A state of RFC 9293, section 3.3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the RFC describes them
+pub enum State {
+    Listen,
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+    Closed,
+}
+
+impl fmt::Display for State {
+    /// As the RFC spells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+        })
+    }
+}
+
+/// What made a connection change its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A segment with these flags came.
+    Received(Flags),
+    /// A segment with these flags was sent.
+    Sent(Flags),
+    /// The application called.
+    Call(&'static str),
+    /// A timer went off.
+    Timer(TimerKind),
+    /// An ICMP error came.
+    Icmp,
+}
+
+/// The timers of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimerKind {
+    /// Retransmission of a SYN|ACK by a half-open connection.
+    SynAck,
+    /// Retransmission (RFC 6298).
+    Retransmission,
+    /// Too many retransmissions without an answer (RFC 9293, section 3.8.3: R2), or `TCP_USER_TIMEOUT`.
+    UserTimeout,
+    /// Keep-alive probe, or too many of them without an answer (RFC 9293, section 3.8.4).
+    KeepAlive,
+    /// A connection without an application waits no longer in FIN-WAIT-2.
+    FinWait2,
+    /// 2MSL are over.
+    TimeWait,
+    /// `SO_LINGER` is over.
+    Linger,
+}
+
+/// Something that happened inside a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StackEvent {
+    /// The packet just handled went no further.
+    Dropped {
+        /// Why.
+        why: DropReason,
+    },
+    /// The guard changed the packet just handled before TCP saw it.
+    Mended {
+        /// By which rule.
+        rule: GuardRule,
+    },
+    /// A connection changed its state.
+    State {
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+        /// The state before.
+        from: State,
+        /// The state after.
+        to: State,
+        /// Why.
+        cause: Cause,
+    },
+    /// A queue of a listener changed.
+    Queue {
+        /// Where it listens.
+        local: SocketAddr,
+        /// Half-open connections.
+        syn_queue: usize,
+        /// Connections that wait for accept.
+        accept_queue: usize,
+        /// The limit of each.
+        backlog: usize,
+    },
+    /// A timer of a connection went off.
+    Timer {
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+        /// Which.
+        timer: TimerKind,
+    },
+}

@@ -1,0 +1,169 @@
+//! The small values that the calls take and give: descriptors, families, flags, readiness.
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::ops::{BitAnd, BitOr, BitOrAssign};
+
+/// A file descriptor of this host: the lowest free number from 3 up, as after standard input, output and error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fd(pub u32);
+
+impl fmt::Display for Fd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The address family of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// `AF_INET`
+    Inet,
+    /// `AF_INET6`
+    Inet6,
+}
+
+impl Domain {
+    /// The family of an address.
+    pub const fn of(addr: &SocketAddr) -> Self {
+        match addr {
+            SocketAddr::V4(_) => Self::Inet,
+            SocketAddr::V6(_) => Self::Inet6,
+        }
+    }
+}
+
+/// The type of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// `SOCK_STREAM`: TCP.
+    Stream,
+    /// `SOCK_DGRAM`: UDP.
+    Datagram,
+}
+
+/// Which half of a connection shutdown(2) ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shutdown {
+    /// `SHUT_RD`
+    Read,
+    /// `SHUT_WR`
+    Write,
+    /// `SHUT_RDWR`
+    Both,
+}
+
+macro_rules! bit_set {
+    ($type:ident) => {
+        impl $type {
+            /// No bit.
+            pub const NONE: Self = Self(0);
+
+            /// True if every bit of `other` is set.
+            pub const fn contains(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            /// True if any bit of `other` is set.
+            pub const fn intersects(self, other: Self) -> bool {
+                self.0 & other.0 != 0
+            }
+
+            /// True if no bit is set.
+            pub const fn is_empty(self) -> bool {
+                self.0 == 0
+            }
+        }
+
+        impl BitOr for $type {
+            type Output = Self;
+
+            fn bitor(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+        }
+
+        impl BitOrAssign for $type {
+            fn bitor_assign(&mut self, other: Self) {
+                self.0 |= other.0;
+            }
+        }
+
+        impl BitAnd for $type {
+            type Output = Self;
+
+            fn bitand(self, other: Self) -> Self {
+                Self(self.0 & other.0)
+            }
+        }
+    };
+}
+
+/// Flags of send(2) and recv(2), with Linux's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct MsgFlags(pub u32);
+
+impl MsgFlags {
+    /// Leave the data in the queue.
+    pub const PEEK: Self = Self(0x02);
+    /// Given back by recvmsg(2): the datagram was longer than the buffers. Asked of recv(2): say the real length.
+    pub const TRUNC: Self = Self(0x20);
+    /// Do not wait, whatever the descriptor's flags say.
+    pub const DONTWAIT: Self = Self(0x40);
+    /// No SIGPIPE. This host has no signals, so that it changes nothing.
+    pub const NOSIGNAL: Self = Self(0x4000);
+}
+
+bit_set!(MsgFlags);
+
+/// What poll(2) waits for and gives back, with Linux's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Readiness(pub u32);
+
+impl Readiness {
+    /// `POLLIN`: data, an end of file, or a connection to accept.
+    pub const READABLE: Self = Self(0x01);
+    /// `POLLOUT`: room for data, or the end of a connect.
+    pub const WRITABLE: Self = Self(0x04);
+    /// `POLLERR`: an error waits in `SO_ERROR`.
+    pub const ERROR: Self = Self(0x08);
+    /// `POLLHUP`: both directions are shut down.
+    pub const HANG_UP: Self = Self(0x10);
+    /// `POLLNVAL`: not an open descriptor.
+    pub const INVALID: Self = Self(0x20);
+    /// `POLLRDHUP`: the peer has ended its direction.
+    pub const READ_HANG_UP: Self = Self(0x2000);
+}
+
+bit_set!(Readiness);
+
+/// One entry of poll(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollFd {
+    /// The descriptor.
+    pub fd: Fd,
+    /// What is waited for. [`Readiness::ERROR`], [`Readiness::HANG_UP`] and [`Readiness::INVALID`] are always reported.
+    pub events: Readiness,
+    /// What there is.
+    pub revents: Readiness,
+}
+
+/// What epoll_ctl(2) does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpollCtl {
+    /// `EPOLL_CTL_ADD` with the events waited for and the user's data. Level-triggered.
+    Add(Readiness, u64),
+    /// `EPOLL_CTL_MOD`
+    Modify(Readiness, u64),
+    /// `EPOLL_CTL_DEL`
+    Delete,
+}
+
+/// One event that epoll_wait(2) gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpollEvent {
+    /// What there is.
+    pub events: Readiness,
+    /// The user's data given with [`EpollCtl::Add`].
+    pub data: u64,
+}
