@@ -20,6 +20,8 @@
 
 mod ack;
 mod handshake;
+#[cfg(test)]
+mod model_tests;
 mod ranges;
 mod seen;
 mod sender;
