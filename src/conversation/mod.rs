@@ -1,0 +1,172 @@
+//! Both directions of one TCP connection, seen packet by packet: the RFC 9293 variables of each side, and what each
+//! segment is: new, a retransmission, out of order, a probe, a keep-alive, the third duplicate ACK.
+//!
+//! A conversation is not an endpoint. It sees segments at one *vantage point*, in the order in which they pass there,
+//! and says what can be known from that: `snd_nxt` is what was seen to be sent, not what a host has in its buffers. At
+//! the stack's own interface nothing is missing and the variables are those of the RFC. In a capture things may be: it
+//! may begin in the middle (`iss` stays `None`, the first segment of each direction is its start, windows are not
+//! scaled), or miss packets (a gap here, an acknowledgment of octets never seen there). Every segment is checked
+//! against the largest window that can be open before it moves a variable: a blindly forged one is told from the real
+//! ones, one that guesses the window is not.
+//!
+//! Pure: no clock, no I/O, no allocation unless octets arrive beyond a hole (or a SYN in the midst of a connection). A
+//! segment in order and a bare ACK take about 130 instructions. What follows from time (RTT, timeouts) is left to those
+//! who read [`Seen`].
+//!
+//! - `sender`: the variables of one side, and the place of its data in sequence space (RFC 9293, section 3.4);
+//! - `ack`: what acknowledgments do to them (RFC 9293, section 3.10.7.4; RFC 5681, section 2);
+//! - `handshake`: SYN, RST, and one connection after another on the same pair of sockets (RFC 5961, RFC 7323);
+//! - `ranges`: what was seen beyond a hole; `seen`: the words.
+
+mod ack;
+mod handshake;
+#[cfg(test)]
+mod model_tests;
+mod ranges;
+mod seen;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+pub use seen::{AckKind, DataKind, Seen};
+pub use sender::{Offer, Sender};
+
+use crate::segment::{Flags, Segment};
+use crate::time::Instant;
+use sender::sequence_len;
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The host at the vantage point; in a capture whichever end the reader takes for it.
+    Local,
+    /// The other one.
+    Remote,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Local => Self::Remote,
+            Self::Remote => Self::Local,
+        }
+    }
+}
+
+/// One TCP connection as seen at a vantage point. Input: [`Conversation::observe`], once for each segment, in the order
+/// of passage. Everything else reads.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    sides: [Sender; 2],
+    opened_at: Option<Instant>,
+    last_at: Instant,
+}
+
+impl Conversation {
+    /// A connection of which nothing has been seen.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one segment sent by `from`, passing the vantage point at `now`, and says what it is.
+    #[inline]
+    pub fn observe(&mut self, now: Instant, from: Side, segment: &Segment<'_>) -> Seen {
+        self.last_at = now;
+        self.opened_at.get_or_insert(now);
+        if segment.flags.intersects(Flags(Flags::SYN.0 | Flags::RST.0)) {
+            // A segment with both bits is an RST: that is checked first in every state (RFC 9293, section 3.10.7).
+            return if segment.is_rst() {
+                self.observe_rst(from, segment)
+            } else {
+                self.observe_syn(now, from, segment)
+            };
+        }
+        self.observe_plain(from, segment, sequence_len(segment))
+    }
+
+    /// The variables of one side.
+    pub fn sender(&self, side: Side) -> &Sender {
+        &self.sides[side as usize]
+    }
+
+    /// When the first segment of the connection passed; `None` before that.
+    pub fn opened_at(&self) -> Option<Instant> {
+        self.opened_at
+    }
+
+    /// When the last segment passed; the epoch before that.
+    pub fn last_at(&self) -> Instant {
+        self.last_at
+    }
+
+    /// Both SYNs were seen: the options are known, and windows can be scaled.
+    pub fn handshake_seen(&self) -> bool {
+        self.sides.iter().all(|sender| sender.iss.is_some())
+    }
+
+    /// Window scaling is in force: both SYNs were seen and carried the option (RFC 7323, section 2.2).
+    pub fn window_scaling(&self) -> bool {
+        self.both_offered(|offer| offer.wscale.is_some())
+    }
+
+    /// By how many bits the windows that `side` advertises are shifted, outside of its SYN: at most 14, and 0 unless
+    /// scaling is in force.
+    pub fn window_shift(&self, side: Side) -> u8 {
+        self.sender(side).shift
+    }
+
+    /// Selective acknowledgments are in force: both SYNs permitted them (RFC 2018, section 2).
+    pub fn sack(&self) -> bool {
+        self.both_offered(|offer| offer.sack_permitted)
+    }
+
+    /// Timestamps are in force: both SYNs carried them (RFC 7323, section 3.2).
+    pub fn timestamps(&self) -> bool {
+        self.both_offered(|offer| offer.timestamps)
+    }
+
+    /// The connection is over: an RST that can be believed, or a FIN from each side. Another one may follow on the same
+    /// pair of sockets.
+    pub fn is_over(&self) -> bool {
+        self.sides.iter().any(|sender| sender.rst) || self.sides.iter().all(|sender| sender.fin.is_some())
+    }
+
+    /// Data first: the acknowledgment of a segment that cannot belong to the connection counts for nothing.
+    #[inline]
+    fn observe_plain(&mut self, from: Side, segment: &Segment<'_>, len: u32) -> Seen {
+        let (own, peer) = self.pair(from);
+        let placed = own.take_data(peer, segment, len);
+        let ack = if segment.is_ack() && placed.kind != DataKind::Unacceptable {
+            peer.take_ack(own, segment, len)
+        } else {
+            AckKind::None
+        };
+        Seen {
+            data: placed.kind,
+            ack,
+            start: segment.seq,
+            end: segment.seq + len,
+            new_octets: placed.new_octets,
+            restarted: false,
+        }
+    }
+
+    fn both_offered(&self, what: impl Fn(&Offer) -> bool) -> bool {
+        self.sides.iter().all(|sender| sender.iss.is_some() && what(&sender.offer))
+    }
+
+    fn sender_mut(&mut self, side: Side) -> &mut Sender {
+        &mut self.sides[side as usize]
+    }
+
+    /// The variables of `side`, and those of its peer.
+    fn pair(&mut self, side: Side) -> (&mut Sender, &mut Sender) {
+        let [local, remote] = &mut self.sides;
+        match side {
+            Side::Local => (local, remote),
+            Side::Remote => (remote, local),
+        }
+    }
+}
