@@ -1,0 +1,46 @@
+CARGO ?= cargo
+
+# What `make bench` runs; `make bench BENCHES="connections" BENCH_FLAGS="--count 10000"` picks one.
+BENCHES ?= connections churn
+BENCH_FLAGS ?=
+FUZZ_CASES ?= 1000000
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+LEFT_OUT := $(TARGET)/left-out.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint deps bench captures fuzz bless
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## one connection from handshake to close, explained in the terminal
+	$(CARGO) run --release --quiet -- demo
+
+test: ## everything that this machine allows; names what it left out and how to get it
+	@mkdir -p $(TARGET) && : > $(LEFT_OUT)
+	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --all-features
+	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --no-default-features --lib --tests
+	@tests/left-out.sh $(LEFT_OUT)
+
+lint: ## formatting, clippy with and without the features, documentation; every warning is an error
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --no-default-features --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --document-private-items
+
+deps: ## installs the programs that the tests use, where that is allowed; else names them
+	@tests/deps.sh
+
+bench: ## the measured runs (BENCHES="connections churn", BENCH_FLAGS="--count 10000")
+	$(CARGO) build --release
+	@for bench in $(BENCHES); do $(TARGET)/release/tcplab bench $$bench $(BENCH_FLAGS) || exit; done
+
+captures: ## one capture for each lesson, into captures/
+	@echo "no captures yet: they are made from the lessons, and the lessons come with the simulator"
+
+fuzz: ## the fuzz tests with many more cases (FUZZ_CASES=1000000)
+	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz
+
+bless: ## takes what the tests print now as the golden files; look at the diff before you commit it
+	TCPLAB_BLESS=1 $(CARGO) test
