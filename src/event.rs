@@ -78,17 +78,6 @@ pub enum Event<'a> {
         /// What.
         event: StackEvent,
     },
-    /// A program made a call.
-    Call {
-        /// The host.
-        host: HostId,
-        /// The descriptor, or the one that the call made.
-        fd: u32,
-        /// The name of the call, as in section 2 of the manual.
-        call: &'static str,
-        /// The number it returned, or the name of the errno.
-        result: Result<i64, &'static str>,
-    },
 }
 
 /// What a link will do to a packet that enters it.
@@ -289,5 +278,14 @@ pub enum StackEvent {
         remote: SocketAddr,
         /// Which.
         timer: TimerKind,
+    },
+    /// A program made a call that did not have to wait.
+    Call {
+        /// The descriptor.
+        fd: u32,
+        /// The name of the call, as in section 2 of the manual.
+        call: &'static str,
+        /// The number that it returned, or the name of the errno.
+        result: Result<i64, &'static str>,
     },
 }

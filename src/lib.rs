@@ -5,4 +5,5 @@ pub mod event;
 pub mod rng;
 pub mod segment;
 pub mod socket;
+pub mod stack;
 pub mod time;

@@ -1,101 +1,527 @@
-//! Descriptors and BSD calls over the stack.
+//! BSD sockets: the descriptor table of a host and its calls, as in section 2 of the Linux manual.
+//!
+//! Everything here is non-blocking: a call that would wait returns `EAGAIN` (connect: `EINPROGRESS`), whatever
+//! `O_NONBLOCK` says; waiting is built on readiness by [`crate::net`]. Errors are Linux's. A [`Host`] is a stack with its
+//! descriptor table; loops drive it, programs call it, and its clock is the latest instant that a loop told it.
+//!
+//! * `stream`, `datagram`: what the calls do for each type of socket;
+//! * `options`: setsockopt and getsockopt; `poll`: readiness, poll, epoll;
+//! * `table`: descriptors; `listing`: the table as text.
 
+mod datagram;
 mod errno;
+mod listing;
 mod options;
+mod poll;
+mod stream;
+mod table;
 mod types;
 
 pub use errno::Errno;
+pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
-pub use types::{Domain, EpollCtl, EpollEvent, Fd, MsgFlags, PollFd, Readiness, Shutdown, Type};
+pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
 
-use core::net::{IpAddr, SocketAddr};
+pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
 
 use crate::event::StackEvent;
 use crate::segment::Packet;
-use crate::time::{Duration, Instant};
+use crate::stack::Stack;
+use crate::time::Instant;
 
-/// Settings of a host. Start from `HostConfig::default()`; fields are public.
-#[derive(Clone, Debug)]
-pub struct HostConfig {
-    /// seed of this host
-    pub seed: u64,
-    /// addresses with prefix length
-    pub addresses: Vec<(IpAddr, u8)>,
-    /// a default route exists
-    pub default_route: bool,
-    /// MTU
-    pub mtu: usize,
+use datagram::Datagram;
+use options::Options;
+use poll::Epoll;
+use stream::Stream;
+use table::Table;
+
+/// A host: TCP/IP and a descriptor table.
+///
+/// - *driven by a loop*: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout),
+///   [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_ready`](Self::poll_ready),
+///   [`poll_event`](Self::poll_event);
+/// - *called by programs*: everything that is named like a system call.
+#[derive(Debug)]
+pub struct Host {
+    stack: Stack,
+    table: Table<Entry>,
+    /// Descriptors that are epoll instances, in the order in which they were made.
+    epolls: Vec<Fd>,
+    events: std::collections::VecDeque<StackEvent>,
+    observed: bool,
 }
 
-impl Default for HostConfig {
-    fn default() -> Self {
-        Self { seed: 0, addresses: Vec::new(), default_route: false, mtu: 1500 }
+/// What a descriptor stands for.
+#[derive(Debug)]
+enum Entry {
+    Stream(Stream),
+    Datagram(Datagram),
+    Epoll(Epoll),
+}
+
+impl Host {
+    /// A host with these settings, at the epoch, with no descriptor open.
+    pub fn new(config: &HostConfig) -> Self {
+        Self {
+            table: Table::new(config.descriptor_limit),
+            stack: Stack::new(config),
+            epolls: Vec::new(),
+            events: std::collections::VecDeque::new(),
+            observed: false,
+        }
+    }
+
+    /// The clock of the host.
+    pub fn now(&self) -> Instant {
+        self.stack.now()
+    }
+
+    /// Moves the clock forward (never back). A loop does it before programs run.
+    pub fn set_now(&mut self, now: Instant) {
+        self.stack.set_now(now);
+    }
+
+    /// The settings that the host was made with.
+    pub fn config(&self) -> &HostConfig {
+        self.stack.config()
+    }
+
+    /// Takes one packet from the link. It may be changed: who wants it as it was has captured it before.
+    pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
+        self.stack.handle_packet(now, packet);
+    }
+
+    /// Fires every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.stack.handle_timeout(now);
+    }
+
+    /// Writes the next packet to send into `packet`, whose old content is gone. False if there is none.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        self.stack.poll_transmit(now, packet)
+    }
+
+    /// The earliest instant at which the host wants to be called again; now or earlier means at once.
+    #[must_use]
+    pub fn next_at(&mut self) -> Option<Instant> {
+        self.stack.next_at()
+    }
+
+    /// A descriptor whose readiness may have changed since it was last returned here: each once, first in first out.
+    #[must_use]
+    pub fn poll_ready(&mut self) -> Option<Fd> {
+        let fd = Fd(self.stack.poll_ready()?);
+        for at in 0..self.epolls.len() {
+            let epoll = self.epolls[at];
+            if let Some(Entry::Epoll(set)) = self.table.at(epoll)
+                && set.watches(fd)
+            {
+                self.stack.push_ready(epoll.0);
+            }
+        }
+        Some(fd)
+    }
+
+    /// True if [`Host::poll_ready`] has something.
+    pub fn has_ready(&self) -> bool {
+        self.stack.has_ready()
+    }
+
+    /// The next event: calls and what happened in the stack. There are none unless they were asked for.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<StackEvent> {
+        self.events.pop_front().or_else(|| self.stack.poll_event())
+    }
+
+    /// Whether to keep events for [`Host::poll_event`].
+    pub fn observe_events(&mut self, on: bool) {
+        self.observed = on;
+        self.stack.observe_events(on);
+    }
+
+    /// socket(2).
+    ///
+    /// # Errors
+    /// `EMFILE` if no descriptor is free.
+    pub fn socket(&mut self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
+        let options = Options::new(self.stack.config());
+        let fd = self.table.next_free().ok_or(Errno::EMFILE);
+        let result = fd.map(|fd| {
+            let entry = match kind {
+                Type::Stream => Entry::Stream(Stream::new(domain, options)),
+                Type::Datagram => {
+                    let id = self.stack.open_udp(fd.0, options.tcp.rcv_buf, options.tcp.ttl);
+                    Entry::Datagram(Datagram::new(domain, options, id))
+                }
+            };
+            self.table.insert(fd, entry);
+            fd
+        });
+        self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0)))
+            .and(result)
+    }
+
+    /// bind(2): an own address or the wildcard; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`, `EINVAL` if already bound, `EBADF`.
+    pub fn bind(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let result = self.bind_any(fd, addr);
+        self.report("bind", fd, result.map(|()| 0)).and(result)
+    }
+
+    /// listen(2). Each of the two queues takes `backlog` connections, at least 1. A socket that is not bound is bound to a
+    /// free port; one that listens gets the new backlog.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` if another socket listens there, `EINVAL` if connected, `EOPNOTSUPP` for a datagram socket.
+    pub fn listen(&mut self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        let result = self.listen_stream(fd, backlog);
+        self.report("listen", fd, result.map(|()| 0)).and(result)
+    }
+
+    /// accept(2): the oldest established connection as a new descriptor, and its peer. The listener goes on.
+    ///
+    /// # Errors
+    /// `EAGAIN` if none waits, `EINVAL` if the socket does not listen, `EMFILE`, `EOPNOTSUPP`.
+    pub fn accept(&mut self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> {
+        let result = self.accept_stream(fd);
+        self.report("accept", fd, result.map(|(fd, _)| i64::from(fd.0))).and(result)
+    }
+
+    /// connect(2). For a stream the first call sends the SYN and returns `EINPROGRESS`; later ones return `EALREADY` until
+    /// the handshake is over, then success once or the error, then `EISCONN`. For a datagram socket the peer is fixed.
+    ///
+    /// # Errors
+    /// As above, and `ECONNREFUSED`, `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`,
+    /// `ENOBUFS`.
+    pub fn connect(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let result = match self.table.at(fd) {
+            Some(Entry::Datagram(_)) => self.connect_datagram(fd, Some(addr)),
+            _ => self.connect_stream(fd, addr),
+        };
+        self.report("connect", fd, result.map(|()| 0)).and(result)
+    }
+
+    /// connect(2) with `AF_UNSPEC`: a datagram socket loses its peer.
+    ///
+    /// # Errors
+    /// `EBADF`; `EOPNOTSUPP` for a stream (Linux would reset the connection).
+    pub fn disconnect(&mut self, fd: Fd) -> Result<(), Errno> {
+        self.connect_datagram(fd, None)
+    }
+
+    /// read(2). `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// `EAGAIN`, `ENOTCONN`, `ECONNRESET`, `ETIMEDOUT`, `EBADF`, `EINVAL` for an epoll instance.
+    pub fn read(&mut self, fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.receive("read", fd, &mut [IoSliceMut::new(buf)], MsgFlags::NONE).map(|message| message.len)
+    }
+
+    /// write(2): takes what fits into the send buffer.
+    ///
+    /// # Errors
+    /// `EAGAIN`, `EPIPE`, `ECONNRESET`, `ETIMEDOUT`, `EDESTADDRREQ` for a datagram socket without peer, `EMSGSIZE`.
+    pub fn write(&mut self, fd: Fd, buf: &[u8]) -> Result<usize, Errno> {
+        self.transmit("write", fd, &[IoSlice::new(buf)], None)
+    }
+
+    /// readv(2): as [`Host::read`], into several buffers in turn.
+    ///
+    /// # Errors
+    /// As read.
+    pub fn readv(&mut self, fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
+        self.receive("readv", fd, bufs, MsgFlags::NONE).map(|message| message.len)
+    }
+
+    /// writev(2): as [`Host::write`], from several buffers in turn; one datagram of all of them.
+    ///
+    /// # Errors
+    /// As write.
+    pub fn writev(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        self.transmit("writev", fd, bufs, None)
+    }
+
+    /// send(2). [`MsgFlags::DONTWAIT`] and [`MsgFlags::NOSIGNAL`] change nothing at this level.
+    ///
+    /// # Errors
+    /// As write; `EOPNOTSUPP` for other flags.
+    pub fn send(&mut self, fd: Fd, buf: &[u8], flags: MsgFlags) -> Result<usize, Errno> {
+        self.sendto(fd, buf, flags, None)
+    }
+
+    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram.
+    ///
+    /// # Errors
+    /// As read.
+    pub fn recv(&mut self, fd: Fd, buf: &mut [u8], flags: MsgFlags) -> Result<usize, Errno> {
+        self.receive("recv", fd, &mut [IoSliceMut::new(buf)], flags).map(|message| message.len)
+    }
+
+    /// sendto(2). A stream ignores the address, as on Linux.
+    ///
+    /// # Errors
+    /// As write; `EMSGSIZE` for a datagram above the MTU, `ENOBUFS` if too many packets wait for the link.
+    pub fn sendto(&mut self, fd: Fd, buf: &[u8], flags: MsgFlags, to: Option<SocketAddr>) -> Result<usize, Errno> {
+        self.sendmsg(fd, &[IoSlice::new(buf)], flags, to)
+    }
+
+    /// recvfrom(2): also who sent it, for a datagram.
+    ///
+    /// # Errors
+    /// As read.
+    pub fn recvfrom(
+        &mut self,
+        fd: Fd,
+        buf: &mut [u8],
+        flags: MsgFlags,
+    ) -> Result<(usize, Option<SocketAddr>), Errno> {
+        self.receive("recvfrom", fd, &mut [IoSliceMut::new(buf)], flags).map(|message| (message.len, message.from))
+    }
+
+    /// sendmsg(2) without control data.
+    ///
+    /// # Errors
+    /// As sendto.
+    pub fn sendmsg(
+        &mut self,
+        fd: Fd,
+        bufs: &[IoSlice<'_>],
+        flags: MsgFlags,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno> {
+        const KNOWN: MsgFlags = MsgFlags(MsgFlags::DONTWAIT.0 | MsgFlags::NOSIGNAL.0);
+        if !KNOWN.contains(flags) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.transmit("sendmsg", fd, bufs, to)
+    }
+
+    /// recvmsg(2) without control data: length, sender, and whether a datagram was cut.
+    ///
+    /// # Errors
+    /// As read.
+    pub fn recvmsg(&mut self, fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: MsgFlags) -> Result<Message, Errno> {
+        self.receive("recvmsg", fd, bufs, flags)
+    }
+
+    fn receive(
+        &mut self,
+        call: &'static str,
+        fd: Fd,
+        bufs: &mut [IoSliceMut<'_>],
+        flags: MsgFlags,
+    ) -> Result<Message, Errno> {
+        let result = match self.table.at(fd) {
+            Some(Entry::Stream(_)) => self.receive_stream(fd, bufs, flags).map(Message::of_stream),
+            Some(Entry::Datagram(_)) => self.receive_datagram(fd, bufs, flags),
+            Some(Entry::Epoll(_)) => Err(Errno::EINVAL),
+            None => Err(Errno::EBADF),
+        };
+        self.report(call, fd, result.map(|message| message.len as i64)).and(result)
+    }
+
+    fn transmit(
+        &mut self,
+        call: &'static str,
+        fd: Fd,
+        bufs: &[IoSlice<'_>],
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno> {
+        let result = match self.table.at(fd) {
+            Some(Entry::Stream(_)) => self.send_stream(fd, bufs),
+            Some(Entry::Datagram(_)) => self.send_datagram(fd, bufs, to),
+            Some(Entry::Epoll(_)) => Err(Errno::EINVAL),
+            None => Err(Errno::EBADF),
+        };
+        self.report(call, fd, result.map(|len| len as i64)).and(result)
+    }
+
+    /// shutdown(2). Writing: a FIN after what was written. Reading: nothing on the wire; reads give what is there, then
+    /// the end.
+    ///
+    /// # Errors
+    /// `ENOTCONN` if not connected.
+    pub fn shutdown(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
+        let result = match self.table.at(fd) {
+            Some(Entry::Stream(_)) => self.shutdown_stream(fd, how),
+            Some(Entry::Datagram(_)) => self.shutdown_datagram(fd, how),
+            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            None => Err(Errno::EBADF),
+        };
+        self.report("shutdown", fd, result.map(|()| 0)).and(result)
+    }
+
+    /// close(2). A stream goes on by itself until its FIN is acknowledged; with unread data, or `SO_LINGER` of zero, it is
+    /// reset; in SYN-SENT nothing is sent.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
+        let result = match self.table.remove(fd) {
+            Some(Entry::Stream(stream)) => {
+                self.close_stream(stream);
+                Ok(())
+            }
+            Some(Entry::Datagram(datagram)) => {
+                self.stack.close_udp(datagram.id);
+                Ok(())
+            }
+            Some(Entry::Epoll(_)) => {
+                self.epolls.retain(|epoll| *epoll != fd);
+                Ok(())
+            }
+            None => Err(Errno::EBADF),
+        };
+        self.forget_watched(fd);
+        self.report("close", fd, result.map(|()| 0)).and(result)
+    }
+
+    /// getsockname(2).
+    ///
+    /// # Errors
+    /// `EBADF`, `ENOTSOCK`.
+    pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => Ok(self.stream_endpoints(stream).0),
+            Entry::Datagram(datagram) => Ok(self.datagram_endpoints(datagram).0),
+            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// getpeername(2).
+    ///
+    /// # Errors
+    /// `ENOTCONN`, `EBADF`, `ENOTSOCK`.
+    pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => self.stream_endpoints(stream).1.ok_or(Errno::ENOTCONN),
+            Entry::Datagram(datagram) => self.datagram_endpoints(datagram).1.ok_or(Errno::ENOTCONN),
+            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// ioctl(2) `FIONREAD`: octets that can be read; for a datagram socket, of the next datagram.
+    ///
+    /// # Errors
+    /// `EINVAL` for a listening socket, `EBADF`.
+    pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => self.stream_unread(stream),
+            Entry::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
+            Entry::Epoll(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// fcntl(2) `F_SETFL` with or without `O_NONBLOCK`. Only the waiting calls of [`crate::net`] look at it.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn set_nonblocking(&mut self, fd: Fd, on: bool) -> Result<(), Errno> {
+        self.options_mut(fd)?.nonblocking = on;
+        Ok(())
+    }
+
+    /// fcntl(2) `F_GETFL`: whether `O_NONBLOCK` is set.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn is_nonblocking(&self, fd: Fd) -> Result<bool, Errno> {
+        Ok(self.options_of(fd)?.nonblocking)
+    }
+
+    /// The account of a connection; `None` for a socket that is none.
+    pub fn account(&self, fd: Fd) -> Option<Account> {
+        match self.table.at(fd)? {
+            Entry::Stream(stream) => stream.connection().map(|id| self.stack.account(id)),
+            _ => None,
+        }
+    }
+
+    /// Tells an observer of a call; one that only found that it would have to wait is not told.
+    fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
+        if self.observed && result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
+            self.events.push_back(StackEvent::Call { fd: fd.0, call, result: result.map_err(Errno::name) });
+        }
+        result.map(|_| ())
+    }
+
+    fn bind_any(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        match self.table.at(fd) {
+            Some(Entry::Stream(_)) => self.bind_stream(fd, addr),
+            Some(Entry::Datagram(_)) => self.bind_datagram(fd, addr),
+            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            None => Err(Errno::EBADF),
+        }
     }
 }
 
-/// A host: stack and descriptor table.
-#[derive(Debug)]
-pub struct Host {}
+/// The address as the stack knows it: an IPv4-mapped address given to an IPv6 socket is IPv4.
+fn canonical(domain: Domain, v6_only: bool, addr: SocketAddr) -> Result<SocketAddr, Errno> {
+    if Domain::of(&addr) != domain {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    let ip = addr.ip().to_canonical();
+    if domain == Domain::Inet6 && ip.is_ipv4() && v6_only {
+        return Err(Errno::EINVAL);
+    }
+    Ok(SocketAddr::new(ip, addr.port()))
+}
 
-#[allow(unused_variables, missing_docs, clippy::needless_pass_by_ref_mut, clippy::unused_self)]
-impl Host {
-    pub fn new(config: &HostConfig) -> Self { todo!() }
-    pub fn now(&self) -> Instant { todo!() }
-    /// Moves the clock forward (never back); the loop calls it before programs run.
-    pub fn set_now(&mut self, now: Instant) { todo!() }
-    pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) { todo!() }
-    /// Fires what is due.
-    pub fn handle_timeout(&mut self, now: Instant) { todo!() }
-    /// Writes the next packet to send into `packet` (its old content is gone); false if there is none.
-    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool { todo!() }
-    /// Earliest deadline; `Some(now)` or earlier means "call poll_transmit/handle_timeout at once".
-    pub fn next_at(&mut self) -> Option<Instant> { todo!() }
-    pub fn poll_event(&mut self) -> Option<StackEvent> { todo!() }
-    /// Events are queued only when asked for.
-    pub fn observe_events(&mut self, on: bool) { todo!() }
-    /// A descriptor whose readiness may have changed since it was last returned here (each once, FIFO).
-    pub fn poll_ready(&mut self) -> Option<Fd> { todo!() }
-    pub fn readiness(&self, fd: Fd) -> Readiness { todo!() }
+/// The address as a program of this family sees it: IPv4 on an IPv6 socket is mapped.
+fn presented(domain: Domain, addr: SocketAddr) -> SocketAddr {
+    match (domain, addr.ip()) {
+        (Domain::Inet6, IpAddr::V4(v4)) => SocketAddr::new(IpAddr::V6(v4.to_ipv6_mapped()), addr.port()),
+        _ => addr,
+    }
+}
 
-    pub fn socket(&mut self, domain: Domain, kind: Type) -> Result<Fd, Errno> { todo!() }
-    pub fn bind(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> { todo!() }
-    pub fn listen(&mut self, fd: Fd, backlog: usize) -> Result<(), Errno> { todo!() }
-    /// EAGAIN when none is ready.
-    pub fn accept(&mut self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> { todo!() }
-    /// Stream: EINPROGRESS first; then EALREADY while under way; Ok(()) once when established (then EISCONN), or the error.
-    pub fn connect(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> { todo!() }
-    /// Ok(0) is end of file; EAGAIN when nothing is there.
-    pub fn read(&mut self, fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> { todo!() }
-    /// As much as fits; EAGAIN when nothing fits.
-    pub fn write(&mut self, fd: Fd, buf: &[u8]) -> Result<usize, Errno> { todo!() }
-    pub fn readv(&mut self, fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> { todo!() }
-    pub fn writev(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> { todo!() }
-    pub fn send(&mut self, fd: Fd, buf: &[u8], flags: MsgFlags) -> Result<usize, Errno> { todo!() }
-    pub fn recv(&mut self, fd: Fd, buf: &mut [u8], flags: MsgFlags) -> Result<usize, Errno> { todo!() }
-    pub fn sendto(&mut self, fd: Fd, buf: &[u8], flags: MsgFlags, to: Option<SocketAddr>) -> Result<usize, Errno> { todo!() }
-    pub fn recvfrom(&mut self, fd: Fd, buf: &mut [u8], flags: MsgFlags) -> Result<(usize, Option<SocketAddr>), Errno> { todo!() }
-    pub fn shutdown(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> { todo!() }
-    pub fn close(&mut self, fd: Fd) -> Result<(), Errno> { todo!() }
-    pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> { todo!() }
-    pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> { todo!() }
-    pub fn setsockopt(&mut self, fd: Fd, option: SocketOption) -> Result<(), Errno> { todo!() }
-    pub fn getsockopt(&self, fd: Fd, name: OptionName) -> Result<SocketOption, Errno> { todo!() }
-    /// SO_ERROR: takes the pending error.
-    pub fn take_error(&mut self, fd: Fd) -> Result<Option<Errno>, Errno> { todo!() }
-    /// fcntl(F_SETFL, O_NONBLOCK); only blocking wrappers (net) look at it.
-    pub fn set_nonblocking(&mut self, fd: Fd, on: bool) -> Result<(), Errno> { todo!() }
-    pub fn is_nonblocking(&self, fd: Fd) -> Result<bool, Errno> { todo!() }
-    /// ioctl(FIONREAD)
-    pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> { todo!() }
-    /// SO_RCVTIMEO, SO_SNDTIMEO
-    pub fn timeouts(&self, fd: Fd) -> Result<(Option<Duration>, Option<Duration>), Errno> { todo!() }
-    /// poll(2) without waiting: fills revents, returns how many are not empty.
-    pub fn poll(&self, fds: &mut [PollFd]) -> usize { todo!() }
-    pub fn epoll_create(&mut self) -> Result<Fd, Errno> { todo!() }
-    pub fn epoll_ctl(&mut self, epoll: Fd, fd: Fd, ctl: EpollCtl) -> Result<(), Errno> { todo!() }
-    /// Without waiting.
-    pub fn epoll_wait(&mut self, epoll: Fd, events: &mut Vec<EpollEvent>, max: usize) -> Result<usize, Errno> { todo!() }
-    /// One line per descriptor, for diagnostics.
-    pub fn descriptor_lines(&self) -> Vec<String> { todo!() }
+/// The address of a socket that is not bound.
+const fn unbound(domain: Domain) -> SocketAddr {
+    match domain {
+        Domain::Inet => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        Domain::Inet6 => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+    }
+}
+
+/// The destination of a connect or a datagram: the unspecified address means this host, as on Linux.
+fn destination(addr: SocketAddr) -> Result<SocketAddr, Errno> {
+    let ip = match addr.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => return Err(Errno::ENETUNREACH),
+        IpAddr::V6(v6) if v6.is_multicast() => return Err(Errno::ENETUNREACH),
+        ip => ip,
+    };
+    Ok(SocketAddr::new(ip, addr.port()))
+}
+
+impl From<crate::stack::ConnectionError> for Errno {
+    /// As Linux translates resets, timeouts and ICMP (`icmp_err_convert`).
+    fn from(error: crate::stack::ConnectionError) -> Self {
+        use crate::stack::ConnectionError as E;
+        match error {
+            E::Refused => Self::ECONNREFUSED,
+            E::Reset => Self::ECONNRESET,
+            E::ResetAfterFin => Self::EPIPE,
+            E::TimedOut => Self::ETIMEDOUT,
+            E::HostUnreachable => Self::EHOSTUNREACH,
+            E::NetUnreachable => Self::ENETUNREACH,
+            E::MessageTooLong => Self::EMSGSIZE,
+        }
+    }
+}
+
+impl From<crate::stack::BindError> for Errno {
+    fn from(error: crate::stack::BindError) -> Self {
+        match error {
+            crate::stack::BindError::InUse => Self::EADDRINUSE,
+            crate::stack::BindError::NotAvailable => Self::EADDRNOTAVAIL,
+        }
+    }
 }

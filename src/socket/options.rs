@@ -1,8 +1,10 @@
 //! Socket options: one value per option, for setsockopt(2) and getsockopt(2).
 
+use crate::stack::{HostConfig, KeepAlive, TcpInfo, TcpOptions};
 use crate::time::Duration;
 
-use super::Errno;
+use super::stream::Role;
+use super::{Domain, Entry, Errno, Fd, Host};
 
 /// An option with its value. `setsockopt` takes one; `getsockopt` takes an [`OptionName`] and gives one back.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,11 +69,234 @@ pub enum OptionName {
 
 /// What every socket holds of its options, set or not.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct OptionTable {
-    pub(crate) reuse_addr: bool,
-    pub(crate) linger: Option<Duration>,
-    pub(crate) rcv_timeo: Option<Duration>,
-    pub(crate) snd_timeo: Option<Duration>,
-    pub(crate) v6_only: bool,
-    pub(crate) error: Option<Errno>,
+pub(super) struct Options {
+    pub(super) nonblocking: bool,
+    pub(super) reuse_addr: bool,
+    pub(super) linger: Option<Duration>,
+    pub(super) rcv_timeo: Option<Duration>,
+    pub(super) snd_timeo: Option<Duration>,
+    pub(super) v6_only: bool,
+    pub(super) tcp: TcpOptions,
+}
+
+impl Options {
+    /// Those of a new socket: Linux's defaults, and buffers as the host is set up.
+    pub(super) fn new(config: &HostConfig) -> Self {
+        Self {
+            nonblocking: false,
+            reuse_addr: false,
+            linger: None,
+            rcv_timeo: None,
+            snd_timeo: None,
+            v6_only: false,
+            tcp: TcpOptions {
+                rcv_buf: config.rcv_buf,
+                snd_buf: config.snd_buf,
+                nodelay: false,
+                quick_ack: false,
+                keep_alive: false,
+                keep_alive_times: KeepAlive {
+                    idle: Duration::from_secs(7200),
+                    interval: Duration::from_secs(75),
+                    count: 9,
+                },
+                user_timeout: None,
+                max_seg: None,
+                ttl: 64,
+            },
+        }
+    }
+}
+
+/// smoltcp takes no larger buffer (RFC 7323, section 2.2: windows end at 2^30).
+const MAX_BUFFER: usize = 1 << 30;
+
+impl Host {
+    pub(super) fn options_of(&self, fd: Fd) -> Result<&Options, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => Ok(&stream.options),
+            Entry::Datagram(datagram) => Ok(&datagram.options),
+            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    pub(super) fn options_mut(&mut self, fd: Fd) -> Result<&mut Options, Errno> {
+        match self.table.at_mut(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => Ok(&mut stream.options),
+            Entry::Datagram(datagram) => Ok(&mut datagram.options),
+            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// setsockopt(2). Buffer sizes and `TCP_MAXSEG` take effect on connections made later; the buffers of a connection
+    /// are fixed (Linux could still enlarge them).
+    ///
+    /// # Errors
+    /// `EINVAL` for a value out of range, `ENOPROTOOPT` for a TCP option of a datagram socket or an IPv6 option of an
+    /// IPv4 socket, `EBADF`, `ENOTSOCK`.
+    pub fn setsockopt(&mut self, fd: Fd, option: SocketOption) -> Result<(), Errno> {
+        let result = self.check_option(fd, &option).and_then(|()| {
+            self.options_mut(fd)?.set(option);
+            self.apply_options(fd);
+            Ok(())
+        });
+        self.report("setsockopt", fd, result.map(|()| 0)).and(result)
+    }
+
+    fn check_option(&self, fd: Fd, option: &SocketOption) -> Result<(), Errno> {
+        use SocketOption as O;
+        let (domain, is_stream, is_bound) = match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => (stream.domain, true, stream.binding.is_some() || stream.connection().is_some()),
+            Entry::Datagram(datagram) => {
+                (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some())
+            }
+            Entry::Epoll(_) => return Err(Errno::ENOTSOCK),
+        };
+        let seconds = |duration: &Duration| (1..=32_767).contains(&duration.as_secs());
+        let in_range = match option {
+            O::RcvBuf(size) | O::SndBuf(size) => (1..=MAX_BUFFER).contains(size),
+            // Linux's TCP_MIN_MSS and MAX_TCP_WINDOW.
+            O::MaxSeg(size) => (88..=32_767).contains(size),
+            O::KeepIdle(time) | O::KeepIntvl(time) => seconds(time),
+            O::KeepCnt(count) => (1..=127).contains(count),
+            O::Ttl(ttl) => *ttl != 0,
+            O::V6Only(_) => !is_bound,
+            _ => true,
+        };
+        let of_tcp = matches!(
+            option,
+            O::NoDelay(_)
+                | O::MaxSeg(_)
+                | O::KeepIdle(_)
+                | O::KeepIntvl(_)
+                | O::KeepCnt(_)
+                | O::UserTimeout(_)
+                | O::QuickAck(_)
+        );
+        if (of_tcp && !is_stream) || (matches!(option, O::V6Only(_)) && domain == Domain::Inet) {
+            Err(Errno::ENOPROTOOPT)
+        } else if in_range {
+            Ok(())
+        } else {
+            Err(Errno::EINVAL)
+        }
+    }
+
+    fn apply_options(&mut self, fd: Fd) {
+        match self.table.at(fd) {
+            Some(Entry::Stream(stream)) => match stream.role {
+                Role::Fresh => {}
+                Role::Listening(id) => self.stack.set_listener_options(id, &stream.options.tcp),
+                Role::Connecting(id) | Role::Connected(id) => self.stack.apply_options(id, &stream.options.tcp),
+            },
+            Some(Entry::Datagram(datagram)) => {
+                let tcp = &datagram.options.tcp;
+                self.stack.set_udp_options(datagram.id, tcp.rcv_buf, tcp.ttl);
+            }
+            Some(Entry::Epoll(_)) | None => {}
+        }
+    }
+
+    /// getsockopt(2).
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` as [`Host::setsockopt`], `EBADF`, `ENOTSOCK`.
+    pub fn getsockopt(&self, fd: Fd, name: OptionName) -> Result<SocketOption, Errno> {
+        let value = self.options_of(fd)?.value(name);
+        match self.check_option(fd, &value) {
+            Err(Errno::ENOPROTOOPT) => return Err(Errno::ENOPROTOOPT),
+            _ => {}
+        }
+        match (self.table.at(fd), name) {
+            (Some(Entry::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {
+                Some(id) => Ok(SocketOption::MaxSeg(self.stack.snd_mss(id) as u16)),
+                None => Ok(value),
+            },
+            _ => Ok(value),
+        }
+    }
+
+    /// getsockopt(2) `SO_ERROR`: takes the error that waits.
+    ///
+    /// # Errors
+    /// `EBADF`, `ENOTSOCK`.
+    pub fn take_error(&mut self, fd: Fd) -> Result<Option<Errno>, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => {
+                let id = stream.connection();
+                Ok(id.and_then(|id| self.stack.take_error(id)).map(Errno::from))
+            }
+            Entry::Datagram(datagram) => Ok(self.stack.take_udp_error(datagram.id).map(Errno::from)),
+            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// `SO_RCVTIMEO` and `SO_SNDTIMEO`.
+    ///
+    /// # Errors
+    /// `EBADF`, `ENOTSOCK`.
+    pub fn timeouts(&self, fd: Fd) -> Result<(Option<Duration>, Option<Duration>), Errno> {
+        self.options_of(fd).map(|options| (options.rcv_timeo, options.snd_timeo))
+    }
+
+    /// getsockopt(2) `TCP_INFO` of a connection.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` for a socket that is not a stream, `EINVAL` for a stream that never was a connection (Linux answers
+    /// with zeros), `EBADF`.
+    pub fn tcp_info(&self, fd: Fd) -> Result<TcpInfo, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Entry::Stream(stream) => stream.connection().map(|id| self.stack.tcp_info(id)).ok_or(Errno::EINVAL),
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+}
+
+impl Options {
+    fn set(&mut self, option: SocketOption) {
+        use SocketOption as O;
+        let tcp = &mut self.tcp;
+        match option {
+            O::ReuseAddr(on) => self.reuse_addr = on,
+            O::Linger(time) => self.linger = time,
+            O::KeepAlive(on) => tcp.keep_alive = on,
+            O::RcvBuf(size) => tcp.rcv_buf = size,
+            O::SndBuf(size) => tcp.snd_buf = size,
+            O::RcvTimeo(time) => self.rcv_timeo = time.filter(|time| !time.is_zero()),
+            O::SndTimeo(time) => self.snd_timeo = time.filter(|time| !time.is_zero()),
+            O::NoDelay(on) => tcp.nodelay = on,
+            O::MaxSeg(size) => tcp.max_seg = Some(size),
+            O::KeepIdle(time) => tcp.keep_alive_times.idle = time,
+            O::KeepIntvl(time) => tcp.keep_alive_times.interval = time,
+            O::KeepCnt(count) => tcp.keep_alive_times.count = count,
+            O::UserTimeout(time) => tcp.user_timeout = Some(time).filter(|time| !time.is_zero()),
+            O::QuickAck(on) => tcp.quick_ack = on,
+            O::V6Only(on) => self.v6_only = on,
+            O::Ttl(ttl) => tcp.ttl = ttl,
+        }
+    }
+
+    fn value(&self, name: OptionName) -> SocketOption {
+        use OptionName as N;
+        use SocketOption as O;
+        let tcp = &self.tcp;
+        match name {
+            N::ReuseAddr => O::ReuseAddr(self.reuse_addr),
+            N::Linger => O::Linger(self.linger),
+            N::KeepAlive => O::KeepAlive(tcp.keep_alive),
+            N::RcvBuf => O::RcvBuf(tcp.rcv_buf),
+            N::SndBuf => O::SndBuf(tcp.snd_buf),
+            N::RcvTimeo => O::RcvTimeo(self.rcv_timeo),
+            N::SndTimeo => O::SndTimeo(self.snd_timeo),
+            N::NoDelay => O::NoDelay(tcp.nodelay),
+            N::MaxSeg => O::MaxSeg(tcp.max_seg.unwrap_or(536)),
+            N::KeepIdle => O::KeepIdle(tcp.keep_alive_times.idle),
+            N::KeepIntvl => O::KeepIntvl(tcp.keep_alive_times.interval),
+            N::KeepCnt => O::KeepCnt(tcp.keep_alive_times.count),
+            N::UserTimeout => O::UserTimeout(tcp.user_timeout.unwrap_or_default()),
+            N::QuickAck => O::QuickAck(tcp.quick_ack),
+            N::V6Only => O::V6Only(self.v6_only),
+            N::Ttl => O::Ttl(tcp.ttl),
+        }
+    }
 }

@@ -167,3 +167,20 @@ pub struct EpollEvent {
     /// The user's data given with [`EpollCtl::Add`].
     pub data: u64,
 }
+
+/// What recvmsg(2) gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Octets received, or with [`MsgFlags::TRUNC`] the whole length of the datagram.
+    pub len: usize,
+    /// The sender of a datagram.
+    pub from: Option<SocketAddr>,
+    /// [`MsgFlags::TRUNC`] if the datagram was longer than the buffers.
+    pub flags: MsgFlags,
+}
+
+impl Message {
+    pub(super) const fn of_stream(len: usize) -> Self {
+        Self { len, from: None, flags: MsgFlags::NONE }
+    }
+}

@@ -1,0 +1,300 @@
+//! What the calls do for a stream socket.
+
+use core::net::SocketAddr;
+use std::io::{IoSlice, IoSliceMut};
+
+use crate::event::State;
+use crate::stack::{Binding, ConnectRefusal, ConnectionId, ListenerId, Received, Sent};
+
+use super::options::Options;
+use super::{Domain, Entry, Errno, Fd, Host, MsgFlags, Shutdown, canonical, destination, presented, unbound};
+
+/// A stream socket.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) domain: Domain,
+    pub(super) options: Options,
+    /// Where bind put it; connections made by accept have none.
+    pub(super) binding: Option<Binding>,
+    pub(super) role: Role,
+}
+
+/// What has become of a stream socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Neither listen nor connect was called.
+    Fresh,
+    /// It listens.
+    Listening(ListenerId),
+    /// connect was called and has not reported its end.
+    Connecting(ConnectionId),
+    /// A connection.
+    Connected(ConnectionId),
+}
+
+impl Stream {
+    pub(super) const fn new(domain: Domain, options: Options) -> Self {
+        Self { domain, options, binding: None, role: Role::Fresh }
+    }
+
+    /// The connection, if it has come to one.
+    pub(super) const fn connection(&self) -> Option<ConnectionId> {
+        match self.role {
+            Role::Connecting(id) | Role::Connected(id) => Some(id),
+            Role::Fresh | Role::Listening(_) => None,
+        }
+    }
+
+    /// How a binding to `addr` holds its port.
+    fn binding_at(&self, addr: SocketAddr) -> Binding {
+        Binding { addr, v6_only: self.options.v6_only, reuse: self.options.reuse_addr }
+    }
+}
+
+impl Host {
+    fn stream(&self, fd: Fd) -> Result<&Stream, Errno> {
+        match self.table.at(fd) {
+            Some(Entry::Stream(stream)) => Ok(stream),
+            Some(Entry::Datagram(_)) => Err(Errno::EOPNOTSUPP),
+            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            None => Err(Errno::EBADF),
+        }
+    }
+
+    fn stream_mut(&mut self, fd: Fd) -> Result<&mut Stream, Errno> {
+        self.stream(fd)?;
+        match self.table.at_mut(fd) {
+            Some(Entry::Stream(stream)) => Ok(stream),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    pub(super) fn bind_stream(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let stream = self.stream(fd)?;
+        let addr = canonical(stream.domain, stream.options.v6_only, addr)?;
+        if stream.binding.is_some() || stream.role != Role::Fresh {
+            return Err(Errno::EINVAL);
+        }
+        let mut binding = stream.binding_at(addr);
+        let port = self.stack.bind_tcp(&binding)?;
+        binding.addr.set_port(port);
+        self.stream_mut(fd)?.binding = Some(binding);
+        Ok(())
+    }
+
+    pub(super) fn listen_stream(&mut self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        let stream = self.stream(fd)?;
+        match stream.role {
+            Role::Fresh => {}
+            Role::Listening(id) => {
+                self.stack.set_backlog(id, backlog);
+                return Ok(());
+            }
+            Role::Connecting(_) | Role::Connected(_) => return Err(Errno::EINVAL),
+        }
+        if stream.binding.is_none() {
+            self.bind_stream(fd, unbound(self.stream(fd)?.domain))?;
+        }
+        let stream = self.stream(fd)?;
+        let (binding, options) = (stream.binding.ok_or(Errno::EINVAL)?, stream.options.tcp);
+        let id = self.stack.listen(&binding, backlog, &options, fd.0)?;
+        self.stream_mut(fd)?.role = Role::Listening(id);
+        Ok(())
+    }
+
+    pub(super) fn accept_stream(&mut self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> {
+        let stream = self.stream(fd)?;
+        let Role::Listening(listener) = stream.role else { return Err(Errno::EINVAL) };
+        let (domain, options) = (stream.domain, Options { nonblocking: false, ..stream.options });
+        let new = self.table.next_free().ok_or(Errno::EMFILE)?;
+        let id = self.stack.accept(listener, new.0).ok_or(Errno::EAGAIN)?;
+        let child = Stream { domain, options, binding: None, role: Role::Connected(id) };
+        let peer = self.stream_endpoints(&child).1.ok_or(Errno::ENOTCONN)?;
+        self.table.insert(new, Entry::Stream(child));
+        Ok((new, peer))
+    }
+
+    pub(super) fn connect_stream(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let stream = self.stream(fd)?;
+        if Domain::of(&addr) != stream.domain {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        match stream.role {
+            Role::Listening(_) => return Err(Errno::EISCONN),
+            Role::Connected(id) if self.stack.condition(id).state != State::Closed => return Err(Errno::EISCONN),
+            Role::Connecting(id) => {
+                let never_opened = self.stack.account(id).opened_at.is_none();
+                if never_opened && self.stack.condition(id).state != State::Closed {
+                    return Err(Errno::EALREADY);
+                }
+                if !never_opened {
+                    self.stream_mut(fd)?.role = Role::Connected(id);
+                    return Ok(());
+                }
+                // The attempt has failed: say so once, and the socket can try again.
+                let error = self.stack.take_error(id);
+                self.stack.close(id, false);
+                self.stream_mut(fd)?.role = Role::Fresh;
+                if let Some(error) = error {
+                    return Err(error.into());
+                }
+            }
+            // The connection is over: Linux lets the socket connect again.
+            Role::Connected(id) => {
+                self.stack.close(id, false);
+                self.stream_mut(fd)?.role = Role::Fresh;
+            }
+            Role::Fresh => {}
+        }
+        self.begin_connect(fd, addr)
+    }
+
+    fn begin_connect(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let stream = self.stream(fd)?;
+        let remote = canonical(stream.domain, stream.options.v6_only, addr).map_err(|_| Errno::ENETUNREACH)?;
+        let remote = destination(remote)?;
+        if remote.port() == 0 {
+            // Linux sends the SYN and gets an RST; nobody can listen on port 0.
+            return Err(Errno::ECONNREFUSED);
+        }
+        let (binding, options) = (stream.binding, stream.options.tcp);
+        match self.stack.connect(binding.as_ref(), remote, &options, fd.0) {
+            Ok(id) => {
+                self.stream_mut(fd)?.role = Role::Connecting(id);
+                Err(Errno::EINPROGRESS)
+            }
+            Err(ConnectRefusal::NoRoute) => Err(Errno::ENETUNREACH),
+            Err(ConnectRefusal::NotAvailable) => Err(Errno::EADDRNOTAVAIL),
+            Err(ConnectRefusal::NoBuffers) => Err(Errno::ENOBUFS),
+        }
+    }
+
+    pub(super) fn send_stream(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let Some(id) = self.stream(fd)?.connection() else { return Err(Errno::EPIPE) };
+        if let Some(error) = self.stack.take_error(id) {
+            return Err(error.into());
+        }
+        let mut sent = 0;
+        for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
+            match self.stack.send(id, buf) {
+                Sent::Taken(0) | Sent::NotYet if sent == 0 => return Err(Errno::EAGAIN),
+                Sent::Ended if sent == 0 => return Err(Errno::EPIPE),
+                Sent::Taken(taken) => {
+                    sent += taken;
+                    if taken < buf.len() {
+                        break;
+                    }
+                }
+                Sent::NotYet | Sent::Ended => break,
+            }
+        }
+        Ok(sent)
+    }
+
+    pub(super) fn receive_stream(
+        &mut self,
+        fd: Fd,
+        bufs: &mut [IoSliceMut<'_>],
+        flags: MsgFlags,
+    ) -> Result<usize, Errno> {
+        let Some(id) = self.stream(fd)?.connection() else { return Err(Errno::ENOTCONN) };
+        let peek = flags.contains(MsgFlags::PEEK);
+        let mut received = 0;
+        for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
+            match self.stack.receive(id, buf, peek) {
+                Received::Data(len) => {
+                    received += len;
+                    // A second look would see the same octets.
+                    if len < buf.len() || peek {
+                        break;
+                    }
+                }
+                Received::Nothing | Received::End if received > 0 => break,
+                Received::Nothing if self.stack.read_ended(id) => return Ok(0),
+                Received::Nothing => return Err(Errno::EAGAIN),
+                Received::End => return self.end_of_stream(id),
+            }
+        }
+        Ok(received)
+    }
+
+    /// Nothing is left to read: the error of the connection once, then the end; `ENOTCONN` if there never was one.
+    fn end_of_stream(&mut self, id: ConnectionId) -> Result<usize, Errno> {
+        match self.stack.take_error(id) {
+            // Linux reports a reset in CLOSE-WAIT to writers only; a reader has seen the end of the stream.
+            Some(crate::stack::ConnectionError::ResetAfterFin) => Ok(0),
+            Some(error) => Err(error.into()),
+            None if self.stack.account(id).opened_at.is_none() => Err(Errno::ENOTCONN),
+            None => Ok(0),
+        }
+    }
+
+    pub(super) fn shutdown_stream(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
+        let stream = self.stream(fd)?;
+        match stream.role {
+            Role::Fresh => Err(Errno::ENOTCONN),
+            Role::Listening(_) if how == Shutdown::Write => Ok(()),
+            // Linux: a listener whose reading ends stops listening, and keeps its port.
+            Role::Listening(id) => {
+                let binding = stream.binding.ok_or(Errno::EINVAL)?;
+                self.stack.close_listener(id, &binding);
+                self.stack.hold_bound(&binding);
+                self.stream_mut(fd)?.role = Role::Fresh;
+                Ok(())
+            }
+            Role::Connecting(id) | Role::Connected(id) => {
+                let state = self.stack.condition(id).state;
+                if matches!(state, State::Closed | State::SynSent) {
+                    return Err(Errno::ENOTCONN);
+                }
+                if how != Shutdown::Write {
+                    self.stack.shutdown_read(id);
+                }
+                if how != Shutdown::Read {
+                    self.stack.shutdown_write(id);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn close_stream(&mut self, stream: Stream) {
+        let Stream { domain: _, options, binding, role } = stream;
+        match role {
+            Role::Fresh => {}
+            Role::Listening(id) => {
+                if let Some(binding) = binding {
+                    self.stack.close_listener(id, &binding);
+                }
+                return;
+            }
+            Role::Connecting(id) | Role::Connected(id) => {
+                self.stack.close(id, options.linger.is_some_and(|linger| linger.is_zero()));
+            }
+        }
+        if let Some(binding) = binding {
+            self.stack.unbind_tcp(&binding);
+        }
+    }
+
+    /// Both ends, as the program sees them.
+    pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
+        match stream.connection().and_then(|id| self.stack.endpoints(id)) {
+            Some((state, local, remote)) => (
+                presented(stream.domain, local),
+                Some(presented(stream.domain, remote)).filter(|_| !matches!(state, State::SynSent | State::Closed)),
+            ),
+            None => {
+                let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
+                (presented(stream.domain, addr), None)
+            }
+        }
+    }
+
+    pub(super) fn stream_unread(&self, stream: &Stream) -> Result<usize, Errno> {
+        match stream.role {
+            Role::Listening(_) => Err(Errno::EINVAL),
+            _ => Ok(stream.connection().map_or(0, |id| self.stack.unread(id))),
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! What the socket layer asks of the stack: bind, listen, accept, connect, data, close. Descriptors, blocking and errno
+//! are its business; here are connections and refusals.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::event::{Cause, State};
+use crate::time::Duration;
+
+use super::address::{Addr, FourTuple};
+use super::connection::{Account, ConnectionError, ConnectionId, KeepAlive, Owner};
+use super::listener::{Listener, ListenerId};
+use super::open::connection_holder;
+use super::ports::{Holder, Ports, Role};
+use super::tcp::to_smoltcp;
+use super::Stack;
+
+/// The TCP options of a socket; connections are made with them, and accepted ones inherit those of the listener.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // setsockopt(2) has them one by one
+pub(crate) struct TcpOptions {
+    pub(crate) rcv_buf: usize,
+    pub(crate) snd_buf: usize,
+    pub(crate) nodelay: bool,
+    pub(crate) quick_ack: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) keep_alive_times: KeepAlive,
+    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) max_seg: Option<u16>,
+    pub(crate) ttl: u8,
+}
+
+/// How a socket is bound: the address as the socket layer was given it, and how it holds its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) addr: SocketAddr,
+    pub(crate) v6_only: bool,
+    pub(crate) reuse: bool,
+}
+
+impl Binding {
+    fn holder(&self, role: Role) -> Holder {
+        Holder { addr: Addr::new(self.addr.ip()), v6_only: self.v6_only, reuse: self.reuse, role }
+    }
+}
+
+/// Why bind was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BindError {
+    /// Somebody holds the port.
+    InUse,
+    /// Not an address of this host.
+    NotAvailable,
+}
+
+/// Why connect was refused before a SYN was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectRefusal {
+    /// No route to the address.
+    NoRoute,
+    /// All ephemeral ports are in use, or the tuple is.
+    NotAvailable,
+    /// The buffers do not fit below the host's limit.
+    NoBuffers,
+}
+
+/// What a receive call found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// So many octets.
+    Data(usize),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, and nothing will come: the peer's FIN, or the end of the connection.
+    End,
+}
+
+/// What a send call found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// So many octets were taken; zero if the buffer is full.
+    Taken(usize),
+    /// The handshake is not over.
+    NotYet,
+    /// This direction has ended.
+    Ended,
+}
+
+/// What poll(2) shows of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // poll(2) has them one by one
+pub(crate) struct Condition {
+    pub(crate) state: State,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) peer_ended: bool,
+    pub(crate) error: bool,
+}
+
+impl Stack {
+    /// Holds the port of `binding` for a TCP socket, or a free one if it is zero. Returns the port.
+    pub(crate) fn bind_tcp(&mut self, binding: &Binding) -> Result<u16, BindError> {
+        let ip = binding.addr.ip();
+        if !ip.is_unspecified() && !self.addresses.is_own(ip) {
+            return Err(BindError::NotAvailable);
+        }
+        let holder = binding.holder(Role::Bound);
+        let port = choose_port(&self.ports, binding.addr.port(), &holder, self.port_offset(ip))?;
+        self.ports.hold(port, holder);
+        Ok(port)
+    }
+
+    /// Gives the port of a bound TCP socket back.
+    pub(crate) fn unbind_tcp(&mut self, binding: &Binding) {
+        self.ports.release(binding.addr.port(), &binding.holder(Role::Bound));
+    }
+
+    /// Holds the port of a binding that was made before: a listener that stops listening stays bound.
+    pub(crate) fn hold_bound(&mut self, binding: &Binding) {
+        self.ports.hold(binding.addr.port(), binding.holder(Role::Bound));
+    }
+
+    pub(super) fn port_offset(&self, ip: IpAddr) -> u32 {
+        let anyone = SocketAddr::new(ip, 0);
+        self.secret.port_offset(&FourTuple::new(anyone, anyone))
+    }
+
+    /// Makes a bound socket listen. Fails if another one listens on an overlapping address.
+    pub(crate) fn listen(
+        &mut self,
+        binding: &Binding,
+        backlog: usize,
+        options: &TcpOptions,
+        token: u32,
+    ) -> Result<ListenerId, BindError> {
+        let port = binding.addr.port();
+        self.ports.release(port, &binding.holder(Role::Bound));
+        if self.ports.conflict(port, &binding.holder(Role::Listening)) && self.has_other_listener(binding) {
+            self.ports.hold(port, binding.holder(Role::Bound));
+            return Err(BindError::InUse);
+        }
+        self.ports.hold(port, binding.holder(Role::Listening));
+        let addr = Addr::new(binding.addr.ip());
+        let id = self.tables.listeners.insert(Listener {
+            addr,
+            port,
+            v6_only: binding.v6_only,
+            backlog: backlog.max(1),
+            syn_queue: 0,
+            accept_queue: std::collections::VecDeque::new(),
+            token,
+            options: *options,
+            reuse: binding.reuse,
+        });
+        self.tables.listening.insert((addr, port), id);
+        Ok(id)
+    }
+
+    /// With `SO_REUSEADDR` several sockets may be bound to a port, but only one of them may listen.
+    fn has_other_listener(&self, binding: &Binding) -> bool {
+        let any_v4 = Addr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let any_v6 = Addr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        [Addr::new(binding.addr.ip()), any_v4, any_v6]
+            .iter()
+            .any(|addr| self.tables.listening.contains_key(&(*addr, binding.addr.port())))
+    }
+
+    /// Changes the backlog of a listener.
+    pub(crate) fn set_backlog(&mut self, id: ListenerId, backlog: usize) {
+        self.tables.listeners[id].backlog = backlog.max(1);
+    }
+
+    /// What connections made from now on inherit.
+    pub(crate) fn set_listener_options(&mut self, id: ListenerId, options: &TcpOptions) {
+        self.tables.listeners[id].options = *options;
+    }
+
+    /// Takes the oldest established connection and gives it to a descriptor.
+    pub(crate) fn accept(&mut self, id: ListenerId, token: u32) -> Option<ConnectionId> {
+        let connection_id = self.tables.listeners[id].accept_queue.pop_front()?;
+        self.tables.connections[connection_id].owner = Owner::Descriptor(token);
+        self.ready.push(token);
+        self.report_queue(id);
+        Some(connection_id)
+    }
+
+    /// Half-open connections and connections that wait for accept, and the limit of each queue.
+    pub(crate) fn queue_lengths(&self, id: ListenerId) -> (usize, usize, usize) {
+        let listener = &self.tables.listeners[id];
+        (listener.syn_queue, listener.accept_queue.len(), listener.backlog)
+    }
+
+    /// Ends a listener: half-open connections are forgotten, those that wait for accept are reset (Linux).
+    pub(crate) fn close_listener(&mut self, id: ListenerId, binding: &Binding) {
+        // In the order of their slots, which follows from the order of events and is no hash order.
+        let half_open: Vec<_> =
+            self.tables.half_open.iter().filter(|(_, half_open)| half_open.listener == id).map(|(id, _)| id).collect();
+        for half_open in half_open {
+            self.forget_half_open(half_open, Cause::Call("close"));
+        }
+        let Some(listener) = self.tables.listeners.remove(id) else { return };
+        self.tables.listening.remove(&(listener.addr, listener.port));
+        self.ports.release(listener.port, &binding.holder(Role::Listening));
+        for waiting in listener.accept_queue {
+            self.tables.connections[waiting].owner = Owner::Orphan;
+            if self.tables.connections[waiting].tcp.is_some() {
+                self.abort(waiting, Cause::Call("close"));
+            } else {
+                self.tables.connections.remove(waiting);
+            }
+        }
+    }
+
+    /// Begins a connection to `remote` from where the socket is bound, or from an address and port of the stack's choice.
+    pub(crate) fn connect(
+        &mut self,
+        bound: Option<&Binding>,
+        remote: SocketAddr,
+        options: &TcpOptions,
+        token: u32,
+    ) -> Result<ConnectionId, ConnectRefusal> {
+        let source = self.addresses.source_for(remote.ip()).ok_or(ConnectRefusal::NoRoute)?;
+        let ip = bound.map(|binding| binding.addr.ip()).filter(|ip| !ip.is_unspecified()).unwrap_or(source);
+        if ip.is_ipv4() != remote.is_ipv4() {
+            return Err(ConnectRefusal::NoRoute);
+        }
+        if !self.pool.has_room_for(options.rcv_buf + options.snd_buf) {
+            return Err(ConnectRefusal::NoBuffers);
+        }
+        let tuple_at = |port| FourTuple::new(SocketAddr::new(ip, port), remote);
+        let is_free = |port: u16| !self.tables.exact.contains_key(&tuple_at(port));
+        let port = match bound {
+            Some(binding) => Some(binding.addr.port()).filter(|port| is_free(*port)),
+            None => Ports::ephemeral(self.secret.port_offset(&tuple_at(0)).wrapping_add(self.connects), |port| {
+                !self.ports.is_bound(port) && is_free(port)
+            }),
+        };
+        let tuple = tuple_at(port.ok_or(ConnectRefusal::NotAvailable)?);
+        // RFC 6056, section 3.3.4: the next search begins behind this port.
+        self.connects = self.connects.wrapping_add(1);
+        let reuse = bound.is_some_and(|binding| binding.reuse);
+        self.ports.hold(tuple.local_port, connection_holder(&tuple, reuse));
+        let id = self.open(tuple, options, token);
+        self.tables.connections[id].reuse = reuse;
+        Ok(id)
+    }
+
+    /// Puts octets into the send buffer.
+    pub(crate) fn send(&mut self, id: ConnectionId, octets: &[u8]) -> Sent {
+        let connection = &mut *self.tables.connections[id];
+        let Some(tcp) = connection.tcp.as_mut().filter(|_| !connection.shut.write) else { return Sent::Ended };
+        match connection.state {
+            State::SynSent | State::SynReceived => return Sent::NotYet,
+            State::Established | State::CloseWait => {}
+            _ => return Sent::Ended,
+        }
+        let taken = tcp.socket_mut().send_slice(octets).unwrap_or(0);
+        if taken > 0 {
+            connection.account.messages_sent += 1;
+            connection.account.octets_sent += taken as u64;
+            self.mark_dirty(id);
+        }
+        Sent::Taken(taken)
+    }
+
+    /// Takes octets from the receive buffer, or only looks at them.
+    pub(crate) fn receive(&mut self, id: ConnectionId, octets: &mut [u8], peek: bool) -> Received {
+        let connection = &mut *self.tables.connections[id];
+        let Some(tcp) = &mut connection.tcp else {
+            let remaining = connection.unread.remaining();
+            let len = remaining.len().min(octets.len());
+            if remaining.is_empty() {
+                return Received::End;
+            }
+            octets[..len].copy_from_slice(&remaining[..len]);
+            if !peek {
+                connection.unread.consume(len);
+                connection.account.messages_received += 1;
+                connection.account.octets_received += len as u64;
+            }
+            return Received::Data(len);
+        };
+        let waiting = tcp.socket().recv_queue();
+        if waiting == 0 {
+            return if connection.fin_received || connection.state == State::Closed {
+                Received::End
+            } else {
+                Received::Nothing
+            };
+        }
+        let socket = tcp.socket_mut();
+        if peek {
+            return Received::Data(socket.peek_slice(octets).unwrap_or(0));
+        }
+        let len = socket.recv_slice(octets).unwrap_or(0);
+        connection.account.messages_received += 1;
+        connection.account.octets_received += len as u64;
+        // The window has opened: smoltcp decides whether that is worth an ACK.
+        self.mark_dirty(id);
+        Received::Data(len)
+    }
+
+    /// Octets that wait to be read.
+    pub(crate) fn unread(&self, id: ConnectionId) -> usize {
+        let connection = &*self.tables.connections[id];
+        connection
+            .tcp
+            .as_ref()
+            .map_or(connection.unread.remaining().len(), |tcp| tcp.socket().recv_queue())
+    }
+
+    /// What poll(2) asks about.
+    pub(crate) fn condition(&self, id: ConnectionId) -> Condition {
+        let connection = &*self.tables.connections[id];
+        let ended = connection.tcp.is_none() || connection.state == State::Closed;
+        let peer_ended = connection.fin_received || ended;
+        let room = connection.tcp.as_ref().is_some_and(|tcp| {
+            let socket = tcp.socket();
+            socket.send_queue() < socket.send_capacity()
+        });
+        let open = matches!(connection.state, State::Established | State::CloseWait);
+        Condition {
+            state: connection.state,
+            readable: peer_ended || connection.shut.read || self.unread(id) > 0,
+            writable: ended || (open && room) || (connection.shut.write && connection.account.opened_at.is_some()),
+            peer_ended,
+            error: connection.error.is_some(),
+        }
+    }
+
+    /// True once TCP is over for a connection.
+    pub(crate) fn is_over(&self, id: ConnectionId) -> bool {
+        self.tables.connections[id].tcp.is_none()
+    }
+
+    /// Takes the error of a connection.
+    pub(crate) fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
+        self.tables.connections[id].error.take()
+    }
+
+    /// Whether the application has ended this direction.
+    pub(crate) fn write_ended(&self, id: ConnectionId) -> bool {
+        self.tables.connections[id].shut.write
+    }
+
+    /// Ends the direction from here: a FIN follows what was written.
+    pub(crate) fn shutdown_write(&mut self, id: ConnectionId) {
+        if !self.tables.connections[id].shut.write {
+            self.end_writing(id, "shutdown");
+        }
+    }
+
+    /// Ends reading. As on Linux nothing goes on the wire, and what still comes can be read.
+    pub(crate) fn shutdown_read(&mut self, id: ConnectionId) {
+        self.tables.connections[id].shut.read = true;
+        self.touch(id);
+    }
+
+    /// True after [`Stack::shutdown_read`].
+    pub(crate) fn read_ended(&self, id: ConnectionId) -> bool {
+        self.tables.connections[id].shut.read
+    }
+
+    /// The application has no use for the connection any more. With unread data or `reset` the peer gets an RST (RFC 2525,
+    /// section 2.17), in SYN-SENT nothing, otherwise a FIN, and the connection goes on by itself.
+    pub(crate) fn close(&mut self, id: ConnectionId, reset: bool) {
+        let unread = self.unread(id);
+        let connection = &mut *self.tables.connections[id];
+        connection.owner = Owner::Orphan;
+        if connection.tcp.is_none() {
+            self.tables.connections.remove(id);
+            return;
+        }
+        match connection.state {
+            State::SynSent => self.finish(id, None, Cause::Call("close")),
+            State::Closed => {}
+            _ if reset || unread > 0 => self.abort(id, Cause::Call("close")),
+            State::FinWait2 => {
+                connection.limits.fin_wait_2_until = Some(self.now + self.config.fin_timeout);
+                self.mark_dirty(id);
+            }
+            _ => self.end_writing(id, "close"),
+        }
+    }
+
+    /// Applies options that may change while a connection lives.
+    pub(crate) fn apply_options(&mut self, id: ConnectionId, options: &TcpOptions) {
+        let ack_delay = self.config.ack_delay.filter(|_| !options.quick_ack).map(to_smoltcp);
+        let connection = &mut *self.tables.connections[id];
+        connection.limits.user_timeout = options.user_timeout;
+        connection.limits.keep_alive = options.keep_alive.then_some(options.keep_alive_times);
+        if let Some(tcp) = &mut connection.tcp {
+            let socket = tcp.socket_mut();
+            socket.set_nagle_enabled(!options.nodelay);
+            socket.set_hop_limit(Some(options.ttl));
+            socket.set_ack_delay(ack_delay);
+        }
+        self.mark_dirty(id);
+    }
+
+    /// The account of a connection.
+    pub(crate) fn account(&self, id: ConnectionId) -> Account {
+        self.tables.connections[id].account
+    }
+
+    /// What ICMP said last of a connection.
+    pub(crate) fn soft_error(&self, id: ConnectionId) -> Option<ConnectionError> {
+        self.tables.connections[id].soft_error
+    }
+
+    fn mark_dirty(&mut self, id: ConnectionId) {
+        let connection = &mut *self.tables.connections[id];
+        if !core::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push_back(id);
+        }
+    }
+}
+
+/// The port that was asked for, if nobody else holds it, or a free one.
+pub(super) fn choose_port(ports: &Ports, port: u16, holder: &Holder, offset: u32) -> Result<u16, BindError> {
+    let chosen = match port {
+        0 => Ports::ephemeral(offset, |port| !ports.conflict(port, holder)),
+        port => Some(port).filter(|port| !ports.conflict(*port, holder)),
+    };
+    chosen.ok_or(BindError::InUse)
+}

@@ -1,0 +1,228 @@
+//! How connections end: what follows from a change of state, TIME-WAIT as a record, and the end of a socket.
+
+use crate::conversation::Side;
+use crate::event::{Cause, DropReason, State, TimerKind};
+use crate::segment::Segment;
+use crate::time::Instant;
+
+use super::connection::{ConnectionError, ConnectionId, Owner};
+use super::open::connection_holder;
+use super::time_wait::{Outcome, TimeWait, TimeWaitId};
+use super::{Slot, Stack};
+
+/// More records than this, and the oldest goes before its time. Linux's `tcp_max_tw_buckets`.
+const TIME_WAIT_LIMIT: usize = 262_144;
+
+impl Stack {
+    /// Does what a new state of a connection asks for.
+    pub(super) fn follow_state(&mut self, id: ConnectionId, before: State, cause: Cause) {
+        let now = self.now;
+        let connection = &mut *self.tables.connections[id];
+        let after = connection.state;
+        if before == after {
+            return;
+        }
+        self.events.state(&connection.tuple, before, after, cause);
+        if matches!(before, State::SynSent | State::SynReceived) && after != State::Closed {
+            self.on_established(id);
+        }
+        let connection = &mut *self.tables.connections[id];
+        match connection.state {
+            State::FinWait2 if connection.owner == Owner::Orphan => {
+                connection.limits.fin_wait_2_until = Some(now + self.config.fin_timeout);
+            }
+            State::TimeWait => self.enter_time_wait(id, before),
+            State::Closed => {
+                let error = match (cause, before) {
+                    (Cause::Received(_), State::SynSent) => Some(ConnectionError::Refused),
+                    (Cause::Received(_), State::SynReceived) if connection.active => Some(ConnectionError::Refused),
+                    (Cause::Received(_), State::CloseWait) => Some(ConnectionError::ResetAfterFin),
+                    (Cause::Received(flags), _) if flags.contains(crate::segment::Flags::RST) => {
+                        Some(ConnectionError::Reset)
+                    }
+                    _ => None,
+                };
+                self.finish(id, error, cause);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_established(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let connection = &mut *self.tables.connections[id];
+        if !matches!(connection.state, State::Established | State::CloseWait) || connection.account.opened_at.is_some() {
+            return;
+        }
+        connection.account.opened_at = Some(now);
+        if core::mem::take(&mut connection.shut.write_when_established) {
+            self.end_writing(id, "close");
+        }
+    }
+
+    /// Sends a FIN after what is in the send buffer (RFC 9293, section 3.10.4).
+    pub(super) fn end_writing(&mut self, id: ConnectionId, call: &'static str) {
+        let connection = &mut *self.tables.connections[id];
+        connection.shut.write = true;
+        if connection.state == State::SynReceived {
+            connection.shut.write_when_established = true;
+            return;
+        }
+        let Some(tcp) = &mut connection.tcp else { return };
+        let before = connection.state;
+        tcp.socket_mut().close();
+        connection.state = tcp.state();
+        self.follow_state(id, before, Cause::Call(call));
+        self.touch(id);
+    }
+
+    /// RFC 9293, section 3.10.5: an RST, and nothing that was queued; silently where the peer knows of no connection or
+    /// both FINs are already under way.
+    pub(super) fn abort(&mut self, id: ConnectionId, cause: Cause) {
+        let connection = &mut *self.tables.connections[id];
+        let Some(tcp) = &mut connection.tcp else { return };
+        if matches!(connection.state, State::SynSent | State::Closing | State::LastAck) {
+            self.finish(id, None, cause);
+            return;
+        }
+        let before = connection.state;
+        tcp.socket_mut().abort();
+        connection.state = State::Closed;
+        self.events.state(&connection.tuple, before, State::Closed, cause);
+        self.touch(id);
+    }
+
+    /// Ends TCP for a connection: the socket goes, the tuple and the port are free. What was received stays for a
+    /// descriptor to read.
+    pub(super) fn finish(&mut self, id: ConnectionId, error: Option<ConnectionError>, cause: Cause) {
+        let connection = &mut *self.tables.connections[id];
+        let tuple = connection.tuple;
+        if connection.tcp.is_none() {
+            return;
+        }
+        self.events.state(&tuple, connection.state, State::Closed, cause);
+        connection.state = State::Closed;
+        connection.error = connection.error.or(error);
+        let holder = connection_holder(&tuple, connection.reuse);
+        self.tables.exact.remove(&tuple);
+        self.ports.release(tuple.local_port, &holder);
+        self.drop_socket(id);
+    }
+
+    /// Takes the socket from a connection; forgets the connection if nobody has it.
+    fn drop_socket(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let connection = &mut *self.tables.connections[id];
+        let Some(mut tcp) = connection.tcp.take() else { return };
+        connection.account.closed_at = Some(now);
+        connection.limits.stop();
+        if connection.owner != Owner::Orphan {
+            connection.unread.salvage(&mut tcp);
+        }
+        tcp.release(&mut self.pool);
+        match connection.owner {
+            Owner::Orphan => {
+                self.tables.connections.remove(id);
+            }
+            Owner::Descriptor(token) => self.ready.push(token),
+            Owner::Queue(_) => {}
+        }
+    }
+
+    /// RFC 9293, section 3.10.7.4: the FIN is acknowledged, the rest is waiting. The record does both.
+    fn enter_time_wait(&mut self, id: ConnectionId, before: State) {
+        let now = self.now;
+        let connection = &*self.tables.connections[id];
+        let Some(tcp) = &connection.tcp else { return };
+        let ours = connection.conversation.sender(Side::Local);
+        let record = TimeWait {
+            tuple: connection.tuple,
+            snd_nxt: ours.snd_nxt,
+            rcv_nxt: connection.rcv_nxt(tcp),
+            window: ours.window,
+            ts_recent: connection.ts_recent.map(|(recent, _)| recent),
+            ts_offset: self.secret.timestamp_offset(&connection.tuple),
+            until: now + self.config.time_wait,
+            quiet_until: now,
+            reuse: connection.reuse,
+        };
+        if before != State::Closing {
+            self.queue_segment(&record.ack(now));
+        }
+        let (tuple, until) = (record.tuple, record.until);
+        let record_id = self.tables.time_wait.insert(record);
+        self.tables.exact.insert(tuple, Slot::TimeWait(record_id));
+        self.tables.time_wait_ends.push_back((until, record_id));
+        if self.tables.time_wait.len() > TIME_WAIT_LIMIT
+            && let Some((_, oldest)) = self.tables.time_wait_ends.pop_front()
+        {
+            self.forget_time_wait(oldest, Cause::Timer(TimerKind::TimeWait));
+        }
+        self.drop_socket(id);
+    }
+
+    /// A segment for a connection in TIME-WAIT.
+    pub(super) fn time_wait_ingress(
+        &mut self,
+        id: TimeWaitId,
+        bytes: &[u8],
+        segment: &Segment<'_>,
+    ) -> Result<(), DropReason> {
+        let (now, period) = (self.now, self.config.time_wait);
+        let record = &mut self.tables.time_wait[id];
+        match record.handle_segment(now, segment) {
+            Outcome::Ack { restart } => {
+                if restart {
+                    record.until = now + period;
+                    self.tables.time_wait_ends.push_back((record.until, id));
+                }
+                let ack = record.ack(now);
+                self.queue_segment(&ack);
+                Err(DropReason::TimeWait)
+            }
+            Outcome::Ignore => Err(DropReason::TimeWait),
+            Outcome::Reset => {
+                self.forget_time_wait(id, Cause::Received(segment.flags));
+                Err(DropReason::TimeWait)
+            }
+            Outcome::Reuse => {
+                let tuple = record.tuple;
+                if self.listener_for(&tuple).is_none() {
+                    return Err(DropReason::TimeWait);
+                }
+                self.forget_time_wait(id, Cause::Received(segment.flags));
+                self.unmatched_tcp(&tuple, bytes, segment)
+            }
+        }
+    }
+
+    fn forget_time_wait(&mut self, id: TimeWaitId, cause: Cause) {
+        let Some(record) = self.tables.time_wait.remove(id) else { return };
+        self.tables.exact.remove(&record.tuple);
+        self.ports.release(record.tuple.local_port, &connection_holder(&record.tuple, record.reuse));
+        self.events.state(&record.tuple, State::TimeWait, State::Closed, cause);
+    }
+
+    /// When the next TIME-WAIT ends. Entries of records that have gone or begun again are skipped.
+    pub(super) fn next_time_wait_end(&mut self) -> Option<Instant> {
+        while let Some((until, id)) = self.tables.time_wait_ends.front().copied() {
+            if self.tables.time_wait.get(id).is_some_and(|record| record.until == until) {
+                return Some(until);
+            }
+            self.tables.time_wait_ends.pop_front();
+        }
+        None
+    }
+
+    pub(super) fn end_time_waits(&mut self) {
+        while self.next_time_wait_end().is_some_and(|until| until <= self.now) {
+            if let Some((_, id)) = self.tables.time_wait_ends.pop_front() {
+                if let Some(record) = self.tables.time_wait.get(id) {
+                    let tuple = record.tuple;
+                    self.events.timer(&tuple, TimerKind::TimeWait);
+                }
+                self.forget_time_wait(id, Cause::Timer(TimerKind::TimeWait));
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a host is told when it is made.
+
+use core::net::IpAddr;
+
+use crate::time::Duration;
+
+/// How the sender is throttled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Congestion {
+    /// Not at all: only where nothing is a bottleneck (replay and drill).
+    None,
+    /// RFC 5681.
+    #[default]
+    Reno,
+    /// RFC 9438.
+    Cubic,
+}
+
+/// Settings of a host. Start from [`HostConfig::default`] and change what differs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostConfig {
+    /// Everything random about this host follows from it: initial sequence numbers, ephemeral ports, timestamp offsets.
+    pub seed: u64,
+    /// The addresses of the host with the length of their on-link prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Whether addresses outside the prefixes are reached through a router.
+    pub default_route: bool,
+    /// The largest packet of the interface, in octets (576 to 65,535).
+    pub mtu: usize,
+    /// Octets of the receive buffer of a new TCP socket, and of a UDP socket's queue.
+    pub rcv_buf: usize,
+    /// Octets of the send buffer of a new TCP socket.
+    pub snd_buf: usize,
+    /// Congestion control of every connection.
+    pub congestion: Congestion,
+    /// Whether to offer timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// How long an ACK may be delayed (RFC 9293, section 3.8.6.3); `None` is not at all.
+    pub ack_delay: Option<Duration>,
+    /// How long TIME-WAIT lasts: 2MSL. Linux's 60 s.
+    pub time_wait: Duration,
+    /// Retransmissions of a SYN before connect fails. Linux's `tcp_syn_retries`.
+    pub syn_retries: u32,
+    /// Retransmissions of a SYN|ACK before the half-open connection goes. Linux's `tcp_synack_retries`.
+    pub synack_retries: u32,
+    /// Retransmissions of data before the connection is given up. Linux's `tcp_retries2`.
+    pub retries: u32,
+    /// Retransmissions by a connection that has no application any more. Linux's `tcp_orphan_retries`.
+    pub orphan_retries: u32,
+    /// How long a connection without an application waits in FIN-WAIT-2. Linux's `tcp_fin_timeout`.
+    pub fin_timeout: Duration,
+    /// Descriptors that can be open at once.
+    pub descriptor_limit: usize,
+    /// Octets that all socket buffers of the host may take; beyond it a new connection finds no buffer space.
+    pub buffer_limit: usize,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            addresses: Vec::new(),
+            default_route: true,
+            mtu: 1500,
+            rcv_buf: 64 * 1024,
+            snd_buf: 64 * 1024,
+            congestion: Congestion::default(),
+            timestamps: true,
+            ack_delay: Some(Duration::from_millis(10)),
+            time_wait: Duration::from_secs(60),
+            syn_retries: 6,
+            synack_retries: 5,
+            retries: 15,
+            orphan_retries: 8,
+            fin_timeout: Duration::from_secs(60),
+            descriptor_limit: 1 << 20,
+            buffer_limit: usize::MAX,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The way of a packet out of the host: answers first, then each dirty connection in order of first touch until it has
+//! nothing due (law 5), then its deadline. What goes to an address of this host comes back in.
+
+use crate::conversation::Side;
+use crate::event::{Cause, State, TimerKind};
+use crate::segment::{Flags, IpView, Packet, Segment, fill_checksums};
+use crate::time::Instant;
+
+use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
+use super::ingress::lower_mss;
+use super::watch::{Snapshot, Watch};
+use super::{Stack, TimerOwner};
+
+/// What came of asking a connection for a packet.
+enum Egress {
+    /// A packet for the link.
+    Sent,
+    /// A packet for this host itself.
+    Looped,
+    /// Nothing is due.
+    Nothing,
+}
+
+impl Stack {
+    pub(super) fn egress(&mut self, packet: &mut Packet) -> bool {
+        loop {
+            if let Some(next) = self.queues.out.pop_front() {
+                let spare = core::mem::replace(packet, next);
+                self.queues.give_back(spare);
+                if self.keep_if_own(packet) {
+                    continue;
+                }
+                return true;
+            }
+            if let Some(id) = self.dirty.front().copied() {
+                match self.connection_egress(id, packet) {
+                    Egress::Sent => return true,
+                    Egress::Looped => self.loop_back(packet),
+                    Egress::Nothing => {
+                        self.dirty.pop_front();
+                    }
+                }
+                continue;
+            }
+            let Some(looped) = self.queues.loopback.pop_front() else {
+                packet.bytes.clear();
+                return false;
+            };
+            self.ingress(&looped);
+            self.queues.give_back(looped);
+        }
+    }
+
+    /// Moves an answer to an address of this host to where it comes in again.
+    fn keep_if_own(&mut self, packet: &mut Packet) -> bool {
+        let own = IpView::parse(&packet.bytes).is_ok_and(|ip| self.addresses.is_own(ip.dst));
+        if own {
+            self.loop_back(packet);
+        }
+        own
+    }
+
+    fn loop_back(&mut self, packet: &mut Packet) {
+        let spare = self.queues.take_spare();
+        self.queues.loopback.push_back(core::mem::replace(packet, spare));
+    }
+
+    /// Lets a connection send one packet. If it has nothing due, its deadline is set.
+    fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> Egress {
+        let (now, mtu) = (self.now, self.config.mtu);
+        let Some(connection) = self.tables.connections.get_mut(id) else { return Egress::Nothing };
+        let connection = &mut **connection;
+        let Some(tcp) = &mut connection.tcp else {
+            connection.dirty = false;
+            return Egress::Nothing;
+        };
+        let mut next_at = tcp.next_at(&mut self.interface, now);
+        if next_at.is_some_and(|at| at <= now) {
+            let (state, before) = (connection.state, Snapshot::of(tcp.socket()));
+            if tcp.egress(&mut self.interface, mtu, now, &mut packet.bytes) {
+                connection.state = tcp.state();
+                let flags = note_egress(connection, now, &mut packet.bytes, |watch, segment| {
+                    watch.on_egress(now, Some(segment), before);
+                });
+                let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
+                self.limit_retransmissions(id);
+                self.follow_state(id, state, Cause::Sent(flags));
+                return sent;
+            }
+            connection.watch.on_egress(now, None, before);
+            connection.state = tcp.state();
+            next_at = tcp.next_at(&mut self.interface, now).map(|at| at.max(now + MINIMUM_WAIT));
+        }
+        let at = next_at.into_iter().chain(connection.limits.next_at()).min();
+        self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
+        connection.dirty = false;
+        // A reset that had nothing to say (no peer yet) ends here; one that had, in `follow_state`.
+        if connection.state == State::Closed {
+            self.finish(id, None, Cause::Call("close"));
+        }
+        Egress::Nothing
+    }
+
+    /// After the last retransmission that is allowed, the connection waits one RTO more and is given up (RFC 9293,
+    /// section 3.8.3: R2).
+    fn limit_retransmissions(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let connection = &mut *self.tables.connections[id];
+        let allowed = match connection.state {
+            State::SynSent => self.config.syn_retries,
+            State::SynReceived => self.config.synack_retries,
+            _ if connection.owner == Owner::Orphan => self.config.orphan_retries,
+            _ => connection.limits.retries,
+        };
+        let retries = connection.conversation.sender(Side::Local).retries;
+        if retries >= allowed && retries > 0 && connection.limits.give_up_at.is_none() {
+            connection.limits.give_up_at = Some(now + connection.watch.rto());
+        }
+    }
+
+    /// A timer of a connection went off: the host's own limits, then smoltcp's.
+    pub(super) fn on_connection_timer(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let connection = &mut *self.tables.connections[id];
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let tuple = connection.tuple;
+        if due(connection.limits.give_up_at) || due(connection.limits.user_timeout_at()) {
+            self.events.timer(&tuple, TimerKind::UserTimeout);
+            let error = connection.soft_error.unwrap_or(ConnectionError::TimedOut);
+            self.finish(id, Some(error), Cause::Timer(TimerKind::UserTimeout));
+            return;
+        }
+        if due(connection.limits.fin_wait_2_until) {
+            self.events.timer(&tuple, TimerKind::FinWait2);
+            self.finish(id, None, Cause::Timer(TimerKind::FinWait2));
+            return;
+        }
+        if due(connection.limits.keep_alive_at()) {
+            self.events.timer(&tuple, TimerKind::KeepAlive);
+            if connection.limits.probes >= connection.limits.keep_alive.map_or(0, |keep_alive| keep_alive.count) {
+                // Linux tells the peer, who may be there after all, that the connection is over.
+                connection.error = Some(connection.soft_error.unwrap_or(ConnectionError::TimedOut));
+                self.abort(id, Cause::Timer(TimerKind::KeepAlive));
+                return;
+            }
+            connection.limits.probes += 1;
+            if let Some(tcp) = &mut connection.tcp {
+                // smoltcp sends one probe when an interval is set, and none when it is gone again.
+                tcp.socket_mut().set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
+                tcp.socket_mut().set_keep_alive(None);
+            }
+        }
+        if !core::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push_back(id);
+        }
+    }
+}
+
+/// smoltcp never says "now" without sending; should it, the host does not spin.
+const MINIMUM_WAIT: core::time::Duration = core::time::Duration::from_millis(1);
+
+/// Finishes a packet that smoltcp wrote for a connection, and takes note of it. Returns its flags.
+pub(super) fn note_egress(
+    connection: &mut Connection,
+    now: Instant,
+    bytes: &mut [u8],
+    watch: impl FnOnce(&mut Watch, &Segment<'_>),
+) -> Flags {
+    if let Some(max_seg) = connection.max_seg
+        && bytes.len() <= MAX_HEADERS
+    {
+        lower_mss(bytes, max_seg);
+    }
+    fill_checksums(bytes);
+    let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
+        return Flags::default();
+    };
+    connection.conversation.observe(now, Side::Local, &segment);
+    watch(&mut connection.watch, &segment);
+    let ours = connection.conversation.sender(Side::Local);
+    if connection.limits.unacked_since.is_none() && ours.snd_una != ours.snd_nxt {
+        connection.limits.unacked_since = Some(now);
+    }
+    segment.flags
+}
+
+/// A SYN is all headers: 40 octets of IPv6, 60 of TCP.
+const MAX_HEADERS: usize = 100;

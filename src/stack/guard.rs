@@ -1,0 +1,274 @@
+//! Rules that smoltcp lacks and that can be applied a segment at a time, before TCP sees the segment.
+//!
+//! Each rule is a function from the connection and the segment to a [`Disposition`]; the stack does what it says. The
+//! order is that of RFC 9293, section 3.10.7.4: timestamps, reset, SYN, acknowledgment, window, text. The guard changes
+//! nothing itself, and a capture shows what was on the wire, before the guard.
+
+use crate::conversation::{Conversation, Sender, Side};
+use crate::event::{GuardRule, State};
+use crate::segment::{Flags, IpView, Segment, Seq};
+use crate::time::{Duration, Instant};
+
+use super::connection::{Connection, Owner};
+use super::tcp::Tcp;
+
+/// What is to be done with a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// TCP shall see it as it is.
+    Pass,
+    /// TCP shall see it changed.
+    Rewrite(GuardRule, Mend),
+    /// Nobody shall see it.
+    Drop(GuardRule),
+    /// Nobody shall see it; the peer is told where this end stands (RFC 5961: a challenge ACK).
+    Reply(GuardRule),
+    /// The connection is reset.
+    Reset(GuardRule),
+}
+
+/// A change to a segment. What is `None` or false stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Mend {
+    /// Cut the payload to this length; a FIN behind it goes.
+    pub(super) cut: Option<usize>,
+    pub(super) ack: Option<Seq>,
+    /// The window field.
+    pub(super) window: Option<u16>,
+    /// Take the SYN off: sequence numbers begin one later.
+    pub(super) syn: bool,
+}
+
+/// What the rules look at: the connection at the moment at which a segment came.
+#[derive(Clone, Copy)]
+pub(super) struct Situation<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) now: Instant,
+    pub(super) rcv_nxt: Seq,
+    pub(super) right_edge: Seq,
+}
+
+impl<'a> Situation<'a> {
+    pub(super) fn new(connection: &'a Connection, tcp: &Tcp, now: Instant) -> Self {
+        Self { connection, now, rcv_nxt: connection.rcv_nxt(tcp), right_edge: connection.right_edge(tcp) }
+    }
+
+    fn conversation(&self) -> &Conversation {
+        &self.connection.conversation
+    }
+
+    /// The variables of what this end sends.
+    fn ours(&self) -> &Sender {
+        self.conversation().sender(Side::Local)
+    }
+
+    /// The segment acceptability test of RFC 9293, section 3.4: whether TCP will take anything from this segment.
+    pub(super) fn accepts(&self, segment: &Segment<'_>) -> bool {
+        let (start, end) = (segment.seq, segment.seq + segment.payload.len() as u32);
+        if start == end {
+            return start == self.rcv_nxt || (self.rcv_nxt < start && start < self.right_edge);
+        }
+        start < self.right_edge && self.rcv_nxt < end
+    }
+
+    /// The common case, which no rule touches: the next octets or a bare ACK, in the window, of something sent.
+    #[inline]
+    fn is_ordinary(&self, segment: &Segment<'_>) -> bool {
+        let ours = self.ours();
+        segment.flags.without(Flags::PSH) == Flags::ACK
+            && segment.seq == self.rcv_nxt
+            && ours.snd_una <= segment.ack
+            && segment.ack <= ours.snd_nxt
+            && segment.payload.len() as u32 <= self.right_edge - self.rcv_nxt
+            && self.connection.state == State::Established
+            && paws(self, segment) == Disposition::Pass
+    }
+}
+
+/// Asks the rules in order; the first that does not pass decides.
+pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    if situation.is_ordinary(segment) || situation.connection.state == State::SynSent {
+        return Disposition::Pass;
+    }
+    let rules = [
+        paws,
+        exact_reset,
+        simultaneous_open,
+        syn_challenged,
+        ack_out_of_range,
+        old_ack,
+        stale_window,
+        after_fin,
+        nobody_reads,
+        right_edge,
+    ];
+    rules
+        .iter()
+        .map(|rule| rule(situation, segment))
+        .find(|disposition| *disposition != Disposition::Pass)
+        .unwrap_or(Disposition::Pass)
+}
+
+/// RFC 7323, section 5.3, R1: a segment whose timestamp is older than the last one is not acceptable, unless the
+/// connection was idle for 24 days. The ACK that answers it is a challenge ACK here, limited as those.
+fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    const OUTDATED: Duration = Duration::from_secs(24 * 86_400);
+    match (situation.connection.ts_recent, segment.options.ts) {
+        (Some((recent, at)), Some(ts))
+            if (ts.ts_val.wrapping_sub(recent) as i32) < 0
+                && !segment.is_rst()
+                && situation.now - at < OUTDATED =>
+        {
+            Disposition::Reply(GuardRule::Paws)
+        }
+        _ => Disposition::Pass,
+    }
+}
+
+/// RFC 5961, section 3.2: an RST resets only if it hits RCV.NXT exactly; elsewhere in the window it is challenged,
+/// outside it is dropped. Its payload, which may explain it (RFC 9293, section 3.5.2), is not for TCP.
+fn exact_reset(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    if !segment.is_rst() {
+        return Disposition::Pass;
+    }
+    if segment.seq == situation.rcv_nxt {
+        return match segment.payload {
+            [] => Disposition::Pass,
+            _ => Disposition::Rewrite(GuardRule::ExactReset, Mend { cut: Some(0), ..Mend::default() }),
+        };
+    }
+    if situation.rcv_nxt < segment.seq && segment.seq < situation.right_edge {
+        Disposition::Reply(GuardRule::ExactReset)
+    } else {
+        Disposition::Drop(GuardRule::ExactReset)
+    }
+}
+
+/// RFC 9293, section 3.5, figure 8: the SYN|ACK that ends a simultaneous open begins one before the window, where the
+/// acceptability test would only have it acknowledged. Without its SYN it is the ACK that it also is.
+fn simultaneous_open(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let expected = situation.connection.state == State::SynReceived
+        && segment.is_syn()
+        && segment.is_ack()
+        && segment.seq == situation.connection.irs
+        && segment.ack == situation.ours().snd_nxt;
+    if expected {
+        Disposition::Rewrite(GuardRule::SynChallenged, Mend { syn: true, ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
+}
+
+/// RFC 5961, section 4.2: a SYN in a synchronized state is answered with a challenge ACK, whatever its sequence number.
+fn syn_challenged(_: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    if segment.is_syn() { Disposition::Reply(GuardRule::SynChallenged) } else { Disposition::Pass }
+}
+
+/// RFC 5961, section 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. In SYN-RECEIVED an ACK out of range
+/// is answered with an RST (RFC 9293, section 3.10.7.4), by smoltcp.
+fn ack_out_of_range(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    let in_range = || segment.ack <= ours.snd_nxt && ours.snd_una - ours.max_snd_wnd <= segment.ack;
+    if situation.connection.state == State::SynReceived || !segment.is_ack() || in_range() {
+        Disposition::Pass
+    } else {
+        Disposition::Reply(GuardRule::AckOutOfRange)
+    }
+}
+
+/// RFC 9293, section 3.10.7.4: "If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored": the ACK, but not the
+/// text. smoltcp ignores the whole segment, so that it is shown the newest ACK and window instead.
+fn old_ack(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    if !segment.is_ack() || situation.connection.state == State::SynReceived || segment.ack >= ours.snd_una {
+        return Disposition::Pass;
+    }
+    if segment.payload.is_empty() && !segment.is_fin() {
+        return Disposition::Drop(GuardRule::OldAck);
+    }
+    let mend = Mend { ack: Some(ours.snd_una), window: Some(current_window(situation)), ..Mend::default() };
+    Disposition::Rewrite(GuardRule::OldAck, mend)
+}
+
+/// RFC 9293, section 3.10.7.4: SND.WND is updated only if SND.WL1 < SEG.SEQ, or SND.WL1 = SEG.SEQ and SND.WL2 =<
+/// SEG.ACK. smoltcp takes every window, so that an older segment is shown with the newest one.
+fn stale_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    let stale = segment.seq < ours.snd_wl1 || (segment.seq == ours.snd_wl1 && segment.ack < ours.snd_wl2);
+    let window = current_window(situation);
+    if stale && segment.is_ack() && segment.window != window && situation.connection.state != State::SynReceived {
+        Disposition::Rewrite(GuardRule::OldAck, Mend { window: Some(window), ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
+}
+
+/// The window field that says SND.WND.
+fn current_window(situation: &Situation<'_>) -> u16 {
+    let shift = situation.conversation().window_shift(Side::Remote);
+    u16::try_from(situation.ours().snd_wnd >> shift).unwrap_or(u16::MAX)
+}
+
+/// RFC 9293, section 3.10.7.4, seventh and eighth: after a FIN the peer has nothing to say; text and FIN are ignored.
+fn after_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let end = segment.seq + segment.payload.len() as u32;
+    let new_text = !segment.payload.is_empty() && end > situation.rcv_nxt;
+    if !situation.connection.fin_received || !new_text {
+        return Disposition::Pass;
+    }
+    Disposition::Rewrite(GuardRule::AfterFin, Mend { cut: Some(0), ..Mend::default() })
+}
+
+/// RFC 1122, section 4.2.2.13: data for an application that has closed is answered with an RST, so that its sender knows.
+fn nobody_reads(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let end = segment.seq + segment.payload.len() as u32;
+    let new_text = !segment.payload.is_empty() && end > situation.rcv_nxt && situation.accepts(segment);
+    if situation.connection.owner == Owner::Orphan && new_text {
+        Disposition::Reset(GuardRule::NobodyReads)
+    } else {
+        Disposition::Pass
+    }
+}
+
+/// RFC 9293, section 3.4: text beyond the right edge of the window is not for TCP, and neither is a FIN behind it.
+/// smoltcp trims the text but takes the FIN, and so loses what was trimmed.
+fn right_edge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let room = segment.seq.distance(situation.right_edge).wrapping_neg();
+    if segment.payload.is_empty() || segment.payload.len() as i64 <= i64::from(room) {
+        return Disposition::Pass;
+    }
+    match usize::try_from(room) {
+        Ok(room @ 1..) => Disposition::Rewrite(GuardRule::RightEdge, Mend { cut: Some(room), ..Mend::default() }),
+        // Nothing of it is for us: the answer says where the window ends (zero-window probes come here).
+        _ => Disposition::Reply(GuardRule::RightEdge),
+    }
+}
+
+impl Mend {
+    /// Applies the change to the packet. Its checksums are then wrong, which nobody asks again.
+    pub(super) fn apply(&self, packet: &mut Vec<u8>) {
+        let Ok(ip_header) = IpView::parse(packet).map(|ip| ip.header.len()) else { return };
+        let tcp = &mut packet[ip_header..];
+        if self.syn {
+            let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]).wrapping_add(1);
+            tcp[4..8].copy_from_slice(&seq.to_be_bytes());
+            tcp[13] &= !Flags::SYN.0;
+        }
+        if let Some(ack) = self.ack {
+            tcp[8..12].copy_from_slice(&ack.0.to_be_bytes());
+        }
+        if let Some(window) = self.window {
+            tcp[14..16].copy_from_slice(&window.to_be_bytes());
+        }
+        if let Some(cut) = self.cut {
+            tcp[13] &= !Flags::FIN.0;
+            let len = ip_header + usize::from(tcp[12] >> 4) * 4 + cut;
+            packet.truncate(len);
+            if packet[0] >> 4 == 4 {
+                packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+            } else {
+                packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
+            }
+        }
+    }
+}

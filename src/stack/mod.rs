@@ -1,0 +1,322 @@
+//! smoltcp made to behave like a host.
+//!
+//! ```text
+//!   handle_packet --> demux --+--> connection: guard --> smoltcp --> dirty, ready
+//!                             +--> half-open record, TIME-WAIT record, listener
+//!                             +--> UDP socket
+//!                             '--> nobody: smoltcp answers RST, ICMP
+//!   poll_transmit <-- replies, then the egress of each dirty connection in order of first touch
+//! ```
+//!
+//! One smoltcp `Interface` serves all connections; each has a `SocketSet` of its own with one socket, and our own
+//! demultiplexer chooses it, so that the cost of a packet does not depend on their number. The face is the same for the
+//! loop in virtual time and for the one on a TUN:
+//!
+//! * inputs: [`Stack::handle_packet`], [`Stack::handle_timeout`], and the calls of the socket layer;
+//! * outputs: [`Stack::poll_transmit`], [`Stack::poll_ready`], [`Stack::poll_event`], to be asked until they have nothing;
+//! * [`Stack::next_at`]: when to call again at the latest. Earlier calls do no harm.
+//!
+//! No I/O, no clock, no randomness of its own: time is an argument, luck follows from the seed.
+
+mod address;
+mod buffers;
+mod calls;
+mod close;
+mod config;
+mod connection;
+mod egress;
+mod guard;
+mod icmp;
+mod info;
+mod ingress;
+mod isn;
+mod listener;
+mod one_packet;
+mod open;
+mod ports;
+mod ready;
+mod tcp;
+mod time_wait;
+mod timers;
+mod udp;
+mod watch;
+
+pub use config::{Congestion, HostConfig};
+pub use connection::{Account, ConnectionError, ConnectionId};
+pub use info::TcpInfo;
+pub use listener::ListenerId;
+pub use udp::UdpId;
+
+pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent, TcpOptions};
+pub(crate) use connection::KeepAlive;
+pub(crate) use udp::SendRefusal;
+
+use core::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::FixedState;
+use slotmap::SlotMap;
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::wire::HardwareAddress;
+
+use crate::event::{Cause, State, StackEvent, TimerKind};
+use crate::segment::Packet;
+use crate::time::Instant;
+
+use address::{Addr, Addresses, FourTuple};
+use connection::Connection;
+use isn::Secret;
+use listener::{HalfOpen, HalfOpenId, Listener};
+use one_packet::OnePacket;
+use ports::Ports;
+use ready::Ready;
+use time_wait::{TimeWait, TimeWaitId};
+use timers::{Deadline, Deadlines, Timers};
+use udp::Udp;
+
+/// The TCP/IP of one host.
+pub struct Stack {
+    config: HostConfig,
+    addresses: Addresses,
+    secret: Secret,
+    now: Instant,
+    interface: Interface,
+    /// The empty set: what it is given belongs to nobody.
+    nobody: SocketSet<'static>,
+    tables: Tables,
+    ports: Ports,
+    udp: Udp,
+    pool: buffers::Pool,
+    timers: Timers<TimerOwner>,
+    /// Connections to be given their egress, in order of first touch.
+    dirty: VecDeque<ConnectionId>,
+    queues: PacketQueues,
+    ready: Ready,
+    events: Events,
+    /// How many local ports were chosen: the next search begins behind the last.
+    connects: u32,
+}
+
+/// Who is who. The maps are looked up and never iterated.
+#[derive(Default)]
+struct Tables {
+    exact: HashMap<FourTuple, Slot, FixedState>,
+    listening: HashMap<(Addr, u16), ListenerId, FixedState>,
+    connections: SlotMap<ConnectionId, Box<Connection>>,
+    half_open: SlotMap<HalfOpenId, HalfOpen>,
+    time_wait: SlotMap<TimeWaitId, TimeWait>,
+    /// Records in the order in which they end.
+    time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
+    listeners: SlotMap<ListenerId, Listener>,
+}
+
+/// What a 4-tuple belongs to.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Connection(ConnectionId),
+    HalfOpen(HalfOpenId),
+    TimeWait(TimeWaitId),
+}
+
+/// Who has a timer.
+#[derive(Clone, Copy, Debug)]
+enum TimerOwner {
+    Connection(ConnectionId),
+    HalfOpen(HalfOpenId),
+}
+
+impl Deadlines<TimerOwner> for Tables {
+    fn deadline(&mut self, owner: TimerOwner) -> Option<&mut Deadline> {
+        match owner {
+            TimerOwner::Connection(id) => self.connections.get_mut(id).map(|connection| &mut connection.deadline),
+            TimerOwner::HalfOpen(id) => self.half_open.get_mut(id).map(|half_open| &mut half_open.deadline),
+        }
+    }
+}
+
+/// Packets that wait inside the host. Buffers are swapped, never copied, and used again.
+#[derive(Default)]
+struct PacketQueues {
+    /// Answers that do not come from the egress of a connection: RST, SYN|ACK, ICMP, UDP.
+    out: VecDeque<Packet>,
+    /// Packets from this host to itself.
+    loopback: VecDeque<Packet>,
+    spare: Vec<Packet>,
+}
+
+impl PacketQueues {
+    fn take_spare(&mut self) -> Packet {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    fn give_back(&mut self, packet: Packet) {
+        if self.spare.len() < 64 {
+            self.spare.push(packet);
+        }
+    }
+}
+
+/// Events wait here until the loop takes them; without an observer none are kept.
+#[derive(Default)]
+struct Events {
+    observed: bool,
+    queue: VecDeque<StackEvent>,
+}
+
+impl Events {
+    fn push(&mut self, event: StackEvent) {
+        if self.observed {
+            self.queue.push_back(event);
+        }
+    }
+
+    fn state(&mut self, tuple: &FourTuple, from: State, to: State, cause: Cause) {
+        if self.observed && from != to {
+            let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
+            self.queue.push_back(StackEvent::State { local, remote, from, to, cause });
+        }
+    }
+
+    fn timer(&mut self, tuple: &FourTuple, timer: TimerKind) {
+        if self.observed {
+            let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
+            self.queue.push_back(StackEvent::Timer { local, remote, timer });
+        }
+    }
+}
+
+impl Stack {
+    /// A stack with these settings at the epoch.
+    pub fn new(config: &HostConfig) -> Self {
+        let mut unused = Vec::new();
+        let mut device = OnePacket::sending(config.mtu, &mut unused);
+        let mut interface =
+            Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::EPOCH.to_smoltcp());
+        // Our own demultiplexer has looked at the address before smoltcp sees a packet.
+        interface.set_any_ip(true);
+        Self {
+            addresses: Addresses::new(&config.addresses, config.default_route),
+            secret: Secret::new(config.seed),
+            now: Instant::EPOCH,
+            interface,
+            nobody: SocketSet::new(Vec::new()),
+            tables: Tables::default(),
+            ports: Ports::default(),
+            udp: Udp::default(),
+            pool: buffers::Pool::new(config.buffer_limit),
+            timers: Timers::new(),
+            dirty: VecDeque::new(),
+            queues: PacketQueues::default(),
+            ready: Ready::default(),
+            events: Events::default(),
+            connects: 0,
+            config: config.clone(),
+        }
+    }
+
+    /// The settings that the stack was made with.
+    pub fn config(&self) -> &HostConfig {
+        &self.config
+    }
+
+    /// The clock of the host: the latest instant that it was told of.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Moves the clock of the host forward; it never goes back.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Takes one packet from the link. It may be changed: the caller has captured it before.
+    pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
+        self.set_now(now);
+        self.ingress(packet);
+    }
+
+    /// Fires every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.set_now(now);
+        while let Some(owner) = self.timers.poll_due(self.now, &mut self.tables) {
+            match owner {
+                TimerOwner::Connection(id) => self.on_connection_timer(id),
+                TimerOwner::HalfOpen(id) => self.on_half_open_timer(id),
+            }
+        }
+        self.end_time_waits();
+    }
+
+    /// Writes the next packet to send into `packet`, whose old content is gone. False if there is none.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        self.set_now(now);
+        self.egress(packet)
+    }
+
+    /// The earliest instant at which the stack wants to be called again.
+    #[must_use]
+    pub fn next_at(&mut self) -> Option<Instant> {
+        if !self.dirty.is_empty() || !self.queues.out.is_empty() || !self.queues.loopback.is_empty() {
+            return Some(self.now);
+        }
+        let timer = self.timers.next_at(&mut self.tables);
+        let time_wait = self.next_time_wait_end();
+        timer.into_iter().chain(time_wait).min()
+    }
+
+    /// The descriptor number of a socket whose readiness may have changed, each once, in the order of the changes.
+    #[must_use]
+    pub fn poll_ready(&mut self) -> Option<u32> {
+        self.ready.pop()
+    }
+
+    /// True if [`Stack::poll_ready`] has something.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Says that the readiness of a descriptor may have changed.
+    pub(crate) fn push_ready(&mut self, token: u32) {
+        self.ready.push(token);
+    }
+
+    /// The next event; there are none unless they were asked for.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<StackEvent> {
+        self.events.queue.pop_front()
+    }
+
+    /// Whether to keep events for [`Stack::poll_event`].
+    pub fn observe_events(&mut self, on: bool) {
+        self.events.observed = on;
+    }
+
+    /// True if `ip` is an address of this host.
+    pub(crate) fn is_own(&self, ip: core::net::IpAddr) -> bool {
+        self.addresses.is_own(ip)
+    }
+
+    /// The address from which this host would send to `remote`; `None` if there is no route.
+    pub(crate) fn source_for(&self, remote: core::net::IpAddr) -> Option<core::net::IpAddr> {
+        self.addresses.source_for(remote)
+    }
+
+    /// What the descriptor table shows of a connection.
+    pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
+        self.tables.connections.get(id).map(|connection| {
+            (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr())
+        })
+    }
+}
+
+impl core::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Stack")
+            .field("now", &self.now)
+            .field("connections", &self.tables.connections.len())
+            .field("half_open", &self.tables.half_open.len())
+            .field("time_wait", &self.tables.time_wait.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! The deadlines of a host: a binary heap in which each owner has about one entry.
+//!
+//! A connection's deadline moves with nearly every packet, mostly later. Moving an entry for that would cost more than
+//! the packet; so an entry may be too early, and is put right when it comes to the top. Only a deadline that moves
+//! earlier than its entry makes a new one. Ties are broken by the order in which deadlines were set (law 3).
+
+use core::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::time::Instant;
+
+/// Deadlines of owners of type `K`.
+#[derive(Debug)]
+pub(super) struct Timers<K> {
+    heap: BinaryHeap<Reverse<Entry<K>>>,
+    sequence: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry<K> {
+    at: Instant,
+    sequence: u64,
+    owner: K,
+}
+
+/// What an owner keeps of its timer: the true deadline, and the earliest entry that stands for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deadline {
+    at: Option<Instant>,
+    entry: Option<Instant>,
+}
+
+/// Finds the deadlines of owners.
+pub(super) trait Deadlines<K> {
+    /// The deadline of `owner`, or `None` if the owner is gone.
+    fn deadline(&mut self, owner: K) -> Option<&mut Deadline>;
+}
+
+impl<K: Copy> Timers<K> {
+    pub(super) const fn new() -> Self {
+        Self { heap: BinaryHeap::new(), sequence: 0 }
+    }
+
+    /// Sets the deadline of `owner`.
+    pub(super) fn set(&mut self, owner: K, deadline: &mut Deadline, at: Option<Instant>) {
+        deadline.at = at;
+        if let Some(at) = at
+            && deadline.entry.is_none_or(|entry| at < entry)
+        {
+            deadline.entry = Some(at);
+            self.push(owner, at);
+        }
+    }
+
+    fn push(&mut self, owner: K, at: Instant) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Entry { at, sequence: self.sequence, owner }));
+    }
+
+    /// The earliest deadline of all owners that still exist.
+    pub(super) fn next_at(&mut self, owners: &mut impl Deadlines<K>) -> Option<Instant> {
+        loop {
+            let Reverse(Entry { at, owner, .. }) = *self.heap.peek()?;
+            let Some(deadline) = owners.deadline(owner).filter(|deadline| deadline.entry == Some(at)) else {
+                self.heap.pop();
+                continue;
+            };
+            if deadline.at == Some(at) {
+                return Some(at);
+            }
+            self.heap.pop();
+            deadline.entry = deadline.at;
+            if let Some(due) = deadline.at {
+                self.push(owner, due);
+            }
+        }
+    }
+
+    /// Takes one owner whose deadline has come; its deadline is then unset.
+    pub(super) fn poll_due(&mut self, now: Instant, owners: &mut impl Deadlines<K>) -> Option<K> {
+        self.next_at(owners).filter(|at| *at <= now)?;
+        let Reverse(Entry { owner, .. }) = self.heap.pop()?;
+        if let Some(deadline) = owners.deadline(owner) {
+            *deadline = Deadline::default();
+        }
+        Some(owner)
+    }
+}
+
+impl<K> PartialEq for Entry<K> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.sequence) == (other.at, other.sequence)
+    }
+}
+
+impl<K> Eq for Entry<K> {}
+
+impl<K> PartialOrd for Entry<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Entry<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Deadlines<usize> for Vec<Deadline> {
+        fn deadline(&mut self, owner: usize) -> Option<&mut Deadline> {
+            self.get_mut(owner)
+        }
+    }
+
+    fn at(secs: u64) -> Option<Instant> {
+        Some(Instant::from_secs(secs))
+    }
+
+    #[test]
+    fn a_deadline_that_moves_later_is_found_at_its_new_place() {
+        let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default(); 2]);
+        timers.set(0, &mut owners[0], at(1));
+        timers.set(1, &mut owners[1], at(2));
+        timers.set(0, &mut owners[0], at(3));
+        assert_eq!(timers.heap.len(), 2, "moving later makes no entry");
+        assert_eq!(timers.next_at(&mut owners), at(2));
+        assert_eq!(timers.poll_due(Instant::from_secs(1), &mut owners), None);
+        assert_eq!(timers.poll_due(Instant::from_secs(2), &mut owners), Some(1));
+        assert_eq!(timers.next_at(&mut owners), at(3));
+        timers.set(0, &mut owners[0], None);
+        assert_eq!(timers.next_at(&mut owners), None);
+    }
+
+    #[test]
+    fn a_deadline_that_moves_earlier_comes_once() {
+        let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default()]);
+        timers.set(0, &mut owners[0], at(5));
+        timers.set(0, &mut owners[0], at(1));
+        assert_eq!(timers.poll_due(Instant::from_secs(9), &mut owners), Some(0));
+        assert_eq!(timers.poll_due(Instant::from_secs(9), &mut owners), None);
+    }
+
+    #[test]
+    fn equal_deadlines_come_in_the_order_in_which_they_were_set() {
+        let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default(); 3]);
+        for owner in [2, 0, 1] {
+            timers.set(owner, &mut owners[owner], at(1));
+        }
+        let order: Vec<_> = core::iter::from_fn(|| timers.poll_due(Instant::from_secs(1), &mut owners)).collect();
+        assert_eq!(order, [2, 0, 1]);
+    }
+}
