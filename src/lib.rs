@@ -2,4 +2,5 @@
 
 pub mod rng;
 pub mod segment;
+pub mod stack;
 pub mod time;

@@ -1,0 +1,3 @@
+//! smoltcp made to behave like a host.
+
+pub(crate) mod watch;
