@@ -326,8 +326,8 @@ impl Net {
         done
     }
 
-    /// `epoll_wait(2)`: at most `max` events into `events`, whose old content is gone; 0 when the time is over (`None`: wait
-    /// for ever).
+    /// `epoll_wait(2)`: at most `max` events into `events`, whose old content is gone; 0 when the time is over (`None`:
+    /// wait for ever).
     pub async fn epoll_wait(
         &self,
         epoll: Fd,

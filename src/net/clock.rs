@@ -1,10 +1,10 @@
-//! The programs' clock: the host's time, and the sleeps until a deadline. Nothing here reads a clock; the loop says what
-//! time it is. Sleeps that are due wake in the order of (deadline, sequence): ties go to the one that began first.
+//! The programs' clock: the host's time, and the sleeps until a deadline. Nothing here reads a clock; the loop says
+//! what time it is. Sleeps that are due wake in the order of (deadline, sequence): of a tie the first begun is first.
 //!
 //! It stands in an `Arc<Mutex<..>>`, never contended, because hyper wants its sleeps `Send` and `Sync`.
 //!
 //! Most sleeps are time limits and are dropped long before they are due. A dropped sleep leaves its heap entry behind;
-//! when such entries are the greater part the heap is swept, so that their cost stays constant and their number bounded.
+//! when such entries are the greater part the heap is swept: their cost stays constant and their number bounded.
 
 use core::cmp::Reverse;
 use core::pin::Pin;

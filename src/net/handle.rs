@@ -139,11 +139,12 @@ impl Net {
         .await;
     }
 
-    // ---- for this room
-
-    pub(super) fn host(&self) -> Ref<'_, Host> {
+    /// The host, to look at. Not to be held across an await or another call.
+    pub fn host(&self) -> Ref<'_, Host> {
         self.inner.host.borrow()
     }
+
+    // ---- for this room
 
     pub(super) fn host_mut(&self) -> RefMut<'_, Host> {
         self.inner.host.borrow_mut()

@@ -1,8 +1,8 @@
 //! hyper's timer and executor over a host.
 //!
 //! hyper counts in `std::time::Instant`, which cannot be made without reading a clock. One is taken per host, through
-//! the provided method of hyper's own `Timer`, and stands for virtual time zero. Only differences from it are ever used,
-//! so that its value changes nothing: the deadlines are the host's, to the nanosecond.
+//! the provided method of hyper's own `Timer`, and stands for virtual time zero. Only differences from it are ever
+//! used, so that its value changes nothing: the deadlines are the host's, to the nanosecond.
 
 use core::pin::Pin;
 
@@ -22,7 +22,10 @@ pub struct HyperTimer {
 impl HyperTimer {
     /// The timer of a host.
     pub fn new(net: &Net) -> Self {
-        let clock = Arc::clone(net.clock());
+        Self::of(Arc::clone(net.clock()))
+    }
+
+    fn of(clock: Arc<Clock>) -> Self {
         let origin = *clock.origin.get_or_init(|| hyper::rt::Timer::now(&Origin));
         Self { clock, origin }
     }
@@ -88,5 +91,40 @@ where
 {
     fn execute(&self, future: F) {
         drop(self.net.spawn_named("hyper", future));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::task::{Context, Waker};
+    use hyper::rt::Timer;
+
+    #[test]
+    fn hypers_time_is_the_hosts_to_the_nanosecond() {
+        let clock = Arc::new(Clock::default());
+        let timer = HyperTimer::of(Arc::clone(&clock));
+        let again = HyperTimer::of(Arc::clone(&clock));
+        let start = timer.now();
+        assert_eq!(start, again.now(), "one origin for all timers of a host");
+        assert_eq!(start, timer.now(), "it stands while the host's time stands");
+        clock.advance(Instant::from_nanos(1_000_000_007));
+        assert_eq!(timer.now() - start, Duration::from_nanos(1_000_000_007));
+    }
+
+    #[test]
+    fn sleeps_end_by_the_hosts_time_also_when_they_are_reset() {
+        let clock = Arc::new(Clock::default());
+        let timer = HyperTimer::of(Arc::clone(&clock));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut sleep = timer.sleep_until(timer.now() + Duration::from_secs(30));
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(clock.next_at(), Some(Instant::from_secs(30)));
+        timer.reset(&mut sleep, timer.now() + Duration::from_secs(50));
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(clock.next_at(), Some(Instant::from_secs(50)));
+        clock.advance(Instant::from_secs(50));
+        assert!(sleep.as_mut().poll(&mut cx).is_ready());
+        assert!(timer.sleep(Duration::ZERO).as_mut().poll(&mut cx).is_ready());
     }
 }

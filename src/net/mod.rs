@@ -1,8 +1,8 @@
 //! Async programs over the non-blocking calls of one host: an executor, the programs' clock, blocking-style BSD calls,
 //! and `TcpListener`, `TcpStream`, `UdpSocket` with the traits of futures-io, hyper and (feature `tokio`) tokio.
 //!
-//! A [`Runtime`] is a host with its programs. It reads no clock and moves no packet by itself; a loop drives it, the same
-//! way in virtual and in real time:
+//! A [`Runtime`] is a host with its programs. It reads no clock and moves no packet by itself; a loop drives it, the
+//! same way in virtual and in real time:
 //!
 //! ```text
 //!   handle_packet, handle_timeout     input: what arrived, what is due
