@@ -1,7 +1,9 @@
 //! tcplab, a TCP laboratory: one userspace TCP/IP host that runs on a TUN device and on simulated links in virtual time.
 
+pub mod app;
 pub mod conversation;
 pub mod event;
+pub mod net;
 pub mod rng;
 pub mod segment;
 pub mod socket;

@@ -1,0 +1,275 @@
+//! Reads a list of calls. An error names the line, the word and what could stand there.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::{CharIndices, FromStr};
+
+use super::Call;
+use crate::socket::Shutdown;
+use crate::time::Duration;
+
+/// The backlog of a `listen` that names none.
+const BACKLOG: usize = 128;
+
+const CALLS: &str = "connect, listen, accept, send, recv, sleep, shutdown, close or abort";
+const ADDRESS: &str = "HOST:PORT, for example server:80, 10.0.0.2:80 or [fd00::2]:80";
+const LISTEN: &str = "a port, or an address and a port, for example 80, 10.0.0.2:80 or [::]:80";
+const DURATION: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
+
+/// A line that is no call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {}: expected {expected}", .word.as_ref().map_or("the line ends".into(), |w| format!("\"{w}\"")))]
+pub struct ParseError {
+    /// Which line, from 1; in a list of lines, which entry.
+    pub line: usize,
+    /// The word that cannot stand there; `None` if the line ended too early.
+    pub word: Option<String>,
+    /// What could stand there.
+    pub expected: String,
+}
+
+/// Reads a program from its lines (a text's `lines()`, or a list of strings) with a table of host names. Empty lines
+/// and comments are passed over. A call for which no connection or listener can be there is refused.
+pub fn parse<'a>(
+    lines: impl IntoIterator<Item = &'a str>,
+    hosts: &BTreeMap<String, IpAddr>,
+) -> Result<Vec<Call>, ParseError> {
+    let mut calls = Vec::new();
+    let mut open = Open::default();
+    for (index, text) in lines.into_iter().enumerate() {
+        let mut line = Line { number: index + 1, words: Words(text.char_indices().peekable(), text), hosts };
+        let Some(word) = line.next()? else { continue };
+        let call = line.call(&word)?;
+        if let Some(word) = line.next()? {
+            return Err(line.error(&word, "nothing more on this line"));
+        }
+        open.follow(&call).map_err(|expected| line.error(&word, expected))?;
+        calls.push(call);
+    }
+    Ok(calls)
+}
+
+/// What a program has open at a point.
+#[derive(Default)]
+struct Open {
+    connection: bool,
+    listener: bool,
+}
+
+impl Open {
+    fn follow(&mut self, call: &Call) -> Result<(), &'static str> {
+        match call {
+            Call::Connect(_) => self.connection = true,
+            Call::Listen(..) => self.listener = true,
+            Call::Sleep(_) => {}
+            Call::Accept if self.listener => self.connection = true,
+            Call::Accept => return Err("listen before it"),
+            Call::Close | Call::Abort if self.connection => self.connection = false,
+            Call::Close if self.listener => self.listener = false,
+            _ if !self.connection => return Err("connect or accept before it: there is no connection"),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Word {
+    Bare(String),
+    Text(Vec<u8>, String),
+}
+
+impl Word {
+    /// As it stands in the line.
+    fn source(&self) -> &str {
+        match self {
+            Self::Bare(word) => word,
+            Self::Text(_, source) => source,
+        }
+    }
+}
+
+/// Cuts a line into words and texts in quotes.
+struct Words<'a>(Peekable<CharIndices<'a>>, &'a str);
+
+impl Words<'_> {
+    fn next(&mut self) -> Result<Option<Word>, (String, &'static str)> {
+        while self.0.next_if(|(_, c)| c.is_whitespace()).is_some() {}
+        match self.0.peek().copied() {
+            None | Some((_, '#')) => Ok(None),
+            Some((start, '"')) => self.text(start).map(Some),
+            Some(_) => {
+                let mut word = String::new();
+                while let Some((_, c)) = self.0.next_if(|(_, c)| !c.is_whitespace() && *c != '#') {
+                    word.push(c);
+                }
+                Ok(Some(Word::Bare(word)))
+            }
+        }
+    }
+
+    fn text(&mut self, start: usize) -> Result<Word, (String, &'static str)> {
+        self.0.next();
+        let mut octets = Vec::new();
+        while let Some((at, c)) = self.0.next() {
+            match c {
+                '"' => return Ok(Word::Text(octets, self.1[start..=at].to_owned())),
+                '\\' => {
+                    let escape = self.escape();
+                    let end = self.0.peek().map_or(self.1.len(), |&(end, _)| end);
+                    let expected = "an escape: \\\" \\\\ \\n \\r \\t \\0 or \\xHH";
+                    octets.push(escape.ok_or_else(|| (self.1[at..end].to_owned(), expected))?);
+                }
+                _ => octets.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        Err((self.1[start..].to_owned(), "a closing quotation mark"))
+    }
+
+    fn escape(&mut self) -> Option<u8> {
+        match self.0.next()?.1 {
+            '0' => Some(0),
+            'n' => Some(b'\n'),
+            'r' => Some(b'\r'),
+            't' => Some(b'\t'),
+            '"' => Some(b'"'),
+            '\\' => Some(b'\\'),
+            'x' => {
+                let mut digit = || self.0.next_if(|(_, c)| c.is_ascii_hexdigit()).and_then(|(_, c)| c.to_digit(16));
+                Some((digit()? * 16 + digit()?) as u8)
+            }
+            _ => None,
+        }
+    }
+}
+
+struct Line<'a> {
+    number: usize,
+    words: Words<'a>,
+    hosts: &'a BTreeMap<String, IpAddr>,
+}
+
+impl Line<'_> {
+    fn next(&mut self) -> Result<Option<Word>, ParseError> {
+        let line = self.number;
+        self.words.next().map_err(|(word, expected)| ParseError {
+            line,
+            word: Some(word),
+            expected: expected.to_owned(),
+        })
+    }
+
+    fn word(&mut self, expected: &str) -> Result<Word, ParseError> {
+        let missing = ParseError { line: self.number, word: None, expected: expected.to_owned() };
+        self.next()?.ok_or(missing)
+    }
+
+    fn error(&self, word: &Word, expected: impl Into<String>) -> ParseError {
+        ParseError { line: self.number, word: Some(word.source().to_owned()), expected: expected.into() }
+    }
+
+    /// The next word, read by `read`.
+    fn take<T>(&mut self, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, ParseError> {
+        let word = self.word(expected)?;
+        match &word {
+            Word::Bare(bare) => read(bare).ok_or_else(|| self.error(&word, expected)),
+            Word::Text(..) => Err(self.error(&word, expected)),
+        }
+    }
+
+    fn call(&mut self, word: &Word) -> Result<Call, ParseError> {
+        let Word::Bare(name) = word else { return Err(self.error(word, CALLS)) };
+        Ok(match name.as_str() {
+            "connect" => Call::Connect(self.address()?),
+            "listen" => self.listen()?,
+            "accept" => Call::Accept,
+            "send" => self.send()?,
+            "recv" => self.take("a number of octets, or eof", |word| match word {
+                "eof" => Some(Call::RecvEof),
+                _ => octets(word).map(Call::Recv),
+            })?,
+            "sleep" => Call::Sleep(self.take(DURATION, duration)?),
+            "shutdown" => Call::Shutdown(self.take("wr, rd or rdwr", |word| match word {
+                "wr" => Some(Shutdown::Write),
+                "rd" => Some(Shutdown::Read),
+                "rdwr" => Some(Shutdown::Both),
+                _ => None,
+            })?),
+            "close" => Call::Close,
+            "abort" => Call::Abort,
+            _ => return Err(self.error(word, CALLS)),
+        })
+    }
+
+    fn send(&mut self) -> Result<Call, ParseError> {
+        let expected = "a number of octets, or a text in quotation marks";
+        let word = self.word(expected)?;
+        match &word {
+            Word::Text(octets, _) => Ok(Call::Send(octets.clone())),
+            Word::Bare(bare) => octets(bare).map(Call::SendPattern).ok_or_else(|| self.error(&word, expected)),
+        }
+    }
+
+    fn address(&mut self) -> Result<SocketAddr, ParseError> {
+        let word = self.word(ADDRESS)?;
+        let Word::Bare(bare) = &word else { return Err(self.error(&word, ADDRESS)) };
+        if let Ok(addr) = bare.parse::<SocketAddr>() {
+            return if addr.port() == 0 { Err(self.error(&word, "a port from 1 to 65535")) } else { Ok(addr) };
+        }
+        let (host, port) = bare.rsplit_once(':').ok_or_else(|| self.error(&word, ADDRESS))?;
+        let port = port_number(port).ok_or_else(|| self.error(&word, "a port from 1 to 65535 behind the colon"))?;
+        match self.hosts.get(host) {
+            Some(&ip) => Ok(SocketAddr::new(ip, port)),
+            None if self.hosts.is_empty() => Err(self.error(&word, "an address: no host has a name here")),
+            None => {
+                let names: Vec<_> = self.hosts.keys().map(String::as_str).collect();
+                Err(self.error(&word, format!("an address or one of the hosts {}", names.join(", "))))
+            }
+        }
+    }
+
+    /// A port alone means every address: of IPv6 only where no host of the table has an IPv4 address.
+    fn listen(&mut self) -> Result<Call, ParseError> {
+        let only_v6 = !self.hosts.is_empty() && self.hosts.values().all(IpAddr::is_ipv6);
+        let any = if only_v6 { IpAddr::from(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
+        let addr = self.take(LISTEN, |word| {
+            let addr = SocketAddr::from_str(word).ok().filter(|addr| addr.port() != 0);
+            addr.or_else(|| port_number(word).map(|port| SocketAddr::new(any, port)))
+        })?;
+        let Some(word) = self.next()? else { return Ok(Call::Listen(addr, BACKLOG)) };
+        let backlog = if let Word::Bare(bare) = &word { number(bare) } else { None };
+        let backlog = backlog.ok_or_else(|| self.error(&word, "a backlog (a number), or nothing"))?;
+        Ok(Call::Listen(addr, backlog))
+    }
+}
+
+fn number<T: FromStr>(word: &str) -> Option<T> {
+    let all_digits = !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_digit());
+    all_digits.then(|| word.parse().ok())?
+}
+
+fn octets(word: &str) -> Option<u64> {
+    number(word)
+}
+
+fn port_number(word: &str) -> Option<u16> {
+    number(word).filter(|&port| port != 0)
+}
+
+/// `1s`, `1.5ms`: decimal, exact to the nanosecond.
+fn duration(word: &str) -> Option<Duration> {
+    let (value, digits) = [("ns", 0), ("us", 3), ("ms", 6), ("s", 9), ("m", 9)]
+        .into_iter()
+        .find_map(|(unit, digits)| word.strip_suffix(unit).map(|value| (value, digits)))?;
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    let scale = 10_u64.checked_pow(digits)?;
+    let part: u64 = number(fraction).filter(|_| fraction.len() <= digits.max(1) as usize)?;
+    let part = part.checked_mul(scale)? / 10_u64.checked_pow(fraction.len() as u32)?;
+    let nanos = number::<u64>(whole)?.checked_mul(scale)?.checked_add(part)?;
+    let minutes = if word.ends_with('m') { 60 } else { 1 };
+    Some(Duration::from_nanos(nanos.checked_mul(minutes)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! A chat room: what one client writes all others read. Octets are passed on as they come.
+//!
+//! Each client has an outbox of bounded size and two tasks: one reads and puts what it reads into the outboxes of the
+//! others, one empties its own outbox. Putting never waits, so that a client which does not read holds nobody; when its
+//! outbox is full its connection is aborted, so that it costs no more than that.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use super::{Listen, serve_each};
+use crate::net::{Net, Sleep, TcpStream};
+use crate::time::Duration;
+
+/// The port of the room.
+pub const PORT: u16 = 5000;
+
+/// Octets that wait for one client at most, beside those in its socket's send buffer.
+pub const OUTBOX: usize = 64 * 1024;
+
+/// How long a client that has ended its own direction may take to read what is left for it.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+const BUFFER: usize = 4 * 1024;
+
+/// What waits for one client.
+#[derive(Debug, Default)]
+struct Outbox {
+    octets: VecDeque<u8>,
+    state: State,
+    writer: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Present,
+    /// The client has ended: it gets what is left and then the end.
+    Leaving,
+    /// It did not read: it gets an RST.
+    Expelled,
+}
+
+impl Outbox {
+    fn put(&mut self, octets: &[u8]) {
+        if self.state != State::Present {
+            return;
+        }
+        if self.octets.len() + octets.len() > OUTBOX {
+            self.octets = VecDeque::new();
+            self.state = State::Expelled;
+        } else {
+            self.octets.extend(octets);
+        }
+        self.wake();
+    }
+
+    /// Moves what waits into `piece`; nothing once the client has left or was expelled and nothing is left.
+    fn poll_take(&mut self, piece: &mut Vec<u8>, cx: &Context<'_>) -> Poll<()> {
+        if self.octets.is_empty() && self.watch(cx) == State::Present {
+            return Poll::Pending;
+        }
+        let count = self.octets.len().min(BUFFER);
+        piece.clear();
+        piece.extend(self.octets.drain(..count));
+        Poll::Ready(())
+    }
+
+    /// The state, and the task is woken when it or the content changes.
+    fn watch(&mut self, cx: &Context<'_>) -> State {
+        if self.writer.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
+            self.writer = Some(cx.waker().clone());
+        }
+        self.state
+    }
+
+    fn leave(&mut self) {
+        if self.state == State::Present {
+            self.state = State::Leaving;
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+/// Ordered by the time of entry, so that who is told first does not depend on luck.
+#[derive(Debug, Default)]
+struct Room {
+    outboxes: BTreeMap<u64, Rc<RefCell<Outbox>>>,
+    entered: u64,
+}
+
+/// Runs the room for ever.
+pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
+    let room = Rc::new(RefCell::new(Room::default()));
+    let tasks = net.clone();
+    serve_each(net, listen, "chat, reading", move |stream, _| {
+        let outbox = Rc::new(RefCell::new(Outbox::default()));
+        tasks.spawn_named("chat, writing", write(stream.clone(), Rc::clone(&outbox)));
+        read(stream, Rc::clone(&room), outbox)
+    })
+    .await
+}
+
+async fn read(stream: TcpStream, room: Rc<RefCell<Room>>, outbox: Rc<RefCell<Outbox>>) {
+    let me = {
+        let mut room = room.borrow_mut();
+        room.entered += 1;
+        let me = room.entered;
+        room.outboxes.insert(me, Rc::clone(&outbox));
+        me
+    };
+    let mut buf = vec![0; BUFFER];
+    while let Ok(count @ 1..) = stream.read(&mut buf).await {
+        for (_, outbox) in room.borrow().outboxes.iter().filter(|&(&number, _)| number != me) {
+            outbox.borrow_mut().put(&buf[..count]);
+        }
+    }
+    room.borrow_mut().outboxes.remove(&me);
+    outbox.borrow_mut().leave();
+}
+
+async fn write(stream: TcpStream, outbox: Rc<RefCell<Outbox>>) {
+    let mut piece = Vec::with_capacity(BUFFER);
+    let mut leaving: Option<Sleep> = None;
+    loop {
+        poll_fn(|cx| outbox.borrow_mut().poll_take(&mut piece, cx)).await;
+        let mut writing = pin!(stream.write_all(&piece));
+        let written = poll_fn(|cx| {
+            // The client may have stopped reading: being expelled, or gone for long, ends the wait for it too.
+            let state = outbox.borrow_mut().watch(cx);
+            let limit = (state == State::Leaving)
+                .then(|| Pin::new(leaving.get_or_insert_with(|| stream.net().sleep(FAREWELL))).poll(cx));
+            if state == State::Expelled || limit.is_some_and(|limit| limit.is_ready()) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            writing.as_mut().poll(cx)
+        })
+        .await;
+        match written {
+            Ok(()) if piece.is_empty() => return, // it has left
+            Ok(()) => {}
+            Err(_) => return stream.abort(), // its reader gets EBADF and takes it out of the room
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outbox_takes_its_size_and_not_one_octet_more() {
+        let mut outbox = Outbox::default();
+        outbox.put(&vec![1; OUTBOX]);
+        assert_eq!((outbox.state, outbox.octets.len()), (State::Present, OUTBOX));
+        outbox.put(b"!");
+        assert_eq!((outbox.state, outbox.octets.capacity()), (State::Expelled, 0));
+        outbox.put(b"!");
+        outbox.leave();
+        assert_eq!((outbox.state, outbox.octets.len()), (State::Expelled, 0));
+    }
+
+    #[test]
+    fn who_leaves_gets_what_is_left_and_nothing_new() {
+        let mut outbox = Outbox::default();
+        outbox.put(b"bye");
+        outbox.leave();
+        outbox.put(b"late");
+        assert_eq!((outbox.state, outbox.octets.len()), (State::Leaving, 3));
+    }
+}

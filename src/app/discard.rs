@@ -1,0 +1,21 @@
+//! The discard service of RFC 863: reads and forgets.
+
+use std::io;
+
+use super::{Listen, serve_each};
+use crate::net::Net;
+
+/// The port of RFC 863.
+pub const PORT: u16 = 9;
+
+/// Octets read at once.
+const BUFFER: usize = 16 * 1024;
+
+/// Reads whatever a client sends until it ends, each client in a task of its own.
+pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
+    serve_each(net, listen, "discard", |stream, _| async move {
+        let mut buf = vec![0; BUFFER];
+        while let Ok(1..) = stream.read(&mut buf).await {}
+    })
+    .await
+}

@@ -1,0 +1,59 @@
+//! The echo service of RFC 862, over TCP and UDP: what comes in goes back.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::{Listen, serve_each};
+use crate::net::{Net, TcpStream, UdpSocket};
+
+/// The port of RFC 862.
+pub const PORT: u16 = 7;
+
+/// Octets read at once.
+const BUFFER: usize = 8 * 1024;
+
+/// The largest payload of a UDP datagram.
+const DATAGRAM: usize = 65_507;
+
+/// Echoes over TCP until the client ends, each client in a task of its own.
+pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
+    serve_each(net, listen, "echo", |stream, _| async move {
+        let _ = echo(&stream).await; // the client went away: nobody to tell
+    })
+    .await
+}
+
+async fn echo(stream: &TcpStream) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER];
+    loop {
+        match stream.read(&mut buf).await? {
+            0 => return Ok(()),
+            count => stream.write_all(&buf[..count]).await?,
+        }
+    }
+}
+
+/// Echoes datagrams. One that cannot be sent back is lost, as datagrams are.
+pub async fn udp_server(net: Net, addr: SocketAddr) -> io::Result<()> {
+    let socket = UdpSocket::bind(&net, addr)?;
+    let mut buf = vec![0; DATAGRAM];
+    loop {
+        let (count, from) = socket.recv_from(&mut buf).await?;
+        let _ = socket.send_to(&buf[..count], from).await;
+    }
+}
+
+/// Sends `message`, ends its direction and reads what comes back; meanwhile it reads, so that a message larger than all
+/// buffers does not stop.
+pub async fn client(net: Net, server: SocketAddr, message: Vec<u8>) -> io::Result<Vec<u8>> {
+    let stream = TcpStream::connect(&net, server).await?;
+    let writer = stream.clone();
+    let writing = net.spawn_named("echo client, writing", async move {
+        writer.write_all(&message).await?;
+        writer.shutdown_write()
+    });
+    let mut echoed = Vec::new();
+    stream.read_to_end(&mut echoed).await?;
+    writing.await?;
+    Ok(echoed)
+}

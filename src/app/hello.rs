@@ -1,0 +1,55 @@
+//! The first program of every sockets tutorial, in its seven calls: the server listens, sends a greeting to each client
+//! and closes; the client connects, reads and closes. Written with descriptors, as the tutorial does.
+
+use std::net::SocketAddr;
+
+use super::Listen;
+use crate::net::Net;
+use crate::socket::{Domain, Errno, Fd, SocketOption, Type};
+
+/// The port of the tutorial.
+pub const PORT: u16 = 12345;
+
+/// What the server says.
+pub const GREETING: &[u8] = b"Hello, Client!";
+
+/// Sends [`GREETING`] to each client, one after the other. Returns only with an error of the listening socket.
+pub async fn server(net: Net, listen: Listen) -> Result<(), Errno> {
+    let listener = net.socket(Domain::of(&listen.addr), Type::Stream)?;
+    net.setsockopt(listener, SocketOption::ReuseAddr(true))?;
+    net.bind(listener, listen.addr)?;
+    net.listen(listener, listen.backlog)?;
+    loop {
+        let client = match net.accept(listener).await {
+            Ok((client, _)) => client,
+            Err(Errno::ECONNABORTED) => continue,
+            Err(Errno::EMFILE | Errno::ENOBUFS) => {
+                net.sleep(super::EXHAUSTED).await;
+                continue;
+            }
+            Err(errno) => return Err(errno),
+        };
+        let _ = net.write(client, GREETING).await; // a client that has gone is not greeted
+        net.close(client)?;
+    }
+}
+
+/// Connects and reads until the server closes. Gives what it read.
+pub async fn client(net: Net, server: SocketAddr) -> Result<Vec<u8>, Errno> {
+    let fd = net.socket(Domain::of(&server), Type::Stream)?;
+    let greeting = read_greeting(&net, fd, server).await;
+    net.close(fd)?;
+    greeting
+}
+
+async fn read_greeting(net: &Net, fd: Fd, server: SocketAddr) -> Result<Vec<u8>, Errno> {
+    net.connect(fd, server).await?;
+    let mut greeting = Vec::new();
+    let mut buf = [0; 1024];
+    loop {
+        match net.read(fd, &mut buf).await? {
+            0 => return Ok(greeting),
+            count => greeting.extend_from_slice(&buf[..count]),
+        }
+    }
+}

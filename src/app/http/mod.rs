@@ -1,0 +1,234 @@
+//! An HTTP/1.1 server (hyper): the files of a directory, or one generated file of a given size under every path. GET,
+//! HEAD, one range of octets; POST and PUT upload to nowhere and are answered with the count.
+//!
+//! No Date field and no Last-Modified: a run gives the same bytes at any time. Whoever sends nothing is cut off after
+//! [`Settings::header_timeout`] (between requests too), whoever stops in the middle of an upload or reads nothing after
+//! [`Settings::stall_timeout`].
+
+mod body;
+mod path;
+mod patient;
+
+pub use path::{Refusal, resolve};
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+
+use self::body::{Content, Part};
+use self::patient::Patient;
+use super::{Listen, serve_each};
+use crate::net::{HyperTimer, Net, TcpStream};
+use crate::time::Duration;
+
+/// The usual port of a server that is not the system's.
+pub const PORT: u16 = 8080;
+
+/// What is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The files of a directory and below.
+    Dir(PathBuf),
+    /// So many octets of the pattern of [`bulk`](super::bulk), under every path.
+    Size(u64),
+}
+
+/// What is served and how long the server waits for a client.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is served.
+    pub source: Source,
+    /// For the head of a request, from the moment the connection stands or the answer before is sent.
+    pub header_timeout: Duration,
+    /// For the next octet of an upload, and for the client to read when the send buffer is full.
+    pub stall_timeout: Duration,
+}
+
+impl Settings {
+    /// 30 seconds for each.
+    pub fn new(source: Source) -> Self {
+        Self { source, header_timeout: Duration::from_secs(30), stall_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Serves for ever, each connection in a task of its own.
+pub async fn server(net: Net, listen: Listen, settings: Settings) -> io::Result<()> {
+    let settings = Rc::new(settings);
+    let mut http = http1::Builder::new();
+    // A client may end its direction behind its request and still wants the answer.
+    http.half_close(true);
+    http.timer(HyperTimer::new(&net)).header_read_timeout(settings.header_timeout).auto_date_header(false);
+    serve_each(net, listen, "http", move |stream, _| connection(http.clone(), stream, Rc::clone(&settings))).await
+}
+
+async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<Settings>) {
+    let net = stream.net().clone();
+    let answer = service_fn(|request| {
+        let (net, settings) = (net.clone(), Rc::clone(&settings));
+        async move { Ok::<_, Infallible>(respond(&net, &settings, request).await) }
+    });
+    let stream = Patient::new(stream, settings.stall_timeout);
+    let _ = http.serve_connection(stream, answer).await; // whatever it is, it ends this connection only
+}
+
+async fn respond(net: &Net, settings: &Settings, request: Request<Incoming>) -> Response<Content> {
+    match *request.method() {
+        Method::GET => download(&settings.source, &request),
+        Method::HEAD => without_body(download(&settings.source, &request)),
+        Method::POST | Method::PUT => upload(net, settings.stall_timeout, request.into_body()).await,
+        _ => {
+            let mut response = message(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT"));
+            response
+        }
+    }
+}
+
+/// The fields of an answer with its length, without the octets.
+fn without_body(response: Response<Content>) -> Response<Content> {
+    let (mut parts, content) = response.into_parts();
+    let len = hyper::body::Body::size_hint(&content).lower();
+    parts.headers.insert(header::CONTENT_LENGTH, len.into());
+    Response::from_parts(parts, Content::EMPTY)
+}
+
+async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Content> {
+    let mut count = 0_u64;
+    loop {
+        match net.timeout(limit, body.frame()).await {
+            Ok(Some(Ok(frame))) => count += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Ok(None) => return text(StatusCode::OK, format!("{count} octets received\n")),
+            Ok(Some(Err(_))) => return closing(message(StatusCode::BAD_REQUEST)),
+            Err(_) => return closing(message(StatusCode::REQUEST_TIMEOUT)),
+        }
+    }
+}
+
+fn download<B>(source: &Source, request: &Request<B>) -> Response<Content> {
+    let field = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // No answer carries a validator, so that no If-Range can match (RFC 9110, section 13.1.5).
+    let range = field(header::RANGE).filter(|_| field(header::IF_RANGE).is_none());
+    match source {
+        Source::Size(len) => part(*len, range, |range| Ok(Content::Pattern(range)), "application/octet-stream"),
+        Source::Dir(dir) => match file(dir, request.uri().path()) {
+            Ok(Found::File(file, len, kind)) => part(len, range, |range| Content::of_file(file, range), kind),
+            Ok(Found::Listing(listing)) => text(StatusCode::OK, listing),
+            Err(Refusal::Malformed) => message(StatusCode::BAD_REQUEST),
+            Err(Refusal::Forbidden) => message(StatusCode::FORBIDDEN),
+            Err(Refusal::NotFound) => message(StatusCode::NOT_FOUND),
+        },
+    }
+}
+
+enum Found {
+    File(File, u64, &'static str),
+    Listing(String),
+}
+
+fn file(dir: &Path, url_path: &str) -> Result<Found, Refusal> {
+    let refusal = |_: io::Error| Refusal::Forbidden;
+    let mut path = resolve(dir, url_path)?;
+    if path.is_dir() {
+        match resolve(dir, &format!("{url_path}/index.html")) {
+            Ok(index) => path = index,
+            Err(_) => return Ok(Found::Listing(listing(&path).map_err(refusal)?)),
+        }
+    }
+    // Opening a pipe would wait for a writer: look before.
+    let metadata = fs::metadata(&path).map_err(refusal)?;
+    if !metadata.is_file() {
+        return Err(Refusal::Forbidden);
+    }
+    let file = File::open(&path).map_err(refusal)?;
+    Ok(Found::File(file, metadata.len(), media_type(&path)))
+}
+
+/// The names in a directory, one per line, sorted; directories end with a slash.
+fn listing(dir: &Path) -> io::Result<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        names.push(format!("{}{slash}\n", entry.file_name().to_string_lossy()));
+    }
+    names.sort_unstable();
+    Ok(names.concat())
+}
+
+fn media_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "txt" | "md" | "rs" | "toml" => "text/plain; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+fn part(
+    len: u64,
+    range: Option<&str>,
+    content: impl FnOnce(std::ops::Range<u64>) -> io::Result<Content>,
+    kind: &'static str,
+) -> Response<Content> {
+    let (status, octets, place) = match range.map_or(Part::Whole, |field| Part::parse(field, len)) {
+        Part::Whole => (StatusCode::OK, 0..len, None),
+        Part::Range(range) => {
+            let place = format!("bytes {}-{}/{len}", range.start, range.end - 1);
+            (StatusCode::PARTIAL_CONTENT, range, Some(place))
+        }
+        Part::Unsatisfiable => {
+            let mut response = message(StatusCode::RANGE_NOT_SATISFIABLE);
+            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{len}"));
+            return response;
+        }
+    };
+    let Ok(content) = content(octets) else { return message(StatusCode::FORBIDDEN) };
+    let mut response = Response::new(content);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Some(place) = place {
+        set(&mut response, header::CONTENT_RANGE, &place);
+    }
+    response
+}
+
+fn set(response: &mut Response<Content>, name: header::HeaderName, value: &str) {
+    let value = HeaderValue::from_str(value).expect("digits and ASCII words make a field value");
+    response.headers_mut().insert(name, value);
+}
+
+fn text(status: StatusCode, text: String) -> Response<Content> {
+    let mut response = Response::new(Content::Text(text.into()));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+fn message(status: StatusCode) -> Response<Content> {
+    text(status, format!("{status}\n"))
+}
+
+fn closing(mut response: Response<Content>) -> Response<Content> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! From the path of a URL to a file below a directory, and never to one elsewhere.
+//!
+//! The path is cut at its slashes first and decoded after (RFC 3986, section 2.4: decoding before parsing may mistake
+//! data for delimiters), so that an encoded slash is part of a name, and no file has such a name. What a segment may
+//! not hold after decoding: `/`, `\`, NUL, and the segment `..`. Links are followed and the place where they end must
+//! be below the directory.
+//!
+//! Between this look and the opening somebody with write access to the directory can put a link in the place of a file;
+//! the directory is trusted to that extent.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a URL gives no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not a path that can be meant: `..`, an encoded slash, a bad escape, not UTF-8.
+    Malformed,
+    /// It leads out of the directory, or to something that may not be read.
+    Forbidden,
+    /// Nothing has that name.
+    NotFound,
+}
+
+/// The file or directory below `dir` that `url_path` (percent-encoded, without query) names, with all links resolved.
+pub fn resolve(dir: &Path, url_path: &str) -> Result<PathBuf, Refusal> {
+    let mut path = dir.to_owned();
+    for segment in url_path.split('/').filter(|segment| !segment.is_empty()) {
+        let name = decode(segment).ok_or(Refusal::Malformed)?;
+        let is_drive = cfg!(windows) && name.contains(':');
+        if name == ".." || name.contains(['/', '\\', '\0']) || is_drive {
+            return Err(Refusal::Malformed);
+        }
+        if name != "." {
+            path.push(name);
+        }
+    }
+    let root = dir.canonicalize().map_err(|error| refusal(&error))?;
+    let found = path.canonicalize().map_err(|error| refusal(&error))?;
+    if found.starts_with(&root) { Ok(found) } else { Err(Refusal::Forbidden) }
+}
+
+fn refusal(error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Refusal::NotFound,
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => Refusal::Malformed,
+        _ => Refusal::Forbidden,
+    }
+}
+
+/// Undoes percent-encoding; `None` if an escape is broken or the octets are not UTF-8.
+fn decode(segment: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(if octet == b'%' {
+            let digit = |octet: u8| char::from(octet).to_digit(16);
+            (digit(rest.next()?)? * 16 + digit(rest.next()?)?) as u8
+        } else {
+            octet
+        });
+    }
+    String::from_utf8(octets).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A directory of its own for one test, gone at its end.
+    struct TempDir(PathBuf);
+
+    impl TempDir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("tcplab-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a temporary directory can be made");
+            Self(path)
+        }
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn tree(name: &str) -> (TempDir, PathBuf) {
+        let temp = TempDir::new(name);
+        let dir = temp.0.join("www");
+        fs::create_dir_all(dir.join("sub")).unwrap();
+        fs::create_dir_all(temp.0.join("www-other")).unwrap();
+        for file in ["www/a.txt", "www/sub/b c.txt", "www/100%.txt", "secret", "www-other/x", "www/größe", "www/..a"]
+        {
+            fs::write(temp.0.join(file), file).unwrap();
+        }
+        (temp, dir)
+    }
+
+    #[test]
+    fn what_urls_lead_to() {
+        use Refusal::{Malformed, NotFound};
+        let (_temp, dir) = tree("paths");
+        let table: &[(&str, Result<&str, Refusal>)] = &[
+            ("/", Ok("")),
+            ("", Ok("")),
+            ("/a.txt", Ok("a.txt")),
+            ("//a.txt", Ok("a.txt")),
+            ("/./a.txt", Ok("a.txt")),
+            ("/sub/", Ok("sub")),
+            ("/sub/b%20c.txt", Ok("sub/b c.txt")),
+            ("/%61.txt", Ok("a.txt")),
+            ("/100%25.txt", Ok("100%.txt")),
+            ("/gr%C3%B6%C3%9fe", Ok("größe")),
+            ("/..a", Ok("..a")),
+            ("/none", Err(NotFound)),
+            ("/a.txt/b", Err(NotFound)),
+            ("/..", Err(Malformed)),
+            ("/../secret", Err(Malformed)),
+            ("/sub/../a.txt", Err(Malformed)),
+            ("/sub/../../secret", Err(Malformed)),
+            ("/%2e%2e/secret", Err(Malformed)),
+            ("/.%2E/secret", Err(Malformed)),
+            ("/..%2fsecret", Err(Malformed)),
+            ("/%2e%2e%2Fsecret", Err(Malformed)),
+            ("/sub%2fb%20c.txt", Err(Malformed)),
+            ("/..%5csecret", Err(Malformed)),
+            ("/..\\secret", Err(Malformed)),
+            ("/a.txt%00.html", Err(Malformed)),
+            ("/%", Err(Malformed)),
+            ("/%2", Err(Malformed)),
+            ("/%zz", Err(Malformed)),
+            ("/%+1", Err(Malformed)),
+            ("/%ff", Err(Malformed)),
+            ("/%c0%ae%c0%ae/secret", Err(Malformed)), // an overlong ".." is not UTF-8
+            ("/%252e%252e/secret", Err(NotFound)),    // decoded once: a name with a per cent sign
+            ("/../www-other/x", Err(Malformed)),
+        ];
+        let root = dir.canonicalize().unwrap();
+        for &(url, expected) in table {
+            let expected = expected.map(|path| if path.is_empty() { root.clone() } else { root.join(path) });
+            assert_eq!(resolve(&dir, url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        let (_temp, dir) = tree("long");
+        assert!(resolve(&dir, &format!("/{}", "x".repeat(5000))).is_err());
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_has_no_files() {
+        assert_eq!(resolve(Path::new("/nonexistent-tcplab"), "/a"), Err(Refusal::NotFound));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_may_lead_anywhere_below_and_nowhere_else() {
+        use std::os::unix::fs::symlink;
+        let (temp, dir) = tree("links");
+        symlink("a.txt", dir.join("inside")).unwrap();
+        symlink("../secret", dir.join("outside")).unwrap();
+        symlink(temp.0.join("www-other"), dir.join("neighbour")).unwrap();
+        symlink("..", dir.join("up")).unwrap();
+        symlink("loop", dir.join("loop")).unwrap();
+        symlink(temp.0.join("www"), temp.0.join("alias")).unwrap();
+
+        let root = dir.canonicalize().unwrap();
+        assert_eq!(resolve(&dir, "/inside"), Ok(root.join("a.txt")));
+        assert_eq!(resolve(&dir, "/outside"), Err(Refusal::Forbidden));
+        assert_eq!(resolve(&dir, "/neighbour/x"), Err(Refusal::Forbidden), "a common prefix is not a parent");
+        assert_eq!(resolve(&dir, "/up/secret"), Err(Refusal::Forbidden));
+        assert_eq!(resolve(&dir, "/up/www/a.txt"), Ok(root.join("a.txt")), "it ends below");
+        assert_eq!(resolve(&dir, "/loop"), Err(Refusal::Forbidden));
+        assert_eq!(resolve(&temp.0.join("alias"), "/a.txt"), Ok(root.join("a.txt")), "the directory may be a link");
+    }
+}

@@ -1,0 +1,350 @@
+//! The BSD calls as programs know them: those that may block are async and return when a blocking call on Linux would.
+//!
+//! A descriptor with `O_NONBLOCK` (or a call with `MSG_DONTWAIT`) never waits: EAGAIN, or EINPROGRESS from connect.
+//! `SO_RCVTIMEO` limits read, recv and accept, `SO_SNDTIMEO` write, send and connect; when the time is over they give
+//! EAGAIN, connect EINPROGRESS (socket(7)). A call that waits for nothing makes exactly one call on the host.
+
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
+use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+
+use super::handle::{Net, Returned};
+use super::wait::{Interest, Place};
+use crate::socket::{
+    Domain, EpollCtl, EpollEvent, Errno, Fd, Host, MsgFlags, OptionName, PollFd, Readiness, Shutdown, SocketOption,
+    Type,
+};
+use crate::time::Duration;
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// As the descriptor says: `O_NONBLOCK`, and `SO_RCVTIMEO` or `SO_SNDTIMEO`.
+    AsSet,
+    /// `MSG_DONTWAIT`
+    None,
+    /// Whatever the descriptor says: for ever, or for so long.
+    Given(Option<Duration>),
+}
+
+impl Patience {
+    fn of(flags: MsgFlags) -> Self {
+        if flags.contains(MsgFlags::DONTWAIT) { Self::None } else { Self::AsSet }
+    }
+}
+
+/// Ends a wait when the call is over, or given up by dropping its future.
+struct Wait<'a> {
+    net: &'a Net,
+    place: Place,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.net.end_wait(&self.place);
+    }
+}
+
+impl Net {
+    /// Tries `op` until it gives something else than EAGAIN, as far as patience goes. It is asked about patience only
+    /// when there is something to wait for.
+    async fn block_on<T>(
+        &self,
+        interest: Interest,
+        patience: Patience,
+        mut op: impl FnMut(&mut Host) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let wait = Wait { net: self, place: Place::default() };
+        let mut limit: Option<Option<super::Sleep>> = None;
+        poll_fn(|cx| {
+            let result = op(&mut self.host_mut());
+            if !matches!(result, Err(Errno::EAGAIN)) {
+                return Poll::Ready(result);
+            }
+            let sleep = match &mut limit {
+                Some(sleep) => sleep,
+                None => match self.patience(interest, patience) {
+                    Ok(time) => limit.insert(time.map(|time| self.sleep(time))),
+                    Err(errno) => return Poll::Ready(Err(errno)),
+                },
+            };
+            if let Some(sleep) = sleep
+                && Pin::new(sleep).poll(cx).is_ready()
+            {
+                return Poll::Ready(Err(Errno::EAGAIN));
+            }
+            self.wait(&wait.place, interest, cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// How long to wait, `None` for ever; EAGAIN for not at all.
+    fn patience(&self, interest: Interest, patience: Patience) -> Result<Option<Duration>, Errno> {
+        let fd = match (patience, interest.fd) {
+            (Patience::Given(limit), _) => return Ok(limit),
+            (Patience::AsSet, Some(fd)) => fd,
+            (Patience::AsSet, None) => return Ok(None),
+            (Patience::None, _) => return Err(Errno::EAGAIN),
+        };
+        let host = self.host();
+        if host.is_nonblocking(fd)? {
+            return Err(Errno::EAGAIN);
+        }
+        let (receive, send) = host.timeouts(fd)?;
+        Ok(if interest.events.intersects(Readiness::WRITABLE) { send } else { receive })
+    }
+
+    async fn logged<T: Returned>(
+        &self,
+        fd: Fd,
+        call: &'static str,
+        run: impl Future<Output = Result<T, Errno>>,
+    ) -> Result<T, Errno> {
+        let result = run.await;
+        self.returned(fd, call, &result);
+        result
+    }
+
+    async fn receive<T: Returned>(
+        &self,
+        fd: Fd,
+        call: &'static str,
+        patience: Patience,
+        op: impl FnMut(&mut Host) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.logged(fd, call, self.block_on(Interest::read(fd, call), patience, op)).await
+    }
+
+    /// Everything or an error, but what was written before the error counts (write(2)). Without patience, what fits.
+    async fn write_all(
+        &self,
+        fd: Fd,
+        call: &'static str,
+        patience: Patience,
+        buf: &[u8],
+        mut op: impl FnMut(&mut Host, &[u8]) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let mut written = 0;
+        loop {
+            let rest = &buf[written..];
+            match self.block_on(Interest::write(fd, call), patience, |host| op(host, rest)).await {
+                Ok(count) => written += count,
+                Err(errno) if written == 0 => return Err(errno),
+                Err(_) => return Ok(written),
+            }
+            if written >= buf.len() {
+                return Ok(written);
+            }
+        }
+    }
+
+    /// socket(2)
+    pub fn socket(&self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
+        self.call(Fd(u32::MAX), "socket", |host| host.socket(domain, kind))
+    }
+
+    /// bind(2)
+    pub fn bind(&self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        self.call(fd, "bind", |host| host.bind(fd, addr))
+    }
+
+    /// listen(2)
+    pub fn listen(&self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        self.call(fd, "listen", |host| host.listen(fd, backlog))
+    }
+
+    /// accept(2): the oldest connection that waits, and its peer. Limited by `SO_RCVTIMEO`.
+    pub async fn accept(&self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> {
+        self.receive(fd, "accept", Patience::AsSet, |host| host.accept(fd)).await
+    }
+
+    /// connect(2): returns when the connection stands or has failed. EINPROGRESS with `O_NONBLOCK`, or when
+    /// `SO_SNDTIMEO` is over; the attempt goes on.
+    pub async fn connect(&self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let first = self.host_mut().connect(fd, addr);
+        let patient = matches!(first, Err(Errno::EINPROGRESS | Errno::EALREADY)) && !self.host().is_nonblocking(fd)?;
+        if !patient {
+            self.returned(fd, "connect", &first);
+            return first;
+        }
+        let under_way = |result| match result {
+            Err(Errno::EALREADY | Errno::EINPROGRESS) => Err(Errno::EAGAIN),
+            other => other,
+        };
+        let finish = self
+            .block_on(Interest::write(fd, "connect"), Patience::AsSet, |host| under_way(host.connect(fd, addr)))
+            .await
+            .map_err(|errno| if errno == Errno::EAGAIN { Errno::EINPROGRESS } else { errno });
+        self.returned(fd, "connect", &finish);
+        finish
+    }
+
+    /// read(2): as much as is there, at least one octet; 0 is the end.
+    pub async fn read(&self, fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.receive(fd, "read", Patience::AsSet, |host| host.read(fd, buf)).await
+    }
+
+    /// write(2): a blocking write takes everything before it returns, unless an error comes between.
+    pub async fn write(&self, fd: Fd, buf: &[u8]) -> Result<usize, Errno> {
+        let write = self.write_all(fd, "write", Patience::AsSet, buf, |host, rest| host.write(fd, rest));
+        self.logged(fd, "write", write).await
+    }
+
+    /// readv(2)
+    pub async fn readv(&self, fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
+        self.receive(fd, "readv", Patience::AsSet, |host| host.readv(fd, bufs)).await
+    }
+
+    /// writev(2): everything, as [`Net::write`].
+    pub async fn writev(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        self.logged(fd, "writev", self.writev_all(fd, bufs)).await
+    }
+
+    async fn writev_all(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let interest = Interest::write(fd, "writev");
+        let mut written = self.block_on(interest, Patience::AsSet, |host| host.writev(fd, bufs)).await?;
+        // What did not fit at once goes buffer by buffer: a stream has no borders.
+        let mut passed = 0;
+        for buf in bufs {
+            let rest = buf.get(written.saturating_sub(passed)..).unwrap_or_default();
+            passed += buf.len();
+            if rest.is_empty() {
+                continue;
+            }
+            let write = self.write_all(fd, "writev", Patience::AsSet, rest, |host, rest| host.write(fd, rest));
+            let Ok(count) = write.await else { break };
+            written += count;
+            if count < rest.len() {
+                break;
+            }
+        }
+        Ok(written)
+    }
+
+    /// send(2): everything, as [`Net::write`]; what fits with `MSG_DONTWAIT`.
+    pub async fn send(&self, fd: Fd, buf: &[u8], flags: MsgFlags) -> Result<usize, Errno> {
+        let write = self.write_all(fd, "send", Patience::of(flags), buf, |host, rest| host.send(fd, rest, flags));
+        self.logged(fd, "send", write).await
+    }
+
+    /// recv(2)
+    pub async fn recv(&self, fd: Fd, buf: &mut [u8], flags: MsgFlags) -> Result<usize, Errno> {
+        self.receive(fd, "recv", Patience::of(flags), |host| host.recv(fd, buf, flags)).await
+    }
+
+    /// sendto(2)
+    pub async fn sendto(&self, fd: Fd, buf: &[u8], flags: MsgFlags, to: Option<SocketAddr>) -> Result<usize, Errno> {
+        let op = |host: &mut Host, rest: &[u8]| host.sendto(fd, rest, flags, to);
+        self.logged(fd, "sendto", self.write_all(fd, "sendto", Patience::of(flags), buf, op)).await
+    }
+
+    /// recvfrom(2): the octets and, of a datagram, the sender.
+    pub async fn recvfrom(
+        &self,
+        fd: Fd,
+        buf: &mut [u8],
+        flags: MsgFlags,
+    ) -> Result<(usize, Option<SocketAddr>), Errno> {
+        self.receive(fd, "recvfrom", Patience::of(flags), |host| host.recvfrom(fd, buf, flags)).await
+    }
+
+    /// shutdown(2)
+    pub fn shutdown(&self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
+        self.call(fd, "shutdown", |host| host.shutdown(fd, how))
+    }
+
+    /// close(2). Calls that other tasks wait in on this descriptor end with EBADF (on Linux they would wait on).
+    pub fn close(&self, fd: Fd) -> Result<(), Errno> {
+        let closed = self.call(fd, "close", |host| host.close(fd));
+        self.wake_all(fd);
+        closed
+    }
+
+    /// getsockname(2)
+    pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> {
+        self.host().getsockname(fd)
+    }
+
+    /// getpeername(2)
+    pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> {
+        self.host().getpeername(fd)
+    }
+
+    /// setsockopt(2)
+    pub fn setsockopt(&self, fd: Fd, option: SocketOption) -> Result<(), Errno> {
+        self.call(fd, "setsockopt", |host| host.setsockopt(fd, option))
+    }
+
+    /// getsockopt(2)
+    pub fn getsockopt(&self, fd: Fd, name: OptionName) -> Result<SocketOption, Errno> {
+        self.host().getsockopt(fd, name)
+    }
+
+    /// getsockopt(2) of `SO_ERROR`: takes the error that waits.
+    pub fn take_error(&self, fd: Fd) -> Result<Option<Errno>, Errno> {
+        self.host_mut().take_error(fd)
+    }
+
+    /// fcntl(2) with `F_SETFL` and `O_NONBLOCK`.
+    pub fn set_nonblocking(&self, fd: Fd, on: bool) -> Result<(), Errno> {
+        self.call(fd, "fcntl", |host| host.set_nonblocking(fd, on))
+    }
+
+    /// fcntl(2) with `F_GETFL`: is `O_NONBLOCK` set?
+    pub fn is_nonblocking(&self, fd: Fd) -> Result<bool, Errno> {
+        self.host().is_nonblocking(fd)
+    }
+
+    /// ioctl(2) with `FIONREAD`: octets that a read would give at once.
+    pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> {
+        self.host().fionread(fd)
+    }
+
+    /// poll(2): waits until an entry has something to report or the time is over (`None`: for ever; zero: not at all)
+    /// and gives the number of entries with `revents`.
+    pub async fn poll(&self, fds: &mut [PollFd], timeout: Option<Duration>) -> usize {
+        let ready = |host: &mut Host| match host.poll(fds) {
+            0 => Err(Errno::EAGAIN),
+            count => Ok(count),
+        };
+        self.block_on(Interest::any("poll"), Patience::Given(timeout), ready).await.unwrap_or(0)
+    }
+
+    /// `epoll_create(2)`
+    pub fn epoll_create(&self) -> Result<Fd, Errno> {
+        self.call(Fd(u32::MAX), "epoll_create", Host::epoll_create)
+    }
+
+    /// `epoll_ctl(2)`
+    pub fn epoll_ctl(&self, epoll: Fd, fd: Fd, ctl: EpollCtl) -> Result<(), Errno> {
+        let done = self.call(epoll, "epoll_ctl", |host| host.epoll_ctl(epoll, fd, ctl));
+        // Who waits on this set must look at what was added.
+        self.wake_all(epoll);
+        done
+    }
+
+    /// `epoll_wait(2)`: at most `max` events into `events`, whose old content is gone; 0 when the time is over (`None`:
+    /// wait for ever).
+    pub async fn epoll_wait(
+        &self,
+        epoll: Fd,
+        events: &mut Vec<EpollEvent>,
+        max: usize,
+        timeout: Option<Duration>,
+    ) -> Result<usize, Errno> {
+        let ready = |host: &mut Host| {
+            events.clear();
+            match host.epoll_wait(epoll, events, max) {
+                Ok(0) => Err(Errno::EAGAIN),
+                other => other,
+            }
+        };
+        match self.block_on(Interest::any("epoll_wait"), Patience::Given(timeout), ready).await {
+            Err(Errno::EAGAIN) => Ok(0),
+            other => other,
+        }
+    }
+}

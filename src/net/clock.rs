@@ -1,0 +1,240 @@
+//! The programs' clock: the host's time, and the sleeps until a deadline. Nothing here reads a clock; the loop says
+//! what time it is. Sleeps that are due wake in the order of (deadline, sequence): of a tie the first begun is first.
+//!
+//! It stands in an `Arc<Mutex<..>>`, never contended, because hyper wants its sleeps `Send` and `Sync`.
+//!
+//! Most sleeps are time limits and are dropped long before they are due. A dropped sleep leaves its heap entry behind;
+//! when such entries are the greater part the heap is swept: their cost stays constant and their number bounded.
+
+use core::cmp::Reverse;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::executor::Current;
+use crate::time::{Duration, Instant};
+
+/// Below this many entries the heap is not swept.
+const SWEEP_FROM: usize = 64;
+
+#[derive(Debug)]
+struct Sleeper {
+    /// 0 if the place is free.
+    sequence: u64,
+    deadline: Instant,
+    task: u64,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    now: Instant,
+    heap: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    sleepers: Vec<Sleeper>,
+    free: Vec<usize>,
+    /// Sleeps begun so far.
+    begun: u64,
+    /// Heap entries whose sleep is gone.
+    stale: usize,
+}
+
+/// The time of one host and those who sleep.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    inner: Mutex<Inner>,
+    current: Current,
+    /// What hyper's timer takes for the epoch.
+    pub(super) origin: OnceLock<std::time::Instant>,
+}
+
+impl Clock {
+    pub(super) fn new(current: Current) -> Self {
+        Self { current, ..Self::default() }
+    }
+
+    // A poisoned lock is left over from a panic elsewhere; no panic happens between two writes below.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.lock().now
+    }
+
+    /// Moves the time forward, never back, and wakes whose deadline has come.
+    pub(super) fn advance(&self, now: Instant) {
+        loop {
+            // The lock is released for each waker: what it runs may sleep or stop sleeping.
+            let waker = {
+                let mut inner = self.lock();
+                inner.now = inner.now.max(now);
+                let Some(deadline) = inner.first() else { return };
+                if deadline > inner.now {
+                    return;
+                }
+                let Some(Reverse((_, _, slot))) = inner.heap.pop() else { return };
+                inner.release(slot)
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.lock().first()
+    }
+
+    /// The deadlines that a task sleeps for, earliest first.
+    pub(super) fn sleeps_of(&self, task: u64) -> Vec<Instant> {
+        let inner = self.lock();
+        let mut deadlines: Vec<_> = inner
+            .sleepers
+            .iter()
+            .filter(|sleeper| sleeper.sequence != 0 && sleeper.task == task)
+            .map(|sleeper| sleeper.deadline)
+            .collect();
+        deadlines.sort_unstable();
+        deadlines
+    }
+
+    /// How many entries the heap has, the stale ones too.
+    #[cfg(test)]
+    pub(super) fn heap_len(&self) -> usize {
+        self.lock().heap.len()
+    }
+}
+
+impl Inner {
+    fn is_stale(&self, sequence: u64, slot: usize) -> bool {
+        self.sleepers[slot].sequence != sequence
+    }
+
+    /// The earliest deadline that is not stale.
+    fn first(&mut self) -> Option<Instant> {
+        while let Some(&Reverse((deadline, sequence, slot))) = self.heap.peek() {
+            if !self.is_stale(sequence, slot) {
+                return Some(deadline);
+            }
+            self.heap.pop();
+            self.stale -= 1;
+        }
+        None
+    }
+
+    fn begin(&mut self, deadline: Instant, task: u64, waker: Waker) -> Place {
+        self.begun += 1;
+        let sequence = self.begun;
+        let sleeper = Sleeper { sequence, deadline, task, waker: Some(waker) };
+        let slot = if let Some(slot) = self.free.pop() {
+            self.sleepers[slot] = sleeper;
+            slot
+        } else {
+            self.sleepers.push(sleeper);
+            self.sleepers.len() - 1
+        };
+        self.heap.push(Reverse((deadline, sequence, slot)));
+        Place { sequence, slot }
+    }
+
+    /// Frees the place of a sleep whose heap entry is gone or becomes stale.
+    fn release(&mut self, slot: usize) -> Option<Waker> {
+        self.sleepers[slot].sequence = 0;
+        self.free.push(slot);
+        self.sleepers[slot].waker.take()
+    }
+
+    fn cancel(&mut self, place: Place) -> Option<Waker> {
+        if self.is_stale(place.sequence, place.slot) {
+            return None;
+        }
+        let waker = self.release(place.slot);
+        self.stale += 1;
+        if self.stale * 2 > self.heap.len().max(SWEEP_FROM) {
+            let sleepers = &self.sleepers;
+            self.heap.retain(|&Reverse((_, sequence, slot))| sleepers[slot].sequence == sequence);
+            self.stale = 0;
+        }
+        waker
+    }
+}
+
+/// Where a sleep stands among the sleepers.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    sequence: u64,
+    slot: usize,
+}
+
+/// Ready when its deadline has come. Made by [`Net::sleep`](super::Net::sleep).
+#[derive(Debug)]
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep {
+    clock: Arc<Clock>,
+    deadline: Instant,
+    place: Option<Place>,
+}
+
+impl Sleep {
+    pub(super) fn until(clock: Arc<Clock>, deadline: Instant) -> Self {
+        Self { clock, deadline, place: None }
+    }
+
+    pub(super) fn of(clock: Arc<Clock>, duration: Duration) -> Self {
+        let deadline = clock.now() + duration;
+        Self::until(clock, deadline)
+    }
+
+    /// When it ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Ends it at another instant. Whoever awaits it must poll it again.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.cancel();
+        self.deadline = deadline;
+    }
+
+    fn cancel(&mut self) {
+        if let Some(place) = self.place.take() {
+            let waker = self.clock.lock().cancel(place);
+            drop(waker); // after the lock: dropping a waker may drop other sleeps
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let mut inner = this.clock.lock();
+        if inner.now >= this.deadline {
+            drop(inner);
+            this.cancel();
+            return Poll::Ready(());
+        }
+        let task = this.clock.current.number();
+        let place = this.place.filter(|place| !inner.is_stale(place.sequence, place.slot));
+        let Some(place) = place else {
+            this.place = Some(inner.begin(this.deadline, task, cx.waker().clone()));
+            return Poll::Pending;
+        };
+        let sleeper = &mut inner.sleepers[place.slot];
+        sleeper.task = task;
+        let known = sleeper.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
+        let old = if known { None } else { sleeper.waker.replace(cx.waker().clone()) };
+        drop(inner);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}

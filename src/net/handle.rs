@@ -1,0 +1,287 @@
+//! The handle that programs hold: spawn, sleep, time limits, and the plumbing between a call that would block and the
+//! readiness of its descriptor. The calls themselves are in `calls`.
+
+use core::cell::{Cell, Ref, RefCell, RefMut};
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::clock::{Clock, Sleep};
+use super::executor::{Executor, JoinHandle};
+use super::wait::{Interest, Place, Waits};
+use crate::socket::{Errno, Fd, Host};
+use crate::time::{Duration, Instant};
+
+/// Octets that one read of a stream takes at most where the reader's buffer cannot be written to in place.
+const SCRATCH: usize = 64 * 1024;
+
+#[derive(Debug)]
+struct Inner {
+    host: RefCell<Host>,
+    waits: RefCell<Waits>,
+    executor: Executor,
+    clock: Arc<Clock>,
+    scratch: RefCell<Vec<u8>>,
+    observed: Cell<bool>,
+    calls: RefCell<VecDeque<Call>>,
+}
+
+/// What a program holds of its host: sockets, time, tasks. Clones are the same host. It stays on its thread.
+#[derive(Clone, Debug)]
+pub struct Net {
+    inner: Rc<Inner>,
+}
+
+/// A call that a program made and that has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The descriptor that it was made on, or that it made.
+    pub fd: Fd,
+    /// Its name, as in section 2 of the manual.
+    pub call: &'static str,
+    /// The number that it returned.
+    pub result: Result<i64, Errno>,
+}
+
+/// The time limit of [`Net::timeout`] has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time limit has passed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+impl Net {
+    pub(super) fn new(host: Host) -> Self {
+        let executor = Executor::default();
+        let clock = Arc::new(Clock::new(executor.current()));
+        Self {
+            inner: Rc::new(Inner {
+                host: RefCell::new(host),
+                waits: RefCell::default(),
+                executor,
+                clock,
+                scratch: RefCell::default(),
+                observed: Cell::new(false),
+                calls: RefCell::default(),
+            }),
+        }
+    }
+
+    /// The host's time.
+    pub fn now(&self) -> Instant {
+        self.inner.clock.now()
+    }
+
+    /// Starts a task named `task`.
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        self.spawn_named("task", future)
+    }
+
+    /// Starts a task. It is polled for the first time after those that are ready now. A panic in it goes through to the
+    /// loop that drives the host.
+    pub fn spawn_named<T: 'static>(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = T> + 'static,
+    ) -> JoinHandle<T> {
+        self.inner.executor.spawn(name.into(), future)
+    }
+
+    /// Waits for a time.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::of(Arc::clone(&self.inner.clock), duration)
+    }
+
+    /// Waits until an instant; ready at once if it has passed.
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep::until(Arc::clone(&self.inner.clock), deadline)
+    }
+
+    /// Awaits `future` for at most `limit`. If both end at the same instant, the future wins.
+    pub async fn timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut future = pin!(future);
+        let mut sleep = self.sleep(limit);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed)),
+        })
+        .await
+    }
+
+    /// Lets every other task that is ready go first.
+    pub async fn yield_now(&self) {
+        let mut yielded = false;
+        poll_fn(|cx| {
+            if core::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The host, to look at. Not to be held across an await or another call.
+    pub fn host(&self) -> Ref<'_, Host> {
+        self.inner.host.borrow()
+    }
+
+    // ---- for this room
+
+    pub(super) fn host_mut(&self) -> RefMut<'_, Host> {
+        self.inner.host.borrow_mut()
+    }
+
+    pub(super) fn executor(&self) -> &Executor {
+        &self.inner.executor
+    }
+
+    pub(super) fn clock(&self) -> &Arc<Clock> {
+        &self.inner.clock
+    }
+
+    /// A buffer for reads into memory that may not be written to in place; of [`SCRATCH`] octets once it is used.
+    pub(super) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
+        let mut scratch = self.inner.scratch.borrow_mut();
+        if scratch.is_empty() {
+            scratch.resize(SCRATCH, 0);
+        }
+        scratch
+    }
+
+    /// Wakes those who wait for a descriptor whose readiness has changed.
+    pub(super) fn wake_ready(&self) {
+        let mut host = self.host_mut();
+        while let Some(fd) = host.poll_ready() {
+            let readiness = host.readiness(fd);
+            self.inner.waits.borrow_mut().wake(fd, readiness);
+        }
+    }
+
+    /// Wakes all who wait for a descriptor, since it is gone.
+    pub(super) fn wake_all(&self, fd: Fd) {
+        self.inner.waits.borrow_mut().wake(fd, crate::socket::Readiness::INVALID);
+    }
+
+    pub(super) fn wait(&self, place: &Place, interest: Interest, cx: &Context<'_>) {
+        let (now, task) = (self.now(), self.inner.executor.current_number());
+        let unused = self.inner.waits.borrow_mut().wait(place, interest, now, task, cx.waker());
+        drop(unused); // when nothing is borrowed: dropping a waker may end other waits
+    }
+
+    pub(super) fn end_wait(&self, place: &Place) {
+        let unused = self.inner.waits.borrow_mut().end(place);
+        drop(unused);
+    }
+
+    /// Makes a call that returns at once.
+    pub(super) fn call<T: Returned>(
+        &self,
+        fd: Fd,
+        call: &'static str,
+        op: impl FnOnce(&mut Host) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let result = op(&mut self.host_mut());
+        self.returned(fd, call, &result);
+        result
+    }
+
+    /// Notes a call that has returned.
+    pub(super) fn returned<T: Returned>(&self, fd: Fd, call: &'static str, result: &Result<T, Errno>) {
+        if self.inner.observed.get() {
+            let (fd, result) = match result {
+                Ok(value) => (value.made().unwrap_or(fd), Ok(value.number())),
+                Err(errno) => (fd, Err(*errno)),
+            };
+            self.inner.calls.borrow_mut().push_back(Call { fd, call, result });
+        }
+    }
+
+    pub(super) fn observe_calls(&self, on: bool) {
+        self.inner.observed.set(on);
+    }
+
+    pub(super) fn poll_call(&self) -> Option<Call> {
+        self.inner.calls.borrow_mut().pop_front()
+    }
+
+    pub(super) fn waiting(&self) -> Vec<String> {
+        let waits = self.inner.waits.borrow();
+        let tasks = self.inner.executor.tasks();
+        let line = |(number, name): &(u64, Cow<'static, str>)| {
+            let calls = waits.of_task(*number).into_iter().map(|(call, fd, since)| match fd {
+                Some(fd) => format!("{call} on {fd} since {since}"),
+                None => format!("{call} since {since}"),
+            });
+            let sleeps = self.inner.clock.sleeps_of(*number).into_iter().map(|until| format!("sleep until {until}"));
+            let mut what = calls.chain(sleeps).collect::<Vec<_>>().join(", ");
+            if what.is_empty() {
+                "a wake-up from another task".clone_into(&mut what);
+            }
+            format!("task {number} \"{name}\": {what}")
+        };
+        tasks.iter().map(line).collect()
+    }
+}
+
+/// What calls return, as the number that a C program would see.
+pub(super) trait Returned {
+    fn number(&self) -> i64;
+
+    /// The descriptor that the call made.
+    fn made(&self) -> Option<Fd> {
+        None
+    }
+}
+
+impl Returned for () {
+    fn number(&self) -> i64 {
+        0
+    }
+}
+
+impl Returned for usize {
+    fn number(&self) -> i64 {
+        *self as i64
+    }
+}
+
+impl Returned for Fd {
+    fn number(&self) -> i64 {
+        i64::from(self.0)
+    }
+
+    fn made(&self) -> Option<Fd> {
+        Some(*self)
+    }
+}
+
+impl Returned for (Fd, SocketAddr) {
+    fn number(&self) -> i64 {
+        i64::from(self.0.0)
+    }
+}
+
+impl Returned for (usize, Option<SocketAddr>) {
+    fn number(&self) -> i64 {
+        self.0 as i64
+    }
+}

@@ -1,0 +1,168 @@
+//! Async programs over the non-blocking calls of one host: an executor, the programs' clock, blocking-style BSD calls,
+//! and `TcpListener`, `TcpStream`, `UdpSocket` with the traits of futures-io, hyper and (feature `tokio`) tokio.
+//!
+//! A [`Runtime`] is a host with its programs. It reads no clock and moves no packet by itself; a loop drives it, the
+//! same way in virtual and in real time:
+//!
+//! ```text
+//!   handle_packet, handle_timeout     input: what arrived, what is due
+//!   run                               the programs go on until each of them waits
+//!   poll_transmit, next_at            output: packets to send; when to come back at the latest
+//! ```
+//!
+//! Programs hold a [`Net`], a cheap handle. Order is part of the contract (law 2): descriptors wake their tasks in the
+//! order in which they became ready, tasks on one descriptor in the order in which they began to wait, and woken tasks
+//! run first in, first out.
+
+mod calls;
+mod clock;
+mod executor;
+mod handle;
+mod hyper;
+mod stream;
+mod tcp;
+mod udp;
+mod wait;
+
+pub use clock::Sleep;
+pub use executor::JoinHandle;
+pub use handle::{Call, Elapsed, Net};
+pub use hyper::{HyperExecutor, HyperTimer};
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+
+use core::cell::{Ref, RefMut};
+
+use crate::event::StackEvent;
+use crate::segment::Packet;
+use crate::socket::Host;
+use crate::time::Instant;
+
+/// So many polls in one [`Runtime::run`] are still taken for work, and so many more for each task.
+const POLLS: usize = 1_000_000;
+const POLLS_PER_TASK: usize = 1_000;
+
+/// A host and its programs. Dropping it drops the programs.
+///
+/// *Inputs*: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout), [`run`](Self::run).
+/// *Outputs*: [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_event`](Self::poll_event),
+/// [`poll_call`](Self::poll_call). The rest looks and changes nothing.
+#[derive(Debug)]
+pub struct Runtime {
+    net: Net,
+}
+
+impl Runtime {
+    /// A host without programs.
+    pub fn new(host: Host) -> Self {
+        Self { net: Net::new(host) }
+    }
+
+    /// The handle that programs use.
+    pub fn net(&self) -> Net {
+        self.net.clone()
+    }
+
+    /// Starts a program; it is polled for the first time by the next [`Runtime::run`].
+    pub fn spawn<T: 'static>(
+        &self,
+        name: impl Into<std::borrow::Cow<'static, str>>,
+        program: impl Future<Output = T> + 'static,
+    ) -> JoinHandle<T> {
+        self.net.spawn_named(name, program)
+    }
+
+    /// A packet has arrived.
+    pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
+        self.net.host_mut().handle_packet(now, packet);
+    }
+
+    /// Fires what is due: the timers of the stack and the sleeps of programs.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.net.host_mut().handle_timeout(now);
+        self.net.clock().advance(now);
+    }
+
+    /// Lets the programs go on until each of them waits. Sets the host's time first.
+    ///
+    /// # Panics
+    ///
+    /// Passes on the panic of a program. Panics with the name of the task when programs wake each other (or themselves)
+    /// without end: more than a million polls, and a thousand more for each task.
+    pub fn run(&mut self, now: Instant) {
+        self.net.host_mut().set_now(now);
+        self.net.clock().advance(now);
+        let mut polls = 0;
+        loop {
+            self.net.wake_ready();
+            let Some(task) = self.net.executor().run_one() else { break };
+            polls += 1;
+            if polls > POLLS + POLLS_PER_TASK * self.tasks() {
+                self.give_up(task, polls);
+            }
+        }
+    }
+
+    #[cold]
+    fn give_up(&self, task: u64, polls: usize) -> ! {
+        let name = self.net.executor().name(task).unwrap_or_default();
+        panic!("task {task} \"{name}\" does not come to rest: {polls} polls at {}", self.net.now());
+    }
+
+    /// Writes the next packet to send into `packet`, whose old content is gone; false if there is none.
+    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        self.net.host_mut().poll_transmit(now, packet)
+    }
+
+    /// When something is due at the latest, if nothing arrives before. A program that is ready is due now.
+    pub fn next_at(&mut self) -> Option<Instant> {
+        if self.net.executor().has_ready() {
+            return Some(self.net.now());
+        }
+        let stack = self.net.host_mut().next_at();
+        stack.into_iter().chain(self.net.clock().next_at()).min()
+    }
+
+    /// Events of the stack and calls of the programs are queued only when asked for.
+    pub fn observe_events(&mut self, on: bool) {
+        self.net.host_mut().observe_events(on);
+        self.net.observe_calls(on);
+    }
+
+    /// The next thing that happened in the stack, oldest first.
+    pub fn poll_event(&mut self) -> Option<StackEvent> {
+        self.net.host_mut().poll_event()
+    }
+
+    /// The next call that a program made and that has returned, oldest first.
+    pub fn poll_call(&mut self) -> Option<Call> {
+        self.net.poll_call()
+    }
+
+    /// The host, to look at. Not to be held across a call of this runtime.
+    pub fn host(&self) -> Ref<'_, Host> {
+        self.net.host()
+    }
+
+    /// The host, to change. Not to be held across a call of this runtime.
+    pub fn host_mut(&mut self) -> RefMut<'_, Host> {
+        self.net.host_mut()
+    }
+
+    /// How many programs have not ended.
+    pub fn tasks(&self) -> usize {
+        self.net.executor().unfinished()
+    }
+
+    /// One line for each program that has not ended: `task 2 "server": accept on 3 since 1.000000000`.
+    pub fn waiting(&self) -> Vec<String> {
+        self.net.waiting()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // Programs hold handles and handles hold the programs: the ring is cut here.
+        self.net.executor().clear();
+    }
+}
