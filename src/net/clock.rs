@@ -10,9 +10,10 @@ use core::cmp::Reverse;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::executor::Current;
+use super::hyper::Origin;
 use crate::time::{Duration, Instant};
 
 /// Below this many entries the heap is not swept.
@@ -44,8 +45,8 @@ struct Inner {
 pub(super) struct Clock {
     inner: Mutex<Inner>,
     current: Current,
-    /// What hyper's timer takes for the epoch.
-    pub(super) origin: OnceLock<std::time::Instant>,
+    /// For hyper's timer.
+    pub(super) origin: Origin,
 }
 
 impl Clock {

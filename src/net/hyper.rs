@@ -6,11 +6,12 @@
 
 use core::pin::Pin;
 
+use std::sync::{Arc, OnceLock};
+use std::time::Instant as StdInstant;
+
 use super::clock::{Clock, Sleep};
 use super::handle::Net;
 use crate::time::{Duration, Instant};
-use std::sync::Arc;
-use std::time::Instant as StdInstant;
 
 /// hyper's timer in the host's time, for `header_read_timeout` and the like.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ impl HyperTimer {
     }
 
     fn of(clock: Arc<Clock>) -> Self {
-        let origin = *clock.origin.get_or_init(|| hyper::rt::Timer::now(&Origin));
+        let origin = clock.origin.instant();
         Self { clock, origin }
     }
 
@@ -58,16 +59,26 @@ impl hyper::rt::Timer for HyperTimer {
 
 impl hyper::rt::Sleep for Sleep {}
 
-/// Lends us the provided `now` of hyper's trait.
-struct Origin;
+/// What hyper's timer takes for virtual time zero; taken when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Origin(OnceLock<StdInstant>);
 
-impl hyper::rt::Timer for Origin {
+impl Origin {
+    fn instant(&self) -> StdInstant {
+        *self.0.get_or_init(|| hyper::rt::Timer::now(&Provided))
+    }
+}
+
+/// Lends us the provided `now` of hyper's trait.
+struct Provided;
+
+impl hyper::rt::Timer for Provided {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        unreachable!("asked for its origin only")
+        unreachable!("asked for the time only")
     }
 
     fn sleep_until(&self, _: StdInstant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        unreachable!("asked for its origin only")
+        unreachable!("asked for the time only")
     }
 }
 
