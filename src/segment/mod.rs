@@ -26,7 +26,7 @@ pub use packet::{Packet, PacketId, PacketMeta};
 pub use seq::Seq;
 
 pub(crate) use build::udp_packet;
-pub(crate) use checksum::{fill_checksums, fill_transport};
+pub(crate) use checksum::fill_checksums;
 
 use core::net::SocketAddr;
 use core::ops::BitOr;
