@@ -1,6 +1,7 @@
 //! tcplab, a TCP laboratory: one userspace TCP/IP host that runs on a TUN device and on simulated links in virtual time.
 
 pub mod event;
+pub mod link;
 pub mod rng;
 pub mod segment;
 pub mod socket;
