@@ -1,5 +1,6 @@
 //! tcplab, a TCP laboratory: one userspace TCP/IP host that runs on a TUN device and on simulated links in virtual time.
 
+pub mod device;
 pub mod event;
 pub mod link;
 pub mod rng;
