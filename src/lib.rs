@@ -3,6 +3,7 @@
 pub mod device;
 pub mod event;
 pub mod link;
+pub mod net;
 pub mod rng;
 pub mod segment;
 pub mod socket;
