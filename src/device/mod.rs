@@ -1,5 +1,5 @@
-//! What moves bytes between a host and the world, and knows nothing of TCP: the in-memory [`Cable`] between two hosts of
-//! a simulation, and the [`Pool`] whose packets travel on it.
+//! What moves bytes between a host and the world, and knows nothing of TCP: the in-memory [`Cable`] between two hosts
+//! of a simulation, and the [`Pool`] whose packets travel on it.
 
 mod cable;
 mod pool;

@@ -1,5 +1,5 @@
-//! Packets to use again. Loops take one for each packet they move and give it back when it has been handled; once as many
-//! have been made as are on the way at the same time, nothing is allocated any more.
+//! Packets to use again. Loops take one for each packet they move and give it back when it has been handled; once as
+//! many have been made as are on the way at the same time, nothing is allocated any more.
 
 use crate::segment::Packet;
 

@@ -1,4 +1,5 @@
-//! Scripted faults: a predicate on the packets that enter a link, for what chance cannot tell ("drop the first SYN|ACK").
+//! Scripted faults: a predicate on the packets that enter a link, for what chance cannot tell ("drop the first
+//! SYN|ACK").
 
 use crate::segment::Packet;
 use crate::time::{Duration, Instant};

@@ -6,13 +6,13 @@
 //!             drop      drop     by the rate                queue, right behind the original)
 //! ```
 //!
-//! The fate of a packet is decided when it enters, so that it is known when the packet is recorded as sent. A packet that
-//! is lost on the wire takes its place in the queue and its time on the transmitter all the same (as with an error model
-//! of ns-3; tc-netem(8) loses packets before its queue). A copy is made only of a packet that arrives, harmed or not, and
-//! only if the queue has room for it; it is whole and not held back.
+//! The fate of a packet is decided when it enters, so that it is known when the packet is recorded as sent. A packet
+//! that is lost on the wire takes its place in the queue and its time on the transmitter all the same (as with an error
+//! model of ns-3; tc-netem(8) loses packets before its queue). A copy is made only of a packet that arrives, harmed or
+//! not, and only if the queue has room for it; it is whole and not held back.
 //!
-//! *reorder* holds a packet back on the wire, so that those behind it overtake it; tc-netem(8) sends it ahead instead, so
-//! that it overtakes those before it. Both shift it by one `delay`.
+//! *reorder* holds a packet back on the wire, so that those behind it overtake it; tc-netem(8) sends it ahead instead,
+//! so that it overtakes those before it. Both shift it by one `delay`.
 //!
 //! Every impairment draws from a stream of its own, named after the link and its purpose, one draw for each packet that
 //! enters: the n-th packet meets the same luck in each, whatever the others do. A draw is left out only while its

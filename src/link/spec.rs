@@ -4,9 +4,9 @@
 //! [A>B:]rate=10Mbit,delay=20ms,loss=1%,reorder=0.5%[:3ms],duplicate=0.1%,corrupt=0.01%,limit=100|64KiB,mtu=1400
 //! ```
 //!
-//! Keys are those of tc-netem(8), each at most once, in any order; the empty line is a plain cable. `A>B:` restricts the
-//! line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one line in its `Display`, and its name in
-//! `KEYS`.
+//! Keys are those of tc-netem(8), each at most once, in any order; the empty line is a plain cable. `A>B:` restricts
+//! the line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one line in its `Display`, and its
+//! name in `KEYS`.
 
 use core::fmt;
 use core::str::FromStr;
@@ -32,8 +32,8 @@ pub struct LinkSpec {
     pub duplicate: Percent,
     /// How many packets arrive with one bit flipped, anywhere in the packet.
     pub corrupt: Percent,
-    /// What the queue in front of the transmitter holds. By default [`LinkSpec::DEFAULT_LIMIT`]. Without a rate there is
-    /// no queue and the limit is never reached.
+    /// What the queue in front of the transmitter holds. By default [`LinkSpec::DEFAULT_LIMIT`]. Without a rate there
+    /// is no queue and the limit is never reached.
     pub limit: Option<Limit>,
     /// Larger packets are dropped, without a word to the sender.
     pub mtu: Option<u16>,

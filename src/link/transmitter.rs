@@ -1,12 +1,12 @@
 //! Rate and queue: when does the last bit of a packet leave the sender?
 //!
 //! A packet of n octets takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
-//! fraction with the rate as its denominator; what is told outside is that end rounded up to the nanosecond. So rounding
-//! does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle transmitter
-//! starts at `now`.
+//! fraction with the rate as its denominator; what is told outside is that end rounded up to the nanosecond. So
+//! rounding does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle
+//! transmitter starts at `now`.
 //!
-//! The queue is drop-tail and counts the packets that wait and the one in transmission. A packet whose last bit leaves at
-//! `now` has left. (tc-netem(8) counts the packets on the wire too; ns-3 does not count the one in transmission.)
+//! The queue is drop-tail and counts the packets that wait and the one in transmission. A packet whose last bit leaves
+//! at `now` has left. (tc-netem(8) counts the packets on the wire too; ns-3 does not count the one in transmission.)
 
 use std::collections::VecDeque;
 

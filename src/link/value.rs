@@ -1,6 +1,6 @@
-//! The values of a link spec, as tc-netem(8) and tc(8) write them, but always with their unit: `10Mbit`, `20ms`, `0.5%`,
-//! `64KiB`. Numbers are read in integers, so that `0.1ms` is exactly 100,000 ns; what is finer than the smallest unit is
-//! cut off. Every value prints as the shortest text that reads back to the same value.
+//! The values of a link spec, as tc-netem(8) and tc(8) write them, but always with their unit: `10Mbit`, `20ms`,
+//! `0.5%`, `64KiB`. Numbers are read in integers, so that `0.1ms` is exactly 100,000 ns; what is finer than the
+//! smallest unit is cut off. Every value prints as the shortest text that reads back to the same value.
 
 use core::fmt;
 use core::num::NonZeroU64;
