@@ -6,5 +6,6 @@ pub mod link;
 pub mod net;
 pub mod rng;
 pub mod segment;
+pub mod sim;
 pub mod socket;
 pub mod time;
