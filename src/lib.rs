@@ -2,10 +2,13 @@
 
 pub mod app;
 pub mod conversation;
+pub mod device;
 pub mod event;
+pub mod link;
 pub mod net;
 pub mod rng;
 pub mod segment;
+pub mod sim;
 pub mod socket;
 pub mod stack;
 pub mod time;

@@ -345,7 +345,7 @@ fn only_cli_bench_and_main_print() {
 fn banned(ban: &Ban, sources: &[Source]) -> Vec<Violation> {
     let mut found = Vec::new();
     let applies = |room: &str| (ban.rooms.is_empty() || ban.rooms.contains(&room)) && !ban.except.contains(&room);
-    let exempt = |source: &Source| ban.files.iter().any(|(file, _)| source.file == *file);
+    let exempt = |source: &Source| ban.files.iter().any(|(file, _)| format!("src/{}", source.path) == *file);
     for source in sources.iter().filter(|source| applies(source.room()) && !exempt(source)) {
         for path in paths(&source.code).iter().filter(|path| is_banned(ban, path, &source.code)) {
             found.push(violation(source, path.offset, format!("`{}` named here", path.segments.join("::"))));

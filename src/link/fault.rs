@@ -1,0 +1,30 @@
+//! Scripted faults: a predicate on the packets that enter a link, for what chance cannot tell ("drop the first
+//! SYN|ACK").
+
+use crate::segment::Packet;
+use crate::time::{Duration, Instant};
+
+/// What a [`Fault`] says about one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing.
+    Pass,
+    /// The packet is lost on the wire.
+    Drop,
+    /// The packet arrives so much later; packets behind it do not wait for it.
+    Delay(Duration),
+}
+
+/// Judges every packet that enters one direction of a link, in order, also those that are lost for another reason: a
+/// fault can count. Any `FnMut(Instant, &Packet) -> Verdict` is one.
+pub trait Fault {
+    /// What becomes of `packet`, which enters at `now`.
+    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict;
+}
+
+impl<F: FnMut(Instant, &Packet) -> Verdict> Fault for F {
+    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
+        self(now, packet)
+    }
+}

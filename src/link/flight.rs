@@ -1,0 +1,45 @@
+//! The packets on a wire, in the order in which they arrive: by instant, then by sequence number.
+//!
+//! Nearly every packet arrives after those before it and goes to the back. One that was held back waits there while
+//! later ones are put in front of it, which moves as many entries as there are packets held back: few.
+
+use std::collections::VecDeque;
+
+use crate::segment::Packet;
+use crate::time::Instant;
+
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    packets: VecDeque<InFlight>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    key: (Instant, u64),
+    packet: Packet,
+}
+
+impl Flight {
+    pub(super) fn insert(&mut self, at: Instant, sequence: u64, packet: Packet) {
+        let entry = InFlight { key: (at, sequence), packet };
+        if self.packets.back().is_none_or(|last| last.key <= entry.key) {
+            self.packets.push_back(entry);
+        } else {
+            let place = self.packets.partition_point(|other| other.key <= entry.key);
+            self.packets.insert(place, entry);
+        }
+    }
+
+    /// Instant and sequence number of the next arrival.
+    pub(super) fn next(&self) -> Option<(Instant, u64)> {
+        self.packets.front().map(|head| head.key)
+    }
+
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Packet> {
+        self.packets.pop_front_if(|head| head.key.0 <= now).map(|head| head.packet)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+}

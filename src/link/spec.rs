@@ -1,0 +1,220 @@
+//! A link as one line of text, the same in tests, scenario files and on the command line:
+//!
+//! ```text
+//! [A>B:]rate=10Mbit,delay=20ms,loss=1%,reorder=0.5%[:3ms],duplicate=0.1%,corrupt=0.01%,limit=100|64KiB,mtu=1400
+//! ```
+//!
+//! Keys are those of tc-netem(8), each at most once, in any order; the empty line is a plain cable. `A>B:` restricts
+//! the line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one line in its `Display`, and its
+//! name in `KEYS`.
+
+use core::fmt;
+use core::str::FromStr;
+
+use super::value::{self, Limit, Percent, Rate};
+use crate::time::Duration;
+
+/// What one direction of a wire does to packets. The default is a plain cable: no delay, no limit, no harm.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct LinkSpec {
+    /// Bits of IP datagram per second; without it transmission takes no time and nothing queues.
+    pub rate: Option<Rate>,
+    /// Propagation delay, added after transmission.
+    pub delay: Duration,
+    /// How many packets are lost on the wire.
+    pub loss: Percent,
+    /// How many packets are held back, so that later ones overtake them.
+    pub reorder: Percent,
+    /// How much later than usual a packet that is held back arrives. By default one more [`LinkSpec::delay`], or
+    /// [`LinkSpec::HOLD_WITHOUT_DELAY`] where there is none.
+    pub hold: Option<Duration>,
+    /// How many packets arrive twice.
+    pub duplicate: Percent,
+    /// How many packets arrive with one bit flipped, anywhere in the packet.
+    pub corrupt: Percent,
+    /// What the queue in front of the transmitter holds. By default [`LinkSpec::DEFAULT_LIMIT`]. Without a rate there
+    /// is no queue and the limit is never reached.
+    pub limit: Option<Limit>,
+    /// Larger packets are dropped, without a word to the sender.
+    pub mtu: Option<u16>,
+}
+
+/// A [`LinkSpec`] and the direction it is for: the line as it is written.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct LinkLine {
+    /// `A>B:`; without it the line is for both directions.
+    pub direction: Option<(String, String)>,
+    /// The rest of the line.
+    pub spec: LinkSpec,
+}
+
+/// What is wrong with a link line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// No such key.
+    #[error("link spec: unknown key `{0}`; known are {keys}", keys = KEYS.join(", "))]
+    UnknownKey(String),
+    /// No equals sign.
+    #[error("link spec: `{0}` is not KEY=VALUE; known keys are {keys}", keys = KEYS.join(", "))]
+    NoValue(String),
+    /// The key was there before.
+    #[error("link spec: `{0}` is given twice")]
+    Twice(String),
+    /// The value is none that the key takes.
+    #[error("link spec: `{key}={value}`: expected {expected}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What it was given.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// There is a `>` but no `A>B:`.
+    #[error("link spec: `{0}`: a direction is written `A>B:` and stands first")]
+    Direction(String),
+}
+
+const KEYS: [&str; 8] = ["rate", "delay", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu"];
+const MTU_EXPECTED: &str = "octets from 68 (RFC 791) to 65535";
+const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
+
+impl LinkSpec {
+    /// The queue in front of a rate when nothing else is said: 1,000 packets, as in tc-netem(8).
+    pub const DEFAULT_LIMIT: Limit = Limit::Packets(1_000);
+    /// How long a packet is held back on a link without delay.
+    pub const HOLD_WITHOUT_DELAY: Duration = Duration::from_millis(1);
+
+    /// How long a packet is held back, whoever said so.
+    pub fn hold(&self) -> Duration {
+        let usual = if self.delay.is_zero() { Self::HOLD_WITHOUT_DELAY } else { self.delay };
+        self.hold.unwrap_or(usual)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), SpecError> {
+        fn or_expected<T>(parsed: Option<T>, expected: &'static str) -> Result<T, &'static str> {
+            parsed.ok_or(expected)
+        }
+        let percent = |value| or_expected(Percent::parse(value), Percent::EXPECTED);
+        let set: Result<(), &'static str> = match key {
+            "rate" => or_expected(Rate::parse(value), Rate::EXPECTED).map(|rate| self.rate = Some(rate)),
+            "delay" => or_expected(value::parse_time(value), value::TIME_EXPECTED).map(|delay| self.delay = delay),
+            "loss" => percent(value).map(|loss| self.loss = loss),
+            "reorder" => or_expected(parse_reorder(value), REORDER_EXPECTED)
+                .map(|(reorder, hold)| (self.reorder, self.hold) = (reorder, hold)),
+            "duplicate" => percent(value).map(|duplicate| self.duplicate = duplicate),
+            "corrupt" => percent(value).map(|corrupt| self.corrupt = corrupt),
+            "limit" => or_expected(Limit::parse(value), Limit::EXPECTED).map(|limit| self.limit = Some(limit)),
+            "mtu" => {
+                or_expected(value.parse().ok().filter(|mtu| *mtu >= 68), MTU_EXPECTED).map(|mtu| self.mtu = Some(mtu))
+            }
+            unknown => return Err(SpecError::UnknownKey(unknown.to_owned())),
+        };
+        set.map_err(|expected| SpecError::Value { key: key.to_owned(), value: value.to_owned(), expected })
+    }
+}
+
+fn parse_reorder(text: &str) -> Option<(Percent, Option<Duration>)> {
+    match text.split_once(':') {
+        None => Some((Percent::parse(text)?, None)),
+        Some((percent, hold)) => Some((Percent::parse(percent)?, Some(value::parse_time(hold)?))),
+    }
+}
+
+impl FromStr for LinkSpec {
+    type Err = SpecError;
+
+    /// Reads a line without a direction.
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let mut spec = Self::default();
+        if text.trim().is_empty() {
+            return Ok(spec);
+        }
+        let mut seen = [false; KEYS.len()];
+        for item in text.split(',').map(str::trim) {
+            let (key, value) = item.split_once('=').ok_or_else(|| SpecError::NoValue(item.to_owned()))?;
+            if let Some(at) = KEYS.iter().position(|known| *known == key)
+                && core::mem::replace(&mut seen[at], true)
+            {
+                return Err(SpecError::Twice(key.to_owned()));
+            }
+            spec.set(key, value)?;
+        }
+        Ok(spec)
+    }
+}
+
+impl FromStr for LinkLine {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let Some((from, rest)) = text.split_once('>') else {
+            return Ok(Self { direction: None, spec: text.parse()? });
+        };
+        let wrong = || SpecError::Direction(text.to_owned());
+        let (to, spec) = rest.split_once(':').ok_or_else(wrong)?;
+        let (from, to) = (from.trim(), to.trim());
+        if from.is_empty() || to.is_empty() || [from, to].iter().any(|name| name.contains(['=', ',', ':', '>'])) {
+            return Err(wrong());
+        }
+        Ok(Self { direction: Some((from.to_owned(), to.to_owned())), spec: spec.parse()? })
+    }
+}
+
+impl fmt::Display for LinkSpec {
+    /// The line that reads back to the same spec: only what differs from a plain cable.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rate, delay, loss, reorder, hold, duplicate, corrupt, limit, mtu } = self;
+        let mut separator = "";
+        let mut item = |f: &mut fmt::Formatter<'_>, key: &str, value: &dyn fmt::Display| {
+            write!(f, "{separator}{key}={value}")?;
+            separator = ",";
+            Ok(())
+        };
+        if let Some(rate) = rate {
+            item(f, "rate", rate)?;
+        }
+        if !delay.is_zero() {
+            item(f, "delay", &Time(*delay))?;
+        }
+        if *loss > Percent::NEVER {
+            item(f, "loss", loss)?;
+        }
+        match hold {
+            Some(hold) => item(f, "reorder", &format_args!("{reorder}:{}", Time(*hold)))?,
+            None if *reorder > Percent::NEVER => item(f, "reorder", reorder)?,
+            None => {}
+        }
+        if *duplicate > Percent::NEVER {
+            item(f, "duplicate", duplicate)?;
+        }
+        if *corrupt > Percent::NEVER {
+            item(f, "corrupt", corrupt)?;
+        }
+        if let Some(limit) = limit {
+            item(f, "limit", limit)?;
+        }
+        if let Some(mtu) = mtu {
+            item(f, "mtu", mtu)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for LinkLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((from, to)) = &self.direction {
+            write!(f, "{from}>{to}:")?;
+        }
+        self.spec.fmt(f)
+    }
+}
+
+struct Time(Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        value::write_time(f, self.0)
+    }
+}

@@ -1,0 +1,123 @@
+//! The link line: what it says, and what is said to those who write it wrong.
+
+use crate::link::{Limit, LinkLine, LinkSpec, Percent, Rate};
+use crate::time::Duration;
+
+#[track_caller]
+fn error(line: &str) -> String {
+    line.parse::<LinkLine>().expect_err(line).to_string()
+}
+
+#[test]
+fn a_whole_line() {
+    let line: LinkLine = "client>server:rate=10Mbit,delay=20ms,loss=1%,reorder=0.5%:3ms,duplicate=0.1%,corrupt=0.01%,\
+        limit=64KiB,mtu=1400"
+        .parse()
+        .expect("a line");
+    let percent = |percent| Percent::new(percent).expect("in range");
+    let spec = LinkSpec {
+        rate: Rate::from_bits_per_second(10_000_000),
+        delay: Duration::from_millis(20),
+        loss: percent(1.0),
+        reorder: percent(0.5),
+        hold: Some(Duration::from_millis(3)),
+        duplicate: percent(0.1),
+        corrupt: percent(0.01),
+        limit: Some(Limit::Octets(65_536)),
+        mtu: Some(1400),
+    };
+    assert_eq!(line, LinkLine { direction: Some(("client".to_owned(), "server".to_owned())), spec });
+}
+
+#[test]
+fn values_print_as_the_shortest_text_that_means_the_same() {
+    for (written, printed) in [
+        ("", ""),
+        ("  ", ""),
+        ("delay=0s,loss=0%", ""),
+        ("a>b:", "a>b:"),
+        (" a > b : mtu=68 ", "a>b:mtu=68"),
+        ("loss=1%, rate=1000kbit", "rate=1Mbit,loss=1%"),
+        ("rate=1.5mbit", "rate=1500kbit"),
+        ("rate=2KIBIT", "rate=2048bit"),
+        ("rate=0.0000000015gbit", "rate=1bit"),
+        ("delay=0.1ms", "delay=100us"),
+        ("delay=1.0000000019s", "delay=1000000001ns"),
+        ("delay=2000ms", "delay=2s"),
+        ("reorder=.5%", "reorder=0.5%"),
+        ("limit=1024b", "limit=1KiB"),
+        ("limit=1500B", "limit=1500B"),
+        ("limit=1MiB", "limit=1MiB"),
+        ("limit=1", "limit=1"),
+        ("reorder=0%:1ms", "reorder=0%:1ms"),
+    ] {
+        assert_eq!(written.parse::<LinkLine>().expect(written).to_string(), printed, "{written}");
+    }
+}
+
+#[test]
+fn an_error_names_the_key_and_what_is_known_or_expected() {
+    let known = "known are rate, delay, loss, reorder, duplicate, corrupt, limit, mtu";
+    assert_eq!(error("rat=10Mbit"), format!("link spec: unknown key `rat`; {known}"));
+    assert_eq!(
+        error("delay"),
+        "link spec: `delay` is not KEY=VALUE; known keys are rate, delay, loss, reorder, duplicate, corrupt, limit, mtu"
+    );
+    assert_eq!(error("delay=1ms,delay=2ms"), "link spec: `delay` is given twice");
+    assert_eq!(error("delay=20"), "link spec: `delay=20`: expected a time such as 20ms (s, ms, us, ns)");
+    assert_eq!(error("loss=2"), "link spec: `loss=2`: expected a probability from 0% to 100% such as 0.5%");
+    assert_eq!(
+        error("rate=10Mbps"),
+        "link spec: `rate=10Mbps`: expected a rate above zero such as 10Mbit (bit, kbit, Mbit, Gbit, Tbit; Kibit, \
+         Mibit, Gibit, Tibit)"
+    );
+    assert_eq!(
+        error("limit=0"),
+        "link spec: `limit=0`: expected a queue of at least one packet, or of octets: 100, 1500B, 64KiB, 1MiB"
+    );
+    assert_eq!(
+        error("reorder=1%:3"),
+        "link spec: `reorder=1%:3`: expected a probability such as 0.5%, or with the time that a packet is held back, \
+         0.5%:3ms"
+    );
+    assert_eq!(error("mtu=67"), "link spec: `mtu=67`: expected octets from 68 (RFC 791) to 65535");
+    assert_eq!(
+        error("delay=1ms,a>b:loss=1%"),
+        "link spec: `delay=1ms,a>b:loss=1%`: a direction is written `A>B:` and stands first"
+    );
+}
+
+#[test]
+fn what_is_no_value_is_refused() {
+    for line in [
+        "delay=1ms,",
+        ",",
+        "rate=0bit",
+        "rate=10",
+        "rate=",
+        "rate=1e6bit",
+        "rate=9999999999999999999bit",
+        "delay=-1ms",
+        "delay=1.ms",
+        "delay=.5ms",
+        "delay=1.2.3s",
+        "delay=1min",
+        "delay=99999999999s",
+        "loss=101%",
+        "loss=-1%",
+        "loss=-0%",
+        "loss=1e1%",
+        "loss=NaN%",
+        "loss=%",
+        "limit=64kilo",
+        "limit=0KiB",
+        "mtu=65536",
+        "a>",
+        "a>:loss=1%",
+        ">b:loss=1%",
+        "a>b",
+        "a>b>c:loss=1%",
+    ] {
+        line.parse::<LinkLine>().expect_err(line);
+    }
+}

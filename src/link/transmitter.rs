@@ -1,0 +1,106 @@
+//! Rate and queue: when does the last bit of a packet leave the sender?
+//!
+//! A packet of n octets takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
+//! fraction with the rate as its denominator; what is told outside is that end rounded up to the nanosecond. So
+//! rounding does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle
+//! transmitter starts at `now`.
+//!
+//! The queue is drop-tail and counts the packets that wait and the one in transmission. A packet whose last bit leaves
+//! at `now` has left. (tc-netem(8) counts the packets on the wire too; ns-3 does not count the one in transmission.)
+
+use std::collections::VecDeque;
+
+use super::spec::LinkSpec;
+use super::value::{Limit, Rate};
+use crate::time::Instant;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+#[derive(Debug)]
+pub(super) struct Transmitter {
+    rate: Option<Rate>,
+    limit: Limit,
+    /// The end of the last transmission is `whole` and `fraction / rate` nanoseconds.
+    whole: u64,
+    fraction: u64,
+    /// When each packet in the queue leaves, and its length.
+    queue: VecDeque<(Instant, u32)>,
+    queued_octets: u64,
+}
+
+impl Transmitter {
+    pub(super) fn new(spec: &LinkSpec) -> Self {
+        Self {
+            rate: spec.rate,
+            limit: spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT),
+            whole: 0,
+            fraction: 0,
+            queue: VecDeque::new(),
+            queued_octets: 0,
+        }
+    }
+
+    /// Another rate and limit from the next packet on. Those in the queue keep their times.
+    pub(super) fn set(&mut self, spec: &LinkSpec) {
+        self.whole = self.end().as_nanos();
+        self.fraction = 0;
+        self.rate = spec.rate;
+        self.limit = spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT);
+    }
+
+    /// When the last bit of a packet of `len` octets that comes now will have left; `None` if the queue has no room.
+    pub(super) fn enqueue(&mut self, now: Instant, len: usize) -> Option<Instant> {
+        let end = self.end();
+        let Some(rate) = self.rate else {
+            // After a change of rate the old queue still has to leave first.
+            return Some(end.max(now));
+        };
+        self.leave(now);
+        if !self.has_room(len as u64) {
+            return None;
+        }
+        if end <= now {
+            (self.whole, self.fraction) = (now.as_nanos(), 0);
+        }
+        // No overflow: 64 KiB make 5.2 * 10^14, and the fraction is below the rate, at most 10^18.
+        let nanos_times_rate = len as u64 * 8 * NANOS_PER_SECOND + self.fraction;
+        self.whole = self.whole.saturating_add(nanos_times_rate / rate.bits_per_second());
+        self.fraction = nanos_times_rate % rate.bits_per_second();
+        let departure = self.end();
+        self.queue.push_back((departure, len as u32));
+        self.queued_octets += len as u64;
+        Some(departure)
+    }
+
+    /// Octets that wait or are in transmission.
+    pub(super) fn queued_octets(&mut self, now: Instant) -> u64 {
+        self.leave(now);
+        self.queued_octets
+    }
+
+    /// Packets that wait or are in transmission.
+    pub(super) fn queued_packets(&mut self, now: Instant) -> u64 {
+        self.leave(now);
+        self.queue.len() as u64
+    }
+
+    fn end(&self) -> Instant {
+        Instant::from_nanos(self.whole.saturating_add(u64::from(self.fraction > 0)))
+    }
+
+    fn leave(&mut self, now: Instant) {
+        while let Some((departure, len)) = self.queue.front()
+            && *departure <= now
+        {
+            self.queued_octets -= u64::from(*len);
+            self.queue.pop_front();
+        }
+    }
+
+    fn has_room(&self, len: u64) -> bool {
+        match self.limit {
+            Limit::Packets(packets) => (self.queue.len() as u64) < packets,
+            Limit::Octets(octets) => self.queued_octets + len <= octets,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The values of a link spec, as tc-netem(8) and tc(8) write them, but always with their unit: `10Mbit`, `20ms`,
+//! `0.5%`, `64KiB`. Numbers are read in integers, so that `0.1ms` is exactly 100,000 ns; what is finer than the
+//! smallest unit is cut off. Every value prints as the shortest text that reads back to the same value.
+
+use core::fmt;
+use core::num::NonZeroU64;
+
+use crate::time::Duration;
+
+/// A rate in bits per second, from 1 to 10^18.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(NonZeroU64);
+
+/// A probability in percent, from 0 to 100. It keeps the number that was written, so that it prints as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Default)]
+pub struct Percent(f64);
+
+/// How much the queue in front of a link holds, the packet in transmission included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// So many packets.
+    Packets(u64),
+    /// So many octets of IP datagrams.
+    Octets(u64),
+}
+
+const RATES: [(&str, u64); 9] = [
+    ("bit", 1),
+    ("kbit", 1_000),
+    ("mbit", 1_000_000),
+    ("gbit", 1_000_000_000),
+    ("tbit", 1_000_000_000_000),
+    ("kibit", 1 << 10),
+    ("mibit", 1 << 20),
+    ("gibit", 1 << 30),
+    ("tibit", 1 << 40),
+];
+const TIMES: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+const SIZES: [(&str, u64); 3] = [("mib", 1 << 20), ("kib", 1 << 10), ("b", 1)];
+
+impl Rate {
+    const MAX: u64 = 1_000_000_000_000_000_000;
+
+    /// A rate of so many bits per second; `None` for zero, which would be a link that is down, and beyond 10^18.
+    pub const fn from_bits_per_second(bits: u64) -> Option<Self> {
+        match NonZeroU64::new(bits) {
+            Some(bits) if bits.get() <= Self::MAX => Some(Self(bits)),
+            _ => None,
+        }
+    }
+
+    /// Bits per second.
+    pub const fn bits_per_second(self) -> u64 {
+        self.0.get()
+    }
+
+    pub(super) const EXPECTED: &str = "a rate above zero such as 10Mbit (bit, kbit, Mbit, Gbit, Tbit; Kibit, Mibit, \
+        Gibit, Tibit)";
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        quantity(text, &RATES).and_then(Self::from_bits_per_second)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 5] =
+            [("Tbit", 1_000_000_000_000), ("Gbit", 1_000_000_000), ("Mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
+        write_in_largest_unit(f, self.0.get(), &UNITS)
+    }
+}
+
+impl Percent {
+    /// Never.
+    pub const NEVER: Self = Self(0.0);
+    /// Always.
+    pub const ALWAYS: Self = Self(100.0);
+
+    /// A probability of `percent` per cent; `None` unless it is from 0 to 100.
+    pub fn new(percent: f64) -> Option<Self> {
+        (0.0..=100.0).contains(&percent).then_some(Self(percent))
+    }
+
+    /// From 0 to 1.
+    pub fn probability(self) -> f64 {
+        self.0 / 100.0
+    }
+
+    pub(super) const EXPECTED: &str = "a probability from 0% to 100% such as 0.5%";
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = text.strip_suffix('%')?;
+        let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        // Minus zero and exponents are kept out by the check above.
+        if plain { number.parse().ok().and_then(Self::new) } else { None }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+impl Limit {
+    pub(super) const EXPECTED: &str = "a queue of at least one packet, or of octets: 100, 1500B, 64KiB, 1MiB";
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let limit = match text.parse() {
+            Ok(packets) => Self::Packets(packets),
+            Err(_) => Self::Octets(quantity(text, &SIZES)?),
+        };
+        (limit != Self::Packets(0) && limit != Self::Octets(0)).then_some(limit)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 3] = [("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+        match self {
+            Self::Packets(packets) => packets.fmt(f),
+            Self::Octets(octets) => write_in_largest_unit(f, *octets, &UNITS),
+        }
+    }
+}
+
+pub(super) const TIME_EXPECTED: &str = "a time such as 20ms (s, ms, us, ns)";
+
+pub(super) fn parse_time(text: &str) -> Option<Duration> {
+    quantity(text, &TIMES).map(Duration::from_nanos)
+}
+
+pub(super) fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
+    write_in_largest_unit(f, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), &TIMES)
+}
+
+/// A decimal number and one of the units, in any case, as a whole number of the smallest unit.
+fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(unit_at);
+    let (_, scale) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || decimals.contains('.') || decimals.len() > 18 || number.ends_with('.') {
+        return None;
+    }
+    let (whole, tenths) = (whole.parse::<u64>().ok()?, 10_u128.pow(decimals.len() as u32));
+    let fraction: u128 = if decimals.is_empty() { 0 } else { decimals.parse().ok()? };
+    let scale = u128::from(*scale);
+    (u128::from(whole) * scale + fraction * scale / tenths).try_into().ok()
+}
+
+fn write_in_largest_unit(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
+    let fits = units.iter().find(|(_, scale)| value.is_multiple_of(*scale));
+    let (unit, scale) = fits.expect("the last unit is 1 and divides everything");
+    write!(f, "{}{unit}", value / scale)
+}

@@ -1,0 +1,185 @@
+//! A host and a link of a simulation, as a test holds them.
+
+use core::net::IpAddr;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use super::network::{Network, Program};
+use super::{BUSY, SimError};
+use crate::device::End;
+use crate::event::HostId;
+use crate::link::{Counters, Fault, LinkSpec};
+use crate::net::{JoinHandle, Net, Runtime};
+use crate::socket::Host;
+
+/// A host of a [`Sim`](super::Sim). Clones are the same host. It stands for its name wherever a name is asked for.
+#[derive(Clone)]
+pub struct HostHandle {
+    pub(super) network: Weak<RefCell<Network<Runtime>>>,
+    pub(super) id: HostId,
+    pub(super) name: Rc<str>,
+    pub(super) addresses: Rc<[(IpAddr, u8)]>,
+}
+
+impl HostHandle {
+    /// Starts a program on this host. It begins when the simulation runs next, and has to end before
+    /// [`Sim::run_until_idle`](super::Sim::run_until_idle) is content. The handle gives its value.
+    pub fn spawn<F, T>(&self, program: F) -> JoinHandle<T>
+    where
+        F: AsyncFnOnce(Net) -> T + 'static,
+        T: 'static,
+    {
+        let ended = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&ended);
+        let name = self.with(|network| {
+            network.spawned += 1;
+            let name = format!("{} program {}", self.name, network.spawned);
+            network.programs.push(Program { name: name.clone(), ended });
+            name
+        });
+        self.start(name, async move |net| {
+            let value = program(net).await;
+            flag.set(true);
+            value
+        })
+    }
+
+    /// Starts a program that serves for ever, or for as long as it likes: the simulation does not wait for its end.
+    pub fn spawn_daemon<F, T>(&self, program: F) -> JoinHandle<T>
+    where
+        F: AsyncFnOnce(Net) -> T + 'static,
+        T: 'static,
+    {
+        let name = self.with(|network| {
+            network.spawned += 1;
+            format!("{} daemon {}", self.name, network.spawned)
+        });
+        self.start(name, program)
+    }
+
+    fn start<F, T>(&self, name: String, program: F) -> JoinHandle<T>
+    where
+        F: AsyncFnOnce(Net) -> T + 'static,
+        T: 'static,
+    {
+        let net = self.with(|network| {
+            network.wake(self.id);
+            network.hosts[self.id.0 as usize].endpoint.net()
+        });
+        let own = net.clone();
+        net.spawn_named(name, async move { program(own).await })
+    }
+
+    /// Makes BSD calls directly, between two runs, at the simulation's present instant. What they have the host send
+    /// leaves when the simulation runs next.
+    pub fn sys<R>(&self, calls: impl FnOnce(&mut Host) -> R) -> R {
+        self.with(|network| {
+            network.wake(self.id);
+            let now = network.now;
+            let mut host = network.hosts[self.id.0 as usize].endpoint.host_mut();
+            host.set_now(now);
+            calls(&mut host)
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number in events.
+    pub fn id(&self) -> HostId {
+        self.id
+    }
+
+    /// Its first address.
+    pub fn address(&self) -> IpAddr {
+        self.addresses[0].0
+    }
+
+    /// All its addresses, with the lengths of their prefixes.
+    pub fn addresses(&self) -> &[(IpAddr, u8)] {
+        &self.addresses
+    }
+
+    #[track_caller]
+    fn with<R>(&self, act: impl FnOnce(&mut Network<Runtime>) -> R) -> R {
+        with(&self.network, act)
+    }
+}
+
+impl AsRef<str> for HostHandle {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl core::fmt::Debug for HostHandle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "HostHandle({})", self.name)
+    }
+}
+
+/// Both directions of a link of a [`Sim`](super::Sim). A direction is named by the host that sends into it.
+#[derive(Clone)]
+pub struct LinkHandle {
+    pub(super) network: Weak<RefCell<Network<Runtime>>>,
+    pub(super) cable: usize,
+    /// The hosts at its ends.
+    pub(super) names: [Rc<str>; 2],
+}
+
+impl LinkHandle {
+    /// Adds a scripted fault to the direction that `from` sends into.
+    ///
+    /// # Panics
+    /// If `from` is at neither end.
+    #[track_caller]
+    pub fn fault(&self, from: impl AsRef<str>, fault: impl Fault + 'static) {
+        let end = self.end(from.as_ref());
+        with(&self.network, |network| network.cables[self.cable][end].add_fault(fault));
+    }
+
+    /// What became of the packets that `from` sent into the link.
+    ///
+    /// # Panics
+    /// If `from` is at neither end.
+    #[track_caller]
+    pub fn counters(&self, from: impl AsRef<str>) -> Counters {
+        let end = self.end(from.as_ref());
+        with(&self.network, |network| network.cables[self.cable][end].counters())
+    }
+
+    /// What the link does to the packets that `from` sends into it.
+    ///
+    /// # Panics
+    /// If `from` is at neither end.
+    #[track_caller]
+    pub fn spec(&self, from: impl AsRef<str>) -> LinkSpec {
+        let end = self.end(from.as_ref());
+        with(&self.network, |network| *network.cables[self.cable][end].spec())
+    }
+
+    #[track_caller]
+    fn end(&self, from: &str) -> End {
+        let [a, b] = &self.names;
+        match from {
+            name if name == &**a => End::A,
+            name if name == &**b => End::B,
+            other => panic!("{}", SimError::NotAtThisLink { host: other.to_owned(), link: format!("{a}-{b}") }),
+        }
+    }
+}
+
+impl core::fmt::Debug for LinkHandle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "LinkHandle({}-{})", self.names[0], self.names[1])
+    }
+}
+
+#[track_caller]
+fn with<R>(network: &Weak<RefCell<Network<Runtime>>>, act: impl FnOnce(&mut Network<Runtime>) -> R) -> R {
+    let network = network.upgrade().expect("the simulation that this handle belongs to is gone");
+    let mut network = network.try_borrow_mut().expect(BUSY);
+    act(&mut network)
+}

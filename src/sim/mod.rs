@@ -1,0 +1,248 @@
+//! Hosts and links in virtual time. The same host that runs on a TUN runs here; a clock that jumps from event to event
+//! moves it, so that a minute in TIME-WAIT costs nothing, and the same seed gives the same packets.
+//!
+//! A test reads as the story that it tells:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tcplab::sim::Sim;
+//! use tcplab::socket::{Domain, Type};
+//!
+//! let sim = Sim::seeded(7);
+//! let server = sim.host("server", "192.0.2.1/24");
+//! let client = sim.host("client", "192.0.2.2/24");
+//! sim.link(&client, &server, "rate=10Mbit,delay=20ms,loss=1%");
+//! // Calls as in section 2 of the manual, between runs ...
+//! let listener = server.sys(|host| host.socket(Domain::Inet, Type::Stream))?;
+//! // ... and programs, which run whenever the simulation does.
+//! client.spawn(async |net| net.sleep(Duration::from_secs(1)).await);
+//! sim.run_until_idle();
+//! # Ok::<(), tcplab::socket::Errno>(())
+//! ```
+//!
+//! [`network`] is the loop, [`queue`] decides who is next, [`endpoint`] is what the loop wants of a host. Hosts draw
+//! their secrets from the seed and their name, links from the seed and `A>B`: who else takes part changes nothing for
+//! them.
+//!
+//! Names and specs come from the test's author. Methods that take them panic with a message that says what is known;
+//! the `try_` ones give the same as an error, for names that come from a file.
+
+mod address;
+mod endpoint;
+mod gave_up;
+mod host;
+mod network;
+mod queue;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+pub use gave_up::{GaveUp, Reason};
+pub use host::{HostHandle, LinkHandle};
+pub use run::Until;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::device::End;
+use crate::event::{HostId, Observer};
+use crate::link::{LinkLine, SpecError};
+use crate::net::Runtime;
+use crate::rng::Rng;
+use crate::socket::{Host, HostConfig};
+use crate::time::Instant;
+use network::Network;
+use run::Limits;
+
+const BUSY: &str = "the simulation is running: a program reaches its own host through its `net`, and no other";
+
+/// A network in virtual time.
+///
+/// Building: [`Sim::host`], [`Sim::link`], [`Sim::observe`]. Running: [`Sim::run_until_idle`], [`Sim::run_for`],
+/// [`Sim::run_until`]. Looking: [`Sim::now`], the handles, and what observers have seen.
+pub struct Sim {
+    network: Rc<RefCell<Network<Runtime>>>,
+    limits: Cell<Limits>,
+}
+
+/// What is wrong with the description of a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimError {
+    /// Two hosts of one name.
+    #[error("host `{0}`: there is one of that name already")]
+    NameTaken(String),
+    /// A name that cannot stand in a link line.
+    #[error("host `{0}`: a name is not empty and has no `>`, `:`, `=`, `,` and no space in it")]
+    Name(String),
+    /// Not an address with its prefix length.
+    #[error("`{0}` is not an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")]
+    Address(String),
+    /// No such host.
+    #[error("there is no host `{name}`; there are {known}")]
+    UnknownHost {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A link from a host to itself.
+    #[error("a link joins two hosts, not `{0}` with itself")]
+    SameHost(String),
+    /// A host or direction that the link has not.
+    #[error("`{host}` is at neither end of the link {link}")]
+    NotAtThisLink {
+        /// The host.
+        host: String,
+        /// The link.
+        link: String,
+    },
+    /// The link line.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+impl Sim {
+    /// A network without hosts whose luck follows from `seed`, at [`Instant::EPOCH`].
+    pub fn seeded(seed: u64) -> Self {
+        Self { network: Rc::new(RefCell::new(Network::new(seed))), limits: Cell::new(Limits::default()) }
+    }
+
+    /// Adds a host with its addresses: `"192.0.2.1/24"`, or several, `"192.0.2.1/24, 2001:db8::1/64"`.
+    ///
+    /// # Panics
+    /// With the text of the [`SimError`] that [`Sim::try_host`] would return.
+    #[track_caller]
+    pub fn host(&self, name: &str, addresses: &str) -> HostHandle {
+        self.host_with(name, addresses, |_| {})
+    }
+
+    /// Adds a host whose settings are changed by `adjust`, after seed, addresses and default route are filled in.
+    ///
+    /// # Panics
+    /// As [`Sim::host`].
+    #[track_caller]
+    pub fn host_with(&self, name: &str, addresses: &str, adjust: impl FnOnce(&mut HostConfig)) -> HostHandle {
+        self.try_host(name, addresses, adjust).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Adds a host, for names and addresses that come from a file.
+    ///
+    /// # Errors
+    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`].
+    pub fn try_host(
+        &self,
+        name: &str,
+        addresses: &str,
+        adjust: impl FnOnce(&mut HostConfig),
+    ) -> Result<HostHandle, SimError> {
+        if name.is_empty() || name.contains(|c: char| matches!(c, '>' | ':' | '=' | ',') || c.is_whitespace()) {
+            return Err(SimError::Name(name.to_owned()));
+        }
+        if self.find(name).is_some() {
+            return Err(SimError::NameTaken(name.to_owned()));
+        }
+        let addresses = address::parse(addresses)?;
+        let mut network = self.network.borrow_mut();
+        let seed = Rng::new(network.seed, &format!("host {name}")).next_u64();
+        let mut config = HostConfig { seed, addresses, default_route: true, ..HostConfig::default() };
+        adjust(&mut config);
+        network.pool.set_buffer_len(config.mtu);
+        let runtime = Runtime::new(Host::new(&config));
+        let id = network.add_host(name, config.addresses, runtime);
+        drop(network);
+        Ok(self.handle(id))
+    }
+
+    /// The host of that name.
+    pub fn find(&self, name: &str) -> Option<HostHandle> {
+        let id = self.id(name)?;
+        Some(self.handle(id))
+    }
+
+    /// Joins two hosts by a link, or changes the link that joins them: `spec` is a link line as in [`LinkLine`], for
+    /// both directions, or for one with `A>B:` in front; a direction never mentioned is a plain cable. A change is for
+    /// packets that enter later. (A partition: `sim.link("a", "b", "loss=100%")`, and later the old line.)
+    ///
+    /// # Panics
+    /// With the text of the [`SimError`] that [`Sim::try_link`] would return.
+    #[track_caller]
+    pub fn link(&self, a: impl AsRef<str>, b: impl AsRef<str>, spec: &str) -> LinkHandle {
+        self.try_link(a.as_ref(), b.as_ref(), spec).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Joins two hosts, for names and specs that come from a file.
+    ///
+    /// # Errors
+    /// [`SimError::Spec`], [`SimError::UnknownHost`], [`SimError::SameHost`]; [`SimError::NotAtThisLink`] if the line
+    /// is for a direction between other hosts.
+    pub fn try_link(&self, a: &str, b: &str, spec: &str) -> Result<LinkHandle, SimError> {
+        let LinkLine { direction, spec } = spec.parse()?;
+        let (id_a, id_b) = (self.known(a)?, self.known(b)?);
+        if id_a == id_b {
+            return Err(SimError::SameHost(a.to_owned()));
+        }
+        let senders = match &direction {
+            None => vec![id_a, id_b],
+            Some((from, to)) => {
+                let at_this_link = [[a, b], [b, a]].contains(&[from, to]);
+                let other = || if [a, b].contains(&from.as_str()) { to.clone() } else { from.clone() };
+                if !at_this_link {
+                    return Err(SimError::NotAtThisLink { host: other(), link: format!("{a}-{b}") });
+                }
+                vec![self.known(from)?]
+            }
+        };
+        let mut network = self.network.borrow_mut();
+        let at = network.cable(id_a, id_b);
+        let cable = &mut network.cables[at];
+        for end in [End::A, End::B] {
+            if senders.contains(&cable.host(end)) {
+                cable[end].set_spec(&spec);
+            }
+        }
+        let ends = [cable.host(End::A), cable.host(End::B)];
+        let names = ends.map(|host| Rc::clone(&network.hosts[host.0 as usize].name));
+        Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })
+    }
+
+    /// Shows everything that happens from now on to `observer`, in order, after those that observe already. It is given
+    /// back so that it can be looked at between runs.
+    pub fn observe<O: Observer + 'static>(&self, observer: O) -> Rc<RefCell<O>> {
+        let observer = Rc::new(RefCell::new(observer));
+        self.network.borrow_mut().observe(Rc::clone(&observer) as Rc<RefCell<dyn Observer>>);
+        observer
+    }
+
+    /// The virtual time: the instant of the last event, or where the last [`Sim::run_for`] ended.
+    pub fn now(&self) -> Instant {
+        self.network.borrow().now
+    }
+
+    fn id(&self, name: &str) -> Option<HostId> {
+        let network = self.network.borrow();
+        network.hosts.iter().position(|node| &*node.name == name).map(|at| HostId(at as u32))
+    }
+
+    fn known(&self, name: &str) -> Result<HostId, SimError> {
+        self.id(name).ok_or_else(|| {
+            let known: Vec<_> = self.network.borrow().hosts.iter().map(|node| node.name.to_string()).collect();
+            SimError::UnknownHost { name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    fn handle(&self, id: HostId) -> HostHandle {
+        let network = self.network.borrow();
+        let node = &network.hosts[id.0 as usize];
+        let (name, addresses) = (Rc::clone(&node.name), node.addresses.as_slice().into());
+        HostHandle { network: Rc::downgrade(&self.network), id, name, addresses }
+    }
+}
+
+impl core::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let network = self.network.borrow();
+        write!(f, "Sim(seed {} at {}\n{})", network.seed, network.now, network.who())
+    }
+}

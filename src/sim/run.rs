@@ -1,0 +1,163 @@
+//! How a run goes on and how it ends: at rest, at an instant, when a condition is true, or not at all.
+
+use std::cell::RefCell;
+
+use super::Sim;
+use super::endpoint::Endpoint;
+use super::gave_up::{GaveUp, Reason};
+use super::network::{Network, Step};
+use crate::time::{Duration, Instant};
+
+/// Running. Every run is bounded, and one that does not come to rest says who waits for what.
+impl Sim {
+    /// How many events a run may handle when nothing else is said.
+    pub const LIMIT_EVENTS: u64 = 10_000_000;
+    /// How much virtual time a run to rest may take when nothing else is said: a day, in which every timer of TCP but
+    /// an endless row of keep-alives and zero-window probes has come to its end.
+    pub const LIMIT_TIME: Duration = Duration::from_hours(24);
+
+    /// Gives a run up after so many events.
+    pub fn limit_events(&self, events: u64) {
+        self.limits.set(Limits { events, ..self.limits.get() });
+    }
+
+    /// Gives a run to rest up when its next event lies further ahead than this from where it began.
+    pub fn limit_time(&self, time: Duration) {
+        self.limits.set(Limits { time, ..self.limits.get() });
+    }
+
+    /// Runs until nothing can happen any more: no packet on the way, no deadline, no program ready. Timers count: after
+    /// a close this goes through TIME-WAIT. Programs that are no daemons must have ended.
+    ///
+    /// # Panics
+    /// With the text of [`GaveUp`].
+    #[track_caller]
+    pub fn run_until_idle(&self) {
+        self.try_run_until_idle().unwrap_or_else(|gave_up| panic!("{gave_up}"));
+    }
+
+    /// As [`Sim::run_until_idle`], with the reason as an error.
+    ///
+    /// # Errors
+    /// [`Reason::Events`], [`Reason::VirtualTime`], [`Reason::Unfinished`].
+    pub fn try_run_until_idle(&self) -> Result<(), GaveUp> {
+        self.limits.get().run_until_idle(&mut *self.network.borrow_mut())
+    }
+
+    /// Runs for a time. Afterwards [`Sim::now`] is so much later, whatever happened.
+    ///
+    /// # Panics
+    /// With the text of [`GaveUp`] after too many events.
+    #[track_caller]
+    pub fn run_for(&self, time: Duration) {
+        self.run_until(self.now() + time);
+    }
+
+    /// Runs until an instant, its own events included, or until a condition is true, which is asked before the first
+    /// and after every event: `sim.run_until(|| reply.is_finished())`.
+    ///
+    /// # Panics
+    /// With the text of [`GaveUp`], also when nothing can happen any more and the condition has not come true.
+    #[track_caller]
+    pub fn run_until(&self, end: impl Until) {
+        self.try_run_until(end).unwrap_or_else(|gave_up| panic!("{gave_up}"));
+    }
+
+    /// As [`Sim::run_until`], with the reason as an error.
+    ///
+    /// # Errors
+    /// [`Reason::Events`]; with a condition also [`Reason::VirtualTime`] and [`Reason::NeverTrue`].
+    pub fn try_run_until(&self, mut end: impl Until) -> Result<(), GaveUp> {
+        self.limits.get().run_until(&self.network, &mut end)
+    }
+}
+
+/// The end of a run: an [`Instant`], or a condition, `FnMut() -> bool`.
+pub trait Until {
+    /// The instant, if it is one.
+    fn instant(&self) -> Option<Instant>;
+    /// Whether the condition is true; never for an instant.
+    fn is_true(&mut self) -> bool;
+}
+
+impl Until for Instant {
+    fn instant(&self) -> Option<Instant> {
+        Some(*self)
+    }
+
+    fn is_true(&mut self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut() -> bool> Until for F {
+    fn instant(&self) -> Option<Instant> {
+        None
+    }
+
+    fn is_true(&mut self) -> bool {
+        self()
+    }
+}
+
+/// When a run is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) events: u64,
+    pub(super) time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { events: Sim::LIMIT_EVENTS, time: Sim::LIMIT_TIME }
+    }
+}
+
+impl Limits {
+    pub(super) fn run_until_idle<E: Endpoint>(self, network: &mut Network<E>) -> Result<(), GaveUp> {
+        let latest = network.now + self.time;
+        let mut events = 0;
+        loop {
+            if events == self.events && network.is_due(latest) {
+                return Err(network.give_up(Reason::Events(self.events)));
+            }
+            match network.step(latest) {
+                Step::Done => events += 1,
+                Step::Later => return Err(network.give_up(Reason::VirtualTime(self.time))),
+                Step::Idle => break,
+            }
+        }
+        match network.unfinished() {
+            unfinished if unfinished.is_empty() => Ok(()),
+            unfinished => Err(network.give_up(Reason::Unfinished(unfinished))),
+        }
+    }
+
+    pub(super) fn run_until<E: Endpoint>(
+        self,
+        network: &RefCell<Network<E>>,
+        end: &mut impl Until,
+    ) -> Result<(), GaveUp> {
+        let give_up = |reason| Err(network.borrow().give_up(reason));
+        let latest = end.instant().unwrap_or(network.borrow().now + self.time);
+        let mut events = 0;
+        // Nothing is borrowed while the condition is asked: it may look through handles.
+        while !end.is_true() {
+            if events == self.events && network.borrow().is_due(latest) {
+                return give_up(Reason::Events(self.events));
+            }
+            let step = network.borrow_mut().step(latest);
+            match (step, end.instant()) {
+                (Step::Done, _) => events += 1,
+                (Step::Later | Step::Idle, Some(instant)) => {
+                    let mut network = network.borrow_mut();
+                    network.now = network.now.max(instant);
+                    return Ok(());
+                }
+                (Step::Later, None) => return give_up(Reason::VirtualTime(self.time)),
+                (Step::Idle, None) => return give_up(Reason::NeverTrue),
+            }
+        }
+        Ok(())
+    }
+}
