@@ -116,7 +116,7 @@ impl Runtime {
 
     /// When something is due at the latest, if nothing arrives before. A program that is ready is due now.
     pub fn next_at(&mut self) -> Option<Instant> {
-        if self.net.executor().has_ready() {
+        if self.net.executor().has_ready() || self.net.host().has_ready() {
             return Some(self.net.now());
         }
         let stack = self.net.host_mut().next_at();

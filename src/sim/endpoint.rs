@@ -1,9 +1,8 @@
 //! What the simulator wants of a host: the face of [`Runtime`]. Tests put something smaller in its place.
 
-use crate::event::{Event, HostId, StackEvent};
+use crate::event::StackEvent;
 use crate::net::Runtime;
 use crate::segment::Packet;
-use crate::socket::Errno;
 use crate::time::Instant;
 
 /// A host with its programs, driven by the network: input, then `run`, then output until nothing is due.
@@ -14,10 +13,8 @@ pub(super) trait Endpoint {
     fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool;
     fn next_at(&mut self) -> Option<Instant>;
     fn observe_events(&mut self, on: bool);
-    /// The next thing that happened in the stack.
+    /// The next thing that happened in the host: calls, and what the stack did.
     fn poll_event(&mut self) -> Option<StackEvent>;
-    /// The next call that a program made, as an event of `host`.
-    fn poll_call(&mut self, host: HostId) -> Option<Event<'static>>;
     /// One line for each program that has not ended.
     fn waiting(&self) -> Vec<String>;
 }
@@ -49,11 +46,6 @@ impl Endpoint for Runtime {
 
     fn poll_event(&mut self) -> Option<StackEvent> {
         self.poll_event()
-    }
-
-    fn poll_call(&mut self, host: HostId) -> Option<Event<'static>> {
-        let call = self.poll_call()?;
-        Some(Event::Call { host, fd: call.fd.0, call: call.call, result: call.result.map_err(Errno::name) })
     }
 
     fn waiting(&self) -> Vec<String> {

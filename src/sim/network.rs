@@ -320,8 +320,5 @@ impl<E: Endpoint> Network<E> {
             };
             self.observers.on_event(now, &event);
         }
-        while let Some(event) = endpoint.poll_call(host) {
-            self.observers.on_event(now, &event);
-        }
     }
 }

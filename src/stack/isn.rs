@@ -115,11 +115,12 @@ mod tests {
         let mut rng = Rng::new(1, "isn test");
         for isn in [0, 1, u32::MAX, 0xffff_fff0, 0x8000_0000].into_iter().chain((0..200).map(|_| rng.next_u32())) {
             let mut interface = interface_for(Seq(isn), Instant::EPOCH, 1500);
-            let mut socket = tcp::Socket::new(vec![0; 64], vec![0; 64]);
+            let buffer = || tcp::SocketBuffer::new(vec![0; 64]);
+            let mut socket = tcp::Socket::new(buffer(), buffer());
             let (local, remote) = (IpAddress::v4(192, 0, 2, 1), IpAddress::v4(192, 0, 2, 2));
             socket.connect(interface.context(), (remote, 80), (local, 4000)).expect("a fresh socket connects");
             let text = format!("{socket:?}");
-            let expected = format!("local_seq_no: TcpSeqNumber({})", isn as i32);
+            let expected = format!("local_seq_no: SeqNumber({})", isn as i32);
             assert!(text.contains(&expected), "wanted {expected} in {text}");
         }
     }

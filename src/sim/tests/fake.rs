@@ -81,10 +81,6 @@ impl Endpoint for Fake {
         self.events.pop_front()
     }
 
-    fn poll_call(&mut self, _host: HostId) -> Option<Event<'static>> {
-        None
-    }
-
     fn waiting(&self) -> Vec<String> {
         vec![format!("task 1 \"{}\": accept on 3", self.name)]
     }

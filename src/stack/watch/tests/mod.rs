@@ -153,11 +153,11 @@ fn with_aborts_timeouts_and_changes_of_controller_the_mirror_equals_smoltcp_afte
     assert!(seen.resets > 0 && seen.aborts > 0, "{seen:?}");
 }
 
-/// `cargo test --release --lib watch -- --ignored`, after touching the mirror.
+/// Every kind of trouble at once. After touching the mirror: `TCPLAB_FUZZ_CASES=300 cargo test --release --lib watch`.
 #[test]
-#[ignore = "takes minutes: every kind of trouble at once, over many seeds"]
-fn over_hundreds_of_mixed_runs_the_mirror_equals_smoltcp_after_every_packet() {
-    let seen = run(1_000..1_300, |scenario| {
+fn over_mixed_runs_the_mirror_equals_smoltcp_after_every_packet() {
+    let cases = std::env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(12);
+    let seen = run(1_000..1_000 + cases, |scenario| {
         let mut luck = crate::rng::Rng::new(scenario.seed, "mixed runs");
         let mut one_of = |values: &[u64]| values[luck.below(values.len() as u64) as usize];
         scenario.loss = one_of(&[0, 0, 5, 20, 100, 300]) as f64 / 1e3;
