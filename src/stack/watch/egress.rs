@@ -81,7 +81,8 @@ impl Watch {
         let mut fast = false;
         if may_carry_data {
             fast = core::mem::take(&mut self.flags.fast_retransmit);
-            if !fast && self.snd_una + self.snd_wnd <= self.snd_nxt && self.timer.probe_due(now) {
+            // The probe timer runs only while the window is closed.
+            if !fast && self.timer.probe_due(now) {
                 self.timer.back_off_probe(now);
                 self.probes = self.probes.saturating_add(1);
                 return Departure::WindowProbe { nth: self.probes };

@@ -395,11 +395,17 @@ impl World {
 fn garble(packet: &mut [u8], luck: &mut Rng) {
     let at = [24, 28][luck.below(2) as usize];
     let field: [u8; 4] = packet[at..at + 4].try_into().expect("the header is there");
-    match luck.below(4) {
+    match luck.below(5) {
         0 | 1 => {
             let by = luck.below(6_000) as u32;
             let shifted = u32::from_be_bytes(field).wrapping_add(by).wrapping_sub(3_000);
             packet[at..at + 4].copy_from_slice(&shifted.to_be_bytes());
+        }
+        // A FIN at a place where none is expected.
+        3 => {
+            packet[33] |= 0x01;
+            let seq = u32::from_be_bytes([packet[24], packet[25], packet[26], packet[27]]);
+            packet[24..28].copy_from_slice(&seq.wrapping_add(luck.below(50) as u32).to_be_bytes());
         }
         // Not RST alone: it would end most runs at once.
         2 => packet[33] = (luck.next_u32() as u8) & 0x3b,
