@@ -41,7 +41,8 @@ impl Watch {
         let now = micros(now);
         self.note_queue(before.send_queue);
         let rst = sent.is_some_and(Segment::is_rst);
-        // An RST for a socket that was not closed before: its `set_timeout` ran out, which comes before the other timers.
+        // An RST for a socket that was not closed before: its `set_timeout` ran out, which comes before the other
+        // timers.
         if !rst || before.state == State::Closed {
             self.run_timer(now);
         }
@@ -81,7 +82,8 @@ impl Watch {
         let mut fast = false;
         if may_carry_data {
             fast = core::mem::take(&mut self.flags.fast_retransmit);
-            if !fast && self.snd_una + self.snd_wnd <= self.snd_nxt && self.timer.probe_due(now) {
+            // The probe timer runs only while the window is closed.
+            if !fast && self.timer.probe_due(now) {
                 self.timer.back_off_probe(now);
                 self.probes = self.probes.saturating_add(1);
                 return Departure::WindowProbe { nth: self.probes };
@@ -109,8 +111,8 @@ impl Watch {
         self.rtt.on_send(now, end);
         self.congestion.on_send(now);
         if !self.timer.is_retransmit() {
-            // "Every time a packet containing data is sent [...], if the timer is not running, start it running" (RFC 6298,
-            // section 5.1).
+            // "Every time a packet containing data is sent [...], if the timer is not running, start it running" (RFC
+            // 6298, section 5.1).
             self.timer.arm(now, self.rtt.rto);
         }
         let expired_rto = core::mem::take(&mut self.expired_rto);

@@ -1,14 +1,14 @@
 //! What an incoming segment does: acceptable or not (RFC 9293, section 3.10.7), then window, acknowledgment, timer.
 //!
-//! smoltcp shows none of this in public: a segment that it refuses and a duplicate ACK look the same from outside. So the
-//! tests of RFC 9293 are made here again, with smoltcp's edges: SND.NXT is all that was written, the right edge of the
-//! receive window is that of the last segment sent, SYN and FIN have no length.
+//! smoltcp shows none of this in public: a segment that it refuses and a duplicate ACK look the same from outside. So
+//! the tests of RFC 9293 are made here again, with smoltcp's edges: SND.NXT is all that was written, the right edge of
+//! the receive window is that of the last segment sent, SYN and FIN have no length.
 
 use smoltcp::socket::tcp::State;
 
 use super::timer::Timer;
 use super::{LEAST_MSS, MAX_SHIFT, Micros, Snapshot, Watch, micros};
-use crate::segment::Segment;
+use crate::segment::{Flags, Segment};
 use crate::time::Instant;
 
 /// What smoltcp made of a segment that it was given.
@@ -59,10 +59,13 @@ impl Watch {
         let Some(acked) = taken else {
             return Arrival::Ignored;
         };
-        self.rcv_nxt += after.recv_queue.saturating_sub(before.recv_queue) as u32 + u32::from(fin_taken(before, after));
-        self.flags.gone |= after.state == State::Closed;
-        if after.state == State::TimeWait && before.state != State::TimeWait {
-            self.timer = Timer::Close;
+        self.rcv_nxt += after.recv_queue.saturating_sub(before.recv_queue) as u32;
+        if after.state != before.state {
+            self.rcv_nxt += u32::from(fin_taken(before.state, after.state));
+            self.flags.gone |= after.state == State::Closed;
+            if after.state == State::TimeWait {
+                self.timer = Timer::Close;
+            }
         }
         self.accept(now, segment, acked)
     }
@@ -70,8 +73,8 @@ impl Watch {
     /// A segment for a socket in LISTEN or SYN-SENT: what it acknowledges, if smoltcp takes it.
     fn take_syn(&mut self, segment: &Segment<'_>, state: State) -> Option<Acked> {
         let syn_sent = state == State::SynSent;
-        // RFC 9293, section 3.10.7.3: an ACK must be for our SYN, and an RST must have one. In LISTEN (3.10.7.2) neither
-        // an ACK nor an RST is for us.
+        // RFC 9293, section 3.10.7.3: an ACK must be for our SYN, and an RST must have one. In LISTEN (3.10.7.2)
+        // neither an ACK nor an RST is for us.
         let wrong_ack = segment.is_ack() && !(syn_sent && segment.ack == self.snd_una + 1);
         if wrong_ack || segment.is_fin() || segment.is_syn() == segment.is_rst() {
             return None;
@@ -105,11 +108,18 @@ impl Watch {
     /// A segment for a socket that has seen a SYN: what it acknowledges, if smoltcp takes it.
     fn take(&mut self, segment: &Segment<'_>, before: Snapshot) -> Option<Acked> {
         let state = before.state;
+        let control = segment.flags.without(Flags::PSH | Flags::URG);
+        if state == State::Established && control == Flags::ACK {
+            // The common case, with the same rules as below.
+            let octets = segment.ack - self.snd_una;
+            let acceptable = octets as usize <= before.send_queue && self.in_window(segment);
+            return acceptable.then_some(Acked { octets, all: self.snd_nxt <= segment.ack });
+        }
         let sent_fin = matches!(state, State::FinWait1 | State::Closing | State::LastAck);
         let in_syn_received = state == State::SynReceived;
         if !segment.is_rst() {
-            // RFC 9293, section 3.10.7.4: no ACK, no processing; and SND.UNA =< SEG.ACK =< SND.NXT, where smoltcp counts
-            // all that was written as sent. In SYN-RECEIVED the ACK must be exactly that of the SYN.
+            // RFC 9293, section 3.10.7.4: no ACK, no processing; and SND.UNA =< SEG.ACK =< SND.NXT, where smoltcp
+            // counts all that was written as sent. In SYN-RECEIVED the ACK must be exactly that of the SYN.
             let distance = segment.ack.distance(self.snd_una);
             let acceptable = if in_syn_received {
                 distance == 1
@@ -142,8 +152,8 @@ impl Watch {
         Some(Acked { octets, all: self.snd_nxt <= segment.ack })
     }
 
-    /// The four cases of RFC 9293, section 3.10.7.4 (table 6), with SYN and FIN not counted as length. The right edge is
-    /// that of the last segment sent.
+    /// The four cases of RFC 9293, section 3.10.7.4 (table 6), with SYN and FIN not counted as length. The right edge
+    /// is that of the last segment sent.
     fn in_window(&self, segment: &Segment<'_>) -> bool {
         let left = self.rcv_nxt;
         let right = if self.flags.rcv_ack { self.rcv_ack + (u32::from(self.rcv_wnd) << self.rcv_shift) } else { left };
@@ -188,8 +198,8 @@ impl Watch {
 
     fn acknowledge(&mut self, now: Micros, segment: &Segment<'_>, acked: Acked, window_moved: bool) -> Arrival {
         let ack = segment.ack;
-        // RFC 5681, section 2: data is outstanding, no data comes with it, the same ACK as before, the same window. (A FIN
-        // is not looked at.)
+        // RFC 5681, section 2: data is outstanding, no data comes with it, the same ACK as before, the same window. (A
+        // FIN is not looked at.)
         let duplicate = self.flags.last_ack
             && self.last_ack == ack
             && segment.payload.is_empty()
@@ -224,9 +234,9 @@ impl Watch {
 }
 
 /// True if the step consumed the peer's FIN, which the change of state tells.
-const fn fin_taken(before: Snapshot, after: Snapshot) -> bool {
+const fn fin_taken(before: State, after: State) -> bool {
     matches!(
-        (before.state, after.state),
+        (before, after),
         (State::SynReceived | State::Established, State::CloseWait)
             | (State::FinWait1, State::Closing | State::TimeWait)
             | (State::FinWait2, State::TimeWait)

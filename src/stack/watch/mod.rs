@@ -7,10 +7,10 @@
 //! ```
 //!
 //! A [`Watch`] is told what one smoltcp socket was told and said, and comes to the same numbers by the same rules: RFC
-//! 6298 (`rtt`), RFC 5681 and RFC 9438 (`congestion`), RFC 9293 for what is acceptable. It is not a second TCP: whatever
-//! the public side of the socket shows (state, queues) is taken from there, only what is hidden is computed. In
-//! particular it follows SND.UNA and SND.NXT as smoltcp sees them: on a timeout SND.NXT goes back to SND.UNA (go-back-N),
-//! so they are not those that an observer of the wire would note.
+//! 6298 (`rtt`), RFC 5681 and RFC 9438 (`congestion`), RFC 9293 for what is acceptable. It is not a second TCP:
+//! whatever the public side of the socket shows (state, queues) is taken from there, only what is hidden is computed.
+//! In particular it follows SND.UNA and SND.NXT as smoltcp sees them: on a timeout SND.NXT goes back to SND.UNA
+//! (go-back-N), so they are not those that an observer of the wire would note.
 //!
 //! The mirror is exact: `tests` runs two sockets over bad links and compares every number with what smoltcp's `{:?}`
 //! prints, after every packet, floating point included. Three conditions, on the caller:
@@ -173,9 +173,9 @@ impl Watch {
         }
     }
 
-    /// Data written into a closed window starts the probes, the first one RTO after the epoch, since smoltcp's `send` has
-    /// no clock: at once, unless virtual time has just begun. The queue grows only by writing, so that writes need not be
-    /// reported one by one.
+    /// Data written into a closed window starts the probes, the first one RTO after the epoch, since smoltcp's `send`
+    /// has no clock: at once, unless virtual time has just begun. The queue grows only by writing, so that writes need
+    /// not be reported one by one.
     fn note_queue(&mut self, queue: usize) {
         let queue = queue as u32;
         if queue > self.send_queue && self.snd_wnd == 0 && self.timer == Timer::Idle {

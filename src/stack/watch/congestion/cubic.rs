@@ -151,8 +151,8 @@ fn cube(x: f64) -> f64 {
 }
 
 /// The cube root to about four digits, bit for bit as smoltcp has it: a = m * 2^(3q + r) with 1 <= m < 2; a chord over
-/// [1, 2] for the root of m (at most 2 % off), then one Newton step. Scaling by 2^q is exact, so where it is done does not
-/// matter; the chord is one fused operation, so there it does.
+/// [1, 2] for the root of m (at most 2 % off), then one Newton step. Scaling by 2^q is exact, so where it is done does
+/// not matter; the chord is one fused operation, so there it does.
 fn cube_root(a: f64) -> f64 {
     if !(a.is_finite() && a >= f64::MIN_POSITIVE) {
         return 0.0;

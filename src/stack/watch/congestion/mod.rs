@@ -9,9 +9,9 @@
 //! ```
 //!
 //! Everything but congestion avoidance and the size of the cut is common to both. Where smoltcp differs from the RFCs
-//! the mirror follows smoltcp: the first new ACK ends recovery, whether it covers the whole flight or not (no `NewReno`);
-//! cwnd never exceeds the largest window that the peer has offered (at least 64 KiB); the initial window is 2,048 octets
-//! whatever the MSS (not RFC 6928's ten segments); an idle connection keeps its window.
+//! the mirror follows smoltcp: the first new ACK ends recovery, whether it covers the whole flight or not (no
+//! `NewReno`); cwnd never exceeds the largest window that the peer has offered (at least 64 KiB); the initial window is
+//! 2,048 octets whatever the MSS (not RFC 6928's ten segments); an idle connection keeps its window.
 
 mod cubic;
 mod reno;
@@ -109,8 +109,8 @@ impl Congestion {
         self.window.rwnd = self.window.rwnd.max(window);
     }
 
-    /// A segment that is not a duplicate ACK was accepted. It acknowledges `octets` of new data, perhaps none, and leaves
-    /// `in_flight` outstanding.
+    /// A segment that is not a duplicate ACK was accepted. It acknowledges `octets` of new data, perhaps none, and
+    /// leaves `in_flight` outstanding.
     pub(super) fn on_ack(&mut self, now: Micros, octets: u32, in_flight: u32, srtt: u32) {
         if let Law::Cubic(cubic) = &mut self.law {
             cubic.on_idle_change(now, in_flight == 0);
@@ -165,8 +165,8 @@ impl Congestion {
 
     /// The retransmission timer expired.
     pub(super) fn on_timeout(&mut self, in_flight: u32) {
-        // "When [...] the given segment has already been retransmitted by way of the retransmission timer at least once,
-        // the value of ssthresh is held constant" (RFC 5681, section 3.1).
+        // "When [...] the given segment has already been retransmitted by way of the retransmission timer at least
+        // once, the value of ssthresh is held constant" (RFC 5681, section 3.1).
         if !self.window.in_loss {
             self.cut_threshold(in_flight);
             self.window.in_loss = true;

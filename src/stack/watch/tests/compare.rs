@@ -1,5 +1,6 @@
 //! Compares a [`Watch`] with the text that smoltcp's `{:?}` prints for the socket, field by field. Numbers are compared
-//! as text, so floating point too must agree to the last bit (`{:?}` prints the shortest text that reads back the same).
+//! as text, so floating point too must agree to the last bit (`{:?}` prints the shortest text that reads back the
+//! same).
 
 use core::fmt::Write as _;
 
@@ -15,11 +16,7 @@ pub(super) fn assert_same(watch: &Watch, socket: &tcp::Socket<'_>, text: &mut St
     write!(WithoutBuffers { text, inside: false }, "{socket:?}").expect("a string takes everything");
     let mut wrong = String::new();
     for (path, ours) in mirrored(watch) {
-        // Fields of nested structures are looked up behind the name of the structure.
-        let theirs = path.split('/').try_fold(text.as_str(), |rest, name| {
-            let at = rest.find(&format!("{name}: "))? + name.len() + 2;
-            Some(&rest[at..])
-        });
+        let theirs = field(text, path);
         let same = theirs.is_some_and(|theirs| {
             theirs.strip_prefix(ours.as_str()).is_some_and(|rest| rest.starts_with([',', ' ', ')']))
         });
@@ -28,7 +25,22 @@ pub(super) fn assert_same(watch: &Watch, socket: &tcp::Socket<'_>, text: &mut St
             writeln!(wrong, "  {path}: mirror {ours}, smoltcp {theirs}").expect("a string takes everything");
         }
     }
+    // RCV.NXT is the beginning of the receive buffer and what is in it.
+    let begin = field(text, "remote_seq_no").and_then(|text| text.strip_prefix("SeqNumber(")?.split(')').next());
+    let rcv_nxt =
+        Seq(begin.map_or(0, |seq| seq.parse::<i32>().expect("it is a number")) as u32) + socket.recv_queue() as u32;
+    if rcv_nxt != watch.rcv_nxt() {
+        writeln!(wrong, "  RCV.NXT: mirror {}, smoltcp {rcv_nxt}", watch.rcv_nxt()).expect("a string takes everything");
+    }
     assert!(wrong.is_empty(), "the mirror differs at {}:\n{wrong}", context());
+}
+
+/// The text from the value of a field on. Fields of nested structures are looked up behind the name of the structure.
+fn field<'a>(text: &'a str, path: &str) -> Option<&'a str> {
+    path.split('/').try_fold(text, |rest, name| {
+        let at = rest.find(&format!("{name}: "))? + name.len() + 2;
+        Some(&rest[at..])
+    })
 }
 
 /// Keeps what is printed, except the octets of the two buffers.

@@ -29,7 +29,6 @@ fn run(seeds: core::ops::Range<u64>, shape: impl Fn(&mut Scenario)) -> Seen {
         all.finished += seen.finished;
         all.on_the_curve += seen.on_the_curve;
     }
-    println!("{all:?}");
     all
 }
 
@@ -123,6 +122,7 @@ fn with_garbled_headers_the_mirror_equals_smoltcp_after_every_packet() {
 fn over_many_segments_of_congestion_avoidance_the_mirror_equals_smoltcp_after_every_packet() {
     let seen = run(0..2, |scenario| {
         scenario.loss = 0.01;
+        scenario.delay_us = [10_000, 300][scenario.seed as usize % 2];
         scenario.mtu = 88;
         scenario.buffers = [[64, 8_192], [8_192, 64]];
         scenario.tick_us = 2_000;
@@ -133,12 +133,13 @@ fn over_many_segments_of_congestion_avoidance_the_mirror_equals_smoltcp_after_ev
 
 #[test]
 fn with_a_window_that_is_scaled_the_mirror_equals_smoltcp_after_every_packet() {
-    run(0..1, |scenario| {
+    run(0..2, |scenario| {
         scenario.loss = 0.02;
         scenario.mtu = 1_500;
-        scenario.buffers = [[64, 30_000], [140_000, 64]];
+        scenario.buffers = [[2_048, 60_000], [132_000, 2_048]];
         scenario.tick_us = 2_000;
-        scenario.octets = [200_000, 0];
+        scenario.jitter_us = 2_000;
+        scenario.octets = [150_000, 40_000];
     });
 }
 
@@ -148,7 +149,8 @@ fn with_aborts_timeouts_and_changes_of_controller_the_mirror_equals_smoltcp_afte
         scenario.loss = 0.1;
         scenario.abort = 0.01;
         scenario.switch = 0.05;
-        scenario.timeout = Some(1_500);
+        // The shorter one runs out together with the first RTO.
+        scenario.timeout = Some([1_000, 1_500][scenario.seed as usize % 2]);
     });
     assert!(seen.resets > 0 && seen.aborts > 0, "{seen:?}");
 }
@@ -173,7 +175,7 @@ fn over_mixed_runs_the_mirror_equals_smoltcp_after_every_packet() {
         scenario.lazy = one_of(&[0, 0, 500, 970]) as f64 / 1e3;
         scenario.tick_us = one_of(&[1_000, 20_000, 200_000]);
         scenario.switch = one_of(&[0, 0, 0, 5]) as f64 / 1e3;
-        scenario.timeout = Some(one_of(&[0, 1_200, 20_000])).filter(|&timeout| timeout != 0);
+        scenario.timeout = Some(one_of(&[0, 1_000, 20_000])).filter(|&timeout| timeout != 0);
         scenario.keep_alive = one_of(&[0, 1]) == 1;
         scenario.nagle = one_of(&[0, 1]) == 1;
         scenario.ack_delay = one_of(&[0, 1]) == 1;

@@ -258,7 +258,7 @@ impl World {
             }
             if self.wire.first_key_value().is_some_and(|(key, _)| key.0 <= self.now) {
                 let (_, (to, packet)) = self.wire.pop_first().expect("it was just looked at");
-                self.ingress(to, packet);
+                self.ingress(to, &packet);
             }
             if self.next_tick <= self.now {
                 self.tick(0);
@@ -302,15 +302,15 @@ impl World {
         }
     }
 
-    fn ingress(&mut self, to: usize, packet: Vec<u8>) {
+    fn ingress(&mut self, to: usize, packet: &[u8]) {
         let (now, sent) = (self.now, self.sent);
         let host = &mut self.hosts[to];
         let before = host.snapshot();
-        host.device.rx = Some(packet.clone());
+        host.device.rx = Some(packet.to_vec());
         let result = host.iface.poll_ingress_single(now.to_smoltcp(), &mut host.device, &mut host.sockets);
         assert_ne!(result, PollIngressSingleResult::None);
         let after = host.snapshot();
-        let arrival = with_segment(&packet, |segment| host.watch.on_ingress(now, segment, before, after));
+        let arrival = with_segment(packet, |segment| host.watch.on_ingress(now, segment, before, after));
         let reply = host.device.tx.take();
         if let Some(reply) = &reply {
             with_segment(reply, |segment| host.watch.on_reply(segment));
@@ -327,7 +327,7 @@ impl World {
             Arrival::Accepted | Arrival::Advance { .. } => {}
         }
         let scenario = &self.scenario;
-        let context = || with_segment(&packet, |s| format!("{now} after {sent} packets, {s} {before:?} {scenario:?}"));
+        let context = || with_segment(packet, |s| format!("{now} after {sent} packets, {s} {before:?} {scenario:?}"));
         host.compare(&mut self.seen, &context);
         if let Some(reply) = reply {
             self.transmit(to, reply);
@@ -390,16 +390,22 @@ impl World {
     }
 }
 
-/// Shifts the sequence number or the acknowledgment, or changes the flags or the window, as old duplicates and attackers
-/// do. The checksum is not looked at.
+/// Shifts the sequence number or the acknowledgment, or changes the flags or the window, as old duplicates and
+/// attackers do. The checksum is not looked at.
 fn garble(packet: &mut [u8], luck: &mut Rng) {
     let at = [24, 28][luck.below(2) as usize];
     let field: [u8; 4] = packet[at..at + 4].try_into().expect("the header is there");
-    match luck.below(4) {
+    match luck.below(5) {
         0 | 1 => {
             let by = luck.below(6_000) as u32;
             let shifted = u32::from_be_bytes(field).wrapping_add(by).wrapping_sub(3_000);
             packet[at..at + 4].copy_from_slice(&shifted.to_be_bytes());
+        }
+        // A FIN at a place where none is expected.
+        3 => {
+            packet[33] |= 0x01;
+            let seq = u32::from_be_bytes([packet[24], packet[25], packet[26], packet[27]]);
+            packet[24..28].copy_from_slice(&seq.wrapping_add(luck.below(50) as u32).to_be_bytes());
         }
         // Not RST alone: it would end most runs at once.
         2 => packet[33] = (luck.next_u32() as u8) & 0x3b,
