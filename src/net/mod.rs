@@ -33,7 +33,7 @@ pub use udp::UdpSocket;
 
 use core::cell::{Ref, RefMut};
 
-use crate::event::StackEvent;
+use crate::event::HostEvent;
 use crate::segment::Packet;
 use crate::socket::Host;
 use crate::time::Instant;
@@ -130,7 +130,7 @@ impl Runtime {
     }
 
     /// The next thing that happened in the stack, oldest first.
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.net.host_mut().poll_event()
     }
 
