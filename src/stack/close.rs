@@ -79,7 +79,12 @@ impl Stack {
     /// RFC 9293, section 3.10.5: an RST, and nothing that was queued; silently where the peer knows of no connection or
     /// both FINs are already under way.
     pub(super) fn abort(&mut self, id: ConnectionId, cause: Cause) {
-        let connection = &mut *self.tables.connections[id];
+        // A kernel has sent by now what the application wrote before it closed.
+        if matches!(cause, Cause::Call(_)) && self.tables.connections[id].state != State::SynSent {
+            self.send_due(id);
+        }
+        let Some(connection) = self.tables.connections.get_mut(id) else { return };
+        let connection = &mut **connection;
         let Some(tcp) = &mut connection.tcp else { return };
         if matches!(connection.state, State::SynSent | State::Closing | State::LastAck) {
             self.finish(id, None, cause);

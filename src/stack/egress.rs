@@ -65,6 +65,22 @@ impl Stack {
         self.queues.loopback.push_back(core::mem::replace(packet, spare));
     }
 
+    /// Queues at once what a connection would send at the end of the batch.
+    pub(super) fn send_due(&mut self, id: ConnectionId) {
+        let mut packet = self.queues.take_spare();
+        loop {
+            match self.connection_egress(id, &mut packet) {
+                Egress::Sent => {
+                    let spare = self.queues.take_spare();
+                    self.queues.out.push_back(core::mem::replace(&mut packet, spare));
+                }
+                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Nothing => break,
+            }
+        }
+        self.queues.give_back(packet);
+    }
+
     /// Lets a connection send one packet. If it has nothing due, its deadline is set.
     fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> Egress {
         let (now, mtu) = (self.now, self.config.mtu);
