@@ -34,6 +34,8 @@ pub struct Options {
     pub ts: Option<Timestamps>,
     /// SACK blocks, in their order; unused places are empty blocks (left == right).
     pub sack: [SackBlock; 4],
+    /// An option named here came with a length that it cannot have, and was skipped.
+    pub irregular: bool,
 }
 
 impl Options {
@@ -61,7 +63,7 @@ impl Options {
         Ok(options)
     }
 
-    /// An option of a known kind but the wrong length is ignored, as an unknown one.
+    /// An option of a known kind but the wrong length is skipped, as an unknown one, and noted.
     fn take(&mut self, kind: u8, body: &[u8]) {
         match (kind, body) {
             (8, &[a, b, c, d, e, f, g, h]) => {
@@ -73,7 +75,7 @@ impl Options {
             (2, &[a, b]) => self.mss = Some(u16::from_be_bytes([a, b])),
             (3, &[shift]) => self.wscale = Some(shift),
             (4, &[]) => self.sack_permitted = true,
-            (5, blocks) if blocks.len() % 8 == 0 => {
+            (5, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
                 for (block, octets) in self.sack.iter_mut().zip(blocks.chunks_exact(8)) {
                     *block = SackBlock {
                         left: Seq(u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]])),
@@ -81,6 +83,7 @@ impl Options {
                     };
                 }
             }
+            (2..=5 | 8, _) => self.irregular = true,
             _ => {}
         }
     }

@@ -97,7 +97,9 @@ pub(super) struct Limits {
     /// When the last segment came.
     pub(super) heard_at: Instant,
     /// Keep-alive probes sent since then.
-    pub(super) probes: u32,
+    pub(super) keep_alives: u32,
+    /// Zero-window probes sent since then.
+    pub(super) window_probes: u32,
 }
 
 /// `SO_KEEPALIVE` and its times (RFC 9293, section 3.8.4).
@@ -129,7 +131,7 @@ impl Limits {
     /// The next probe, or the end after the last. While something sent is unacknowledged, retransmission finds out.
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
         let KeepAlive { idle, interval, .. } = self.keep_alive.filter(|_| self.unacked_since.is_none())?;
-        Some(self.heard_at + idle + interval * self.probes)
+        Some(self.heard_at + idle + interval * self.keep_alives)
     }
 }
 
