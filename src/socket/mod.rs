@@ -22,7 +22,7 @@ pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
 pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
 
-pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
+pub use crate::stack::{Account, Congestion, HostConfig, Phase, TcpInfo};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
@@ -150,7 +150,7 @@ impl Host {
     pub fn socket(&mut self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
         let options = Options::new(self.stack.config());
         let fd = self.table.next_free().ok_or(Errno::EMFILE);
-        let result = fd.map(|fd| {
+        let result = fd.inspect(|&fd| {
             let entry = match kind {
                 Type::Stream => Entry::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
@@ -159,7 +159,6 @@ impl Host {
                 }
             };
             self.table.insert(fd, entry);
-            fd
         });
         self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0))).and(result)
     }
@@ -359,7 +358,7 @@ impl Host {
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
         let result = match self.table.remove(fd) {
             Some(Entry::Stream(stream)) => {
-                self.close_stream(stream);
+                self.close_stream(&stream);
                 Ok(())
             }
             Some(Entry::Datagram(datagram)) => {

@@ -24,6 +24,7 @@ slotmap::new_key_type! {
 
 /// What a host knows of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; the state machine is `state`")]
 pub(super) struct Connection {
     pub(super) tuple: FourTuple,
     /// The smoltcp socket; gone once TCP is over.
@@ -41,7 +42,7 @@ pub(super) struct Connection {
     pub(super) active: bool,
     pub(super) irs: Seq,
     pub(super) fin_received: bool,
-    /// The largest TSval taken from the peer, and when (RFC 7323, section 4.3: `TS.Recent`).
+    /// The largest `TSval` taken from the peer, and when (RFC 7323, section 4.3: `TS.Recent`).
     pub(super) ts_recent: Option<(u32, Instant)>,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,

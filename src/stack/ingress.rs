@@ -111,12 +111,11 @@ impl Stack {
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
-        match self.listener_for(tuple) {
-            Some(listener) => self.listener_ingress(listener, tuple, segment),
-            None => {
-                self.give_to_nobody(bytes);
-                Err(DropReason::NoSocket)
-            }
+        if let Some(listener) = self.listener_for(tuple) {
+            self.listener_ingress(listener, tuple, segment)
+        } else {
+            self.give_to_nobody(bytes);
+            Err(DropReason::NoSocket)
         }
     }
 

@@ -46,6 +46,7 @@ pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
 pub use listener::ListenerId;
 pub use udp::UdpId;
+pub use watch::Phase;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent, TcpOptions};
 pub(crate) use connection::KeepAlive;
@@ -289,16 +290,6 @@ impl Stack {
     /// Whether to keep events for [`Stack::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.events.observed = on;
-    }
-
-    /// True if `ip` is an address of this host.
-    pub(crate) fn is_own(&self, ip: core::net::IpAddr) -> bool {
-        self.addresses.is_own(ip)
-    }
-
-    /// The address from which this host would send to `remote`; `None` if there is no route.
-    pub(crate) fn source_for(&self, remote: core::net::IpAddr) -> Option<core::net::IpAddr> {
-        self.addresses.source_for(remote)
     }
 
     /// What the descriptor table shows of a connection.
