@@ -20,7 +20,7 @@ use super::endpoint::Endpoint;
 use super::gave_up::{GaveUp, Reason};
 use super::queue::{EventQueue, Slot};
 use crate::device::{Cable, End, Pool};
-use crate::event::{DropReason, Event, HostId, LinkId, Observer, StackEvent};
+use crate::event::{DropReason, Event, HostEvent, HostId, LinkId, Observer};
 use crate::link::{Link, LinkSpec};
 use crate::segment::{IpView, Packet, PacketId};
 use crate::time::Instant;
@@ -315,8 +315,8 @@ impl<E: Endpoint> Network<E> {
         let (now, endpoint) = (self.now, &mut self.hosts[host.0 as usize].endpoint);
         while let Some(event) = endpoint.poll_event() {
             let event = match (event, packet) {
-                (StackEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host, packet, why },
-                (event, _) => Event::Stack { host, event },
+                (HostEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host, packet, why },
+                (event, _) => Event::Host { host, event },
             };
             self.observers.on_event(now, &event);
         }

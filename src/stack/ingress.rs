@@ -7,7 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::conversation::Side;
-use crate::event::{Cause, DropReason, GuardRule, StackEvent, State};
+use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
 use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub(super) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 impl Stack {
     pub(super) fn ingress(&mut self, packet: &Packet) {
         if let Err(why) = self.demultiplex(&packet.bytes) {
-            self.events.push(StackEvent::Dropped { why });
+            self.events.push(HostEvent::Dropped { why });
         }
     }
 
@@ -176,7 +176,7 @@ impl Stack {
                 Ok(())
             }
             Disposition::Rewrite(rule, mend) => {
-                self.events.push(StackEvent::Mended { rule });
+                self.events.push(HostEvent::Mended { rule });
                 let mut mended = self.queues.take_spare();
                 mended.bytes.clear();
                 mended.bytes.extend_from_slice(bytes);

@@ -60,7 +60,7 @@ use slotmap::SlotMap;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
-use crate::event::{Cause, StackEvent, State, TimerKind};
+use crate::event::{Cause, HostEvent, State, TimerKind};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -161,11 +161,11 @@ impl PacketQueues {
 #[derive(Default)]
 struct Events {
     observed: bool,
-    queue: VecDeque<StackEvent>,
+    queue: VecDeque<HostEvent>,
 }
 
 impl Events {
-    fn push(&mut self, event: StackEvent) {
+    fn push(&mut self, event: HostEvent) {
         if self.observed {
             self.queue.push_back(event);
         }
@@ -174,14 +174,14 @@ impl Events {
     fn state(&mut self, tuple: &FourTuple, from: State, to: State, cause: Cause) {
         if self.observed && from != to {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
-            self.queue.push_back(StackEvent::State { local, remote, from, to, cause });
+            self.queue.push_back(HostEvent::State { local, remote, from, to, cause });
         }
     }
 
     fn timer(&mut self, tuple: &FourTuple, timer: TimerKind) {
         if self.observed {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
-            self.queue.push_back(StackEvent::Timer { local, remote, timer });
+            self.queue.push_back(HostEvent::Timer { local, remote, timer });
         }
     }
 }
@@ -283,7 +283,7 @@ impl Stack {
 
     /// The next event; there are none unless they were asked for.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.events.queue.pop_front()
     }
 
