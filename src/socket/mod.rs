@@ -161,8 +161,7 @@ impl Host {
             self.table.insert(fd, entry);
             fd
         });
-        self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0)))
-            .and(result)
+        self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0))).and(result)
     }
 
     /// bind(2): an own address or the wildcard; port 0 takes a free one.
@@ -275,12 +274,7 @@ impl Host {
     ///
     /// # Errors
     /// As read.
-    pub fn recvfrom(
-        &mut self,
-        fd: Fd,
-        buf: &mut [u8],
-        flags: MsgFlags,
-    ) -> Result<(usize, Option<SocketAddr>), Errno> {
+    pub fn recvfrom(&mut self, fd: Fd, buf: &mut [u8], flags: MsgFlags) -> Result<(usize, Option<SocketAddr>), Errno> {
         self.receive("recvfrom", fd, &mut [IoSliceMut::new(buf)], flags).map(|message| (message.len, message.from))
     }
 

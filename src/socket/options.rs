@@ -147,9 +147,7 @@ impl Host {
         use SocketOption as O;
         let (domain, is_stream, is_bound) = match self.table.at(fd).ok_or(Errno::EBADF)? {
             Entry::Stream(stream) => (stream.domain, true, stream.binding.is_some() || stream.connection().is_some()),
-            Entry::Datagram(datagram) => {
-                (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some())
-            }
+            Entry::Datagram(datagram) => (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some()),
             Entry::Epoll(_) => return Err(Errno::ENOTSOCK),
         };
         let seconds = |duration: &Duration| (1..=32_767).contains(&duration.as_secs());

@@ -51,7 +51,8 @@ impl Stack {
     fn on_established(&mut self, id: ConnectionId) {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
-        if !matches!(connection.state, State::Established | State::CloseWait) || connection.account.opened_at.is_some() {
+        if !matches!(connection.state, State::Established | State::CloseWait) || connection.account.opened_at.is_some()
+        {
             return;
         }
         connection.account.opened_at = Some(now);

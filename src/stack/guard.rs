@@ -115,9 +115,7 @@ fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
     const OUTDATED: Duration = Duration::from_secs(24 * 86_400);
     match (situation.connection.ts_recent, segment.options.ts) {
         (Some((recent, at)), Some(ts))
-            if (ts.ts_val.wrapping_sub(recent) as i32) < 0
-                && !segment.is_rst()
-                && situation.now - at < OUTDATED =>
+            if (ts.ts_val.wrapping_sub(recent) as i32) < 0 && !segment.is_rst() && situation.now - at < OUTDATED =>
         {
             Disposition::Reply(GuardRule::Paws)
         }

@@ -42,12 +42,7 @@ impl Report {
         let &[a, b, c, d, e, f, g, h] = rest.first_chunk::<8>()?;
         let local = SocketAddr::new(src, u16::from_be_bytes([a, b]));
         let remote = SocketAddr::new(dst, u16::from_be_bytes([c, d]));
-        Some(Self {
-            error,
-            protocol,
-            tuple: FourTuple::new(local, remote),
-            seq: Seq(u32::from_be_bytes([e, f, g, h])),
-        })
+        Some(Self { error, protocol, tuple: FourTuple::new(local, remote), seq: Seq(u32::from_be_bytes([e, f, g, h])) })
     }
 }
 

@@ -187,8 +187,7 @@ impl Stack {
     /// Gives a segment that the guard let through to smoltcp.
     fn feed(&mut self, id: ConnectionId, bytes: &[u8], segment: &Segment<'_>, accepted: bool) {
         let connection = &mut *self.tables.connections[id];
-        if let (State::SynSent, Some(max_seg), Some(mss)) =
-            (connection.state, connection.max_seg, segment.options.mss)
+        if let (State::SynSent, Some(max_seg), Some(mss)) = (connection.state, connection.max_seg, segment.options.mss)
             && mss > max_seg
         {
             let mut lowered = bytes.to_vec();

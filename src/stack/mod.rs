@@ -59,7 +59,7 @@ use slotmap::SlotMap;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
-use crate::event::{Cause, State, StackEvent, TimerKind};
+use crate::event::{Cause, StackEvent, State, TimerKind};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -190,8 +190,7 @@ impl Stack {
     pub fn new(config: &HostConfig) -> Self {
         let mut unused = Vec::new();
         let mut device = OnePacket::sending(config.mtu, &mut unused);
-        let mut interface =
-            Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::EPOCH.to_smoltcp());
+        let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::EPOCH.to_smoltcp());
         // Our own demultiplexer has looked at the address before smoltcp sees a packet.
         interface.set_any_ip(true);
         Self {
@@ -304,9 +303,10 @@ impl Stack {
 
     /// What the descriptor table shows of a connection.
     pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
-        self.tables.connections.get(id).map(|connection| {
-            (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr())
-        })
+        self.tables
+            .connections
+            .get(id)
+            .map(|connection| (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr()))
     }
 }
 

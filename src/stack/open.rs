@@ -8,7 +8,7 @@
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::conversation::{Conversation, Side};
-use crate::event::{Cause, DropReason, State, StackEvent, TimerKind};
+use crate::event::{Cause, DropReason, StackEvent, State, TimerKind};
 use crate::segment::{Flags, IpView, Options, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::Instant;
 

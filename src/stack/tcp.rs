@@ -108,13 +108,7 @@ impl Tcp {
     }
 
     /// Lets the socket send one packet. False, and `packet` empty, if it has none.
-    pub(super) fn egress(
-        &mut self,
-        interface: &mut Interface,
-        mtu: usize,
-        now: Instant,
-        packet: &mut Vec<u8>,
-    ) -> bool {
+    pub(super) fn egress(&mut self, interface: &mut Interface, mtu: usize, now: Instant, packet: &mut Vec<u8>) -> bool {
         self.set_clock(now);
         let mut device = OnePacket::sending(mtu, packet);
         interface.poll_egress(now.to_smoltcp(), &mut device, &mut self.set);
