@@ -48,16 +48,15 @@ fn a_half_open_connection_costs_at_most_a_kibibyte_and_vanishes_after_its_retrie
     assert_eq!(wire.host.next_at(), None, "nothing is left of them");
     let left = live() - before;
     println!("after their end: {} octets each of room for the next", left / COUNT);
-    assert!(left / COUNT <= 384, "{left} octets");
+    assert!(left / COUNT <= 256, "{left} octets");
 
-    // What is left is room, not records: as many again take none.
-    reset_peak();
-    let before = live();
+    // What is left is room in tables, not records: as many again need no more than the first did, but for the queue
+    // in which 10,000 SYN|ACKs waited at one instant.
     flood(&mut wire, COUNT as u32);
-    assert!((live() - before) / COUNT <= 64, "{} octets more", live() - before);
+    assert!((live() - before) / COUNT <= each + 64, "{} octets", live() - before);
     wire.run_for(secs(63));
     assert_eq!(wire.host.next_at(), None);
-    assert!(live() <= before + 4096, "{} octets more", live() - before);
+    assert!(live() - before <= left + 4096, "{} octets, {left} the first time", live() - before);
 }
 
 #[test]
@@ -68,12 +67,12 @@ fn half_open_connections_that_are_reset_leave_nothing_behind() {
         let mut peer = peer(number);
         peer.half_open(wire);
         nothing(&wire.feed(&peer.segment(RST)));
-        let _ = wire.host.next_at();
     };
+    // Somebody's timer is earlier than theirs, and none of theirs has come when the last is gone.
+    peer(500_000).half_open(&mut wire);
     once(&mut wire, 0);
     let before = live();
     reset_peak();
-    // All at one instant: none of their timers has come when the last is gone.
     for number in 0..100_000 {
         once(&mut wire, number);
     }
@@ -91,11 +90,10 @@ fn connections_with_timers_far_ahead_leave_nothing_behind_when_they_are_reset() 
         let fd = accepted(wire, listener, &mut peer);
         nothing(&wire.feed(&peer.segment(RST)));
         wire.host.close(fd).expect("close");
-        let _ = wire.host.next_at();
     };
+    peer(500_000).half_open(&mut wire);
     once(&mut wire, 0);
     let before = live();
-    reset_peak();
     for number in 0..20_000 {
         once(&mut wire, number);
     }

@@ -139,7 +139,7 @@ impl Stack {
             deadline: Deadline::default(),
             challenge_at: Instant::EPOCH,
         };
-        let half_open_id = self.tables.half_open.insert(half_open);
+        let half_open_id = self.tables.half_open.insert(Box::new(half_open));
         self.tables.exact.insert(*tuple, Slot::HalfOpen(half_open_id));
         self.hold_connection_port(tuple, id);
         self.events.state(tuple, State::Listen, State::SynReceived, Cause::Received(segment.flags));

@@ -108,6 +108,8 @@ impl Wire {
             said.push(Said::parse(self.now, &packet.bytes));
         }
         self.packet = packet;
+        // As every loop does.
+        let _ = self.host.next_at();
         said
     }
 
