@@ -216,13 +216,29 @@ fn calls_and_states_come_as_events() {
     let name = |state: State| state.to_string();
     assert_eq!(
         states(of("1 ")),
-        ["CLOSED to SYN-SENT", "SYN-SENT to ESTABLISHED", "ESTABLISHED to FIN-WAIT-1", "FIN-WAIT-1 to FIN-WAIT-2", "FIN-WAIT-2 to TIME-WAIT"]
+        [
+            "CLOSED to SYN-SENT",
+            "SYN-SENT to ESTABLISHED",
+            "ESTABLISHED to FIN-WAIT-1",
+            "FIN-WAIT-1 to FIN-WAIT-2",
+            "FIN-WAIT-2 to TIME-WAIT"
+        ]
     );
     assert_eq!(states(of("0 ")).last(), Some(&format!("{} to {}", name(State::LastAck), name(State::Closed))));
-    assert_eq!(calls(of("1 ")), ["socket(3) = Ok(3)", "connect(3) = Err(\"EINPROGRESS\")", "connect(3) = Ok(0)", "close(3) = Ok(0)"]);
+    assert_eq!(
+        calls(of("1 ")),
+        ["socket(3) = Ok(3)", "connect(3) = Err(\"EINPROGRESS\")", "connect(3) = Ok(0)", "close(3) = Ok(0)"]
+    );
     assert_eq!(
         calls(of("0 ")),
-        ["socket(3) = Ok(3)", "bind(3) = Ok(0)", "listen(3) = Ok(0)", "accept(3) = Ok(4)", "read(4) = Ok(0)", "close(4) = Ok(0)"]
+        [
+            "socket(3) = Ok(3)",
+            "bind(3) = Ok(0)",
+            "listen(3) = Ok(0)",
+            "accept(3) = Ok(4)",
+            "read(4) = Ok(0)",
+            "close(4) = Ok(0)"
+        ]
     );
 }
 

@@ -109,9 +109,10 @@ impl Host {
         let new = self.table.next_free().ok_or(Errno::EMFILE)?;
         let id = self.stack.accept(listener, new.0).ok_or(Errno::EAGAIN)?;
         let child = Stream { domain, options, binding: None, role: Role::Connected(id) };
-        let peer = self.stream_endpoints(&child).1.ok_or(Errno::ENOTCONN)?;
         self.table.insert(new, Entry::Stream(child));
-        Ok((new, peer))
+        // Also of a connection that is over already: it is given to the program all the same, which will read how it ended.
+        let (_, _, peer) = self.stack.endpoints(id).ok_or(Errno::ECONNABORTED)?;
+        Ok((new, presented(domain, peer)))
     }
 
     pub(super) fn connect_stream(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {

@@ -104,7 +104,8 @@ struct Tables {
     exact: HashMap<FourTuple, Slot, FixedState>,
     listening: HashMap<(Addr, u16), ListenerId, FixedState>,
     connections: SlotMap<ConnectionId, Box<Connection>>,
-    half_open: SlotMap<HalfOpenId, HalfOpen>,
+    /// Boxed: after a flood the records are gone, and their places are small.
+    half_open: SlotMap<HalfOpenId, Box<HalfOpen>>,
     time_wait: SlotMap<TimeWaitId, TimeWait>,
     /// Records in the order in which they end.
     time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
