@@ -41,8 +41,7 @@ impl Host {
         if self.stack.udp_endpoints(id).0.is_some() {
             return Err(Errno::EINVAL);
         }
-        let binding =
-            Binding { addr, v6_only: datagram.options.v6_only, reuse: datagram.options.reuse_addr };
+        let binding = Binding { addr, v6_only: datagram.options.v6_only, reuse: datagram.options.reuse_addr };
         self.stack.bind_udp(id, &binding)?;
         Ok(())
     }
@@ -92,7 +91,9 @@ impl Host {
         self.bind_if_needed(fd)?;
         let sent = match bufs {
             [buf] => self.stack.send_udp(id, remote, buf),
-            bufs => self.stack.send_udp(id, remote, &bufs.iter().flat_map(|buf| buf.iter().copied()).collect::<Vec<_>>()),
+            bufs => {
+                self.stack.send_udp(id, remote, &bufs.iter().flat_map(|buf| buf.iter().copied()).collect::<Vec<_>>())
+            }
         };
         sent.map(|()| bufs.iter().map(|buf| buf.len()).sum()).map_err(refusal)
     }

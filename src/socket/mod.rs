@@ -22,7 +22,7 @@ pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
 pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
 
-pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
+pub use crate::stack::{Account, Congestion, HostConfig, Phase, TcpInfo};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
@@ -150,7 +150,7 @@ impl Host {
     pub fn socket(&mut self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
         let options = Options::new(self.stack.config());
         let fd = self.table.next_free().ok_or(Errno::EMFILE);
-        let result = fd.map(|fd| {
+        let result = fd.inspect(|&fd| {
             let entry = match kind {
                 Type::Stream => Entry::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
@@ -159,10 +159,8 @@ impl Host {
                 }
             };
             self.table.insert(fd, entry);
-            fd
         });
-        self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0)))
-            .and(result)
+        self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0))).and(result)
     }
 
     /// bind(2): an own address or the wildcard; port 0 takes a free one.
@@ -275,12 +273,7 @@ impl Host {
     ///
     /// # Errors
     /// As read.
-    pub fn recvfrom(
-        &mut self,
-        fd: Fd,
-        buf: &mut [u8],
-        flags: MsgFlags,
-    ) -> Result<(usize, Option<SocketAddr>), Errno> {
+    pub fn recvfrom(&mut self, fd: Fd, buf: &mut [u8], flags: MsgFlags) -> Result<(usize, Option<SocketAddr>), Errno> {
         self.receive("recvfrom", fd, &mut [IoSliceMut::new(buf)], flags).map(|message| (message.len, message.from))
     }
 
@@ -365,7 +358,7 @@ impl Host {
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
         let result = match self.table.remove(fd) {
             Some(Entry::Stream(stream)) => {
-                self.close_stream(stream);
+                self.close_stream(&stream);
                 Ok(())
             }
             Some(Entry::Datagram(datagram)) => {

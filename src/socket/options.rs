@@ -96,7 +96,7 @@ impl Options {
                 quick_ack: false,
                 keep_alive: false,
                 keep_alive_times: KeepAlive {
-                    idle: Duration::from_secs(7200),
+                    idle: Duration::from_hours(2),
                     interval: Duration::from_secs(75),
                     count: 9,
                 },
@@ -147,9 +147,7 @@ impl Host {
         use SocketOption as O;
         let (domain, is_stream, is_bound) = match self.table.at(fd).ok_or(Errno::EBADF)? {
             Entry::Stream(stream) => (stream.domain, true, stream.binding.is_some() || stream.connection().is_some()),
-            Entry::Datagram(datagram) => {
-                (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some())
-            }
+            Entry::Datagram(datagram) => (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some()),
             Entry::Epoll(_) => return Err(Errno::ENOTSOCK),
         };
         let seconds = |duration: &Duration| (1..=32_767).contains(&duration.as_secs());
@@ -203,9 +201,8 @@ impl Host {
     /// `ENOPROTOOPT` as [`Host::setsockopt`], `EBADF`, `ENOTSOCK`.
     pub fn getsockopt(&self, fd: Fd, name: OptionName) -> Result<SocketOption, Errno> {
         let value = self.options_of(fd)?.value(name);
-        match self.check_option(fd, &value) {
-            Err(Errno::ENOPROTOOPT) => return Err(Errno::ENOPROTOOPT),
-            _ => {}
+        if let Err(Errno::ENOPROTOOPT) = self.check_option(fd, &value) {
+            return Err(Errno::ENOPROTOOPT);
         }
         match (self.table.at(fd), name) {
             (Some(Entry::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {

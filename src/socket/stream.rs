@@ -109,9 +109,10 @@ impl Host {
         let new = self.table.next_free().ok_or(Errno::EMFILE)?;
         let id = self.stack.accept(listener, new.0).ok_or(Errno::EAGAIN)?;
         let child = Stream { domain, options, binding: None, role: Role::Connected(id) };
-        let peer = self.stream_endpoints(&child).1.ok_or(Errno::ENOTCONN)?;
         self.table.insert(new, Entry::Stream(child));
-        Ok((new, peer))
+        // Also of a connection that is over already: it is given to the program all the same, which will read how it ended.
+        let (_, _, peer) = self.stack.endpoints(id).ok_or(Errno::ECONNABORTED)?;
+        Ok((new, presented(domain, peer)))
     }
 
     pub(super) fn connect_stream(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
@@ -258,8 +259,8 @@ impl Host {
         }
     }
 
-    pub(super) fn close_stream(&mut self, stream: Stream) {
-        let Stream { domain: _, options, binding, role } = stream;
+    pub(super) fn close_stream(&mut self, stream: &Stream) {
+        let Stream { domain: _, options, binding, role } = *stream;
         match role {
             Role::Fresh => {}
             Role::Listening(id) => {
@@ -279,15 +280,14 @@ impl Host {
 
     /// Both ends, as the program sees them.
     pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
-        match stream.connection().and_then(|id| self.stack.endpoints(id)) {
-            Some((state, local, remote)) => (
+        if let Some((state, local, remote)) = stream.connection().and_then(|id| self.stack.endpoints(id)) {
+            (
                 presented(stream.domain, local),
                 Some(presented(stream.domain, remote)).filter(|_| !matches!(state, State::SynSent | State::Closed)),
-            ),
-            None => {
-                let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
-                (presented(stream.domain, addr), None)
-            }
+            )
+        } else {
+            let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
+            (presented(stream.domain, addr), None)
         }
     }
 

@@ -6,13 +6,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::event::{Cause, State};
 use crate::time::Duration;
 
+use super::Stack;
 use super::address::{Addr, FourTuple};
 use super::connection::{Account, ConnectionError, ConnectionId, KeepAlive, Owner};
 use super::listener::{Listener, ListenerId};
 use super::open::connection_holder;
 use super::ports::{Holder, Ports, Role};
 use super::tcp::to_smoltcp;
-use super::Stack;
 
 /// The TCP options of a socket; connections are made with them, and accepted ones inherit those of the listener.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -302,10 +302,7 @@ impl Stack {
     /// Octets that wait to be read.
     pub(crate) fn unread(&self, id: ConnectionId) -> usize {
         let connection = &*self.tables.connections[id];
-        connection
-            .tcp
-            .as_ref()
-            .map_or(connection.unread.remaining().len(), |tcp| tcp.socket().recv_queue())
+        connection.tcp.as_ref().map_or(connection.unread.remaining().len(), |tcp| tcp.socket().recv_queue())
     }
 
     /// What poll(2) asks about.
@@ -400,11 +397,6 @@ impl Stack {
     /// The account of a connection.
     pub(crate) fn account(&self, id: ConnectionId) -> Account {
         self.tables.connections[id].account
-    }
-
-    /// What ICMP said last of a connection.
-    pub(crate) fn soft_error(&self, id: ConnectionId) -> Option<ConnectionError> {
-        self.tables.connections[id].soft_error
     }
 
     fn mark_dirty(&mut self, id: ConnectionId) {

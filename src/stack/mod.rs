@@ -46,6 +46,7 @@ pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
 pub use listener::ListenerId;
 pub use udp::UdpId;
+pub use watch::Phase;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent, TcpOptions};
 pub(crate) use connection::KeepAlive;
@@ -59,7 +60,7 @@ use slotmap::SlotMap;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
-use crate::event::{Cause, State, HostEvent, TimerKind};
+use crate::event::{Cause, HostEvent, State, TimerKind};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -103,7 +104,8 @@ struct Tables {
     exact: HashMap<FourTuple, Slot, FixedState>,
     listening: HashMap<(Addr, u16), ListenerId, FixedState>,
     connections: SlotMap<ConnectionId, Box<Connection>>,
-    half_open: SlotMap<HalfOpenId, HalfOpen>,
+    /// Boxed: after a flood the records are gone, and their places are small.
+    half_open: SlotMap<HalfOpenId, Box<HalfOpen>>,
     time_wait: SlotMap<TimeWaitId, TimeWait>,
     /// Records in the order in which they end.
     time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
@@ -190,8 +192,7 @@ impl Stack {
     pub fn new(config: &HostConfig) -> Self {
         let mut unused = Vec::new();
         let mut device = OnePacket::sending(config.mtu, &mut unused);
-        let mut interface =
-            Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::EPOCH.to_smoltcp());
+        let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::EPOCH.to_smoltcp());
         // Our own demultiplexer has looked at the address before smoltcp sees a packet.
         interface.set_any_ip(true);
         Self {
@@ -292,21 +293,12 @@ impl Stack {
         self.events.observed = on;
     }
 
-    /// True if `ip` is an address of this host.
-    pub(crate) fn is_own(&self, ip: core::net::IpAddr) -> bool {
-        self.addresses.is_own(ip)
-    }
-
-    /// The address from which this host would send to `remote`; `None` if there is no route.
-    pub(crate) fn source_for(&self, remote: core::net::IpAddr) -> Option<core::net::IpAddr> {
-        self.addresses.source_for(remote)
-    }
-
     /// What the descriptor table shows of a connection.
     pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
-        self.tables.connections.get(id).map(|connection| {
-            (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr())
-        })
+        self.tables
+            .connections
+            .get(id)
+            .map(|connection| (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr()))
     }
 }
 

@@ -48,10 +48,8 @@ impl Ports {
     pub(super) fn conflict(&self, port: u16, holder: &Holder) -> bool {
         self.held.get(&port).is_some_and(|others| {
             others.iter().any(|(other, _)| {
-                let shared = holder.reuse
-                    && other.reuse
-                    && holder.role != Role::Listening
-                    && other.role != Role::Listening;
+                let shared =
+                    holder.reuse && other.reuse && holder.role != Role::Listening && other.role != Role::Listening;
                 !shared && overlap(holder, other)
             })
         })

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use crate::device::End;
-use crate::event::{DropReason, Event, HostId, Observer, HostEvent};
+use crate::event::{DropReason, Event, HostEvent, HostId, Observer};
 use crate::link::LinkLine;
 use crate::segment::{IpView, Packet, SegmentTemplate};
 use crate::sim::GaveUp;
