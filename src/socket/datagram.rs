@@ -166,6 +166,7 @@ fn refusal(refusal: SendRefusal) -> Errno {
     match refusal {
         SendRefusal::TooBig => Errno::EMSGSIZE,
         SendRefusal::NoRoute => Errno::ENETUNREACH,
+        SendRefusal::LoopbackSource => Errno::EINVAL,
         SendRefusal::NoBuffers => Errno::ENOBUFS,
         SendRefusal::NoPort => Errno::EAGAIN,
     }

@@ -164,6 +164,7 @@ impl Host {
                 Err(Errno::EINPROGRESS)
             }
             Err(ConnectRefusal::NoRoute) => Err(Errno::ENETUNREACH),
+            Err(ConnectRefusal::LoopbackSource) => Err(Errno::EINVAL),
             Err(ConnectRefusal::NotAvailable) => Err(Errno::EADDRNOTAVAIL),
             Err(ConnectRefusal::NoBuffers) => Err(Errno::ENOBUFS),
         }

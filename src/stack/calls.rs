@@ -57,6 +57,8 @@ pub(crate) enum BindError {
 pub(crate) enum ConnectRefusal {
     /// No route to the address.
     NoRoute,
+    /// A loopback address cannot be the source of a packet that leaves the host (RFC 1122, section 3.2.1.3).
+    LoopbackSource,
     /// All ephemeral ports are in use, or the tuple is.
     NotAvailable,
     /// The buffers do not fit below the host's limit.
@@ -222,6 +224,9 @@ impl Stack {
         let ip = bound.map(|binding| binding.addr.ip()).filter(|ip| !ip.is_unspecified()).unwrap_or(source);
         if ip.is_ipv4() != remote.is_ipv4() {
             return Err(ConnectRefusal::NoRoute);
+        }
+        if ip.is_loopback() && !self.addresses.is_own(remote.ip()) {
+            return Err(ConnectRefusal::LoopbackSource);
         }
         if !self.pool.has_room_for(options.rcv_buf + options.snd_buf) {
             return Err(ConnectRefusal::NoBuffers);
