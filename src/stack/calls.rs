@@ -1,7 +1,7 @@
 //! What the socket layer asks of the stack: bind, listen, accept, connect, data, close. Descriptors, blocking and errno
 //! are its business; here are connections and refusals.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use crate::event::{Cause, State};
 use crate::time::Duration;
@@ -136,7 +136,8 @@ impl Stack {
     ) -> Result<ListenerId, BindError> {
         let port = binding.addr.port();
         self.ports.release(port, &binding.holder(Role::Bound));
-        if self.ports.conflict(port, &binding.holder(Role::Listening)) && self.has_other_listener(binding) {
+        // With SO_REUSEADDR several sockets may be bound to a port, but only one of them may listen.
+        if self.ports.is_listened_on(port, &binding.holder(Role::Listening)) {
             self.ports.hold(port, binding.holder(Role::Bound));
             return Err(BindError::InUse);
         }
@@ -155,15 +156,6 @@ impl Stack {
         });
         self.tables.listening.insert((addr, port), id);
         Ok(id)
-    }
-
-    /// With `SO_REUSEADDR` several sockets may be bound to a port, but only one of them may listen.
-    fn has_other_listener(&self, binding: &Binding) -> bool {
-        let any_v4 = Addr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let any_v6 = Addr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        [Addr::new(binding.addr.ip()), any_v4, any_v6]
-            .iter()
-            .any(|addr| self.tables.listening.contains_key(&(*addr, binding.addr.port())))
     }
 
     /// Changes the backlog of a listener.
