@@ -331,6 +331,16 @@ impl Stack {
         self.tables.connections[id].error.take()
     }
 
+    /// True once the peer has ended its direction.
+    pub(crate) fn fin_received(&self, id: ConnectionId) -> bool {
+        self.tables.connections[id].fin_received
+    }
+
+    /// Ends an attempt to connect in SYN-SENT without a word. The error is Linux's (`tcp_disconnect`).
+    pub(crate) fn give_up(&mut self, id: ConnectionId) {
+        self.finish(id, Some(ConnectionError::Reset), Cause::Call("shutdown"));
+    }
+
     /// Whether the application has ended this direction.
     pub(crate) fn write_ended(&self, id: ConnectionId) -> bool {
         self.tables.connections[id].shut.write
