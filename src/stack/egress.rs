@@ -7,7 +7,7 @@ use crate::segment::{Flags, IpView, Packet, Segment, fill_checksums};
 use crate::time::Instant;
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
-use super::ingress::lower_mss;
+use super::ingress::{Origin, lower_mss};
 use super::watch::{Snapshot, Watch};
 use super::{Stack, TimerOwner};
 
@@ -46,7 +46,7 @@ impl Stack {
                 packet.bytes.clear();
                 return false;
             };
-            self.ingress(&looped);
+            self.ingress(&looped, Origin::Loopback);
             self.queues.give_back(looped);
         }
     }

@@ -233,7 +233,7 @@ impl Stack {
     /// Takes one packet from the link. It may be changed: the caller has captured it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.set_now(now);
-        self.ingress(packet);
+        self.ingress(packet, ingress::Origin::Link);
     }
 
     /// Fires every timer that is due.
