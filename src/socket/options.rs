@@ -96,7 +96,7 @@ impl Options {
                 quick_ack: false,
                 keep_alive: false,
                 keep_alive_times: KeepAlive {
-                    idle: Duration::from_secs(7200),
+                    idle: Duration::from_hours(2),
                     interval: Duration::from_secs(75),
                     count: 9,
                 },
@@ -201,9 +201,8 @@ impl Host {
     /// `ENOPROTOOPT` as [`Host::setsockopt`], `EBADF`, `ENOTSOCK`.
     pub fn getsockopt(&self, fd: Fd, name: OptionName) -> Result<SocketOption, Errno> {
         let value = self.options_of(fd)?.value(name);
-        match self.check_option(fd, &value) {
-            Err(Errno::ENOPROTOOPT) => return Err(Errno::ENOPROTOOPT),
-            _ => {}
+        if let Err(Errno::ENOPROTOOPT) = self.check_option(fd, &value) {
+            return Err(Errno::ENOPROTOOPT);
         }
         match (self.table.at(fd), name) {
             (Some(Entry::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {

@@ -68,7 +68,7 @@ impl Host {
         fds.iter().filter(|entry| !entry.revents.is_empty()).count()
     }
 
-    /// epoll_create(2): an empty set.
+    /// `epoll_create(2)`: an empty set.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -79,7 +79,7 @@ impl Host {
         Ok(fd)
     }
 
-    /// epoll_ctl(2). Level-triggered only; an epoll instance cannot watch another (Linux allows it).
+    /// `epoll_ctl(2)`. Level-triggered only; an epoll instance cannot watch another (Linux allows it).
     ///
     /// # Errors
     /// `EBADF`, `EINVAL` if `epoll` is none or `fd` is one, `EEXIST`, `ENOENT`.
@@ -104,7 +104,7 @@ impl Host {
         Ok(())
     }
 
-    /// epoll_wait(2) without waiting: fills `events` with at most `max` and returns how many. Those reported go to the end
+    /// `epoll_wait(2)` without waiting: fills `events` with at most `max` and returns how many. Those reported go to the end
     /// of the line, so that with a small `max` all get their turn.
     ///
     /// # Errors

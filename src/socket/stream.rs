@@ -259,8 +259,8 @@ impl Host {
         }
     }
 
-    pub(super) fn close_stream(&mut self, stream: Stream) {
-        let Stream { domain: _, options, binding, role } = stream;
+    pub(super) fn close_stream(&mut self, stream: &Stream) {
+        let Stream { domain: _, options, binding, role } = *stream;
         match role {
             Role::Fresh => {}
             Role::Listening(id) => {
@@ -280,15 +280,14 @@ impl Host {
 
     /// Both ends, as the program sees them.
     pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
-        match stream.connection().and_then(|id| self.stack.endpoints(id)) {
-            Some((state, local, remote)) => (
+        if let Some((state, local, remote)) = stream.connection().and_then(|id| self.stack.endpoints(id)) {
+            (
                 presented(stream.domain, local),
                 Some(presented(stream.domain, remote)).filter(|_| !matches!(state, State::SynSent | State::Closed)),
-            ),
-            None => {
-                let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
-                (presented(stream.domain, addr), None)
-            }
+            )
+        } else {
+            let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
+            (presented(stream.domain, addr), None)
         }
     }
 

@@ -399,11 +399,6 @@ impl Stack {
         self.tables.connections[id].account
     }
 
-    /// What ICMP said last of a connection.
-    pub(crate) fn soft_error(&self, id: ConnectionId) -> Option<ConnectionError> {
-        self.tables.connections[id].soft_error
-    }
-
     fn mark_dirty(&mut self, id: ConnectionId) {
         let connection = &mut *self.tables.connections[id];
         if !core::mem::replace(&mut connection.dirty, true) {

@@ -91,7 +91,7 @@ pub(super) struct Offered {
 
 impl From<Options> for Offered {
     fn from(options: Options) -> Self {
-        let Options { mss, wscale, sack_permitted, ts, sack: _ } = options;
+        let Options { mss, wscale, sack_permitted, ts, sack: _, irregular: _ } = options;
         Self { mss, wscale, sack_permitted, ts }
     }
 }

@@ -46,6 +46,7 @@ pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
 pub use listener::ListenerId;
 pub use udp::UdpId;
+pub use watch::Phase;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent, TcpOptions};
 pub(crate) use connection::KeepAlive;
@@ -59,7 +60,7 @@ use slotmap::SlotMap;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
-use crate::event::{Cause, StackEvent, State, TimerKind};
+use crate::event::{Cause, HostEvent, State, TimerKind};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -161,11 +162,11 @@ impl PacketQueues {
 #[derive(Default)]
 struct Events {
     observed: bool,
-    queue: VecDeque<StackEvent>,
+    queue: VecDeque<HostEvent>,
 }
 
 impl Events {
-    fn push(&mut self, event: StackEvent) {
+    fn push(&mut self, event: HostEvent) {
         if self.observed {
             self.queue.push_back(event);
         }
@@ -174,14 +175,14 @@ impl Events {
     fn state(&mut self, tuple: &FourTuple, from: State, to: State, cause: Cause) {
         if self.observed && from != to {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
-            self.queue.push_back(StackEvent::State { local, remote, from, to, cause });
+            self.queue.push_back(HostEvent::State { local, remote, from, to, cause });
         }
     }
 
     fn timer(&mut self, tuple: &FourTuple, timer: TimerKind) {
         if self.observed {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
-            self.queue.push_back(StackEvent::Timer { local, remote, timer });
+            self.queue.push_back(HostEvent::Timer { local, remote, timer });
         }
     }
 }
@@ -283,23 +284,13 @@ impl Stack {
 
     /// The next event; there are none unless they were asked for.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.events.queue.pop_front()
     }
 
     /// Whether to keep events for [`Stack::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.events.observed = on;
-    }
-
-    /// True if `ip` is an address of this host.
-    pub(crate) fn is_own(&self, ip: core::net::IpAddr) -> bool {
-        self.addresses.is_own(ip)
-    }
-
-    /// The address from which this host would send to `remote`; `None` if there is no route.
-    pub(crate) fn source_for(&self, remote: core::net::IpAddr) -> Option<core::net::IpAddr> {
-        self.addresses.source_for(remote)
     }
 
     /// What the descriptor table shows of a connection.

@@ -8,7 +8,7 @@
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::conversation::{Conversation, Side};
-use crate::event::{Cause, DropReason, StackEvent, State, TimerKind};
+use crate::event::{Cause, DropReason, HostEvent, State, TimerKind};
 use crate::segment::{Flags, IpView, Options, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::Instant;
 
@@ -91,7 +91,8 @@ impl Stack {
                 fin_wait_2_until: None,
                 keep_alive: options.keep_alive.then_some(options.keep_alive_times),
                 heard_at: self.now,
-                probes: 0,
+                keep_alives: 0,
+                window_probes: 0,
             },
             shut: Shut::default(),
             error: None,
@@ -157,7 +158,7 @@ impl Stack {
 
     pub(super) fn report_queue(&mut self, id: ListenerId) {
         if let Some(listener) = self.tables.listeners.get(id) {
-            self.events.push(StackEvent::Queue {
+            self.events.push(HostEvent::Queue {
                 local: core::net::SocketAddr::new(listener.addr.ip(), listener.port),
                 syn_queue: listener.syn_queue,
                 accept_queue: listener.accept_queue.len(),

@@ -138,21 +138,21 @@ mod tests {
         }
     }
 
-    fn at(secs: u64) -> Option<Instant> {
-        Some(Instant::from_secs(secs))
+    fn secs(secs: u64) -> Instant {
+        Instant::from_secs(secs)
     }
 
     #[test]
     fn a_deadline_that_moves_later_is_found_at_its_new_place() {
         let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default(); 2]);
-        timers.set(0, &mut owners[0], at(1));
-        timers.set(1, &mut owners[1], at(2));
-        timers.set(0, &mut owners[0], at(3));
+        timers.set(0, &mut owners[0], Some(secs(1)));
+        timers.set(1, &mut owners[1], Some(secs(2)));
+        timers.set(0, &mut owners[0], Some(secs(3)));
         assert_eq!(timers.heap.len(), 2, "moving later makes no entry");
-        assert_eq!(timers.next_at(&mut owners), at(2));
+        assert_eq!(timers.next_at(&mut owners), Some(secs(2)));
         assert_eq!(timers.poll_due(Instant::from_secs(1), &mut owners), None);
         assert_eq!(timers.poll_due(Instant::from_secs(2), &mut owners), Some(1));
-        assert_eq!(timers.next_at(&mut owners), at(3));
+        assert_eq!(timers.next_at(&mut owners), Some(secs(3)));
         timers.set(0, &mut owners[0], None);
         assert_eq!(timers.next_at(&mut owners), None);
     }
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn a_deadline_that_moves_earlier_comes_once() {
         let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default()]);
-        timers.set(0, &mut owners[0], at(5));
-        timers.set(0, &mut owners[0], at(1));
+        timers.set(0, &mut owners[0], Some(secs(5)));
+        timers.set(0, &mut owners[0], Some(secs(1)));
         assert_eq!(timers.poll_due(Instant::from_secs(9), &mut owners), Some(0));
         assert_eq!(timers.poll_due(Instant::from_secs(9), &mut owners), None);
     }
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn entries_that_mean_nothing_do_not_pile_up_behind_one_that_does() {
         let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default(); 2]);
-        timers.set(0, &mut owners[0], at(1));
+        timers.set(0, &mut owners[0], Some(secs(1)));
         for _ in 0..10_000 {
-            timers.set(1, &mut owners[1], at(7200));
+            timers.set(1, &mut owners[1], Some(secs(7200)));
             owners[1] = Deadline::default(); // gone, and another one in its place
-            assert_eq!(timers.next_at(&mut owners), at(1));
+            assert_eq!(timers.next_at(&mut owners), Some(secs(1)));
         }
         assert!(timers.heap.len() <= SWEEP_LEAST + 1, "{}", timers.heap.len());
-        timers.set(1, &mut owners[1], at(2));
+        timers.set(1, &mut owners[1], Some(secs(2)));
         let order: Vec<_> = core::iter::from_fn(|| timers.poll_due(Instant::from_secs(9), &mut owners)).collect();
         assert_eq!(order, [0, 1]);
     }
@@ -185,7 +185,7 @@ mod tests {
     fn equal_deadlines_come_in_the_order_in_which_they_were_set() {
         let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default(); 3]);
         for owner in [2, 0, 1] {
-            timers.set(owner, &mut owners[owner], at(1));
+            timers.set(owner, &mut owners[owner], Some(secs(1)));
         }
         let order: Vec<_> = core::iter::from_fn(|| timers.poll_due(Instant::from_secs(1), &mut owners)).collect();
         assert_eq!(order, [2, 0, 1]);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tcplab::event::{DropReason, Event, HostId, Observer, StackEvent, State};
+use tcplab::event::{DropReason, Event, HostEvent, HostId, Observer, State};
 use tcplab::segment::{Flags, IpView, Options, Packet, Segment, SegmentTemplate, Seq, Timestamps};
 use tcplab::sim::Sim;
 use tcplab::socket::{Domain, Fd, Host, HostConfig, Type};
@@ -143,7 +143,7 @@ impl Wire {
     /// Why packets were dropped since the last look; other events are forgotten too.
     pub(crate) fn drops(&mut self) -> Vec<DropReason> {
         let dropped = |event| match event {
-            StackEvent::Dropped { why } => Some(why),
+            HostEvent::Dropped { why } => Some(why),
             _ => None,
         };
         std::iter::from_fn(|| self.host.poll_event()).filter_map(dropped).collect()
@@ -152,7 +152,7 @@ impl Wire {
     /// The lengths of the SYN queue and the accept queue that were reported last.
     pub(crate) fn queues(&mut self) -> Option<(usize, usize)> {
         let queue = |event| match event {
-            StackEvent::Queue { syn_queue, accept_queue, .. } => Some((syn_queue, accept_queue)),
+            HostEvent::Queue { syn_queue, accept_queue, .. } => Some((syn_queue, accept_queue)),
             _ => None,
         };
         std::iter::from_fn(|| self.host.poll_event()).filter_map(queue).last()
@@ -161,7 +161,7 @@ impl Wire {
     /// The states that connections came to since the last look.
     pub(crate) fn states(&mut self) -> Vec<State> {
         let state = |event| match event {
-            StackEvent::State { to, .. } => Some(to),
+            HostEvent::State { to, .. } => Some(to),
             _ => None,
         };
         std::iter::from_fn(|| self.host.poll_event()).filter_map(state).collect()
@@ -304,7 +304,7 @@ impl Observer for Log {
             Event::StackDropped { host, packet, why, .. } => {
                 self.dropped.push((*host, *why, Said::parse(at, &packet.bytes)));
             }
-            Event::Stack { host, event: StackEvent::State { from, to, .. } } => {
+            Event::Host { host, event: HostEvent::State { from, to, .. } } => {
                 self.states.push((*host, at, *from, *to));
             }
             _ => {}
