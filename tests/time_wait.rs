@@ -468,6 +468,21 @@ fn unread_data_is_readable_after_a_passive_close_too() {
 }
 
 #[test]
+fn the_descriptor_table_shows_the_wait_and_its_end() {
+    let mut peer = Peer::new(4001);
+    let (mut wire, _, fd) = connected(&mut peer);
+    wire.host.shutdown(fd, Shutdown::Write).expect("shutdown");
+    only(wire.drain());
+    peer.rcv += 1;
+    only(wire.feed(&peer.segment(FIN_ACK)));
+    assert_eq!(wire.host.describe(fd), "4 TIME-WAIT 192.0.2.1:80 ↔ 192.0.2.2:4001");
+    wire.run_for(secs(60) - NS);
+    assert_eq!(wire.host.describe(fd), "4 TIME-WAIT 192.0.2.1:80 ↔ 192.0.2.2:4001");
+    wire.run_for(NS);
+    assert_eq!(wire.host.describe(fd), "4 CLOSED 192.0.2.1:80 ↔ 192.0.2.2:4001");
+}
+
+#[test]
 fn getpeername_ends_with_the_connection_and_getsockname_does_not() {
     let mut peer = Peer::new(4001);
     let (mut wire, _, fd) = connected(&mut peer);
