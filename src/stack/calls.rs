@@ -313,7 +313,7 @@ impl Stack {
         });
         let open = matches!(connection.state, State::Established | State::CloseWait);
         Condition {
-            state: connection.state,
+            state: self.shown_state(connection),
             readable: peer_ended || connection.shut.read || self.unread(id) > 0,
             writable: ended || (open && room) || (connection.shut.write && connection.account.opened_at.is_some()),
             peer_ended,

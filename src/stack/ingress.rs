@@ -64,7 +64,7 @@ impl Stack {
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, bytes, &segment),
                 Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, bytes, &segment),
-                Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, bytes, &segment),
+                Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, &segment),
                 None => self.unmatched_tcp(&tuple, bytes, &segment),
             };
         }
@@ -125,7 +125,7 @@ impl Stack {
     ) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
         if let Some(listener) = self.listener_for(tuple) {
-            self.listener_ingress(listener, tuple, segment)
+            self.listener_ingress(listener, tuple, segment, None)
         } else {
             self.give_to_nobody(bytes);
             Err(DropReason::NoSocket)
