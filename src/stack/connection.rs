@@ -14,6 +14,7 @@ use crate::time::{Duration, Instant};
 use super::address::FourTuple;
 use super::listener::ListenerId;
 use super::tcp::Tcp;
+use super::time_wait::TimeWaitId;
 use super::timers::Deadline;
 use super::watch::Watch;
 
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) error: Option<ConnectionError>,
     /// What ICMP said; becomes the error when the connection times out (RFC 1122, section 4.2.3.9).
     pub(super) soft_error: Option<ConnectionError>,
+    /// The record that has taken over.
+    pub(super) time_wait: Option<TimeWaitId>,
     /// What was in the receive buffer when the socket went.
     pub(super) unread: Unread,
     pub(super) account: Account,

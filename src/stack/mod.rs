@@ -233,7 +233,7 @@ impl Stack {
     /// Takes one packet from the link. It may be changed: the caller has captured it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.set_now(now);
-        self.ingress(packet);
+        self.ingress(packet, ingress::Origin::Link);
     }
 
     /// Fires every timer that is due.
@@ -295,10 +295,9 @@ impl Stack {
 
     /// What the descriptor table shows of a connection.
     pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
-        self.tables
-            .connections
-            .get(id)
-            .map(|connection| (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr()))
+        self.tables.connections.get(id).map(|connection| {
+            (self.shown_state(connection), connection.tuple.local_addr(), connection.tuple.remote_addr())
+        })
     }
 }
 
