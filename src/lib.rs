@@ -1,6 +1,10 @@
 //! tcplab, a TCP laboratory: one userspace TCP/IP host that runs on a TUN device and on simulated links in virtual time.
 
 pub mod app;
+#[cfg(feature = "cli")]
+pub mod bench;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod conversation;
 pub mod device;
 pub mod event;
@@ -12,3 +16,4 @@ pub mod sim;
 pub mod socket;
 pub mod stack;
 pub mod time;
+pub mod view;

@@ -95,6 +95,8 @@ pub struct Stack {
     events: Events,
     /// How many local ports were chosen: the next search begins behind the last.
     connects: u32,
+    /// Of connections whose socket has gone.
+    retransmissions: u64,
 }
 
 /// Who is who. The maps are looked up and never iterated.
@@ -210,6 +212,7 @@ impl Stack {
             ready: Ready::default(),
             events: Events::default(),
             connects: 0,
+            retransmissions: 0,
             config: config.clone(),
         }
     }
@@ -300,6 +303,12 @@ impl Stack {
     /// The address from which this host would send to `remote`; `None` if there is no route.
     pub(crate) fn source_for(&self, remote: core::net::IpAddr) -> Option<core::net::IpAddr> {
         self.addresses.source_for(remote)
+    }
+
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        let open = self.tables.connections.values().filter(|connection| connection.tcp.is_some());
+        self.retransmissions + open.map(|connection| connection.retransmissions()).sum::<u64>()
     }
 
     /// What the descriptor table shows of a connection.
