@@ -37,7 +37,7 @@ pub struct Offer {
 
 impl From<&Options> for Offer {
     fn from(options: &Options) -> Self {
-        let Options { mss, wscale, sack_permitted, ts, sack: _ } = *options;
+        let Options { mss, wscale, sack_permitted, ts, sack: _, irregular: _ } = *options;
         Self { mss, wscale, sack_permitted, timestamps: ts.is_some() }
     }
 }

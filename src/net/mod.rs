@@ -26,14 +26,14 @@ mod wait;
 
 pub use clock::Sleep;
 pub use executor::JoinHandle;
-pub use handle::{Call, Elapsed, Net};
+pub use handle::{Elapsed, Net};
 pub use hyper::{HyperExecutor, HyperTimer};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
 use core::cell::{Ref, RefMut};
 
-use crate::event::StackEvent;
+use crate::event::HostEvent;
 use crate::segment::Packet;
 use crate::socket::Host;
 use crate::time::Instant;
@@ -45,8 +45,8 @@ const POLLS_PER_TASK: usize = 1_000;
 /// A host and its programs. Dropping it drops the programs.
 ///
 /// *Inputs*: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout), [`run`](Self::run).
-/// *Outputs*: [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_event`](Self::poll_event),
-/// [`poll_call`](Self::poll_call). The rest looks and changes nothing.
+/// *Outputs*: [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_event`](Self::poll_event). The
+/// rest looks and changes nothing.
 #[derive(Debug)]
 pub struct Runtime {
     net: Net,
@@ -126,17 +126,11 @@ impl Runtime {
     /// Events of the stack and calls of the programs are queued only when asked for.
     pub fn observe_events(&mut self, on: bool) {
         self.net.host_mut().observe_events(on);
-        self.net.observe_calls(on);
     }
 
-    /// The next thing that happened in the stack, oldest first.
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    /// The next call of a program or thing that happened in the stack.
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.net.host_mut().poll_event()
-    }
-
-    /// The next call that a program made and that has returned, oldest first.
-    pub fn poll_call(&mut self) -> Option<Call> {
-        self.net.poll_call()
     }
 
     /// The host, to look at. Not to be held across a call of this runtime.

@@ -20,7 +20,7 @@
 //! # Ok::<(), tcplab::socket::Errno>(())
 //! ```
 //!
-//! [`network`] is the loop, [`queue`] decides who is next, [`endpoint`] is what the loop wants of a host. Hosts draw
+//! `network` is the loop, `queue` decides who is next, `endpoint` is what the loop wants of a host. Hosts draw
 //! their secrets from the seed and their name, links from the seed and `A>B`: who else takes part changes nothing for
 //! them.
 //!

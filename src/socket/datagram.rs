@@ -22,6 +22,15 @@ impl Datagram {
     pub(super) const fn new(domain: Domain, options: Options, id: UdpId) -> Self {
         Self { domain, options, id, read_ended: false, write_ended: false }
     }
+
+    /// Where datagrams for `addr` go; a socket that speaks only IPv6 has no way to a mapped address.
+    fn destination(&self, addr: SocketAddr) -> Result<SocketAddr, Errno> {
+        match canonical(self.domain, self.options.v6_only, addr) {
+            Ok(addr) => destination(addr),
+            Err(Errno::EINVAL) => Err(Errno::ENETUNREACH),
+            Err(errno) => Err(errno),
+        }
+    }
 }
 
 impl Host {
@@ -41,8 +50,7 @@ impl Host {
         if self.stack.udp_endpoints(id).0.is_some() {
             return Err(Errno::EINVAL);
         }
-        let binding =
-            Binding { addr, v6_only: datagram.options.v6_only, reuse: datagram.options.reuse_addr };
+        let binding = Binding { addr, v6_only: datagram.options.v6_only, reuse: datagram.options.reuse_addr };
         self.stack.bind_udp(id, &binding)?;
         Ok(())
     }
@@ -61,7 +69,7 @@ impl Host {
         let datagram = self.datagram(fd)?;
         let id = datagram.id;
         let remote = match addr {
-            Some(addr) => Some(destination(canonical(datagram.domain, datagram.options.v6_only, addr)?)?),
+            Some(addr) => Some(datagram.destination(addr)?),
             None => None,
         };
         self.bind_if_needed(fd)?;
@@ -80,7 +88,7 @@ impl Host {
             return Err(Errno::EPIPE);
         }
         let remote = match to {
-            Some(to) => destination(canonical(datagram.domain, datagram.options.v6_only, to)?)?,
+            Some(to) => datagram.destination(to)?,
             None => self.stack.udp_endpoints(id).1.ok_or(Errno::EDESTADDRREQ)?,
         };
         if remote.port() == 0 {
@@ -92,7 +100,9 @@ impl Host {
         self.bind_if_needed(fd)?;
         let sent = match bufs {
             [buf] => self.stack.send_udp(id, remote, buf),
-            bufs => self.stack.send_udp(id, remote, &bufs.iter().flat_map(|buf| buf.iter().copied()).collect::<Vec<_>>()),
+            bufs => {
+                self.stack.send_udp(id, remote, &bufs.iter().flat_map(|buf| buf.iter().copied()).collect::<Vec<_>>())
+            }
         };
         sent.map(|()| bufs.iter().map(|buf| buf.len()).sum()).map_err(refusal)
     }
@@ -165,6 +175,7 @@ fn refusal(refusal: SendRefusal) -> Errno {
     match refusal {
         SendRefusal::TooBig => Errno::EMSGSIZE,
         SendRefusal::NoRoute => Errno::ENETUNREACH,
+        SendRefusal::LoopbackSource => Errno::EINVAL,
         SendRefusal::NoBuffers => Errno::ENOBUFS,
         SendRefusal::NoPort => Errno::EAGAIN,
     }

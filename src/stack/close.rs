@@ -8,7 +8,7 @@ use crate::time::Instant;
 use super::connection::{ConnectionError, ConnectionId, Owner};
 use super::open::connection_holder;
 use super::time_wait::{Outcome, TimeWait, TimeWaitId};
-use super::{Slot, Stack};
+use super::{Slot, Stack, Tables};
 
 /// More records than this, and the oldest goes before its time. Linux's `tcp_max_tw_buckets`.
 const TIME_WAIT_LIMIT: usize = 262_144;
@@ -51,7 +51,8 @@ impl Stack {
     fn on_established(&mut self, id: ConnectionId) {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
-        if !matches!(connection.state, State::Established | State::CloseWait) || connection.account.opened_at.is_some() {
+        if !matches!(connection.state, State::Established | State::CloseWait) || connection.account.opened_at.is_some()
+        {
             return;
         }
         connection.account.opened_at = Some(now);
@@ -79,7 +80,12 @@ impl Stack {
     /// RFC 9293, section 3.10.5: an RST, and nothing that was queued; silently where the peer knows of no connection or
     /// both FINs are already under way.
     pub(super) fn abort(&mut self, id: ConnectionId, cause: Cause) {
-        let connection = &mut *self.tables.connections[id];
+        // A kernel has sent by now what the application wrote before it closed.
+        if matches!(cause, Cause::Call(_)) && self.tables.connections[id].state != State::SynSent {
+            self.send_due(id);
+        }
+        let Some(connection) = self.tables.connections.get_mut(id) else { return };
+        let connection = &mut **connection;
         let Some(tcp) = &mut connection.tcp else { return };
         if matches!(connection.state, State::SynSent | State::Closing | State::LastAck) {
             self.finish(id, None, cause);
@@ -153,8 +159,9 @@ impl Stack {
         let (tuple, until) = (record.tuple, record.until);
         let record_id = self.tables.time_wait.insert(record);
         self.tables.exact.insert(tuple, Slot::TimeWait(record_id));
-        self.tables.time_wait_ends.push_back((until, record_id));
+        self.push_time_wait_end(until, record_id);
         if self.tables.time_wait.len() > TIME_WAIT_LIMIT
+            && self.next_time_wait_end().is_some()
             && let Some((_, oldest)) = self.tables.time_wait_ends.pop_front()
         {
             self.forget_time_wait(oldest, Cause::Timer(TimerKind::TimeWait));
@@ -173,11 +180,11 @@ impl Stack {
         let record = &mut self.tables.time_wait[id];
         match record.handle_segment(now, segment) {
             Outcome::Ack { restart } => {
+                let ack = record.ack(now);
                 if restart {
                     record.until = now + period;
-                    self.tables.time_wait_ends.push_back((record.until, id));
+                    self.push_time_wait_end(now + period, id);
                 }
-                let ack = record.ack(now);
                 self.queue_segment(&ack);
                 Err(DropReason::TimeWait)
             }
@@ -202,6 +209,16 @@ impl Stack {
         self.tables.exact.remove(&record.tuple);
         self.ports.release(record.tuple.local_port, &connection_holder(&record.tuple, record.reuse));
         self.events.state(&record.tuple, State::TimeWait, State::Closed, cause);
+    }
+
+    /// Puts a record at the end of the queue. Entries that mean nothing go when they are the greater part: a FIN that is
+    /// retransmitted without end takes no memory.
+    fn push_time_wait_end(&mut self, until: Instant, id: TimeWaitId) {
+        let Tables { time_wait, time_wait_ends: ends, .. } = &mut self.tables;
+        ends.push_back((until, id));
+        if ends.len() > 2 * time_wait.len() + 64 {
+            ends.retain(|(until, id)| time_wait.get(*id).is_some_and(|record| record.until == *until));
+        }
     }
 
     /// When the next TIME-WAIT ends. Entries of records that have gone or begun again are skipped.

@@ -24,6 +24,7 @@ slotmap::new_key_type! {
 
 /// What a host knows of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; the state machine is `state`")]
 pub(super) struct Connection {
     pub(super) tuple: FourTuple,
     /// The smoltcp socket; gone once TCP is over.
@@ -41,7 +42,7 @@ pub(super) struct Connection {
     pub(super) active: bool,
     pub(super) irs: Seq,
     pub(super) fin_received: bool,
-    /// The largest TSval taken from the peer, and when (RFC 7323, section 4.3: `TS.Recent`).
+    /// The largest `TSval` taken from the peer, and when (RFC 7323, section 4.3: `TS.Recent`).
     pub(super) ts_recent: Option<(u32, Instant)>,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,
@@ -97,7 +98,9 @@ pub(super) struct Limits {
     /// When the last segment came.
     pub(super) heard_at: Instant,
     /// Keep-alive probes sent since then.
-    pub(super) probes: u32,
+    pub(super) keep_alives: u32,
+    /// Zero-window probes sent since then.
+    pub(super) window_probes: u32,
 }
 
 /// `SO_KEEPALIVE` and its times (RFC 9293, section 3.8.4).
@@ -129,7 +132,7 @@ impl Limits {
     /// The next probe, or the end after the last. While something sent is unacknowledged, retransmission finds out.
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
         let KeepAlive { idle, interval, .. } = self.keep_alive.filter(|_| self.unacked_since.is_none())?;
-        Some(self.heard_at + idle + interval * self.probes)
+        Some(self.heard_at + idle + interval * self.keep_alives)
     }
 }
 

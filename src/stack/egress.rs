@@ -1,13 +1,13 @@
 //! The way of a packet out of the host: answers first, then each dirty connection in order of first touch until it has
 //! nothing due (law 5), then its deadline. What goes to an address of this host comes back in.
 
-use crate::conversation::Side;
+use crate::conversation::{DataKind, Side};
 use crate::event::{Cause, State, TimerKind};
 use crate::segment::{Flags, IpView, Packet, Segment, fill_checksums};
 use crate::time::Instant;
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
-use super::ingress::lower_mss;
+use super::ingress::{Origin, lower_mss};
 use super::watch::{Snapshot, Watch};
 use super::{Stack, TimerOwner};
 
@@ -46,7 +46,7 @@ impl Stack {
                 packet.bytes.clear();
                 return false;
             };
-            self.ingress(&looped);
+            self.ingress(&looped, Origin::Loopback);
             self.queues.give_back(looped);
         }
     }
@@ -63,6 +63,22 @@ impl Stack {
     fn loop_back(&mut self, packet: &mut Packet) {
         let spare = self.queues.take_spare();
         self.queues.loopback.push_back(core::mem::replace(packet, spare));
+    }
+
+    /// Queues at once what a connection would send at the end of the batch.
+    pub(super) fn send_due(&mut self, id: ConnectionId) {
+        let mut packet = self.queues.take_spare();
+        loop {
+            match self.connection_egress(id, &mut packet) {
+                Egress::Sent => {
+                    let spare = self.queues.take_spare();
+                    self.queues.out.push_back(core::mem::replace(&mut packet, spare));
+                }
+                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Nothing => break,
+            }
+        }
+        self.queues.give_back(packet);
     }
 
     /// Lets a connection send one packet. If it has nothing due, its deadline is set.
@@ -112,7 +128,8 @@ impl Stack {
             _ if connection.owner == Owner::Orphan => self.config.orphan_retries,
             _ => connection.limits.retries,
         };
-        let retries = connection.conversation.sender(Side::Local).retries;
+        // A window that stays closed is no reason to stop as long as the peer answers (RFC 9293, section 3.8.6.1).
+        let retries = connection.conversation.sender(Side::Local).retries.max(connection.limits.window_probes);
         if retries >= allowed && retries > 0 && connection.limits.give_up_at.is_none() {
             connection.limits.give_up_at = Some(now + connection.watch.rto());
         }
@@ -137,13 +154,13 @@ impl Stack {
         }
         if due(connection.limits.keep_alive_at()) {
             self.events.timer(&tuple, TimerKind::KeepAlive);
-            if connection.limits.probes >= connection.limits.keep_alive.map_or(0, |keep_alive| keep_alive.count) {
+            if connection.limits.keep_alives >= connection.limits.keep_alive.map_or(0, |keep_alive| keep_alive.count) {
                 // Linux tells the peer, who may be there after all, that the connection is over.
                 connection.error = Some(connection.soft_error.unwrap_or(ConnectionError::TimedOut));
                 self.abort(id, Cause::Timer(TimerKind::KeepAlive));
                 return;
             }
-            connection.limits.probes += 1;
+            connection.limits.keep_alives += 1;
             if let Some(tcp) = &mut connection.tcp {
                 // smoltcp sends one probe when an interval is set, and none when it is gone again.
                 tcp.socket_mut().set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
@@ -175,7 +192,8 @@ pub(super) fn note_egress(
     let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
         return Flags::default();
     };
-    connection.conversation.observe(now, Side::Local, &segment);
+    let seen = connection.conversation.observe(now, Side::Local, &segment);
+    connection.limits.window_probes += u32::from(seen.data == DataKind::Probe);
     watch(&mut connection.watch, &segment);
     let ours = connection.conversation.sender(Side::Local);
     if connection.limits.unacked_since.is_none() && ours.snd_una != ours.snd_nxt {

@@ -46,11 +46,14 @@ pub(super) struct Situation<'a> {
     pub(super) now: Instant,
     pub(super) rcv_nxt: Seq,
     pub(super) right_edge: Seq,
+    /// Octets written and not acknowledged.
+    pub(super) send_queue: usize,
 }
 
 impl<'a> Situation<'a> {
     pub(super) fn new(connection: &'a Connection, tcp: &Tcp, now: Instant) -> Self {
-        Self { connection, now, rcv_nxt: connection.rcv_nxt(tcp), right_edge: connection.right_edge(tcp) }
+        let send_queue = tcp.socket().send_queue();
+        Self { connection, now, send_queue, rcv_nxt: connection.rcv_nxt(tcp), right_edge: connection.right_edge(tcp) }
     }
 
     fn conversation(&self) -> &Conversation {
@@ -97,6 +100,7 @@ pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposi
         syn_challenged,
         ack_out_of_range,
         old_ack,
+        repeated_ack_of_fin,
         stale_window,
         after_fin,
         nobody_reads,
@@ -112,12 +116,10 @@ pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposi
 /// RFC 7323, section 5.3, R1: a segment whose timestamp is older than the last one is not acceptable, unless the
 /// connection was idle for 24 days. The ACK that answers it is a challenge ACK here, limited as those.
 fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    const OUTDATED: Duration = Duration::from_secs(24 * 86_400);
+    const OUTDATED: Duration = Duration::from_hours(576);
     match (situation.connection.ts_recent, segment.options.ts) {
         (Some((recent, at)), Some(ts))
-            if (ts.ts_val.wrapping_sub(recent) as i32) < 0
-                && !segment.is_rst()
-                && situation.now - at < OUTDATED =>
+            if (ts.ts_val.wrapping_sub(recent) as i32) < 0 && !segment.is_rst() && situation.now - at < OUTDATED =>
         {
             Disposition::Reply(GuardRule::Paws)
         }
@@ -188,6 +190,25 @@ fn old_ack(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
     }
     let mend = Mend { ack: Some(ours.snd_una), window: Some(current_window(situation)), ..Mend::default() };
     Disposition::Rewrite(GuardRule::OldAck, mend)
+}
+
+/// The third duplicate ACK has smoltcp stop its timer for a fast retransmission; with only a FIN outstanding it has
+/// nothing to retransmit fast, and would never send the FIN again. Such an ACK says nothing: RFC 5681, section 2, counts
+/// duplicates to find lost data.
+fn repeated_ack_of_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    let only_fin = situation.send_queue == 0
+        && matches!(situation.connection.state, State::FinWait1 | State::Closing | State::LastAck)
+        && ours.snd_una != ours.snd_nxt;
+    let says_nothing = segment.payload.is_empty()
+        && segment.flags.without(Flags::PSH) == Flags::ACK
+        && segment.ack == ours.snd_una
+        && segment.seq == situation.rcv_nxt;
+    if only_fin && says_nothing && segment.window == current_window(situation) {
+        Disposition::Drop(GuardRule::OldAck)
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 9293, section 3.10.7.4: SND.WND is updated only if SND.WL1 < SEG.SEQ, or SND.WL1 = SEG.SEQ and SND.WL2 =<

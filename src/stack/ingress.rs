@@ -7,7 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::conversation::Side;
-use crate::event::{Cause, DropReason, GuardRule, StackEvent, State};
+use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
 use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::{Duration, Instant};
 
@@ -24,14 +24,23 @@ use super::{Slot, Stack};
 /// RFC 5961, section 10, leaves the rate of challenge ACKs to the host; Linux's `tcp_invalid_ratelimit`.
 pub(super) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The link.
+    Link,
+    /// This host itself.
+    Loopback,
+}
+
 impl Stack {
-    pub(super) fn ingress(&mut self, packet: &Packet) {
-        if let Err(why) = self.demultiplex(&packet.bytes) {
-            self.events.push(StackEvent::Dropped { why });
+    pub(super) fn ingress(&mut self, packet: &Packet, origin: Origin) {
+        if let Err(why) = self.demultiplex(&packet.bytes, origin) {
+            self.events.push(HostEvent::Dropped { why });
         }
     }
 
-    fn demultiplex(&mut self, bytes: &[u8]) -> Result<(), DropReason> {
+    fn demultiplex(&mut self, bytes: &[u8], origin: Origin) -> Result<(), DropReason> {
         let ip = IpView::parse(bytes).map_err(|_| DropReason::Malformed)?;
         if ip.fragment {
             return Err(DropReason::Fragment);
@@ -39,8 +48,18 @@ impl Stack {
         if !ip.checksums_ok() {
             return Err(DropReason::Checksum);
         }
+        // RFC 1122, section 3.2.1.3 (g): loopback addresses must not appear outside a host.
+        if origin == Origin::Link && (ip.src.is_loopback() || ip.dst.is_loopback()) {
+            return Err(if ip.src.is_loopback() { DropReason::BadSource } else { DropReason::NotOurs });
+        }
+        if ip.dst.is_ipv6() && ip.header.len() > IPV6_HEADER {
+            return self.without_extensions(&ip, origin);
+        }
         if ip.protocol == Protocol::Tcp {
             let segment = Segment::parse(&ip).map_err(|_| DropReason::Malformed)?;
+            if !is_sane(&segment) {
+                return Err(DropReason::Malformed);
+            }
             let tuple = FourTuple::new(segment.dst, segment.src);
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, bytes, &segment),
@@ -72,6 +91,20 @@ impl Stack {
         }
     }
 
+    /// Extension headers say nothing to this host (RFC 8200, section 4), and smoltcp refuses packets with most of them: it
+    /// is shown the packet without.
+    fn without_extensions(&mut self, ip: &IpView<'_>, origin: Origin) -> Result<(), DropReason> {
+        let mut plain = self.queues.take_spare();
+        plain.bytes.clear();
+        plain.bytes.extend_from_slice(&ip.header[..IPV6_HEADER]);
+        plain.bytes.extend_from_slice(ip.payload);
+        plain.bytes[4..6].copy_from_slice(&(ip.payload.len() as u16).to_be_bytes());
+        plain.bytes[6] = ip.protocol.number();
+        let result = self.demultiplex(&plain.bytes, origin);
+        self.queues.give_back(plain);
+        result
+    }
+
     /// RFC 1122, section 3.2.1.3: the destination is ours, the source is somebody.
     fn check_addresses(&self, src: IpAddr, dst: IpAddr) -> Result<(), DropReason> {
         if !self.addresses.is_own(dst) {
@@ -91,15 +124,11 @@ impl Stack {
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
-        if segment.src.port() == 0 || segment.dst.port() == 0 {
-            return Err(DropReason::Malformed);
-        }
-        match self.listener_for(tuple) {
-            Some(listener) => self.listener_ingress(listener, tuple, segment),
-            None => {
-                self.give_to_nobody(bytes);
-                Err(DropReason::NoSocket)
-            }
+        if let Some(listener) = self.listener_for(tuple) {
+            self.listener_ingress(listener, tuple, segment)
+        } else {
+            self.give_to_nobody(bytes);
+            Err(DropReason::NoSocket)
         }
     }
 
@@ -160,7 +189,7 @@ impl Stack {
                 Ok(())
             }
             Disposition::Rewrite(rule, mend) => {
-                self.events.push(StackEvent::Mended { rule });
+                self.events.push(HostEvent::Mended { rule });
                 let mut mended = self.queues.take_spare();
                 mended.bytes.clear();
                 mended.bytes.extend_from_slice(bytes);
@@ -187,8 +216,7 @@ impl Stack {
     /// Gives a segment that the guard let through to smoltcp.
     fn feed(&mut self, id: ConnectionId, bytes: &[u8], segment: &Segment<'_>, accepted: bool) {
         let connection = &mut *self.tables.connections[id];
-        if let (State::SynSent, Some(max_seg), Some(mss)) =
-            (connection.state, connection.max_seg, segment.options.mss)
+        if let (State::SynSent, Some(max_seg), Some(mss)) = (connection.state, connection.max_seg, segment.options.mss)
             && mss > max_seg
         {
             let mut lowered = bytes.to_vec();
@@ -259,7 +287,8 @@ impl Stack {
 /// Takes note of a segment that smoltcp has seen, if TCP took anything from it.
 fn note_ingress(connection: &mut Connection, now: Instant, before: State, segment: &Segment<'_>, accepted: bool) {
     connection.limits.heard_at = now;
-    connection.limits.probes = 0;
+    connection.limits.keep_alives = 0;
+    connection.limits.window_probes = 0;
     if !(if before == State::SynSent { answers_our_syn(connection, segment) } else { accepted }) {
         return;
     }
@@ -276,6 +305,18 @@ fn note_ingress(connection: &mut Connection, now: Instant, before: State, segmen
         connection.limits.give_up_at = None;
         connection.limits.unacked_since = (ours.snd_una != ours.snd_nxt).then_some(now);
     }
+}
+
+const IPV6_HEADER: usize = 40;
+
+/// What smoltcp would not parse: no port, contradictory control bits, an option of impossible length. It is dropped
+/// here, so that nobody takes note of a segment that TCP never saw.
+fn is_sane(segment: &Segment<'_>) -> bool {
+    let contradictory = [Flags::SYN | Flags::FIN, Flags::SYN | Flags::RST, Flags::FIN | Flags::RST];
+    segment.src.port() != 0
+        && segment.dst.port() != 0
+        && !contradictory.iter().any(|flags| segment.flags.contains(*flags))
+        && !segment.options.irregular
 }
 
 /// RFC 9293, section 3.10.7.3: what SYN-SENT takes.

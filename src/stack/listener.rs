@@ -73,6 +73,8 @@ pub(super) struct HalfOpen {
     pub(super) sent_at: Instant,
     /// How often it was sent again by the timer.
     pub(super) retries: u32,
+    /// A retransmitted SYN called for it again.
+    pub(super) said_again: bool,
     pub(super) deadline: Deadline,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,
@@ -89,7 +91,7 @@ pub(super) struct Offered {
 
 impl From<Options> for Offered {
     fn from(options: Options) -> Self {
-        let Options { mss, wscale, sack_permitted, ts, sack: _ } = options;
+        let Options { mss, wscale, sack_permitted, ts, sack: _, irregular: _ } = options;
         Self { mss, wscale, sack_permitted, ts }
     }
 }

@@ -8,7 +8,7 @@
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::conversation::{Conversation, Side};
-use crate::event::{Cause, DropReason, State, StackEvent, TimerKind};
+use crate::event::{Cause, DropReason, HostEvent, State, TimerKind};
 use crate::segment::{Flags, IpView, Options, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::Instant;
 
@@ -91,7 +91,8 @@ impl Stack {
                 fin_wait_2_until: None,
                 keep_alive: options.keep_alive.then_some(options.keep_alive_times),
                 heard_at: self.now,
-                probes: 0,
+                keep_alives: 0,
+                window_probes: 0,
             },
             shut: Shut::default(),
             error: None,
@@ -135,10 +136,11 @@ impl Stack {
             window: segment.window,
             sent_at: self.now,
             retries: 0,
+            said_again: false,
             deadline: Deadline::default(),
             challenge_at: Instant::EPOCH,
         };
-        let half_open_id = self.tables.half_open.insert(half_open);
+        let half_open_id = self.tables.half_open.insert(Box::new(half_open));
         self.tables.exact.insert(*tuple, Slot::HalfOpen(half_open_id));
         self.hold_connection_port(tuple, id);
         self.events.state(tuple, State::Listen, State::SynReceived, Cause::Received(segment.flags));
@@ -156,7 +158,7 @@ impl Stack {
 
     pub(super) fn report_queue(&mut self, id: ListenerId) {
         if let Some(listener) = self.tables.listeners.get(id) {
-            self.events.push(StackEvent::Queue {
+            self.events.push(HostEvent::Queue {
                 local: core::net::SocketAddr::new(listener.addr.ip(), listener.port),
                 syn_queue: listener.syn_queue,
                 accept_queue: listener.accept_queue.len(),
@@ -231,6 +233,7 @@ impl Stack {
         if segment.is_syn() {
             if segment.seq == half_open.irs && !segment.is_ack() {
                 // The client has not heard our SYN|ACK: say it again, without disturbing the timer.
+                self.tables.half_open[id].said_again = true;
                 self.send_syn_ack(id);
             } else {
                 self.challenge_half_open(id);
@@ -341,8 +344,11 @@ impl Stack {
                 connection.watch.on_ingress(half_open.sent_at, &segment, before, after);
             }
         }
+        // A SYN|ACK that was sent twice is no sample of the RTT (Karn's rule; RFC 6298, section 3), whatever made us send
+        // it again. smoltcp has no other way to be told than its own retransmission.
+        let retries = half_open.retries.max(u32::from(half_open.said_again));
         let mut at = half_open.sent_at;
-        for retry in 0..=half_open.retries {
+        for retry in 0..=retries {
             let Some(tcp) = &mut connection.tcp else { break };
             let before = Snapshot::of(tcp.socket());
             if tcp.egress(&mut self.interface, self.config.mtu, at, &mut said.bytes) {

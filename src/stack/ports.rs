@@ -48,10 +48,8 @@ impl Ports {
     pub(super) fn conflict(&self, port: u16, holder: &Holder) -> bool {
         self.held.get(&port).is_some_and(|others| {
             others.iter().any(|(other, _)| {
-                let shared = holder.reuse
-                    && other.reuse
-                    && holder.role != Role::Listening
-                    && other.role != Role::Listening;
+                let shared =
+                    holder.reuse && other.reuse && holder.role != Role::Listening && other.role != Role::Listening;
                 !shared && overlap(holder, other)
             })
         })
@@ -60,6 +58,13 @@ impl Ports {
     /// True if a socket other than a connection holds `port`.
     pub(super) fn is_bound(&self, port: u16) -> bool {
         self.held.get(&port).is_some_and(|others| others.iter().any(|(other, _)| other.role != Role::Connection))
+    }
+
+    /// True if a socket listens at `port` on an address that overlaps that of `holder`.
+    pub(super) fn is_listened_on(&self, port: u16, holder: &Holder) -> bool {
+        self.held.get(&port).is_some_and(|others| {
+            others.iter().any(|(other, _)| other.role == Role::Listening && overlap(holder, other))
+        })
     }
 
     pub(super) fn hold(&mut self, port: u16, holder: Holder) {

@@ -48,7 +48,7 @@ fn ts_val() -> u32 {
     TS_VAL.get()
 }
 
-/// TSval counts milliseconds, as Linux does (RFC 7323, section 5.4, allows 1 ms to 1 s).
+/// `TSval` counts milliseconds, as Linux does (RFC 7323, section 5.4, allows 1 ms to 1 s).
 pub(super) fn ts_val_at(now: Instant, offset: u32) -> u32 {
     (now.as_millis() as u32).wrapping_add(offset)
 }
@@ -108,13 +108,7 @@ impl Tcp {
     }
 
     /// Lets the socket send one packet. False, and `packet` empty, if it has none.
-    pub(super) fn egress(
-        &mut self,
-        interface: &mut Interface,
-        mtu: usize,
-        now: Instant,
-        packet: &mut Vec<u8>,
-    ) -> bool {
+    pub(super) fn egress(&mut self, interface: &mut Interface, mtu: usize, now: Instant, packet: &mut Vec<u8>) -> bool {
         self.set_clock(now);
         let mut device = OnePacket::sending(mtu, packet);
         interface.poll_egress(now.to_smoltcp(), &mut device, &mut self.set);

@@ -58,6 +58,8 @@ pub(crate) enum SendRefusal {
     TooBig,
     /// No route.
     NoRoute,
+    /// A loopback address cannot be the source of a packet that leaves the host (RFC 1122, section 3.2.1.3).
+    LoopbackSource,
     /// Too many packets wait for the link.
     NoBuffers,
     /// No port is free to send from.
@@ -200,6 +202,9 @@ impl Stack {
         let route = self.addresses.source_for(remote.ip()).ok_or(SendRefusal::NoRoute)?;
         let binding = self.udp.sockets[id].binding.ok_or(SendRefusal::NoPort)?;
         let ip = Some(binding.addr.ip()).filter(|ip| !ip.is_unspecified()).unwrap_or(route);
+        if ip.is_loopback() && !self.addresses.is_own(remote.ip()) {
+            return Err(SendRefusal::LoopbackSource);
+        }
         if ip.is_ipv4() == remote.is_ipv4() {
             Ok(SocketAddr::new(ip, binding.addr.port()))
         } else {
