@@ -15,7 +15,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::conversation::{AckKind, Conversation, DataKind, Seen, Side};
-use crate::event::{DropReason, Event, Fate, HostId, Observer, StackEvent, State};
+use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer, State};
 use crate::segment::{Flags, IpView, Options, Packet, PacketId, Segment, Seq};
 use crate::time::Instant;
 
@@ -170,7 +170,7 @@ impl Observer for Ladder {
                     row.notes.push(note);
                 }
             }
-            Event::Stack { host, event: StackEvent::State { local, remote, to, .. } } => {
+            Event::Host { host, event: HostEvent::State { local, remote, to, .. } } => {
                 let connection = self.connection(host, local, remote);
                 connection.state(at, usize::from(local != connection.ends[0].1), to);
             }
