@@ -172,6 +172,9 @@ pub(super) fn note_egress(
     {
         lower_mss(bytes, max_seg);
     }
+    if let Some((recent, _)) = connection.ts_recent {
+        set_echo(bytes, recent);
+    }
     fill_checksums(bytes);
     let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
         return Flags::default();
@@ -184,6 +187,25 @@ pub(super) fn note_egress(
         connection.limits.unacked_since = Some(now);
     }
     segment.flags
+}
+
+/// RFC 7323, section 4.3: the echo is `TS.Recent`. smoltcp echoes the last segment that it took, which may lie beyond a hole
+/// or have come while an ACK was delayed.
+fn set_echo(packet: &mut [u8], recent: u32) {
+    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
+    let Some(data_offset) = packet.get(start + 12).map(|byte| usize::from(byte >> 4) * 4) else { return };
+    let mut at = start + 20;
+    while at + 10 <= (start + data_offset).min(packet.len()) {
+        match packet[at] {
+            0 => return,
+            1 => at += 1,
+            8 => {
+                packet[at + 6..at + 10].copy_from_slice(&recent.to_be_bytes());
+                return;
+            }
+            _ => at += usize::from(packet[at + 1]).max(2),
+        }
+    }
 }
 
 /// A SYN is all headers: 40 octets of IPv6, 60 of TCP.
