@@ -141,6 +141,7 @@ impl Stack {
             snd_nxt: ours.snd_nxt,
             rcv_nxt: connection.rcv_nxt(tcp),
             window: ours.window,
+            rcv_wnd: ours.rcv_wnd,
             ts_recent: connection.ts_recent.map(|(recent, _)| recent),
             ts_offset: self.secret.timestamp_offset(&connection.tuple),
             until: now + self.config.time_wait,
@@ -163,15 +164,11 @@ impl Stack {
     }
 
     /// A segment for a connection in TIME-WAIT.
-    pub(super) fn time_wait_ingress(
-        &mut self,
-        id: TimeWaitId,
-        bytes: &[u8],
-        segment: &Segment<'_>,
-    ) -> Result<(), DropReason> {
+    pub(super) fn time_wait_ingress(&mut self, id: TimeWaitId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let (now, period) = (self.now, self.config.time_wait);
+        let listens = self.listener_for(&self.tables.time_wait[id].tuple).is_some();
         let record = &mut self.tables.time_wait[id];
-        match record.handle_segment(now, segment) {
+        match record.handle_segment(now, segment, listens) {
             Outcome::Ack { restart } => {
                 if restart {
                     record.until = now + period;
@@ -188,11 +185,8 @@ impl Stack {
             }
             Outcome::Reuse => {
                 let tuple = record.tuple;
-                if self.listener_for(&tuple).is_none() {
-                    return Err(DropReason::TimeWait);
-                }
                 self.forget_time_wait(id, Cause::Received(segment.flags));
-                self.unmatched_tcp(&tuple, bytes, segment)
+                self.unmatched_tcp(&tuple, segment)
             }
         }
     }
