@@ -30,7 +30,7 @@ pub(super) enum Disposition {
 /// A change to a segment. What is `None` or false stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Mend {
-    /// Cut the payload to this length; a FIN behind it goes.
+    /// Cut the payload to this length; a FIN or PSH behind it goes.
     pub(super) cut: Option<usize>,
     pub(super) ack: Option<Seq>,
     /// The window field.
@@ -74,12 +74,14 @@ impl<'a> Situation<'a> {
         start < self.right_edge && self.rcv_nxt < end
     }
 
-    /// The common case, which no rule touches: the next octets or a bare ACK, in the window, of something sent.
+    /// The common case, which no rule touches: the next octets or a bare ACK, in the window, of something sent, and no
+    /// window from before one that overtook it.
     #[inline]
     fn is_ordinary(&self, segment: &Segment<'_>) -> bool {
         let ours = self.ours();
         segment.flags.without(Flags::PSH) == Flags::ACK
             && segment.seq == self.rcv_nxt
+            && ours.snd_wl1 <= segment.seq
             && ours.snd_una <= segment.ack
             && segment.ack <= ours.snd_nxt
             && segment.payload.len() as u32 <= self.right_edge - self.rcv_nxt
@@ -88,16 +90,26 @@ impl<'a> Situation<'a> {
     }
 }
 
-/// Asks the rules in order; the first that does not pass decides.
+/// Asks the rules in order. The first that drops, answers or resets decides; changes add up.
 pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    if situation.is_ordinary(segment) || situation.connection.state == State::SynSent {
+    if situation.is_ordinary(segment) {
         return Disposition::Pass;
+    }
+    if situation.connection.state == State::SynSent {
+        return not_the_answer(situation, segment);
+    }
+    if segment.is_rst() {
+        return exact_reset(situation, segment);
+    }
+    // Without its SYN the segment is another one: the rules below would not know it.
+    let open = simultaneous_open(situation, segment);
+    if open != Disposition::Pass {
+        return open;
     }
     let rules = [
         paws,
-        exact_reset,
-        simultaneous_open,
         syn_challenged,
+        out_of_window,
         ack_out_of_range,
         old_ack,
         repeated_ack_of_fin,
@@ -106,11 +118,32 @@ pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposi
         nobody_reads,
         right_edge,
     ];
-    rules
-        .iter()
-        .map(|rule| rule(situation, segment))
-        .find(|disposition| *disposition != Disposition::Pass)
-        .unwrap_or(Disposition::Pass)
+    let mut mended = None;
+    for rule in rules {
+        match rule(situation, segment) {
+            Disposition::Pass => {}
+            Disposition::Rewrite(rule, more) => {
+                let (first, mend) = mended.unwrap_or((rule, Mend::default()));
+                mended = Some((first, mend.and(more)));
+            }
+            decided => return decided,
+        }
+    }
+    mended.map_or(Disposition::Pass, |(rule, mend)| Disposition::Rewrite(rule, mend))
+}
+
+/// RFC 9293, section 3.10.7.3: in SYN-SENT a bad acknowledgment is answered with an RST, by smoltcp, which overlooks it
+/// behind a FIN or PSH.
+fn not_the_answer(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let bad = segment.is_ack() && segment.ack != situation.ours().snd_nxt;
+    if bad
+        && !segment.flags.intersects(Flags::SYN | Flags::RST)
+        && segment.flags.without(Flags::ACK) != Flags::default()
+    {
+        Disposition::Rewrite(GuardRule::AckOutOfRange, Mend { cut: Some(0), ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 7323, section 5.3, R1: a segment whose timestamp is older than the last one is not acceptable, unless the
@@ -130,9 +163,6 @@ fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
 /// RFC 5961, section 3.2: an RST resets only if it hits RCV.NXT exactly; elsewhere in the window it is challenged,
 /// outside it is dropped. Its payload, which may explain it (RFC 9293, section 3.5.2), is not for TCP.
 fn exact_reset(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    if !segment.is_rst() {
-        return Disposition::Pass;
-    }
     if segment.seq == situation.rcv_nxt {
         return match segment.payload {
             [] => Disposition::Pass,
@@ -164,6 +194,20 @@ fn simultaneous_open(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispos
 /// RFC 5961, section 4.2: a SYN in a synchronized state is answered with a challenge ACK, whatever its sequence number.
 fn syn_challenged(_: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
     if segment.is_syn() { Disposition::Reply(GuardRule::SynChallenged) } else { Disposition::Pass }
+}
+
+/// RFC 9293, section 3.10.7.4, first: a segment outside of the window is acknowledged, whatever else it says. smoltcp
+/// looks at the ACK before, and is silent if it is missing or old. (Data is for it to acknowledge, without a limit.)
+fn out_of_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    let overlooked = !segment.is_ack()
+        || (segment.is_empty() && segment.ack < ours.snd_una)
+        || (situation.connection.state == State::SynReceived && segment.ack != ours.snd_nxt);
+    if overlooked && !situation.accepts(segment) {
+        Disposition::Reply(GuardRule::OutOfWindow)
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 5961, section 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. In SYN-RECEIVED an ACK out of range
@@ -230,11 +274,10 @@ fn current_window(situation: &Situation<'_>) -> u16 {
     u16::try_from(situation.ours().snd_wnd >> shift).unwrap_or(u16::MAX)
 }
 
-/// RFC 9293, section 3.10.7.4, seventh and eighth: after a FIN the peer has nothing to say; text and FIN are ignored.
+/// RFC 9293, section 3.10.7.4, seventh and eighth: after a FIN the peer has nothing to say; text and FIN are ignored, the
+/// ACK is not. smoltcp would ignore the ACK beside a second FIN too.
 fn after_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    let end = segment.seq + segment.payload.len() as u32;
-    let new_text = !segment.payload.is_empty() && end > situation.rcv_nxt;
-    if !situation.connection.fin_received || !new_text {
+    if !situation.connection.fin_received || segment.is_empty() || segment.end() <= situation.rcv_nxt {
         return Disposition::Pass;
     }
     Disposition::Rewrite(GuardRule::AfterFin, Mend { cut: Some(0), ..Mend::default() })
@@ -266,6 +309,16 @@ fn right_edge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
 }
 
 impl Mend {
+    /// Both changes.
+    fn and(self, more: Self) -> Self {
+        Self {
+            cut: self.cut.into_iter().chain(more.cut).min(),
+            ack: self.ack.or(more.ack),
+            window: self.window.or(more.window),
+            syn: self.syn || more.syn,
+        }
+    }
+
     /// Applies the change to the packet. Its checksums are then wrong, which nobody asks again.
     pub(super) fn apply(&self, packet: &mut Vec<u8>) {
         let Ok(ip_header) = IpView::parse(packet).map(|ip| ip.header.len()) else { return };
@@ -282,7 +335,7 @@ impl Mend {
             tcp[14..16].copy_from_slice(&window.to_be_bytes());
         }
         if let Some(cut) = self.cut {
-            tcp[13] &= !Flags::FIN.0;
+            tcp[13] &= !(Flags::FIN | Flags::PSH).0;
             let len = ip_header + usize::from(tcp[12] >> 4) * 4 + cut;
             packet.truncate(len);
             if packet[0] >> 4 == 4 {
