@@ -152,6 +152,8 @@ pub enum GuardRule {
     AckOutOfRange,
     /// RFC 9293, section 3.10.7.4: an old ACK is ignored.
     OldAck,
+    /// RFC 9293, section 3.8.6.1: the window closed over octets in flight.
+    ClosedOverFlight,
     /// RFC 7323, section 5.3: the timestamp is older than the last one.
     Paws,
     /// RFC 9293, section 3.10.7.4: nothing comes after a FIN.

@@ -37,6 +37,8 @@ pub(super) struct Mend {
     pub(super) window: Option<u16>,
     /// Take the SYN off: sequence numbers begin one later.
     pub(super) syn: bool,
+    /// Take the payload off the front: sequence numbers begin behind it.
+    pub(super) skip: bool,
 }
 
 /// What the rules look at: the connection at the moment at which a segment came.
@@ -82,6 +84,7 @@ impl<'a> Situation<'a> {
         segment.flags.without(Flags::PSH) == Flags::ACK
             && segment.seq == self.rcv_nxt
             && ours.snd_wl1 <= segment.seq
+            && segment.window != 0
             && ours.snd_una <= segment.ack
             && segment.ack <= ours.snd_nxt
             && segment.payload.len() as u32 <= self.right_edge - self.rcv_nxt
@@ -114,7 +117,9 @@ pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposi
         old_ack,
         repeated_ack_of_fin,
         stale_window,
+        closed_over_flight,
         after_fin,
+        fin_behind_old_text,
         nobody_reads,
         right_edge,
     ];
@@ -244,10 +249,12 @@ fn repeated_ack_of_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disp
     let only_fin = situation.send_queue == 0
         && matches!(situation.connection.state, State::FinWait1 | State::Closing | State::LastAck)
         && ours.snd_una != ours.snd_nxt;
+    // A FIN beyond a hole is not taken either.
+    let flags = if segment.seq > situation.rcv_nxt { Flags::PSH | Flags::FIN } else { Flags::PSH };
     let says_nothing = segment.payload.is_empty()
-        && segment.flags.without(Flags::PSH) == Flags::ACK
+        && segment.flags.without(flags) == Flags::ACK
         && segment.ack == ours.snd_una
-        && segment.seq == situation.rcv_nxt;
+        && situation.accepts(segment);
     if only_fin && says_nothing && segment.window == current_window(situation) {
         Disposition::Drop(GuardRule::OldAck)
     } else {
@@ -268,6 +275,23 @@ fn stale_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition
     }
 }
 
+/// RFC 9293, section 3.8.6.1: a window that closes over octets in flight leaves their retransmission going. smoltcp would
+/// exchange its timer for that of probes, and have none when the window opens again. With a window of one octet its
+/// retransmissions are the probes.
+fn closed_over_flight(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    if segment.is_ack()
+        && segment.window == 0
+        && ours.snd_una <= segment.ack
+        && segment.ack < ours.snd_nxt
+        && situation.send_queue > 0
+    {
+        Disposition::Rewrite(GuardRule::ClosedOverFlight, Mend { window: Some(1), ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
+}
+
 /// The window field that says SND.WND.
 fn current_window(situation: &Situation<'_>) -> u16 {
     let shift = situation.conversation().window_shift(Side::Remote);
@@ -281,6 +305,18 @@ fn after_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
         return Disposition::Pass;
     }
     Disposition::Rewrite(GuardRule::AfterFin, Mend { cut: Some(0), ..Mend::default() })
+}
+
+/// RFC 9293, section 3.4: a FIN occupies a sequence number; behind text that is all old it is still new. smoltcp looks at
+/// the text alone, and would never take it from a peer that sends both again.
+fn fin_behind_old_text(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let text_end = segment.seq + segment.payload.len() as u32;
+    let new = segment.is_fin() && !segment.payload.is_empty() && text_end == situation.rcv_nxt;
+    if new && !situation.connection.fin_received {
+        Disposition::Rewrite(GuardRule::AfterFin, Mend { skip: true, ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 1122, section 4.2.2.13: data for an application that has closed is answered with an RST, so that its sender knows.
@@ -316,6 +352,7 @@ impl Mend {
             ack: self.ack.or(more.ack),
             window: self.window.or(more.window),
             syn: self.syn || more.syn,
+            skip: self.skip || more.skip,
         }
     }
 
@@ -328,6 +365,15 @@ impl Mend {
             tcp[4..8].copy_from_slice(&seq.to_be_bytes());
             tcp[13] &= !Flags::SYN.0;
         }
+        if self.skip {
+            let (header_len, flags) = (usize::from(tcp[12] >> 4) * 4, tcp[13]);
+            let len = (tcp.len() - header_len) as u32;
+            let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]).wrapping_add(len);
+            tcp[4..8].copy_from_slice(&seq.to_be_bytes());
+            cut_payload(packet, ip_header, 0);
+            packet[ip_header + 13] = flags;
+        }
+        let tcp = &mut packet[ip_header..];
         if let Some(ack) = self.ack {
             tcp[8..12].copy_from_slice(&ack.0.to_be_bytes());
         }
@@ -335,14 +381,20 @@ impl Mend {
             tcp[14..16].copy_from_slice(&window.to_be_bytes());
         }
         if let Some(cut) = self.cut {
-            tcp[13] &= !(Flags::FIN | Flags::PSH).0;
-            let len = ip_header + usize::from(tcp[12] >> 4) * 4 + cut;
-            packet.truncate(len);
-            if packet[0] >> 4 == 4 {
-                packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-            } else {
-                packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
-            }
+            cut_payload(packet, ip_header, cut);
         }
+    }
+}
+
+/// Cuts the payload to this length; FIN and PSH go.
+fn cut_payload(packet: &mut Vec<u8>, ip_header: usize, cut: usize) {
+    let tcp = &mut packet[ip_header..];
+    tcp[13] &= !(Flags::FIN | Flags::PSH).0;
+    let len = ip_header + usize::from(tcp[12] >> 4) * 4 + cut;
+    packet.truncate(len);
+    if packet[0] >> 4 == 4 {
+        packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    } else {
+        packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
     }
 }
