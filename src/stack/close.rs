@@ -13,6 +13,17 @@ use super::{Slot, Stack};
 /// More records than this, and the oldest goes before its time. Linux's `tcp_max_tw_buckets`.
 const TIME_WAIT_LIMIT: usize = 262_144;
 
+impl Drop for Stack {
+    /// Buffers that are lent to smoltcp are freed by the pool alone.
+    fn drop(&mut self) {
+        for connection in self.tables.connections.values_mut() {
+            if let Some(tcp) = connection.tcp.take() {
+                tcp.release(&mut self.pool);
+            }
+        }
+    }
+}
+
 impl Stack {
     /// Does what a new state of a connection asks for.
     pub(super) fn follow_state(&mut self, id: ConnectionId, before: State, cause: Cause) {
