@@ -18,6 +18,8 @@ use wire::{Setting, Wire};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Octets that are allocated and not freed.
+    static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator; it counts what each thread asks for.
@@ -27,11 +29,13 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE.try_with(|live| live.set(live.get() + layout.size() as i64));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = LIVE.try_with(|live| live.set(live.get() - layout.size() as i64));
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -188,4 +192,13 @@ fn a_packet_costs_no_more_with_ten_thousand_connections_than_with_one() {
     };
     let costs = [1, 100, 10_000].map(cost);
     assert_eq!(costs, [0; 3], "allocations for 1,000 packets with 1, 100 and 10,000 connections");
+}
+
+#[test]
+fn a_host_that_goes_gives_back_the_memory_of_its_connections() {
+    // What is made once for a thread is made here.
+    drop(Server::new(1));
+    let before = LIVE.get();
+    drop(Server::new(100));
+    assert_eq!(LIVE.get() - before, 0, "octets that nobody can free");
 }

@@ -342,3 +342,74 @@ fn time_wait_acknowledges_a_fin_that_comes_again_and_begins_anew() {
         assert_eq!(wire.state, State::Closed);
     }
 }
+
+// ---- what smoltcp alone would never recover from
+
+#[track_caller]
+fn fire_timer(wire: &mut Wire) -> Vec<Seen> {
+    let at = wire.host.next_at().expect("a timer runs");
+    wire.now = wire.now.max(at);
+    wire.host.handle_timeout(wire.now);
+    wire.sent()
+}
+
+#[test]
+fn an_ack_after_a_timeout_still_carries_snd_nxt() {
+    for setting in Setting::all() {
+        let mut wire = Wire::established(setting, |config| config.mtu = 1280);
+        let rcv = wire.rcv_nxt;
+        wire.write(&octets(0, 900));
+        let nxt = wire.snd_nxt;
+        let again = fire_timer(&mut wire);
+        assert_eq!((again[0].seq, wire.snd_nxt), (wire.snd_una, nxt));
+        // The window closes before the next retransmission: smoltcp has gone back, its ACKs have not.
+        let mut closed = wire.segment(ACK, rcv, wire.snd_una, b"");
+        closed.window = 1;
+        wire.deliver(&closed);
+        fire_timer(&mut wire);
+        let mut data = wire.segment(ACK, rcv, wire.snd_una, b"hello");
+        data.window = 1;
+        is_ack_of(&wire.deliver(&data), &wire, rcv + 5);
+    }
+}
+
+#[test]
+fn a_window_that_closes_over_octets_in_flight_stops_no_retransmission() {
+    for setting in Setting::all() {
+        let mut wire = established(setting);
+        wire.write(&octets(0, 600));
+        let (rcv, una, nxt) = (wire.rcv_nxt, wire.snd_una, wire.snd_nxt);
+        let mut closed = wire.segment(ACK, rcv, una + 100, b"");
+        closed.window = 0;
+        assert_eq!(wire.deliver(&closed), []);
+        let open = wire.segment(ACK, rcv, una + 100, b"");
+        wire.deliver(&open);
+        let mut got = 100;
+        for _ in 0..5 {
+            for seen in fire_timer(&mut wire) {
+                assert!(seen.seq <= una + got, "no hole");
+                got = got.max(seen.seq + seen.payload.len() as u32 - una);
+            }
+        }
+        assert_eq!(una + got, nxt, "everything was sent again");
+    }
+}
+
+#[test]
+fn a_fin_is_retransmitted_however_often_the_octet_before_it_is_acknowledged() {
+    for setting in Setting::all() {
+        let mut wire = established(setting);
+        let (fd, rcv) = (wire.fd(), wire.rcv_nxt);
+        wire.host.shutdown(fd, Shutdown::Write).expect("shutdown");
+        wire.one();
+        let una = wire.snd_una;
+        for seq in [rcv, rcv, rcv, rcv, rcv + 1, rcv + 1, rcv + 1, rcv + 1] {
+            assert_eq!(wire.peer_says(ACK, seq, una, b""), []);
+        }
+        for _ in 0..4 {
+            wire.peer_says(FIN, rcv + 1, una, b"");
+        }
+        let again: Vec<_> = fire_timer(&mut wire).iter().map(|seen| (seen.flags, seen.seq)).collect();
+        assert_eq!(again, [(FIN, una)]);
+    }
+}
