@@ -168,7 +168,7 @@ impl Stack {
 }
 
 /// smoltcp never says "now" without sending; should it, the host does not spin.
-const MINIMUM_WAIT: core::time::Duration = core::time::Duration::from_millis(1);
+const MINIMUM_WAIT: Duration = Duration::from_millis(1);
 
 /// Finishes a packet that smoltcp wrote for a connection, and takes note of it. Returns its flags.
 pub(super) fn note_egress(
