@@ -80,7 +80,12 @@ impl Stack {
     /// RFC 9293, section 3.10.5: an RST, and nothing that was queued; silently where the peer knows of no connection or
     /// both FINs are already under way.
     pub(super) fn abort(&mut self, id: ConnectionId, cause: Cause) {
-        let connection = &mut *self.tables.connections[id];
+        // A kernel has sent by now what the application wrote before it closed.
+        if matches!(cause, Cause::Call(_)) && self.tables.connections[id].state != State::SynSent {
+            self.send_due(id);
+        }
+        let Some(connection) = self.tables.connections.get_mut(id) else { return };
+        let connection = &mut **connection;
         let Some(tcp) = &mut connection.tcp else { return };
         if matches!(connection.state, State::SynSent | State::Closing | State::LastAck) {
             self.finish(id, None, cause);
@@ -115,6 +120,7 @@ impl Stack {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
         let Some(mut tcp) = connection.tcp.take() else { return };
+        self.retransmissions += connection.retransmissions();
         connection.account.closed_at = Some(now);
         connection.limits.stop();
         if connection.owner != Owner::Orphan {

@@ -7,7 +7,7 @@ use crate::segment::{Flags, IpView, Packet, Segment, fill_checksums};
 use crate::time::{Duration, Instant};
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
-use super::ingress::lower_mss;
+use super::ingress::{Origin, lower_mss};
 use super::watch::{Snapshot, Watch};
 use super::{Stack, TimerOwner};
 
@@ -46,7 +46,7 @@ impl Stack {
                 packet.bytes.clear();
                 return false;
             };
-            self.ingress(&looped);
+            self.ingress(&looped, Origin::Loopback);
             self.queues.give_back(looped);
         }
     }
@@ -63,6 +63,22 @@ impl Stack {
     fn loop_back(&mut self, packet: &mut Packet) {
         let spare = self.queues.take_spare();
         self.queues.loopback.push_back(core::mem::replace(packet, spare));
+    }
+
+    /// Queues at once what a connection would send at the end of the batch.
+    pub(super) fn send_due(&mut self, id: ConnectionId) {
+        let mut packet = self.queues.take_spare();
+        loop {
+            match self.connection_egress(id, &mut packet) {
+                Egress::Sent => {
+                    let spare = self.queues.take_spare();
+                    self.queues.out.push_back(core::mem::replace(&mut packet, spare));
+                }
+                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Nothing => break,
+            }
+        }
+        self.queues.give_back(packet);
     }
 
     /// Lets a connection send one packet. If it has nothing due, its deadline is set.
