@@ -368,6 +368,18 @@ fn so_linger_of_zero_resets_and_time_wait_is_skipped() {
     wire.silent_for(DAY);
 }
 
+#[test]
+fn data_that_came_before_a_reset_can_be_read_and_then_the_error() {
+    let mut peer = Peer::new(4001);
+    let (mut wire, fd) = connected(&mut peer);
+    wire.feed(&peer.data(b"before"));
+    peer.nxt += 6;
+    nothing(&wire.feed(&peer.segment(RST)));
+    assert_eq!(wire.read(fd), b"before");
+    assert_eq!(wire.host.read(fd, &mut [0; 9]), Err(Errno::ECONNRESET));
+    assert_eq!(wire.host.read(fd, &mut [0; 9]), Ok(0));
+}
+
 /// The instant just before another.
 trait Before {
     fn just_before(self) -> Self;
