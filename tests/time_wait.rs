@@ -208,7 +208,9 @@ fn segments_other_than_the_fin_do_not_make_the_wait_longer() {
 fn an_rst_ends_the_wait_only_if_it_hits_rcv_nxt_exactly() {
     let mut peer = Peer::new(4001);
     let (mut wire, _) = waiting(&mut peer);
-    for off in [1, 1000, u32::MAX, 1 << 31] {
+    // RFC 5961, section 3.2: inside the window it is challenged, once; outside it is dropped.
+    assert_eq!(wire.feed(&SegmentTemplate { seq: peer.nxt + 1, ..peer.segment(RST) }).len(), 1);
+    for off in [1000, u32::MAX, 1 << 31] {
         nothing(&wire.feed(&SegmentTemplate { seq: peer.nxt + off, ..peer.segment(RST) }));
     }
     assert_eq!(wire.states(), []);

@@ -280,10 +280,12 @@ fn stale_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition
 /// retransmissions are the probes.
 fn closed_over_flight(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
     let ours = situation.ours();
+    // The octet of a probe is not in flight: smoltcp has not moved SND.NXT for it.
+    let in_flight = ours.snd_una + situation.connection.watch.flight_size();
     if segment.is_ack()
         && segment.window == 0
         && ours.snd_una <= segment.ack
-        && segment.ack < ours.snd_nxt
+        && segment.ack < in_flight
         && situation.send_queue > 0
     {
         Disposition::Rewrite(GuardRule::ClosedOverFlight, Mend { window: Some(1), ..Mend::default() })

