@@ -71,12 +71,12 @@ pub enum Event<'a> {
         /// Why.
         why: DropReason,
     },
-    /// Something happened inside a stack.
-    Stack {
+    /// Something happened inside a host: a program called, or its stack did something.
+    Host {
         /// The host.
         host: HostId,
         /// What.
-        event: StackEvent,
+        event: HostEvent,
     },
 }
 
@@ -236,10 +236,10 @@ pub enum TimerKind {
     Linger,
 }
 
-/// Something that happened inside a stack.
+/// Something that happened inside a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum StackEvent {
+pub enum HostEvent {
     /// The packet just handled went no further.
     Dropped {
         /// Why.

@@ -4,17 +4,17 @@
 
 #![allow(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 
-#[path = "common/wire.rs"]
-mod wire;
+#[path = "common/bare.rs"]
+mod bare;
 
 use core::cell::Cell;
 use core::net::SocketAddr;
 use std::alloc::{GlobalAlloc, Layout, System};
 
+use bare::{Setting, Wire};
 use tcplab::segment::{Flags, IpView, Options, Packet, Segment, SegmentTemplate, Seq};
 use tcplab::socket::{Domain, Fd, Host, HostConfig, Type};
 use tcplab::time::Instant;
-use wire::{Setting, Wire};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };

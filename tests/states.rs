@@ -5,20 +5,20 @@
 //! has to be exactly what the table says. Each row is run over IPv4 and IPv6, with and without timestamps, on a
 //! connection made by accept and on one made by connect, and with sequence numbers that wrap around.
 
+#[path = "common/bare.rs"]
+mod bare;
 #[path = "states/rules.rs"]
 mod rules;
 #[path = "states/table.rs"]
 mod table;
-#[path = "common/wire.rs"]
-mod wire;
 
 use std::collections::BTreeSet;
 
+use bare::{Setting, Wire};
 use table::{ROWS, Row, rows};
 use tcplab::event::State;
 use tcplab::segment::{Flags, Seq};
 use tcplab::socket::Shutdown;
-use wire::{Setting, Wire};
 
 use core::time::Duration;
 

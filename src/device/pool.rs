@@ -23,11 +23,13 @@ impl Pool {
     }
 
     /// An empty packet.
+    #[inline]
     pub fn take(&mut self) -> Packet {
         self.spare.pop().unwrap_or_else(|| Packet::new(Vec::with_capacity(self.buffer_len)))
     }
 
     /// Takes a packet back; its content is gone.
+    #[inline]
     pub fn give_back(&mut self, mut packet: Packet) {
         packet.bytes.clear();
         self.spare.push(packet);

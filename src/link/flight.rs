@@ -20,21 +20,29 @@ struct InFlight {
 }
 
 impl Flight {
+    #[inline]
     pub(super) fn insert(&mut self, at: Instant, sequence: u64, packet: Packet) {
         let entry = InFlight { key: (at, sequence), packet };
         if self.packets.back().is_none_or(|last| last.key <= entry.key) {
             self.packets.push_back(entry);
         } else {
-            let place = self.packets.partition_point(|other| other.key <= entry.key);
-            self.packets.insert(place, entry);
+            self.insert_before_others(entry);
         }
     }
 
+    #[cold]
+    fn insert_before_others(&mut self, entry: InFlight) {
+        let place = self.packets.partition_point(|other| other.key <= entry.key);
+        self.packets.insert(place, entry);
+    }
+
     /// Instant and sequence number of the next arrival.
+    #[inline]
     pub(super) fn next(&self) -> Option<(Instant, u64)> {
         self.packets.front().map(|head| head.key)
     }
 
+    #[inline]
     pub(super) fn pop(&mut self, now: Instant) -> Option<Packet> {
         self.packets.pop_front_if(|head| head.key.0 <= now).map(|head| head.packet)
     }

@@ -31,7 +31,7 @@ mod tests;
 
 pub use fault::{Fault, Verdict};
 pub use spec::{LinkLine, LinkSpec, SpecError};
-pub use value::{Limit, Percent, Rate};
+pub use value::{Limit, Percent, Rate, TIME_EXPECTED, parse_time};
 
 use core::fmt;
 
@@ -56,6 +56,8 @@ pub struct Link {
     corrupt: Luck,
     bit: Rng,
     faults: Vec<Box<dyn Fault>>,
+    /// Neither chance nor script: rate, delay, queue and MTU are all there is.
+    is_plain: bool,
     flight: Flight,
     counted: Counters,
 }
@@ -110,6 +112,15 @@ struct Luck {
     rng: Rng,
 }
 
+/// What chance and script hold ready for one packet.
+struct Chance {
+    lost: bool,
+    held: bool,
+    copied: bool,
+    flip: Option<usize>,
+    fault: Verdict,
+}
+
 impl Luck {
     fn new(seed: u64, link: &str, purpose: &str) -> Self {
         Self { probability: 0.0, rng: Rng::new(seed, &format!("link {link} {purpose}")) }
@@ -133,6 +144,7 @@ impl Link {
             corrupt: Luck::new(seed, name, "corrupt"),
             bit: Rng::new(seed, &format!("link {name} bit")),
             faults: Vec::new(),
+            is_plain: true,
             flight: Flight::default(),
             counted: Counters::default(),
         };
@@ -148,55 +160,40 @@ impl Link {
         self.reorder.probability = spec.reorder.probability();
         self.duplicate.probability = spec.duplicate.probability();
         self.corrupt.probability = spec.corrupt.probability();
+        self.is_plain = self.faults.is_empty()
+            && [spec.loss, spec.reorder, spec.duplicate, spec.corrupt].iter().all(|percent| *percent == Percent::NEVER);
     }
 
     /// Adds a scripted fault. Every fault judges every packet; one that drops wins, delays add up.
     pub fn add_fault(&mut self, fault: impl Fault + 'static) {
         self.faults.push(Box::new(fault));
+        self.is_plain = false;
     }
 
     /// Decides the fate of a packet that enters at `now`, which is never earlier than the last one.
+    #[inline]
     pub fn handle_packet(&mut self, now: Instant, packet: &Packet) -> Passage {
         self.counted.sent += 1;
         let len = packet.bytes.len();
-        let (lost, held) = (self.loss.strikes(), self.reorder.strikes());
-        let (copied, corrupted) = (self.duplicate.strikes(), self.corrupt.strikes());
-        let flip = if corrupted { Some(self.bit.below(len as u64 * 8) as usize) } else { None };
-        let fault = if self.faults.is_empty() { Verdict::Pass } else { self.judge(now, packet) };
-
+        // Before anything else, so that a draw belongs to its packet whatever becomes of it.
+        let luck = if self.is_plain { None } else { Some(self.draw(now, packet)) };
         if self.spec.mtu.is_some_and(|mtu| len > usize::from(mtu)) {
             return self.drop(DropReason::TooBig);
         }
         let Some(departure) = self.transmitter.enqueue(now, len) else {
             return self.drop(DropReason::QueueFull);
         };
-        let usual = departure + self.spec.delay;
-        let (mut at, mut late) = (usual, false);
-        match fault {
-            Verdict::Pass => {}
-            Verdict::Drop => return self.drop(DropReason::Fault),
-            Verdict::Delay(delay) => (at, late) = (at + delay, !delay.is_zero()),
+        let at = departure + self.spec.delay;
+        match luck {
+            None => Passage { fate: Fate::Deliver(at), copy_at: None, flip: None },
+            Some(luck) => self.harm(now, len, at, &luck),
         }
-        if lost {
-            return self.drop(DropReason::Loss);
-        }
-        if held {
-            (at, late) = (at + self.spec.hold(), true);
-        }
-        let copy = if copied { self.transmitter.enqueue(now, len) } else { None };
-        self.counted.duplicated += u64::from(copy.is_some());
-        let fate = match (flip, copy) {
-            (Some(_), _) => Fate::Corrupt(at),
-            (None, Some(_)) => Fate::Duplicate(at),
-            (None, None) if late => Fate::Reorder(at),
-            (None, None) => Fate::Deliver(at),
-        };
-        Passage { fate, copy_at: copy.map(|departure| departure + self.spec.delay), flip }
     }
 
     /// Takes the packet that `passage` is about on its way. `sequence` breaks ties: of two packets that arrive at the
     /// same instant the one with the smaller number comes first; give rising numbers. A packet whose fate is to be
     /// dropped is given back, for its buffer.
+    #[inline]
     #[must_use = "the buffer of a dropped packet can be used again"]
     pub fn carry(&mut self, passage: &Passage, sequence: u64, mut packet: Packet) -> Option<Packet> {
         let (Fate::Deliver(at) | Fate::Reorder(at) | Fate::Duplicate(at) | Fate::Corrupt(at)) = passage.fate else {
@@ -222,6 +219,7 @@ impl Link {
     }
 
     /// The next packet that has arrived by `now`.
+    #[inline]
     pub fn poll_packet(&mut self, now: Instant) -> Option<Packet> {
         let packet = self.flight.pop(now)?;
         self.counted.delivered += 1;
@@ -234,6 +232,7 @@ impl Link {
     }
 
     /// When the next packet arrives, with its sequence number: the key under which a link stands in an event queue.
+    #[inline]
     pub fn next_key(&self) -> Option<(Instant, u64)> {
         self.flight.next()
     }
@@ -256,6 +255,40 @@ impl Link {
     /// What waits or is in transmission at `now`: packets and octets.
     pub fn queued(&mut self, now: Instant) -> (u64, u64) {
         (self.transmitter.queued_packets(now), self.transmitter.queued_octets(now))
+    }
+
+    /// One draw from every stream for every packet, whatever becomes of it.
+    fn draw(&mut self, now: Instant, packet: &Packet) -> Chance {
+        let (lost, held) = (self.loss.strikes(), self.reorder.strikes());
+        let (copied, corrupted) = (self.duplicate.strikes(), self.corrupt.strikes());
+        let flip = if corrupted { Some(self.bit.below(packet.bytes.len() as u64 * 8) as usize) } else { None };
+        let fault = if self.faults.is_empty() { Verdict::Pass } else { self.judge(now, packet) };
+        Chance { lost, held, copied, flip, fault }
+    }
+
+    /// What the wire does to a packet that would arrive at `at`.
+    fn harm(&mut self, now: Instant, len: usize, mut at: Instant, luck: &Chance) -> Passage {
+        let mut late = false;
+        match luck.fault {
+            Verdict::Pass => {}
+            Verdict::Drop => return self.drop(DropReason::Fault),
+            Verdict::Delay(delay) => (at, late) = (at + delay, !delay.is_zero()),
+        }
+        if luck.lost {
+            return self.drop(DropReason::Loss);
+        }
+        if luck.held {
+            (at, late) = (at + self.spec.hold(), true);
+        }
+        let copy = if luck.copied { self.transmitter.enqueue(now, len) } else { None };
+        self.counted.duplicated += u64::from(copy.is_some());
+        let fate = match (luck.flip, copy) {
+            (Some(_), _) => Fate::Corrupt(at),
+            (None, Some(_)) => Fate::Duplicate(at),
+            (None, None) if late => Fate::Reorder(at),
+            (None, None) => Fate::Deliver(at),
+        };
+        Passage { fate, copy_at: copy.map(|departure| departure + self.spec.delay), flip: luck.flip }
     }
 
     fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {

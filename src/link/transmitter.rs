@@ -20,8 +20,9 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 pub(super) struct Transmitter {
     rate: Option<Rate>,
     limit: Limit,
-    /// The end of the last transmission is `whole` and `fraction / rate` nanoseconds.
-    whole: u64,
+    /// The end of the last transmission, rounded up ...
+    end: Instant,
+    /// ... from so many `1 / rate` of a nanosecond after the whole one before it; 0 if it is exact.
     fraction: u64,
     /// When each packet in the queue leaves, and its length.
     queue: VecDeque<(Instant, u32)>,
@@ -33,7 +34,7 @@ impl Transmitter {
         Self {
             rate: spec.rate,
             limit: spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT),
-            whole: 0,
+            end: Instant::EPOCH,
             fraction: 0,
             queue: VecDeque::new(),
             queued_octets: 0,
@@ -42,34 +43,35 @@ impl Transmitter {
 
     /// Another rate and limit from the next packet on. Those in the queue keep their times.
     pub(super) fn set(&mut self, spec: &LinkSpec) {
-        self.whole = self.end().as_nanos();
         self.fraction = 0;
         self.rate = spec.rate;
         self.limit = spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT);
     }
 
     /// When the last bit of a packet of `len` octets that comes now will have left; `None` if the queue has no room.
+    #[inline]
     pub(super) fn enqueue(&mut self, now: Instant, len: usize) -> Option<Instant> {
-        let end = self.end();
         let Some(rate) = self.rate else {
             // After a change of rate the old queue still has to leave first.
-            return Some(end.max(now));
+            return Some(self.end.max(now));
         };
         self.leave(now);
         if !self.has_room(len as u64) {
             return None;
         }
-        if end <= now {
-            (self.whole, self.fraction) = (now.as_nanos(), 0);
-        }
+        let (start, fraction) = if self.end <= now {
+            (now.as_nanos(), 0)
+        } else {
+            (self.end.as_nanos() - u64::from(self.fraction > 0), self.fraction)
+        };
         // No overflow: 64 KiB make 5.2 * 10^14, and the fraction is below the rate, at most 10^18.
-        let nanos_times_rate = len as u64 * 8 * NANOS_PER_SECOND + self.fraction;
-        self.whole = self.whole.saturating_add(nanos_times_rate / rate.bits_per_second());
-        self.fraction = nanos_times_rate % rate.bits_per_second();
-        let departure = self.end();
-        self.queue.push_back((departure, len as u32));
+        let nanos_times_rate = len as u64 * 8 * NANOS_PER_SECOND + fraction;
+        let rate = rate.bits_per_second();
+        self.fraction = nanos_times_rate % rate;
+        self.end = Instant::from_nanos(start + nanos_times_rate / rate + u64::from(self.fraction > 0));
+        self.queue.push_back((self.end, len as u32));
         self.queued_octets += len as u64;
-        Some(departure)
+        Some(self.end)
     }
 
     /// Octets that wait or are in transmission.
@@ -82,10 +84,6 @@ impl Transmitter {
     pub(super) fn queued_packets(&mut self, now: Instant) -> u64 {
         self.leave(now);
         self.queue.len() as u64
-    }
-
-    fn end(&self) -> Instant {
-        Instant::from_nanos(self.whole.saturating_add(u64::from(self.fraction > 0)))
     }
 
     fn leave(&mut self, now: Instant) {

@@ -10,11 +10,11 @@ use core::task::Poll;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
-use super::handle::{Net, Returned};
+use super::handle::Net;
 use super::wait::{Interest, Place};
 use crate::socket::{
-    Domain, EpollCtl, EpollEvent, Errno, Fd, Host, MsgFlags, OptionName, PollFd, Readiness, Shutdown, SocketOption,
-    Type,
+    Domain, EpollCtl, EpollEvent, Errno, Fd, Host, Message, MsgFlags, OptionName, PollFd, Readiness, Shutdown,
+    SocketOption, Type,
 };
 use crate::time::Duration;
 
@@ -97,25 +97,14 @@ impl Net {
         Ok(if interest.events.intersects(Readiness::WRITABLE) { send } else { receive })
     }
 
-    async fn logged<T: Returned>(
-        &self,
-        fd: Fd,
-        call: &'static str,
-        run: impl Future<Output = Result<T, Errno>>,
-    ) -> Result<T, Errno> {
-        let result = run.await;
-        self.returned(fd, call, &result);
-        result
-    }
-
-    async fn receive<T: Returned>(
+    async fn receive<T>(
         &self,
         fd: Fd,
         call: &'static str,
         patience: Patience,
         op: impl FnMut(&mut Host) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        self.logged(fd, call, self.block_on(Interest::read(fd, call), patience, op)).await
+        self.block_on(Interest::read(fd, call), patience, op).await
     }
 
     /// Everything or an error, but what was written before the error counts (write(2)). Without patience, what fits.
@@ -143,17 +132,17 @@ impl Net {
 
     /// socket(2)
     pub fn socket(&self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
-        self.call(Fd(u32::MAX), "socket", |host| host.socket(domain, kind))
+        self.host_mut().socket(domain, kind)
     }
 
     /// bind(2)
     pub fn bind(&self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
-        self.call(fd, "bind", |host| host.bind(fd, addr))
+        self.host_mut().bind(fd, addr)
     }
 
     /// listen(2)
     pub fn listen(&self, fd: Fd, backlog: usize) -> Result<(), Errno> {
-        self.call(fd, "listen", |host| host.listen(fd, backlog))
+        self.host_mut().listen(fd, backlog)
     }
 
     /// accept(2): the oldest connection that waits, and its peer. Limited by `SO_RCVTIMEO`.
@@ -167,19 +156,15 @@ impl Net {
         let first = self.host_mut().connect(fd, addr);
         let patient = matches!(first, Err(Errno::EINPROGRESS | Errno::EALREADY)) && !self.host().is_nonblocking(fd)?;
         if !patient {
-            self.returned(fd, "connect", &first);
             return first;
         }
         let under_way = |result| match result {
             Err(Errno::EALREADY | Errno::EINPROGRESS) => Err(Errno::EAGAIN),
             other => other,
         };
-        let finish = self
-            .block_on(Interest::write(fd, "connect"), Patience::AsSet, |host| under_way(host.connect(fd, addr)))
+        self.block_on(Interest::write(fd, "connect"), Patience::AsSet, |host| under_way(host.connect(fd, addr)))
             .await
-            .map_err(|errno| if errno == Errno::EAGAIN { Errno::EINPROGRESS } else { errno });
-        self.returned(fd, "connect", &finish);
-        finish
+            .map_err(|errno| if errno == Errno::EAGAIN { Errno::EINPROGRESS } else { errno })
     }
 
     /// read(2): as much as is there, at least one octet; 0 is the end.
@@ -189,8 +174,7 @@ impl Net {
 
     /// write(2): a blocking write takes everything before it returns, unless an error comes between.
     pub async fn write(&self, fd: Fd, buf: &[u8]) -> Result<usize, Errno> {
-        let write = self.write_all(fd, "write", Patience::AsSet, buf, |host, rest| host.write(fd, rest));
-        self.logged(fd, "write", write).await
+        self.write_all(fd, "write", Patience::AsSet, buf, |host, rest| host.write(fd, rest)).await
     }
 
     /// readv(2)
@@ -200,13 +184,19 @@ impl Net {
 
     /// writev(2): everything, as [`Net::write`].
     pub async fn writev(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
-        self.logged(fd, "writev", self.writev_all(fd, bufs)).await
+        self.writev_all(fd, "writev", Patience::AsSet, bufs, |host| host.writev(fd, bufs)).await
     }
 
-    async fn writev_all(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
-        let interest = Interest::write(fd, "writev");
-        let mut written = self.block_on(interest, Patience::AsSet, |host| host.writev(fd, bufs)).await?;
-        // What did not fit at once goes buffer by buffer: a stream has no borders.
+    /// What does not fit into `first` goes buffer by buffer: a stream has no borders. (A datagram goes whole.)
+    async fn writev_all(
+        &self,
+        fd: Fd,
+        call: &'static str,
+        patience: Patience,
+        bufs: &[IoSlice<'_>],
+        first: impl FnMut(&mut Host) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let mut written = self.block_on(Interest::write(fd, call), patience, first).await?;
         let mut passed = 0;
         for buf in bufs {
             let rest = buf.get(written.saturating_sub(passed)..).unwrap_or_default();
@@ -214,7 +204,7 @@ impl Net {
             if rest.is_empty() {
                 continue;
             }
-            let write = self.write_all(fd, "writev", Patience::AsSet, rest, |host, rest| host.write(fd, rest));
+            let write = self.write_all(fd, call, patience, rest, |host, rest| host.write(fd, rest));
             let Ok(count) = write.await else { break };
             written += count;
             if count < rest.len() {
@@ -226,8 +216,7 @@ impl Net {
 
     /// send(2): everything, as [`Net::write`]; what fits with `MSG_DONTWAIT`.
     pub async fn send(&self, fd: Fd, buf: &[u8], flags: MsgFlags) -> Result<usize, Errno> {
-        let write = self.write_all(fd, "send", Patience::of(flags), buf, |host, rest| host.send(fd, rest, flags));
-        self.logged(fd, "send", write).await
+        self.write_all(fd, "send", Patience::of(flags), buf, |host, rest| host.send(fd, rest, flags)).await
     }
 
     /// recv(2)
@@ -238,7 +227,7 @@ impl Net {
     /// sendto(2)
     pub async fn sendto(&self, fd: Fd, buf: &[u8], flags: MsgFlags, to: Option<SocketAddr>) -> Result<usize, Errno> {
         let op = |host: &mut Host, rest: &[u8]| host.sendto(fd, rest, flags, to);
-        self.logged(fd, "sendto", self.write_all(fd, "sendto", Patience::of(flags), buf, op)).await
+        self.write_all(fd, "sendto", Patience::of(flags), buf, op).await
     }
 
     /// recvfrom(2): the octets and, of a datagram, the sender.
@@ -251,14 +240,31 @@ impl Net {
         self.receive(fd, "recvfrom", Patience::of(flags), |host| host.recvfrom(fd, buf, flags)).await
     }
 
+    /// sendmsg(2) without control data: everything, as [`Net::write`]; what fits with `MSG_DONTWAIT`.
+    pub async fn sendmsg(
+        &self,
+        fd: Fd,
+        bufs: &[IoSlice<'_>],
+        flags: MsgFlags,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno> {
+        let first = |host: &mut Host| host.sendmsg(fd, bufs, flags, to);
+        self.writev_all(fd, "sendmsg", Patience::of(flags), bufs, first).await
+    }
+
+    /// recvmsg(2) without control data: length, sender, and whether a datagram was cut.
+    pub async fn recvmsg(&self, fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: MsgFlags) -> Result<Message, Errno> {
+        self.receive(fd, "recvmsg", Patience::of(flags), |host| host.recvmsg(fd, bufs, flags)).await
+    }
+
     /// shutdown(2)
     pub fn shutdown(&self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
-        self.call(fd, "shutdown", |host| host.shutdown(fd, how))
+        self.host_mut().shutdown(fd, how)
     }
 
     /// close(2). Calls that other tasks wait in on this descriptor end with EBADF (on Linux they would wait on).
     pub fn close(&self, fd: Fd) -> Result<(), Errno> {
-        let closed = self.call(fd, "close", |host| host.close(fd));
+        let closed = self.host_mut().close(fd);
         self.wake_all(fd);
         closed
     }
@@ -275,7 +281,7 @@ impl Net {
 
     /// setsockopt(2)
     pub fn setsockopt(&self, fd: Fd, option: SocketOption) -> Result<(), Errno> {
-        self.call(fd, "setsockopt", |host| host.setsockopt(fd, option))
+        self.host_mut().setsockopt(fd, option)
     }
 
     /// getsockopt(2)
@@ -290,7 +296,7 @@ impl Net {
 
     /// fcntl(2) with `F_SETFL` and `O_NONBLOCK`.
     pub fn set_nonblocking(&self, fd: Fd, on: bool) -> Result<(), Errno> {
-        self.call(fd, "fcntl", |host| host.set_nonblocking(fd, on))
+        self.host_mut().set_nonblocking(fd, on)
     }
 
     /// fcntl(2) with `F_GETFL`: is `O_NONBLOCK` set?
@@ -315,12 +321,12 @@ impl Net {
 
     /// `epoll_create(2)`
     pub fn epoll_create(&self) -> Result<Fd, Errno> {
-        self.call(Fd(u32::MAX), "epoll_create", Host::epoll_create)
+        self.host_mut().epoll_create()
     }
 
     /// `epoll_ctl(2)`
     pub fn epoll_ctl(&self, epoll: Fd, fd: Fd, ctl: EpollCtl) -> Result<(), Errno> {
-        let done = self.call(epoll, "epoll_ctl", |host| host.epoll_ctl(epoll, fd, ctl));
+        let done = self.host_mut().epoll_ctl(epoll, fd, ctl);
         // Who waits on this set must look at what was added.
         self.wake_all(epoll);
         done

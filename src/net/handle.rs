@@ -1,22 +1,20 @@
 //! The handle that programs hold: spawn, sleep, time limits, and the plumbing between a call that would block and the
 //! readiness of its descriptor. The calls themselves are in `calls`.
 
-use core::cell::{Cell, Ref, RefCell, RefMut};
+use core::cell::{Ref, RefCell, RefMut};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::clock::{Clock, Sleep};
 use super::executor::{Executor, JoinHandle};
 use super::wait::{Interest, Place, Waits};
-use crate::socket::{Errno, Fd, Host};
+use crate::socket::{Fd, Host};
 use crate::time::{Duration, Instant};
 
 /// Octets that one read of a stream takes at most where the reader's buffer cannot be written to in place.
@@ -29,25 +27,12 @@ struct Inner {
     executor: Executor,
     clock: Arc<Clock>,
     scratch: RefCell<Vec<u8>>,
-    observed: Cell<bool>,
-    calls: RefCell<VecDeque<Call>>,
 }
 
 /// What a program holds of its host: sockets, time, tasks. Clones are the same host. It stays on its thread.
 #[derive(Clone, Debug)]
 pub struct Net {
     inner: Rc<Inner>,
-}
-
-/// A call that a program made and that has returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// The descriptor that it was made on, or that it made.
-    pub fd: Fd,
-    /// Its name, as in section 2 of the manual.
-    pub call: &'static str,
-    /// The number that it returned.
-    pub result: Result<i64, Errno>,
 }
 
 /// The time limit of [`Net::timeout`] has passed.
@@ -79,8 +64,6 @@ impl Net {
                 executor,
                 clock,
                 scratch: RefCell::default(),
-                observed: Cell::new(false),
-                calls: RefCell::default(),
             }),
         }
     }
@@ -192,37 +175,6 @@ impl Net {
         drop(unused);
     }
 
-    /// Makes a call that returns at once.
-    pub(super) fn call<T: Returned>(
-        &self,
-        fd: Fd,
-        call: &'static str,
-        op: impl FnOnce(&mut Host) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        let result = op(&mut self.host_mut());
-        self.returned(fd, call, &result);
-        result
-    }
-
-    /// Notes a call that has returned.
-    pub(super) fn returned<T: Returned>(&self, fd: Fd, call: &'static str, result: &Result<T, Errno>) {
-        if self.inner.observed.get() {
-            let (fd, result) = match result {
-                Ok(value) => (value.made().unwrap_or(fd), Ok(value.number())),
-                Err(errno) => (fd, Err(*errno)),
-            };
-            self.inner.calls.borrow_mut().push_back(Call { fd, call, result });
-        }
-    }
-
-    pub(super) fn observe_calls(&self, on: bool) {
-        self.inner.observed.set(on);
-    }
-
-    pub(super) fn poll_call(&self) -> Option<Call> {
-        self.inner.calls.borrow_mut().pop_front()
-    }
-
     pub(super) fn waiting(&self) -> Vec<String> {
         let waits = self.inner.waits.borrow();
         let tasks = self.inner.executor.tasks();
@@ -239,49 +191,5 @@ impl Net {
             format!("task {number} \"{name}\": {what}")
         };
         tasks.iter().map(line).collect()
-    }
-}
-
-/// What calls return, as the number that a C program would see.
-pub(super) trait Returned {
-    fn number(&self) -> i64;
-
-    /// The descriptor that the call made.
-    fn made(&self) -> Option<Fd> {
-        None
-    }
-}
-
-impl Returned for () {
-    fn number(&self) -> i64 {
-        0
-    }
-}
-
-impl Returned for usize {
-    fn number(&self) -> i64 {
-        *self as i64
-    }
-}
-
-impl Returned for Fd {
-    fn number(&self) -> i64 {
-        i64::from(self.0)
-    }
-
-    fn made(&self) -> Option<Fd> {
-        Some(*self)
-    }
-}
-
-impl Returned for (Fd, SocketAddr) {
-    fn number(&self) -> i64 {
-        i64::from(self.0.0)
-    }
-}
-
-impl Returned for (usize, Option<SocketAddr>) {
-    fn number(&self) -> i64 {
-        self.0 as i64
     }
 }

@@ -10,7 +10,35 @@
 //!   poll_transmit, next_at            output: packets to send; when to come back at the latest
 //! ```
 //!
-//! Programs hold a [`Net`], a cheap handle. Order is part of the contract (law 2): descriptors wake their tasks in the
+//! Two ways to write the same program. With the calls of the manual, which wait as a blocking socket does:
+//!
+//! ```
+//! # use std::net::SocketAddr;
+//! # use tcplab::net::Net;
+//! # use tcplab::socket::{Domain, Errno, Type};
+//! async fn greet(net: Net, addr: SocketAddr) -> Result<(), Errno> {
+//!     let listener = net.socket(Domain::of(&addr), Type::Stream)?;
+//!     net.bind(listener, addr)?;
+//!     net.listen(listener, 5)?;
+//!     let (client, _) = net.accept(listener).await?;
+//!     net.write(client, b"Hello, Client!").await?;
+//!     net.close(client)
+//! }
+//! ```
+//!
+//! or with sockets that close themselves, and time limits around anything:
+//!
+//! ```
+//! # use std::{io, net::SocketAddr, time::Duration};
+//! # use tcplab::net::{Net, TcpListener};
+//! async fn greet(net: Net, addr: SocketAddr) -> io::Result<()> {
+//!     let listener = TcpListener::bind(&net, addr)?;
+//!     let (client, _) = net.timeout(Duration::from_secs(60), listener.accept()).await??;
+//!     client.write_all(b"Hello, Client!").await
+//! }
+//! ```
+//!
+//! Programs hold a [`Net`], a cheap handle that stays on its thread: nothing has to be `Send`. Order is part of the contract (law 2): descriptors wake their tasks in the
 //! order in which they became ready, tasks on one descriptor in the order in which they began to wait, and woken tasks
 //! run first in, first out.
 
@@ -26,14 +54,14 @@ mod wait;
 
 pub use clock::Sleep;
 pub use executor::JoinHandle;
-pub use handle::{Call, Elapsed, Net};
+pub use handle::{Elapsed, Net};
 pub use hyper::{HyperExecutor, HyperTimer};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
 use core::cell::{Ref, RefMut};
 
-use crate::event::StackEvent;
+use crate::event::HostEvent;
 use crate::segment::Packet;
 use crate::socket::Host;
 use crate::time::Instant;
@@ -45,8 +73,8 @@ const POLLS_PER_TASK: usize = 1_000;
 /// A host and its programs. Dropping it drops the programs.
 ///
 /// *Inputs*: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout), [`run`](Self::run).
-/// *Outputs*: [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_event`](Self::poll_event),
-/// [`poll_call`](Self::poll_call). The rest looks and changes nothing.
+/// *Outputs*: [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_event`](Self::poll_event). The
+/// rest looks and changes nothing.
 #[derive(Debug)]
 pub struct Runtime {
     net: Net,
@@ -126,17 +154,11 @@ impl Runtime {
     /// Events of the stack and calls of the programs are queued only when asked for.
     pub fn observe_events(&mut self, on: bool) {
         self.net.host_mut().observe_events(on);
-        self.net.observe_calls(on);
     }
 
-    /// The next thing that happened in the stack, oldest first.
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    /// The next call of a program or thing that happened in the stack.
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.net.host_mut().poll_event()
-    }
-
-    /// The next call that a program made and that has returned, oldest first.
-    pub fn poll_call(&mut self) -> Option<Call> {
-        self.net.poll_call()
     }
 
     /// The host, to look at. Not to be held across a call of this runtime.

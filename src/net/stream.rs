@@ -5,13 +5,12 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice, IoSliceMut};
 
-use super::handle::Returned;
 use super::tcp::TcpStream;
 use super::wait::Interest;
 use crate::socket::{Errno, Fd, Host, Shutdown};
 
 impl TcpStream {
-    fn poll_reading<T: Returned>(
+    fn poll_reading<T>(
         &self,
         cx: &Context<'_>,
         call: &'static str,

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::handle::{Net, Returned};
+use super::handle::Net;
 use super::wait::{Interest, Place};
 use crate::socket::{Domain, Errno, Fd, Host, Shutdown, SocketOption, Type};
 use crate::time::Duration;
@@ -49,7 +49,7 @@ impl Owned {
     }
 
     /// Awaits a call that may wait.
-    pub(super) async fn wait<T: Returned>(
+    pub(super) async fn wait<T>(
         &self,
         interest: fn(Fd, &'static str) -> Interest,
         call: &'static str,
@@ -60,7 +60,7 @@ impl Owned {
     }
 
     /// Makes the call, or waits at `place` when it would block.
-    pub(super) fn poll<T: Returned>(
+    pub(super) fn poll<T>(
         &self,
         place: &Place,
         interest: fn(Fd, &'static str) -> Interest,
@@ -75,7 +75,6 @@ impl Owned {
             return Poll::Pending;
         }
         self.net.end_wait(place);
-        self.net.returned(fd, call, &result);
         Poll::Ready(result)
     }
 }

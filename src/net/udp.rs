@@ -26,7 +26,7 @@ impl UdpSocket {
     /// Fixes the peer: [`send`](Self::send) goes there, only what comes from there is received.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
         let fd = self.owned.fd()?;
-        Ok(self.owned.net.call(fd, "connect", |host| host.connect(fd, peer))?)
+        Ok(self.owned.net.host_mut().connect(fd, peer)?)
     }
 
     /// One datagram to `to`. Waits for room in the send buffer.

@@ -29,7 +29,7 @@ pub struct SegmentTemplate<'a> {
     pub ttl: u8,
 }
 
-impl<'a> SegmentTemplate<'a> {
+impl SegmentTemplate<'_> {
     /// An empty ACK segment between two endpoints of the same IP version, all numbers zero.
     pub fn new(src: SocketAddr, dst: SocketAddr) -> Self {
         Self {

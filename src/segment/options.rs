@@ -3,7 +3,7 @@
 
 use super::{Malformed, Seq};
 
-/// TSval and TSecr of RFC 7323, section 3.
+/// `TSval` and `TSecr` of RFC 7323, section 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Timestamps {
     /// The sender's clock.
@@ -66,21 +66,15 @@ impl Options {
     /// An option of a known kind but the wrong length is skipped, as an unknown one, and noted.
     fn take(&mut self, kind: u8, body: &[u8]) {
         match (kind, body) {
-            (8, &[a, b, c, d, e, f, g, h]) => {
-                self.ts = Some(Timestamps {
-                    ts_val: u32::from_be_bytes([a, b, c, d]),
-                    ts_ecr: u32::from_be_bytes([e, f, g, h]),
-                });
+            (8, [_, _, _, _, _, _, _, _]) => {
+                self.ts = Some(Timestamps { ts_val: word(body, 0), ts_ecr: word(body, 4) });
             }
             (2, &[a, b]) => self.mss = Some(u16::from_be_bytes([a, b])),
             (3, &[shift]) => self.wscale = Some(shift),
             (4, &[]) => self.sack_permitted = true,
             (5, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
                 for (block, octets) in self.sack.iter_mut().zip(blocks.chunks_exact(8)) {
-                    *block = SackBlock {
-                        left: Seq(u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]])),
-                        right: Seq(u32::from_be_bytes([octets[4], octets[5], octets[6], octets[7]])),
-                    };
+                    *block = SackBlock { left: Seq(word(octets, 0)), right: Seq(word(octets, 4)) };
                 }
             }
             (2..=5 | 8, _) => self.irregular = true,
@@ -92,4 +86,9 @@ impl Options {
     pub fn sack_blocks(&self) -> impl Iterator<Item = &SackBlock> {
         self.sack.iter().filter(|block| block.left != block.right)
     }
+}
+
+/// Four octets of `octets` from `at` on, which are there.
+fn word(octets: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
 }

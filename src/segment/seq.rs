@@ -92,7 +92,8 @@ mod tests {
         let before = Seq(u32::MAX - 1);
         let after = before + 5;
         assert_eq!(after, Seq(3));
-        assert!(before < after && after > before);
+        assert!(before < after);
+        assert!(after > before);
         assert_eq!(after - before, 5);
         assert_eq!(before.distance(after), -5);
         assert_eq!(before.max(after), after);

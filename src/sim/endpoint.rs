@@ -1,6 +1,6 @@
 //! What the simulator wants of a host: the face of [`Runtime`]. Tests put something smaller in its place.
 
-use crate::event::StackEvent;
+use crate::event::HostEvent;
 use crate::net::Runtime;
 use crate::segment::Packet;
 use crate::time::Instant;
@@ -14,7 +14,7 @@ pub(super) trait Endpoint {
     fn next_at(&mut self) -> Option<Instant>;
     fn observe_events(&mut self, on: bool);
     /// The next thing that happened in the host: calls, and what the stack did.
-    fn poll_event(&mut self) -> Option<StackEvent>;
+    fn poll_event(&mut self) -> Option<HostEvent>;
     /// One line for each program that has not ended.
     fn waiting(&self) -> Vec<String>;
 }
@@ -44,7 +44,7 @@ impl Endpoint for Runtime {
         self.observe_events(on);
     }
 
-    fn poll_event(&mut self) -> Option<StackEvent> {
+    fn poll_event(&mut self) -> Option<HostEvent> {
         self.poll_event()
     }
 

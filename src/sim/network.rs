@@ -20,7 +20,7 @@ use super::endpoint::Endpoint;
 use super::gave_up::{GaveUp, Reason};
 use super::queue::{EventQueue, Slot};
 use crate::device::{Cable, End, Pool};
-use crate::event::{DropReason, Event, HostId, LinkId, Observer, StackEvent};
+use crate::event::{DropReason, Event, HostEvent, HostId, LinkId, Observer};
 use crate::link::{Link, LinkSpec};
 use crate::segment::{IpView, Packet, PacketId};
 use crate::time::Instant;
@@ -34,6 +34,8 @@ pub(super) struct Network<E> {
     pub(super) hosts: Vec<Node<E>>,
     pub(super) cables: Vec<Cable>,
     pub(super) pool: Pool,
+    /// Always at hand for a host that may have something to send.
+    next: Packet,
     pub(super) programs: Vec<Program>,
     /// Programs started so far, to name them.
     pub(super) spawned: u64,
@@ -106,6 +108,7 @@ impl<E: Endpoint> Network<E> {
             hosts: Vec::new(),
             cables: Vec::new(),
             pool: Pool::new(1500),
+            next: Packet::default(),
             programs: Vec::new(),
             spawned: 0,
             observers: Observers::default(),
@@ -259,16 +262,14 @@ impl<E: Endpoint> Network<E> {
     fn turn(&mut self, host: HostId) {
         self.hosts[host.0 as usize].endpoint.run(self.now);
         self.publish(host, None);
-        let mut packet = self.pool.take();
         let mut sent = 0;
-        while self.hosts[host.0 as usize].endpoint.poll_transmit(self.now, &mut packet) {
+        while self.hosts[host.0 as usize].endpoint.poll_transmit(self.now, &mut self.next) {
+            let packet = core::mem::replace(&mut self.next, self.pool.take());
             self.transmit(host, packet);
             self.publish(host, None);
-            packet = self.pool.take();
             sent += 1;
             assert!(sent < MOST_PACKETS_AT_ONCE, "{} sends without end", self.hosts[host.0 as usize].name);
         }
-        self.pool.give_back(packet);
         self.publish(host, None);
         self.arrange(host);
     }
@@ -315,8 +316,8 @@ impl<E: Endpoint> Network<E> {
         let (now, endpoint) = (self.now, &mut self.hosts[host.0 as usize].endpoint);
         while let Some(event) = endpoint.poll_event() {
             let event = match (event, packet) {
-                (StackEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host, packet, why },
-                (event, _) => Event::Stack { host, event },
+                (HostEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host, packet, why },
+                (event, _) => Event::Host { host, event },
             };
             self.observers.on_event(now, &event);
         }

@@ -13,17 +13,20 @@ pub(super) type Key = (Instant, u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(u32);
 
+/// Beyond the end of every heap.
+const NOWHERE: u32 = u32::MAX;
+
 #[derive(Debug, Default)]
 pub(super) struct EventQueue {
     heap: Vec<(Key, Slot)>,
-    /// For each slot its index in the heap.
-    place: Vec<Option<u32>>,
+    /// For each slot its index in the heap, or [`NOWHERE`].
+    place: Vec<u32>,
 }
 
 impl EventQueue {
     /// A new slot, with nothing in it.
     pub(super) fn add_slot(&mut self) -> Slot {
-        self.place.push(None);
+        self.place.push(NOWHERE);
         // So that a later `set` never allocates.
         self.heap.reserve(self.place.len() - self.heap.len());
         Slot(self.place.len() as u32 - 1)
@@ -35,18 +38,28 @@ impl EventQueue {
     }
 
     /// What the slot holds.
+    #[inline]
     pub(super) fn key(&self, slot: Slot) -> Option<Key> {
-        self.place[slot.0 as usize].map(|at| self.heap[at as usize].0)
+        self.heap.get(self.place[slot.0 as usize] as usize).map(|(key, _)| *key)
     }
 
     /// The slot whose turn is next.
+    #[inline]
     pub(super) fn peek(&self) -> Option<(Instant, Slot)> {
         self.heap.first().map(|((at, _), slot)| (*at, *slot))
     }
 
     /// Puts another key, or nothing, into the slot.
+    #[inline]
     pub(super) fn set(&mut self, slot: Slot, key: Option<Key>) {
-        match (self.place[slot.0 as usize].map(|at| at as usize), key) {
+        if self.key(slot) != key {
+            self.change(slot, key);
+        }
+    }
+
+    fn change(&mut self, slot: Slot, key: Option<Key>) {
+        let place = self.place[slot.0 as usize];
+        match ((place != NOWHERE).then_some(place as usize), key) {
             (None, None) => {}
             (None, Some(key)) => {
                 self.heap.push((key, slot));
@@ -61,7 +74,7 @@ impl EventQueue {
                 }
             }
             (Some(at), None) => {
-                self.place[slot.0 as usize] = None;
+                self.place[slot.0 as usize] = NOWHERE;
                 let last = self.heap.pop().expect("the slot stands in the heap");
                 if at < self.heap.len() {
                     let old = core::mem::replace(&mut self.heap[at], last);
@@ -102,7 +115,7 @@ impl EventQueue {
 
     fn put(&mut self, at: usize, entry: (Key, Slot)) {
         self.heap[at] = entry;
-        self.place[entry.1.0 as usize] = Some(at as u32);
+        self.place[entry.1.0 as usize] = at as u32;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The loop with small endpoints in the place of hosts: who is next, when it is over, and what is said when it is not.
 
 mod fake;
+mod hosts;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -45,7 +45,7 @@ impl fmt::Display for DescriptorRow {
 
 /// The open descriptors of a host as text, one on each line.
 pub fn descriptor_table(host: &Host) -> String {
-    host.descriptors().iter().map(|row| format!("{row}\n")).collect()
+    host.descriptors().iter().fold(String::new(), |text, row| text + &format!("{row}\n"))
 }
 
 impl Host {

@@ -22,12 +22,12 @@ pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
 pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
 
-pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
+pub use crate::stack::{Account, Congestion, HostConfig, Phase, TcpInfo};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
 
-use crate::event::StackEvent;
+use crate::event::HostEvent;
 use crate::segment::Packet;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -50,7 +50,7 @@ pub struct Host {
     table: Table<Entry>,
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
-    events: std::collections::VecDeque<StackEvent>,
+    events: std::collections::VecDeque<HostEvent>,
     observed: bool,
 }
 
@@ -133,8 +133,13 @@ impl Host {
 
     /// The next event: calls and what happened in the stack. There are none unless they were asked for.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.events.pop_front().or_else(|| self.stack.poll_event())
+    }
+
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        self.stack.retransmissions()
     }
 
     /// Whether to keep events for [`Host::poll_event`].
@@ -150,7 +155,7 @@ impl Host {
     pub fn socket(&mut self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
         let options = Options::new(self.stack.config());
         let fd = self.table.next_free().ok_or(Errno::EMFILE);
-        let result = fd.map(|fd| {
+        let result = fd.inspect(|&fd| {
             let entry = match kind {
                 Type::Stream => Entry::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
@@ -159,7 +164,6 @@ impl Host {
                 }
             };
             self.table.insert(fd, entry);
-            fd
         });
         self.report("socket", result.unwrap_or(Fd(0)), result.map(|fd| i64::from(fd.0))).and(result)
     }
@@ -193,7 +197,8 @@ impl Host {
     }
 
     /// connect(2). For a stream the first call sends the SYN and returns `EINPROGRESS`; later ones return `EALREADY` until
-    /// the handshake is over, then success once or the error, then `EISCONN`. For a datagram socket the peer is fixed.
+    /// the handshake is over, then success once or the error, then `EISCONN`, also when the connection
+    /// is over. For a datagram socket the peer is fixed.
     ///
     /// # Errors
     /// As above, and `ECONNREFUSED`, `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`,
@@ -254,7 +259,8 @@ impl Host {
         self.sendto(fd, buf, flags, None)
     }
 
-    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram.
+    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram. On a stream
+    /// it changes nothing (Linux would throw the octets away instead of giving them).
     ///
     /// # Errors
     /// As read.
@@ -290,7 +296,7 @@ impl Host {
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
         const KNOWN: MsgFlags = MsgFlags(MsgFlags::DONTWAIT.0 | MsgFlags::NOSIGNAL.0);
-        if !KNOWN.contains(flags) {
+        if !KNOWN.contains(flags) && self.table.at(fd).is_some() {
             return Err(Errno::EOPNOTSUPP);
         }
         self.transmit("sendmsg", fd, bufs, to)
@@ -337,7 +343,8 @@ impl Host {
     }
 
     /// shutdown(2). Writing: a FIN after what was written. Reading: nothing on the wire; reads give what is there, then
-    /// the end.
+    /// the end. In SYN-SENT it gives the attempt up without a word, as on Linux; a listener stops listening when its
+    /// reading ends.
     ///
     /// # Errors
     /// `ENOTCONN` if not connected.
@@ -359,7 +366,7 @@ impl Host {
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
         let result = match self.table.remove(fd) {
             Some(Entry::Stream(stream)) => {
-                self.close_stream(stream);
+                self.close_stream(&stream);
                 Ok(())
             }
             Some(Entry::Datagram(datagram)) => {
@@ -440,7 +447,7 @@ impl Host {
     /// Tells an observer of a call; one that only found that it would have to wait is not told.
     fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
         if self.observed && result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
-            self.events.push_back(StackEvent::Call { fd: fd.0, call, result: result.map_err(Errno::name) });
+            self.events.push_back(HostEvent::Call { fd: fd.0, call, result: result.map_err(Errno::name) });
         }
         result.map(|_| ())
     }

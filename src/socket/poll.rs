@@ -46,10 +46,11 @@ impl Host {
             Role::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
             Role::Connecting(id) | Role::Connected(id) => {
                 let Condition { state: _, readable, writable, peer_ended, error } = self.stack.condition(id);
-                let both_ended = peer_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
+                let read_ended = peer_ended || self.stack.read_ended(id);
+                let both_ended = read_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
                 when(readable, Readiness::READABLE)
                     | when(writable, Readiness::WRITABLE)
-                    | when(peer_ended || self.stack.read_ended(id), Readiness::READ_HANG_UP)
+                    | when(read_ended, Readiness::READ_HANG_UP)
                     | when(both_ended, Readiness::HANG_UP)
                     | when(error, Readiness::ERROR)
             }
@@ -68,7 +69,7 @@ impl Host {
         fds.iter().filter(|entry| !entry.revents.is_empty()).count()
     }
 
-    /// epoll_create(2): an empty set.
+    /// `epoll_create(2)`: an empty set.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -79,7 +80,7 @@ impl Host {
         Ok(fd)
     }
 
-    /// epoll_ctl(2). Level-triggered only; an epoll instance cannot watch another (Linux allows it).
+    /// `epoll_ctl(2)`. Level-triggered only; an epoll instance cannot watch another (Linux allows it).
     ///
     /// # Errors
     /// `EBADF`, `EINVAL` if `epoll` is none or `fd` is one, `EEXIST`, `ENOENT`.
@@ -104,7 +105,7 @@ impl Host {
         Ok(())
     }
 
-    /// epoll_wait(2) without waiting: fills `events` with at most `max` and returns how many. Those reported go to the end
+    /// `epoll_wait(2)` without waiting: fills `events` with at most `max` and returns how many. Those reported go to the end
     /// of the line, so that with a small `max` all get their turn.
     ///
     /// # Errors

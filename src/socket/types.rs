@@ -148,7 +148,7 @@ pub struct PollFd {
     pub revents: Readiness,
 }
 
-/// What epoll_ctl(2) does.
+/// What `epoll_ctl(2)` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpollCtl {
     /// `EPOLL_CTL_ADD` with the events waited for and the user's data. Level-triggered.
@@ -159,7 +159,7 @@ pub enum EpollCtl {
     Delete,
 }
 
-/// One event that epoll_wait(2) gives.
+/// One event that `epoll_wait(2)` gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpollEvent {
     /// What there is.

@@ -55,6 +55,7 @@ impl Pool {
     }
 
     /// Takes a buffer back. The caller has dropped the socket that held the slice.
+    #[expect(clippy::needless_pass_by_value, reason = "each ticket is good once")]
     pub(super) fn take_back(&mut self, lent: Lent) {
         // SAFETY: the pointer came from `Box::leak` in `lend`, each ticket is consumed once, and by this function's
         // contract no slice of it is alive any more.

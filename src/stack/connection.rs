@@ -14,6 +14,7 @@ use crate::time::{Duration, Instant};
 use super::address::FourTuple;
 use super::listener::ListenerId;
 use super::tcp::Tcp;
+use super::time_wait::TimeWaitId;
 use super::timers::Deadline;
 use super::watch::Watch;
 
@@ -24,6 +25,7 @@ slotmap::new_key_type! {
 
 /// What a host knows of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; the state machine is `state`")]
 pub(super) struct Connection {
     pub(super) tuple: FourTuple,
     /// The smoltcp socket; gone once TCP is over.
@@ -41,7 +43,7 @@ pub(super) struct Connection {
     pub(super) active: bool,
     pub(super) irs: Seq,
     pub(super) fin_received: bool,
-    /// The largest TSval taken from the peer, and when (RFC 7323, section 4.3: `TS.Recent`).
+    /// The largest `TSval` taken from the peer, and when (RFC 7323, section 4.3: `TS.Recent`).
     pub(super) ts_recent: Option<(u32, Instant)>,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,
@@ -55,6 +57,8 @@ pub(super) struct Connection {
     pub(super) error: Option<ConnectionError>,
     /// What ICMP said; becomes the error when the connection times out (RFC 1122, section 4.2.3.9).
     pub(super) soft_error: Option<ConnectionError>,
+    /// The record that has taken over.
+    pub(super) time_wait: Option<TimeWaitId>,
     /// What was in the receive buffer when the socket went.
     pub(super) unread: Unread,
     pub(super) account: Account,
@@ -259,6 +263,11 @@ impl Connection {
         let ours = self.conversation.sender(Side::Local);
         let advertised = ours.last_ack.map_or(rcv_nxt, |ack| ack + ours.rcv_wnd).max(rcv_nxt);
         advertised.min(rcv_nxt + tcp.free_window())
+    }
+
+    /// Segments that this end sent again.
+    pub(super) fn retransmissions(&self) -> u64 {
+        u64::from(self.conversation.sender(Side::Local).retransmissions)
     }
 
     /// True once both SYNs are acknowledged as far as this end knows.

@@ -4,10 +4,10 @@
 use crate::conversation::{DataKind, Side};
 use crate::event::{Cause, State, TimerKind};
 use crate::segment::{Flags, IpView, Packet, Segment, Seq, fill_checksums};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
-use super::ingress::lower_mss;
+use super::ingress::{Origin, lower_mss};
 use super::watch::{Snapshot, Watch};
 use super::{Stack, TimerOwner};
 
@@ -46,7 +46,7 @@ impl Stack {
                 packet.bytes.clear();
                 return false;
             };
-            self.ingress(&looped);
+            self.ingress(&looped, Origin::Loopback);
             self.queues.give_back(looped);
         }
     }
@@ -65,6 +65,22 @@ impl Stack {
         self.queues.loopback.push_back(core::mem::replace(packet, spare));
     }
 
+    /// Queues at once what a connection would send at the end of the batch.
+    pub(super) fn send_due(&mut self, id: ConnectionId) {
+        let mut packet = self.queues.take_spare();
+        loop {
+            match self.connection_egress(id, &mut packet) {
+                Egress::Sent => {
+                    let spare = self.queues.take_spare();
+                    self.queues.out.push_back(core::mem::replace(&mut packet, spare));
+                }
+                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Nothing => break,
+            }
+        }
+        self.queues.give_back(packet);
+    }
+
     /// Lets a connection send one packet. If it has nothing due, its deadline is set.
     fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> Egress {
         let (now, mtu) = (self.now, self.config.mtu);
@@ -74,7 +90,10 @@ impl Stack {
             connection.dirty = false;
             return Egress::Nothing;
         };
-        let mut next_at = tcp.next_at(&mut self.interface, now);
+        // After the last SYN there is nothing to send: smoltcp, whose RTO ends at 60 s, would send one more before the
+        // 64 s are over that this host waits for its answer.
+        let last_syn_is_out = connection.state == State::SynSent && connection.limits.give_up_at.is_some();
+        let mut next_at = if last_syn_is_out { None } else { tcp.next_at(&mut self.interface, now) };
         if next_at.is_some_and(|at| at <= now) {
             let (state, before) = (connection.state, Snapshot::of(tcp.socket()));
             if tcp.egress(&mut self.interface, mtu, now, &mut packet.bytes) {
@@ -113,9 +132,16 @@ impl Stack {
             _ => connection.limits.retries,
         };
         // A window that stays closed is no reason to stop as long as the peer answers (RFC 9293, section 3.8.6.1).
-        let retries = connection.conversation.sender(Side::Local).retries.max(connection.limits.window_probes);
-        if retries >= allowed && retries > 0 && connection.limits.give_up_at.is_none() {
-            connection.limits.give_up_at = Some(now + connection.watch.rto());
+        let ours = connection.conversation.sender(Side::Local);
+        let retries = ours.retries.max(connection.limits.window_probes);
+        let waits = retries > 0 || ours.snd_una != ours.snd_nxt;
+        if retries >= allowed && waits && connection.limits.give_up_at.is_none() {
+            let timeout = match connection.state {
+                // Linux's 127 seconds in all for 6 retries.
+                State::SynSent => Duration::from_secs(1 << retries.min(6)),
+                _ => connection.watch.rto(),
+            };
+            connection.limits.give_up_at = Some(now + timeout);
         }
     }
 
@@ -158,7 +184,7 @@ impl Stack {
 }
 
 /// smoltcp never says "now" without sending; should it, the host does not spin.
-const MINIMUM_WAIT: core::time::Duration = core::time::Duration::from_millis(1);
+const MINIMUM_WAIT: Duration = Duration::from_millis(1);
 
 /// Finishes a packet that smoltcp wrote for a connection, and takes note of it. Returns its flags.
 pub(super) fn note_egress(

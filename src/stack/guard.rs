@@ -154,7 +154,7 @@ fn not_the_answer(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispositi
 /// RFC 7323, section 5.3, R1: a segment whose timestamp is older than the last one is not acceptable, unless the
 /// connection was idle for 24 days. The ACK that answers it is a challenge ACK here, limited as those.
 fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    const OUTDATED: Duration = Duration::from_secs(24 * 86_400);
+    const OUTDATED: Duration = Duration::from_hours(576);
     match (situation.connection.ts_recent, segment.options.ts) {
         (Some((recent, at)), Some(ts))
             if (ts.ts_val.wrapping_sub(recent) as i32) < 0 && !segment.is_rst() && situation.now - at < OUTDATED =>

@@ -39,10 +39,12 @@ impl Report {
             _ => return None,
         };
         let (src, dst, protocol, rest) = quoted_header(quoted)?;
-        let &[a, b, c, d, e, f, g, h] = rest.first_chunk::<8>()?;
-        let local = SocketAddr::new(src, u16::from_be_bytes([a, b]));
-        let remote = SocketAddr::new(dst, u16::from_be_bytes([c, d]));
-        Some(Self { error, protocol, tuple: FourTuple::new(local, remote), seq: Seq(u32::from_be_bytes([e, f, g, h])) })
+        // Ports and sequence number, which is all that an old router quotes (RFC 792).
+        let head = rest.first_chunk::<8>()?;
+        let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        let tuple = FourTuple::new(SocketAddr::new(src, port(0)), SocketAddr::new(dst, port(2)));
+        let seq = Seq(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
+        Some(Self { error, protocol, tuple, seq })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::time::Duration;
 
 use super::Stack;
 use super::connection::ConnectionId;
+use super::watch::Phase;
 
 /// What getsockopt(`TCP_INFO`) gives. Names are those of Linux's `struct tcp_info` without the prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub struct TcpInfo {
     pub rcv_mss: u32,
     /// `tcpi_unacked`: segments in flight, counted in full ones.
     pub unacked: u32,
+    /// `tcpi_ca_state`, as far as it exists here.
+    pub ca_state: Phase,
+    /// `tcpi_backoff`: timeouts since the last progress, each of which doubled the RTO.
+    pub backoff: u8,
+    /// `tcpi_probes`: zero-window probes since the window closed.
+    pub probes: u8,
+    /// `tcpi_snd_wnd`: the window that the peer advertises, in octets.
+    pub snd_wnd: u32,
+    /// Duplicate ACKs in a row.
+    pub dup_acks: u8,
     /// `tcpi_retransmits`: retransmissions since the last progress.
     pub retransmits: u32,
     /// `tcpi_total_retrans`: retransmissions in all.
@@ -55,7 +66,7 @@ impl Stack {
         let bit = |set: bool, bit: u8| if set { bit } else { 0 };
         let snd_mss = self.snd_mss(id);
         TcpInfo {
-            state: connection.state,
+            state: self.shown_state(connection),
             options: bit(conversation.timestamps(), TcpInfo::TIMESTAMPS)
                 | bit(conversation.sack(), TcpInfo::SACK)
                 | bit(conversation.window_scaling(), TcpInfo::WSCALE),
@@ -65,8 +76,13 @@ impl Stack {
             snd_mss,
             rcv_mss: connection.largest_received.max(536.min(u32::from(theirs.offer.mss.unwrap_or(536)))),
             unacked: ours.flight_size().div_ceil(snd_mss.max(1)),
+            ca_state: watch.phase(),
+            backoff: watch.timeouts(),
+            probes: watch.probes(),
+            snd_wnd: watch.snd_wnd(),
+            dup_acks: watch.dup_acks(),
             retransmits: ours.retries,
-            total_retrans: ours.retransmissions,
+            total_retrans: watch.total_retransmissions(),
             snd_cwnd: watch.cwnd(),
             snd_ssthresh: watch.ssthresh(),
         }

@@ -7,7 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::conversation::Side;
-use crate::event::{Cause, DropReason, GuardRule, StackEvent, State};
+use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
 use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Timestamps};
 use crate::time::{Duration, Instant};
 
@@ -24,14 +24,23 @@ use super::{Slot, Stack};
 /// RFC 5961, section 10, leaves the rate of challenge ACKs to the host; Linux's `tcp_invalid_ratelimit`.
 pub(super) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The link.
+    Link,
+    /// This host itself.
+    Loopback,
+}
+
 impl Stack {
-    pub(super) fn ingress(&mut self, packet: &Packet) {
-        if let Err(why) = self.demultiplex(&packet.bytes) {
-            self.events.push(StackEvent::Dropped { why });
+    pub(super) fn ingress(&mut self, packet: &Packet, origin: Origin) {
+        if let Err(why) = self.demultiplex(&packet.bytes, origin) {
+            self.events.push(HostEvent::Dropped { why });
         }
     }
 
-    fn demultiplex(&mut self, bytes: &[u8]) -> Result<(), DropReason> {
+    fn demultiplex(&mut self, bytes: &[u8], origin: Origin) -> Result<(), DropReason> {
         let ip = IpView::parse(bytes).map_err(|_| DropReason::Malformed)?;
         if ip.fragment {
             return Err(DropReason::Fragment);
@@ -39,8 +48,12 @@ impl Stack {
         if !ip.checksums_ok() {
             return Err(DropReason::Checksum);
         }
+        // RFC 1122, section 3.2.1.3 (g): loopback addresses must not appear outside a host.
+        if origin == Origin::Link && (ip.src.is_loopback() || ip.dst.is_loopback()) {
+            return Err(if ip.src.is_loopback() { DropReason::BadSource } else { DropReason::NotOurs });
+        }
         if ip.dst.is_ipv6() && ip.header.len() > IPV6_HEADER {
-            return self.without_extensions(&ip);
+            return self.without_extensions(&ip, origin);
         }
         if ip.protocol == Protocol::Tcp {
             let segment = Segment::parse(&ip).map_err(|_| DropReason::Malformed)?;
@@ -80,14 +93,14 @@ impl Stack {
 
     /// Extension headers say nothing to this host (RFC 8200, section 4), and smoltcp refuses packets with most of them: it
     /// is shown the packet without.
-    fn without_extensions(&mut self, ip: &IpView<'_>) -> Result<(), DropReason> {
+    fn without_extensions(&mut self, ip: &IpView<'_>, origin: Origin) -> Result<(), DropReason> {
         let mut plain = self.queues.take_spare();
         plain.bytes.clear();
         plain.bytes.extend_from_slice(&ip.header[..IPV6_HEADER]);
         plain.bytes.extend_from_slice(ip.payload);
         plain.bytes[4..6].copy_from_slice(&(ip.payload.len() as u16).to_be_bytes());
         plain.bytes[6] = ip.protocol.number();
-        let result = self.demultiplex(&plain.bytes);
+        let result = self.demultiplex(&plain.bytes, origin);
         self.queues.give_back(plain);
         result
     }
@@ -107,7 +120,7 @@ impl Stack {
     pub(super) fn unmatched_tcp(&mut self, tuple: &FourTuple, segment: &Segment<'_>) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
         if let Some(listener) = self.listener_for(tuple) {
-            return self.listener_ingress(listener, tuple, segment);
+            return self.listener_ingress(listener, tuple, segment, None);
         }
         if !segment.is_rst() {
             self.queue_segment(&reset_for(segment));
@@ -172,7 +185,7 @@ impl Stack {
                 Ok(())
             }
             Disposition::Rewrite(rule, mend) => {
-                self.events.push(StackEvent::Mended { rule });
+                self.events.push(HostEvent::Mended { rule });
                 let mut mended = self.queues.take_spare();
                 mended.bytes.clear();
                 mended.bytes.extend_from_slice(bytes);

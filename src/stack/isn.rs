@@ -71,7 +71,7 @@ pub(super) fn interface_for(isn: Seq, now: Instant, mtu: usize) -> Interface {
 /// which draws again when it is zero: then the other bits of the seed are changed.
 fn seed_for(isn: Seq) -> u64 {
     // The output permutation shifts right by 29 less the top three bits. With those zero, the output is bits 29..61.
-    (0..)
+    (0..1 << 29)
         .map(|low| back(back(u64::from(isn.0) << 29 | low)))
         .find(|seed| output(forward(*seed)) as u16 != (output(forward(*seed)) >> 16) as u16)
         .expect("one of 2^29 low parts gives an identification that is not zero")

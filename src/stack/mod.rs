@@ -46,6 +46,7 @@ pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
 pub use listener::ListenerId;
 pub use udp::UdpId;
+pub use watch::Phase;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent, TcpOptions};
 pub(crate) use connection::KeepAlive;
@@ -59,7 +60,7 @@ use slotmap::SlotMap;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
-use crate::event::{Cause, StackEvent, State, TimerKind};
+use crate::event::{Cause, HostEvent, State, TimerKind};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -95,6 +96,8 @@ pub struct Stack {
     events: Events,
     /// How many local ports were chosen: the next search begins behind the last.
     connects: u32,
+    /// Of connections whose socket has gone.
+    retransmissions: u64,
 }
 
 /// Who is who. The maps are looked up and never iterated.
@@ -103,7 +106,8 @@ struct Tables {
     exact: HashMap<FourTuple, Slot, FixedState>,
     listening: HashMap<(Addr, u16), ListenerId, FixedState>,
     connections: SlotMap<ConnectionId, Box<Connection>>,
-    half_open: SlotMap<HalfOpenId, HalfOpen>,
+    /// Boxed: after a flood the records are gone, and their places are small.
+    half_open: SlotMap<HalfOpenId, Box<HalfOpen>>,
     time_wait: SlotMap<TimeWaitId, TimeWait>,
     /// Records in the order in which they end.
     time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
@@ -160,11 +164,11 @@ impl PacketQueues {
 #[derive(Default)]
 struct Events {
     observed: bool,
-    queue: VecDeque<StackEvent>,
+    queue: VecDeque<HostEvent>,
 }
 
 impl Events {
-    fn push(&mut self, event: StackEvent) {
+    fn push(&mut self, event: HostEvent) {
         if self.observed {
             self.queue.push_back(event);
         }
@@ -173,14 +177,14 @@ impl Events {
     fn state(&mut self, tuple: &FourTuple, from: State, to: State, cause: Cause) {
         if self.observed && from != to {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
-            self.queue.push_back(StackEvent::State { local, remote, from, to, cause });
+            self.queue.push_back(HostEvent::State { local, remote, from, to, cause });
         }
     }
 
     fn timer(&mut self, tuple: &FourTuple, timer: TimerKind) {
         if self.observed {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
-            self.queue.push_back(StackEvent::Timer { local, remote, timer });
+            self.queue.push_back(HostEvent::Timer { local, remote, timer });
         }
     }
 }
@@ -209,6 +213,7 @@ impl Stack {
             ready: Ready::default(),
             events: Events::default(),
             connects: 0,
+            retransmissions: 0,
             config: config.clone(),
         }
     }
@@ -231,7 +236,7 @@ impl Stack {
     /// Takes one packet from the link. It may be changed: the caller has captured it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.set_now(now);
-        self.ingress(packet);
+        self.ingress(packet, ingress::Origin::Link);
     }
 
     /// Fires every timer that is due.
@@ -282,7 +287,7 @@ impl Stack {
 
     /// The next event; there are none unless they were asked for.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<StackEvent> {
+    pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.events.queue.pop_front()
     }
 
@@ -291,22 +296,17 @@ impl Stack {
         self.events.observed = on;
     }
 
-    /// True if `ip` is an address of this host.
-    pub(crate) fn is_own(&self, ip: core::net::IpAddr) -> bool {
-        self.addresses.is_own(ip)
-    }
-
-    /// The address from which this host would send to `remote`; `None` if there is no route.
-    pub(crate) fn source_for(&self, remote: core::net::IpAddr) -> Option<core::net::IpAddr> {
-        self.addresses.source_for(remote)
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        let open = self.tables.connections.values().filter(|connection| connection.tcp.is_some());
+        self.retransmissions + open.map(|connection| connection.retransmissions()).sum::<u64>()
     }
 
     /// What the descriptor table shows of a connection.
     pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
-        self.tables
-            .connections
-            .get(id)
-            .map(|connection| (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr()))
+        self.tables.connections.get(id).map(|connection| {
+            (self.shown_state(connection), connection.tuple.local_addr(), connection.tuple.remote_addr())
+        })
     }
 }
 

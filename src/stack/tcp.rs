@@ -48,7 +48,7 @@ fn ts_val() -> u32 {
     TS_VAL.get()
 }
 
-/// TSval counts milliseconds, as Linux does (RFC 7323, section 5.4, allows 1 ms to 1 s).
+/// `TSval` counts milliseconds, as Linux does (RFC 7323, section 5.4, allows 1 ms to 1 s).
 pub(super) fn ts_val_at(now: Instant, offset: u32) -> u32 {
     (now.as_millis() as u32).wrapping_add(offset)
 }

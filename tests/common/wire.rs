@@ -1,315 +1,318 @@
-//! A scripted peer at the wire of one host: it hands packets to a [`Host`] and reads what the host answers, with the
-//! sequence numbers of RFC 9293, section 3.3.1, seen from the host.
+//! One host alone on a wire, and a test that plays everybody else: it feeds crafted segments and looks at all that the
+//! host says, in virtual time.
 
-#![allow(dead_code, reason = "each test binary compiles this module anew and uses its own part of it")]
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
 
-use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
-
-use tcplab::event::{StackEvent, State};
+use tcplab::event::{DropReason, Event, HostEvent, HostId, Observer, State};
 use tcplab::segment::{Flags, IpView, Options, Packet, Segment, SegmentTemplate, Seq, Timestamps};
-use tcplab::socket::{Domain, Errno, Fd, Host, HostConfig, Type};
-use tcplab::time::Instant;
+use tcplab::sim::Sim;
+use tcplab::socket::{Domain, Fd, Host, HostConfig, Type};
+use tcplab::time::{Duration, Instant};
 
-/// The window that the peer advertises, and the receive buffer of the host.
-pub(crate) const WINDOW: u16 = 1000;
+pub(crate) const SYN: Flags = Flags::SYN;
+pub(crate) const ACK: Flags = Flags::ACK;
+pub(crate) const RST: Flags = Flags::RST;
+pub(crate) const FIN_ACK: Flags = Flags(Flags::FIN.0 | Flags::ACK.0);
+pub(crate) const PSH_ACK: Flags = Flags(Flags::PSH.0 | Flags::ACK.0);
+pub(crate) const SYN_ACK: Flags = Flags(Flags::SYN.0 | Flags::ACK.0);
 
-/// How a connection is set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Setting {
-    pub(crate) v6: bool,
-    pub(crate) timestamps: bool,
-    /// The host connects; otherwise it listens.
-    pub(crate) active: bool,
-    pub(crate) irs: u32,
-}
-
-impl Setting {
-    /// IPv4 and IPv6, with and without timestamps, by accept and by connect; half of them wrap around zero.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..8_u32).map(|n| Self {
-            v6: n & 1 != 0,
-            timestamps: n & 2 != 0,
-            active: n & 4 != 0,
-            irs: if n.count_ones() % 2 == 0 { 70_000 } else { u32::MAX - 3 },
-        })
-    }
-
-    /// The simplest: IPv4, no timestamps, by accept.
-    pub(crate) const fn plain() -> Self {
-        Self { v6: false, timestamps: false, active: false, irs: 70_000 }
-    }
-
-    fn address(self, last: u8) -> IpAddr {
-        if self.v6 {
-            format!("2001:db8::{last}").parse().expect("an address")
-        } else {
-            format!("192.0.2.{last}").parse().expect("an address")
-        }
-    }
-}
-
-/// A segment as it stands on the wire, payload and all.
+/// A segment that was seen, on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) flags: Flags,
+pub(crate) struct Said {
+    pub(crate) at: Instant,
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
     pub(crate) seq: Seq,
     pub(crate) ack: Seq,
+    pub(crate) flags: Flags,
     pub(crate) window: u16,
     pub(crate) options: Options,
     pub(crate) payload: Vec<u8>,
 }
 
-/// One host and the peer on its wire.
+impl Said {
+    #[track_caller]
+    pub(crate) fn parse(at: Instant, bytes: &[u8]) -> Self {
+        let ip = IpView::parse(bytes).expect("a host sends IP packets");
+        assert!(ip.checksums_ok(), "a host sends valid checksums");
+        let segment = Segment::parse(&ip).expect("a host under test sends TCP");
+        Self {
+            at,
+            src: segment.src,
+            dst: segment.dst,
+            seq: segment.seq,
+            ack: segment.ack,
+            flags: segment.flags,
+            window: segment.window,
+            options: segment.options,
+            payload: segment.payload.to_vec(),
+        }
+    }
+
+    /// True if exactly these flags are set, PSH aside.
+    pub(crate) fn is(&self, flags: Flags) -> bool {
+        self.flags.without(Flags::PSH) == flags.without(Flags::PSH)
+    }
+}
+
+/// Whole seconds of virtual time.
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A host, its clock, and everything around it.
 pub(crate) struct Wire {
     pub(crate) host: Host,
     pub(crate) now: Instant,
-    pub(crate) setting: Setting,
-    pub(crate) ours: SocketAddr,
-    pub(crate) peer: SocketAddr,
-    /// The descriptor of the connection, or of the listener before there is one.
-    pub(crate) fd: Option<Fd>,
-    pub(crate) listener: Option<Fd>,
-    /// The state of the tuple, as the events of the host tell.
-    pub(crate) state: State,
-    pub(crate) iss: Seq,
-    pub(crate) snd_una: Seq,
-    pub(crate) snd_nxt: Seq,
-    pub(crate) rcv_nxt: Seq,
-    pub(crate) rcv_edge: Seq,
-    /// The clock of the peer's timestamps.
-    pub(crate) ts_val: u32,
-    /// The host's last `TSval`.
-    pub(crate) ts_ecr: u32,
-    /// Both SYNs had a timestamp.
-    pub(crate) timestamps: bool,
+    packet: Packet,
 }
 
 impl Wire {
-    /// A host without sockets.
-    pub(crate) fn new(setting: Setting, adjust: impl FnOnce(&mut HostConfig)) -> Self {
-        let (ours, peer) = (setting.address(1), setting.address(2));
-        let mut config = HostConfig {
-            seed: 7,
-            addresses: vec![(ours, if setting.v6 { 64 } else { 24 })],
-            rcv_buf: usize::from(WINDOW),
-            ack_delay: None,
-            timestamps: setting.timestamps,
-            ..HostConfig::default()
-        };
+    /// A host at 192.0.2.1 with events on.
+    pub(crate) fn new(adjust: impl FnOnce(&mut HostConfig)) -> Self {
+        let addresses = vec![("192.0.2.1".parse().expect("an address"), 24)];
+        let mut config = HostConfig { seed: 11, addresses, ..HostConfig::default() };
         adjust(&mut config);
         let mut host = Host::new(&config);
         host.observe_events(true);
-        Self {
-            host,
-            now: Instant::from_secs(5),
-            setting,
-            ours: SocketAddr::new(ours, 80),
-            peer: SocketAddr::new(peer, 4000),
-            fd: None,
-            listener: None,
-            state: State::Closed,
-            iss: Seq(0),
-            snd_una: Seq(0),
-            snd_nxt: Seq(0),
-            rcv_nxt: Seq(0),
-            rcv_edge: Seq(0),
-            ts_val: 1000,
-            ts_ecr: 0,
-            timestamps: false,
-        }
+        Self { host, now: Instant::EPOCH, packet: Packet::default() }
     }
 
-    fn domain(&self) -> Domain {
-        Domain::of(&self.ours)
-    }
-
-    /// A listener at the host's end.
+    /// A listener on port 80 of every address.
     #[track_caller]
-    pub(crate) fn listen(&mut self) {
-        self.host.set_now(self.now);
-        let fd = self.host.socket(self.domain(), Type::Stream).expect("socket");
-        self.host.bind(fd, self.ours).expect("bind");
-        self.host.listen(fd, 8).expect("listen");
-        self.listener = Some(fd);
-        self.state = State::Listen;
+    pub(crate) fn listen(&mut self, backlog: usize) -> Fd {
+        let fd = self.host.socket(Domain::Inet, Type::Stream).expect("socket");
+        self.host.bind(fd, "0.0.0.0:80".parse().expect("an address")).expect("bind");
+        self.host.listen(fd, backlog).expect("listen");
+        fd
     }
 
-    /// connect, up to the SYN.
+    /// Feeds a segment now and gives what the host says at once.
     #[track_caller]
-    pub(crate) fn connect(&mut self) {
-        self.host.set_now(self.now);
-        let fd = self.host.socket(self.domain(), Type::Stream).expect("socket");
-        self.host.bind(fd, self.ours).expect("bind");
-        assert_eq!(self.host.connect(fd, self.peer), Err(Errno::EINPROGRESS));
-        self.fd = Some(fd);
-        let syn = self.one();
-        assert_eq!(syn.flags, Flags::SYN);
-        (self.iss, self.snd_una) = (syn.seq, syn.seq);
-    }
-
-    /// A segment of the peer with its next timestamp.
-    pub(crate) fn segment<'a>(&self, flags: Flags, seq: Seq, ack: Seq, payload: &'a [u8]) -> SegmentTemplate<'a> {
-        let syn = flags.contains(Flags::SYN);
-        let wanted = if syn { self.setting.timestamps } else { self.timestamps };
-        let options = Options {
-            mss: syn.then_some(1400),
-            ts: wanted.then_some(Timestamps { ts_val: self.ts_val, ts_ecr: self.ts_ecr }),
-            ..Options::default()
-        };
-        SegmentTemplate {
-            seq,
-            ack,
-            flags,
-            window: WINDOW,
-            options,
-            payload,
-            ..SegmentTemplate::new(self.peer, self.ours)
-        }
-    }
-
-    /// Hands a segment to the host, without asking for what it sends.
-    #[track_caller]
-    pub(crate) fn feed(&mut self, segment: &SegmentTemplate<'_>) {
-        let mut packet = Packet::new(segment.to_bytes());
+    pub(crate) fn feed(&mut self, segment: &SegmentTemplate<'_>) -> Vec<Said> {
+        segment.write(&mut self.packet.bytes);
+        let mut packet = std::mem::take(&mut self.packet);
         self.host.handle_packet(self.now, &mut packet);
-        self.ts_val = self.ts_val.wrapping_add(1);
+        self.packet = packet;
+        self.drain()
     }
 
-    /// Hands a segment to the host; what the host sends at that instant.
+    /// What the host has to say now.
     #[track_caller]
-    pub(crate) fn deliver(&mut self, segment: &SegmentTemplate<'_>) -> Vec<Seen> {
-        self.feed(segment);
-        self.sent()
-    }
-
-    /// As [`Wire::deliver`], from the numbers.
-    #[track_caller]
-    pub(crate) fn peer_says(&mut self, flags: Flags, seq: Seq, ack: Seq, payload: &[u8]) -> Vec<Seen> {
-        let segment = self.segment(flags, seq, ack, payload);
-        let sent = self.deliver(&segment);
-        if flags.contains(Flags::ACK) && self.snd_una < ack && ack <= self.snd_nxt {
-            self.snd_una = ack;
-        }
-        sent
-    }
-
-    /// Everything that the host has to send at this instant. Each packet has good checksums and the right ends.
-    #[track_caller]
-    pub(crate) fn sent(&mut self) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        let mut packet = Packet::default();
+    pub(crate) fn drain(&mut self) -> Vec<Said> {
+        let mut said = Vec::new();
+        let mut packet = std::mem::take(&mut self.packet);
         while self.host.poll_transmit(self.now, &mut packet) {
-            let ip = IpView::parse(&packet.bytes).expect("the host sends good packets");
-            assert!(ip.checksums_ok(), "checksums of {:02x?}", packet.bytes);
-            let segment = Segment::parse(&ip).expect("the host sends good segments");
-            assert_eq!((segment.src, segment.dst), (self.ours, self.peer));
-            self.note(&segment);
-            seen.push(Seen {
-                flags: segment.flags.without(Flags::PSH),
-                seq: segment.seq,
-                ack: segment.ack,
-                window: segment.window,
-                options: segment.options,
-                payload: segment.payload.to_vec(),
-            });
+            said.push(Said::parse(self.now, &packet.bytes));
         }
-        while let Some(event) = self.host.poll_event() {
-            if let StackEvent::State { local, remote, to, from, .. } = event
-                && (local, remote) == (self.ours, self.peer)
-            {
-                let before = if self.state == State::Closed && from == State::Listen { from } else { self.state };
-                assert_eq!(from, before, "a change of state begins where the last one ended");
-                self.state = to;
+        self.packet = packet;
+        // As every loop does.
+        let _ = self.host.next_at();
+        said
+    }
+
+    /// Lets time pass up to and including `end`; gives what the host says meanwhile.
+    #[track_caller]
+    pub(crate) fn run_until(&mut self, end: Instant) -> Vec<Said> {
+        let mut said = self.drain();
+        while let Some(at) = self.host.next_at().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.host.handle_timeout(self.now);
+            said.extend(self.drain());
+        }
+        self.now = end;
+        self.host.set_now(end);
+        said
+    }
+
+    /// Lets so much time pass.
+    #[track_caller]
+    pub(crate) fn run_for(&mut self, time: Duration) -> Vec<Said> {
+        self.run_until(self.now + time)
+    }
+
+    /// Asserts that the host says nothing for so long.
+    #[track_caller]
+    pub(crate) fn silent_for(&mut self, time: Duration) {
+        let said = self.run_for(time);
+        assert!(said.is_empty(), "the host was to be silent and said {said:#?}");
+    }
+
+    /// Why packets were dropped since the last look; other events are forgotten too.
+    pub(crate) fn drops(&mut self) -> Vec<DropReason> {
+        let dropped = |event| match event {
+            HostEvent::Dropped { why } => Some(why),
+            _ => None,
+        };
+        std::iter::from_fn(|| self.host.poll_event()).filter_map(dropped).collect()
+    }
+
+    /// The lengths of the SYN queue and the accept queue that were reported last.
+    pub(crate) fn queues(&mut self) -> Option<(usize, usize)> {
+        let queue = |event| match event {
+            HostEvent::Queue { syn_queue, accept_queue, .. } => Some((syn_queue, accept_queue)),
+            _ => None,
+        };
+        std::iter::from_fn(|| self.host.poll_event()).filter_map(queue).last()
+    }
+
+    /// The states that connections came to since the last look.
+    pub(crate) fn states(&mut self) -> Vec<State> {
+        let state = |event| match event {
+            HostEvent::State { to, .. } => Some(to),
+            _ => None,
+        };
+        std::iter::from_fn(|| self.host.poll_event()).filter_map(state).collect()
+    }
+
+    /// Reads what is there, at most 64 KiB.
+    #[track_caller]
+    pub(crate) fn read(&mut self, fd: Fd) -> Vec<u8> {
+        let mut octets = vec![0; 65_536];
+        let len = self.host.read(fd, &mut octets).expect("read");
+        octets.truncate(len);
+        octets
+    }
+}
+
+/// The only segment of a list.
+#[track_caller]
+pub(crate) fn only(said: Vec<Said>) -> Said {
+    assert_eq!(said.len(), 1, "one segment was expected: {said:#?}");
+    said.into_iter().next().expect("counted")
+}
+
+/// Asserts that nothing was said.
+#[track_caller]
+pub(crate) fn nothing(said: &[Said]) {
+    assert!(said.is_empty(), "nothing was to be said, but {said:#?}");
+}
+
+/// The other end of one connection: its RFC 9293 variables, in the test's hands.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) addr: SocketAddr,
+    pub(crate) host: SocketAddr,
+    pub(crate) iss: Seq,
+    /// SND.NXT, kept by the test.
+    pub(crate) nxt: Seq,
+    /// RCV.NXT, kept by the test.
+    pub(crate) rcv: Seq,
+    pub(crate) window: u16,
+    /// TSval and TSecr of the next segment; `None` has no timestamps.
+    pub(crate) ts: Option<Timestamps>,
+}
+
+impl Peer {
+    /// A client at this port of 192.0.2.2, without timestamps, of port 80.
+    pub(crate) fn new(port: u16) -> Self {
+        Self::at(SocketAddr::new("192.0.2.2".parse().expect("an address"), port))
+    }
+
+    pub(crate) fn at(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            host: "192.0.2.1:80".parse().expect("an address"),
+            iss: Seq(1000),
+            nxt: Seq(1000),
+            rcv: Seq(0),
+            window: 65_000,
+            ts: None,
+        }
+    }
+
+    /// As [`Peer::new`], with timestamps that begin at `ts_val`.
+    pub(crate) fn with_timestamps(port: u16, ts_val: u32) -> Self {
+        Self { ts: Some(Timestamps { ts_val, ts_ecr: 0 }), ..Self::new(port) }
+    }
+
+    /// The SYN, always from the initial sequence number.
+    pub(crate) fn syn(&self) -> SegmentTemplate<'static> {
+        let options = Options { mss: Some(1460), ts: self.ts, ..Options::default() };
+        SegmentTemplate { seq: self.iss, flags: SYN, window: self.window, options, ..self.bare() }
+    }
+
+    fn bare(&self) -> SegmentTemplate<'static> {
+        SegmentTemplate::new(self.addr, self.host)
+    }
+
+    /// `<SEQ=SND.NXT><ACK=RCV.NXT>` with these flags.
+    pub(crate) fn segment(&self, flags: Flags) -> SegmentTemplate<'static> {
+        let options = Options { ts: self.ts, ..Options::default() };
+        SegmentTemplate { seq: self.nxt, ack: self.rcv, flags, window: self.window, options, ..self.bare() }
+    }
+
+    pub(crate) fn ack(&self) -> SegmentTemplate<'static> {
+        self.segment(ACK)
+    }
+
+    pub(crate) fn data<'a>(&self, payload: &'a [u8]) -> SegmentTemplate<'a> {
+        SegmentTemplate { payload, ..self.segment(PSH_ACK) }
+    }
+
+    /// Takes note of the host's SYN|ACK.
+    #[track_caller]
+    pub(crate) fn hear_syn_ack(&mut self, syn_ack: &Said) {
+        assert!(syn_ack.is(SYN_ACK), "a SYN|ACK was expected: {syn_ack:?}");
+        assert_eq!(syn_ack.ack, self.iss + 1);
+        (self.nxt, self.rcv) = (self.iss + 1, syn_ack.seq + 1);
+        if let Some(ts) = &mut self.ts {
+            ts.ts_ecr = syn_ack.options.ts.expect("timestamps were offered").ts_val;
+        }
+    }
+
+    /// SYN, SYN|ACK, and not yet the final ACK. Gives the SYN|ACK.
+    #[track_caller]
+    pub(crate) fn half_open(&mut self, wire: &mut Wire) -> Said {
+        let syn_ack = only(wire.feed(&self.syn()));
+        self.hear_syn_ack(&syn_ack);
+        syn_ack
+    }
+
+    /// The whole handshake.
+    #[track_caller]
+    pub(crate) fn establish(&mut self, wire: &mut Wire) {
+        self.half_open(wire);
+        nothing(&wire.feed(&self.ack()));
+    }
+}
+
+/// A host established with a client by crafted segments, the child accepted.
+#[track_caller]
+pub(crate) fn accepted(wire: &mut Wire, listener: Fd, peer: &mut Peer) -> Fd {
+    peer.establish(wire);
+    wire.host.accept(listener).expect("the connection is established").0
+}
+
+/// What an observer wrote down of a simulation.
+#[derive(Default)]
+pub(crate) struct Log {
+    /// Every TCP segment that a host sent.
+    pub(crate) sent: Vec<(HostId, Said)>,
+    /// Every packet that a stack did not want.
+    pub(crate) dropped: Vec<(HostId, DropReason, Said)>,
+    /// Every change of state.
+    pub(crate) states: Vec<(HostId, Instant, State, State)>,
+}
+
+impl Observer for Log {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        match event {
+            Event::Sent { host, packet, .. } => self.sent.push((*host, Said::parse(at, &packet.bytes))),
+            Event::StackDropped { host, packet, why, .. } => {
+                self.dropped.push((*host, *why, Said::parse(at, &packet.bytes)));
             }
-        }
-        seen
-    }
-
-    fn note(&mut self, segment: &Segment<'_>) {
-        if segment.is_syn() {
-            (self.iss, self.snd_una) = (segment.seq, segment.seq);
-            self.timestamps = segment.options.ts.is_some();
-        }
-        if !segment.is_rst() {
-            self.snd_nxt = if segment.is_syn() { segment.end() } else { self.snd_nxt.max(segment.end()) };
-            self.ts_ecr = segment.options.ts.map_or(self.ts_ecr, |ts| ts.ts_val);
-            if segment.is_ack() {
-                self.rcv_nxt = segment.ack;
-                self.rcv_edge = segment.ack + u32::from(segment.window);
+            Event::Host { host, event: HostEvent::State { from, to, .. } } => {
+                self.states.push((*host, at, *from, *to));
             }
+            _ => {}
         }
     }
+}
 
-    /// As [`Wire::sent`], where it must be one segment.
-    #[track_caller]
-    pub(crate) fn one(&mut self) -> Seen {
-        let mut sent = self.sent();
-        assert_eq!(sent.len(), 1, "{sent:?}");
-        sent.remove(0)
-    }
-
-    /// Nothing is to be sent.
-    #[track_caller]
-    pub(crate) fn silent(&mut self) {
-        assert_eq!(self.sent(), [], "silence");
-    }
-
-    pub(crate) fn pass(&mut self, time: Duration) {
-        self.now += time;
-    }
-
-    /// A connection by [`Setting::active`] connect or accept, with nothing sent yet.
-    #[track_caller]
-    pub(crate) fn established(setting: Setting, adjust: impl FnOnce(&mut HostConfig)) -> Self {
-        let mut wire = Self::new(setting, adjust);
-        let irs = Seq(setting.irs);
-        if setting.active {
-            wire.connect();
-            wire.timestamps = setting.timestamps;
-            let (iss, flags) = (wire.iss, Flags::SYN | Flags::ACK);
-            let answer = wire.peer_says(flags, irs, iss + 1, b"");
-            assert_eq!(answer.len(), 1, "{answer:?}");
-        } else {
-            wire.listen();
-            let answer = wire.peer_says(Flags::SYN, irs, Seq(0), b"");
-            assert_eq!(answer.len(), 1, "{answer:?}");
-            let nxt = wire.snd_nxt;
-            assert_eq!(wire.peer_says(Flags::ACK, irs + 1, nxt, b""), []);
-            let listener = wire.listener.expect("it listens");
-            wire.fd = Some(wire.host.accept(listener).expect("a connection").0);
-        }
-        assert_eq!((wire.state, wire.rcv_nxt), (State::Established, irs + 1));
-        wire
-    }
-
-    /// The descriptor of the connection.
-    #[track_caller]
-    pub(crate) fn fd(&self) -> Fd {
-        self.fd.expect("a connection")
-    }
-
-    /// The host writes; what it sends at once.
-    #[track_caller]
-    pub(crate) fn write(&mut self, octets: &[u8]) -> Vec<Seen> {
-        let fd = self.fd();
-        self.host.set_now(self.now);
-        assert_eq!(self.host.write(fd, octets), Ok(octets.len()));
-        self.sent()
-    }
-
-    /// Everything that the host's program can read now.
-    #[track_caller]
-    pub(crate) fn read(&mut self) -> Result<Vec<u8>, Errno> {
-        let fd = self.fd();
-        let mut octets = vec![0; 70_000];
-        self.host.set_now(self.now);
-        self.host.read(fd, &mut octets).map(|len| octets[..len].to_vec())
-    }
-
-    /// The state that the descriptor shows.
-    #[track_caller]
-    pub(crate) fn descriptor_state(&self) -> Option<State> {
-        self.host.tcp_info(self.fd?).ok().map(|info| info.state)
-    }
+/// Writes down all that happens from now on.
+pub(crate) fn log(sim: &Sim) -> Rc<RefCell<Log>> {
+    sim.observe(Log::default())
 }

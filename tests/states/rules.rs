@@ -6,7 +6,7 @@ use tcplab::event::State;
 use tcplab::segment::{Flags, Options, Seq, Timestamps};
 use tcplab::socket::{Errno, Shutdown};
 
-use crate::wire::{Seen, Setting, WINDOW, Wire};
+use crate::bare::{Seen, Setting, WINDOW, Wire};
 
 const ACK: Flags = Flags::ACK;
 const FIN: Flags = Flags(Flags::FIN.0 | Flags::ACK.0);

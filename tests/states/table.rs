@@ -4,7 +4,7 @@ use core::fmt;
 
 use tcplab::segment::{Flags, Seq};
 
-use crate::wire::{Setting, Wire};
+use crate::bare::{Setting, Wire};
 
 pub(crate) const ROWS: &str = include_str!("table.txt");
 

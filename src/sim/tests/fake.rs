@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use crate::device::End;
-use crate::event::{DropReason, Event, HostId, Observer, StackEvent};
+use crate::event::{DropReason, Event, HostEvent, HostId, Observer};
 use crate::link::LinkLine;
 use crate::segment::{IpView, Packet, SegmentTemplate};
 use crate::sim::GaveUp;
@@ -26,7 +26,7 @@ pub(super) struct Fake {
     pub(super) timers: BTreeSet<Instant>,
     pub(super) echoes: u64,
     pub(super) observed: bool,
-    pub(super) events: VecDeque<StackEvent>,
+    pub(super) events: VecDeque<HostEvent>,
 }
 
 impl Fake {
@@ -39,7 +39,7 @@ impl Endpoint for Fake {
     fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.log(&format!("packet {} at {now}", packet.meta.id.0));
         if self.observed {
-            self.events.push_back(StackEvent::Dropped { why: DropReason::NoSocket });
+            self.events.push_back(HostEvent::Dropped { why: DropReason::NoSocket });
         }
         if let Some(rest) = self.echoes.checked_sub(1) {
             self.echoes = rest;
@@ -77,7 +77,7 @@ impl Endpoint for Fake {
         self.observed = on;
     }
 
-    fn poll_event(&mut self) -> Option<StackEvent> {
+    fn poll_event(&mut self) -> Option<HostEvent> {
         self.events.pop_front()
     }
 

@@ -38,8 +38,10 @@ use congestion::Congestion;
 use rtt::Rtt;
 use timer::Timer;
 
-pub(crate) use egress::Departure;
-pub(crate) use ingress::Arrival;
+#[cfg(test)]
+use egress::Departure;
+#[cfg(test)]
+use ingress::Arrival;
 
 /// smoltcp's clock: whole microseconds.
 type Micros = u64;
@@ -69,9 +71,9 @@ impl Snapshot {
     }
 }
 
-/// Which phase of loss recovery a connection is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+/// Which phase of loss recovery a connection is in (RFC 5681, section 3.2; RFC 6298, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
     /// Nothing is known to be lost.
     Open,
     /// After a fast retransmission, until something new is acknowledged.
@@ -83,7 +85,7 @@ pub(crate) enum Phase {
 /// The hidden half of one smoltcp connection.
 ///
 /// - *inputs*: [`on_ingress`](Self::on_ingress), [`on_reply`](Self::on_reply), [`on_egress`](Self::on_egress),
-///   [`set_congestion_control`](Self::set_congestion_control);
+///   `set_congestion_control` (tests);
 /// - *getters*: everything else.
 ///
 /// No input panics or allocates, whatever it is given.
@@ -162,6 +164,7 @@ impl Watch {
     }
 
     /// The socket was given another controller. It starts from nothing, also without the MSS, as smoltcp's does.
+    #[cfg(test)]
     pub(crate) fn set_congestion_control(&mut self, control: CongestionControl) {
         self.congestion = Congestion::new(control);
     }
@@ -221,16 +224,19 @@ impl Watch {
     }
 
     /// Octets that smoltcp counts as outstanding: SND.NXT - SND.UNA, SYN and FIN included, zero right after a timeout.
+    #[cfg(test)]
     pub(crate) fn flight_size(&self) -> u32 {
         self.flight()
     }
 
     /// SND.UNA.
+    #[cfg(test)]
     pub(crate) fn snd_una(&self) -> Seq {
         self.snd_una
     }
 
     /// SND.NXT as smoltcp has it: back at SND.UNA after a timeout.
+    #[cfg(test)]
     pub(crate) fn snd_nxt(&self) -> Seq {
         self.snd_nxt
     }
@@ -241,11 +247,13 @@ impl Watch {
     }
 
     /// RCV.NXT. It is ahead of what was acknowledged when an ACK is being delayed.
+    #[cfg(test)]
     pub(crate) fn rcv_nxt(&self) -> Seq {
         self.rcv_nxt
     }
 
     /// The peer's MSS as smoltcp believes it, in octets; what is sent may be less (our MTU, timestamps).
+    #[cfg(test)]
     pub(crate) fn peer_mss(&self) -> u16 {
         self.mss
     }
@@ -282,6 +290,7 @@ impl Watch {
 
     /// When the retransmission timer runs out, if it is running. (After the third duplicate ACK it is not: the next
     /// egress retransmits.)
+    #[cfg(test)]
     pub(crate) fn retransmit_at(&self) -> Option<Instant> {
         match self.timer {
             Timer::Retransmit { at } => Some(Instant::from_micros(at)),
@@ -290,6 +299,7 @@ impl Watch {
     }
 
     /// When the next zero-window probe is due, if the window is being probed.
+    #[cfg(test)]
     pub(crate) fn probe_at(&self) -> Option<Instant> {
         match self.timer {
             Timer::Probe { at, .. } => Some(Instant::from_micros(at)),
