@@ -119,15 +119,13 @@ impl Stack {
     /// A segment for no connection: a listener, or nobody.
     pub(super) fn unmatched_tcp(&mut self, tuple: &FourTuple, segment: &Segment<'_>) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
-        match self.listener_for(tuple) {
-            Some(listener) => self.listener_ingress(listener, tuple, segment, None),
-            None => {
-                if !segment.is_rst() {
-                    self.queue_segment(&reset_for(segment));
-                }
-                Err(DropReason::NoSocket)
-            }
+        if let Some(listener) = self.listener_for(tuple) {
+            return self.listener_ingress(listener, tuple, segment, None);
         }
+        if !segment.is_rst() {
+            self.queue_segment(&reset_for(segment));
+        }
+        Err(DropReason::NoSocket)
     }
 
     /// The listener for a packet to `tuple.local`: its address, then the wildcard of its version, then a dual-stack one.

@@ -79,7 +79,7 @@ pub(crate) struct Wire {
     pub(crate) rcv_edge: Seq,
     /// The clock of the peer's timestamps.
     pub(crate) ts_val: u32,
-    /// The host's last TSval.
+    /// The host's last `TSval`.
     pub(crate) ts_ecr: u32,
     /// Both SYNs had a timestamp.
     pub(crate) timestamps: bool,
