@@ -59,6 +59,10 @@
 //! for [`net::TcpStream`]. As a library in tests: `default-features = false`.
 
 pub mod app;
+#[cfg(feature = "cli")]
+pub mod bench;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod conversation;
 pub mod device;
 pub mod event;
@@ -70,3 +74,4 @@ pub mod sim;
 pub mod socket;
 pub mod stack;
 pub mod time;
+pub mod view;

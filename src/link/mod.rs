@@ -31,7 +31,7 @@ mod tests;
 
 pub use fault::{Fault, Verdict};
 pub use spec::{LinkLine, LinkSpec, SpecError};
-pub use value::{Limit, Percent, Rate};
+pub use value::{Limit, Percent, Rate, TIME_EXPECTED, parse_time};
 
 use core::fmt;
 

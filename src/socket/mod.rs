@@ -137,6 +137,11 @@ impl Host {
         self.events.pop_front().or_else(|| self.stack.poll_event())
     }
 
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        self.stack.retransmissions()
+    }
+
     /// Whether to keep events for [`Host::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.observed = on;

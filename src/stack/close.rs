@@ -120,6 +120,7 @@ impl Stack {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
         let Some(mut tcp) = connection.tcp.take() else { return };
+        self.retransmissions += connection.retransmissions();
         connection.account.closed_at = Some(now);
         connection.limits.stop();
         if connection.owner != Owner::Orphan {

@@ -265,6 +265,11 @@ impl Connection {
         advertised.min(rcv_nxt + tcp.free_window())
     }
 
+    /// Segments that this end sent again.
+    pub(super) fn retransmissions(&self) -> u64 {
+        u64::from(self.conversation.sender(Side::Local).retransmissions)
+    }
+
     /// True once both SYNs are acknowledged as far as this end knows.
     pub(super) const fn is_synchronized(&self) -> bool {
         !matches!(self.state, State::SynSent | State::Closed | State::Listen)

@@ -96,6 +96,8 @@ pub struct Stack {
     events: Events,
     /// How many local ports were chosen: the next search begins behind the last.
     connects: u32,
+    /// Of connections whose socket has gone.
+    retransmissions: u64,
 }
 
 /// Who is who. The maps are looked up and never iterated.
@@ -211,6 +213,7 @@ impl Stack {
             ready: Ready::default(),
             events: Events::default(),
             connects: 0,
+            retransmissions: 0,
             config: config.clone(),
         }
     }
@@ -291,6 +294,12 @@ impl Stack {
     /// Whether to keep events for [`Stack::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.events.observed = on;
+    }
+
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        let open = self.tables.connections.values().filter(|connection| connection.tcp.is_some());
+        self.retransmissions + open.map(|connection| connection.retransmissions()).sum::<u64>()
     }
 
     /// What the descriptor table shows of a connection.

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary compiles this module anew and uses its own part of it")]
 
 pub(crate) mod wire;
+pub(crate) mod calls;
 
 use std::env;
 use std::fmt::Write as _;
