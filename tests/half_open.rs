@@ -13,7 +13,7 @@ use smoltcp::socket::tcp;
 use smoltcp::wire::HardwareAddress;
 use tcplab::segment::{Flags, Options, SegmentTemplate, Seq, Timestamps};
 use tcplab::socket::{Congestion, Fd};
-use tcplab::time::{Duration, Instant};
+use tcplab::time::Instant;
 
 const BUFFER: usize = 64 * 1024;
 const IRS: Seq = Seq(4_294_967_000);

@@ -13,6 +13,17 @@ use super::{Slot, Stack, Tables};
 /// More records than this, and the oldest goes before its time. Linux's `tcp_max_tw_buckets`.
 const TIME_WAIT_LIMIT: usize = 262_144;
 
+impl Drop for Stack {
+    /// Buffers that are lent to smoltcp are freed by the pool alone.
+    fn drop(&mut self) {
+        for connection in self.tables.connections.values_mut() {
+            if let Some(tcp) = connection.tcp.take() {
+                tcp.release(&mut self.pool);
+            }
+        }
+    }
+}
+
 impl Stack {
     /// Does what a new state of a connection asks for.
     pub(super) fn follow_state(&mut self, id: ConnectionId, before: State, cause: Cause) {
@@ -147,6 +158,7 @@ impl Stack {
             snd_nxt: ours.snd_nxt,
             rcv_nxt: connection.rcv_nxt(tcp),
             window: ours.window,
+            rcv_wnd: ours.rcv_wnd,
             ts_recent: connection.ts_recent.map(|(recent, _)| recent),
             ts_offset: self.secret.timestamp_offset(&connection.tuple),
             until: now + self.config.time_wait,
@@ -173,8 +185,9 @@ impl Stack {
     /// A segment for a connection in TIME-WAIT.
     pub(super) fn time_wait_ingress(&mut self, id: TimeWaitId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let (now, period) = (self.now, self.config.time_wait);
+        let listens = self.listener_for(&self.tables.time_wait[id].tuple).is_some();
         let record = &mut self.tables.time_wait[id];
-        match record.handle_segment(now, segment) {
+        match record.handle_segment(now, segment, listens) {
             Outcome::Ack { restart } => {
                 let ack = record.ack(now);
                 if restart {

@@ -3,7 +3,7 @@
 
 use crate::conversation::{DataKind, Side};
 use crate::event::{Cause, State, TimerKind};
-use crate::segment::{Flags, IpView, Packet, Segment, fill_checksums};
+use crate::segment::{Flags, IpView, Packet, Segment, Seq, fill_checksums};
 use crate::time::{Duration, Instant};
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
@@ -198,6 +198,10 @@ pub(super) fn note_egress(
     {
         lower_mss(bytes, max_seg);
     }
+    if let Some((recent, _)) = connection.ts_recent {
+        set_echo(bytes, recent);
+    }
+    set_acceptable_seq(bytes, connection.conversation.sender(Side::Local).snd_nxt);
     fill_checksums(bytes);
     let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
         return Flags::default();
@@ -210,6 +214,38 @@ pub(super) fn note_egress(
         connection.limits.unacked_since = Some(now);
     }
     segment.flags
+}
+
+/// RFC 7323, section 4.3: the echo is `TS.Recent`. smoltcp echoes the last segment that it took, which may lie beyond a hole
+/// or have come while an ACK was delayed.
+fn set_echo(packet: &mut [u8], recent: u32) {
+    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
+    let Some(data_offset) = packet.get(start + 12).map(|byte| usize::from(byte >> 4) * 4) else { return };
+    let mut at = start + 20;
+    while at + 10 <= (start + data_offset).min(packet.len()) {
+        match packet[at] {
+            0 => return,
+            1 => at += 1,
+            8 => {
+                packet[at + 6..at + 10].copy_from_slice(&recent.to_be_bytes());
+                return;
+            }
+            _ => at += usize::from(packet[at + 1]).max(2),
+        }
+    }
+}
+
+/// RFC 9293, section 3.10.7.4: `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`. After a timeout smoltcp goes back to SND.UNA with its
+/// ACKs too: they would lie left of the window of a peer that has more, who would not look at them. Two ends that both
+/// lost ACKs would never hear each other again.
+fn set_acceptable_seq(packet: &mut [u8], snd_nxt: Seq) {
+    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
+    let Some(header) = packet.get(start..start + 20) else { return };
+    let is_bare_ack = header[13] == Flags::ACK.0 && start + usize::from(header[12] >> 4) * 4 == packet.len();
+    let seq = Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
+    if is_bare_ack && seq < snd_nxt {
+        packet[start + 4..start + 8].copy_from_slice(&snd_nxt.0.to_be_bytes());
+    }
 }
 
 /// A SYN is all headers: 40 octets of IPv6, 60 of TCP.

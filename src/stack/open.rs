@@ -247,16 +247,16 @@ impl Stack {
         if !segment.is_ack() {
             return Err(DropReason::HalfOpen);
         }
-        if segment.ack != half_open.iss + 1 {
-            self.queue_segment(&reset_for(segment));
-            return Err(DropReason::HalfOpen);
-        }
         let stale = match (half_open.offered.ts.filter(|_| self.config.timestamps), segment.options.ts) {
             (Some(first), Some(ts)) => (ts.ts_val.wrapping_sub(first.ts_val) as i32) < 0,
             _ => false,
         };
         if stale || !in_window {
             self.challenge_half_open(id);
+            return Err(DropReason::HalfOpen);
+        }
+        if segment.ack != half_open.iss + 1 {
+            self.queue_segment(&reset_for(segment));
             return Err(DropReason::HalfOpen);
         }
         if !listener.takes_connection() {

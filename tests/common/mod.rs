@@ -5,8 +5,8 @@
 
 #![allow(dead_code, reason = "each test binary compiles this module anew and uses its own part of it")]
 
-pub(crate) mod wire;
 pub(crate) mod calls;
+pub(crate) mod wire;
 
 use std::env;
 use std::fmt::Write as _;
