@@ -248,7 +248,7 @@ fn play(end: &mut impl End, case: &Case) -> Vec<String> {
     said.extend(end.run_until(ms(start)));
     said.extend(end.feed(ms(start), &segment(1, 1, start, case.early)));
     let early = case.early.len() as u32;
-    said.extend(end.write(&[7; 20_000]));
+    said.extend(end.write(&vec![7; 20_000]));
     said.extend(end.run_until(ms(start + 50)));
     // Growth of the congestion window, the RTT of data, a hole, its answer, a timeout.
     for (at, seq, ack, payload) in [

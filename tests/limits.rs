@@ -7,7 +7,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::wire::{ACK, FIN_ACK, Peer, RST, SYN, SYN_ACK, Said, Wire, accepted, nothing, only, secs};
+use common::wire::{ACK, ALMOST_A_MINUTE, FIN_ACK, Peer, RST, SYN, SYN_ACK, Said, Wire, accepted, nothing, only, secs};
 use tcplab::event::State;
 use tcplab::segment::{Flags, Options, SegmentTemplate};
 use tcplab::socket::{Domain, Errno, Fd, HostConfig, Readiness, Shutdown, SocketOption, Type};
@@ -262,7 +262,7 @@ fn fin_wait_2_of_an_orphan_ends_after_60_seconds_in_silence() {
     wire.run_for(MS);
     nothing(&wire.feed(&peer.ack()));
     assert_eq!(wire.states(), [State::FinWait1, State::FinWait2]);
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_eq!(wire.states(), []);
     wire.silent_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -281,7 +281,7 @@ fn a_fin_within_the_60_seconds_leads_to_time_wait_all_the_same() {
     wire.silent_for(secs(59));
     assert!(only(wire.feed(&peer.segment(FIN_ACK))).is(ACK));
     wire.states();
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_eq!(wire.states(), []);
     wire.silent_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -303,7 +303,7 @@ fn fin_wait_2_of_a_descriptor_never_ends_and_close_begins_the_60_seconds() {
     wire.drain();
     wire.states();
     wire.host.close(fd).expect("close");
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_eq!(wire.states(), []);
     wire.silent_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -366,6 +366,18 @@ fn so_linger_of_zero_resets_and_time_wait_is_skipped() {
     assert!(said.last().expect("an RST").flags.contains(Flags::RST), "{said:#?}");
     assert_eq!(wire.states(), [State::Closed]);
     wire.silent_for(DAY);
+}
+
+#[test]
+fn data_that_came_before_a_reset_can_be_read_and_then_the_error() {
+    let mut peer = Peer::new(4001);
+    let (mut wire, fd) = connected(&mut peer);
+    wire.feed(&peer.data(b"before"));
+    peer.nxt += 6;
+    nothing(&wire.feed(&peer.segment(RST)));
+    assert_eq!(wire.read(fd), b"before");
+    assert_eq!(wire.host.read(fd, &mut [0; 9]), Err(Errno::ECONNRESET));
+    assert_eq!(wire.host.read(fd, &mut [0; 9]), Ok(0));
 }
 
 /// The instant just before another.

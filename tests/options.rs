@@ -350,7 +350,7 @@ fn sndtimeo_ends_a_blocking_write_with_what_was_taken_or_eagain() {
     let start = net.sim.now();
     let mut writer = net.client.spawn(async move |net| {
         net.setsockopt(client, SocketOption::SndTimeo(Some(Duration::from_secs(1)))).expect("set");
-        let first = net.write(client, &[7; 200_000]).await;
+        let first = net.write(client, &vec![7; 200_000]).await;
         let second = net.write(client, &[7; 1]).await;
         (first, second, net.now())
     });

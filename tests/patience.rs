@@ -25,7 +25,7 @@ fn a_silent_peer_is_probed_at_the_set_instants_then_reset() {
     net.cut();
     // The last word of the peer was its SYN|ACK, 20 ms after the epoch.
     let heard = tcplab::time::Instant::EPOCH + 2 * DELAY;
-    net.sim.run_until(heard + (25 * SECOND - Duration::from_nanos(1)));
+    net.sim.run_until(heard + Duration::from_nanos(24_999_999_999));
     assert_eq!(net.client.sys(|host| read(host, client)), Err(Errno::EAGAIN), "not given up yet");
     net.sim.run_for(SECOND);
     let shots = net.take();
@@ -95,7 +95,7 @@ fn user_timeout_ends_a_connection_whose_data_stays_unacknowledged_so_long() {
     net.sim.run_for(20 * SECOND);
     assert_eq!(net.client.sys(|host| read(host, client)), Err(Errno::EAGAIN), "nothing is unacknowledged");
     net.client.sys(|host| host.write(client, b"hello")).expect("taken");
-    net.sim.run_for(5 * SECOND - Duration::from_nanos(1));
+    net.sim.run_for(Duration::from_nanos(4_999_999_999));
     assert_eq!(net.client.sys(|host| read(host, client)), Err(Errno::EAGAIN), "a nanosecond is left");
     net.sim.run_for(Duration::from_nanos(1));
     assert_eq!(net.client.sys(|host| read(host, client)), Err(Errno::ETIMEDOUT));
@@ -114,4 +114,18 @@ fn user_timeout_counts_from_the_last_progress() {
     }
     assert_eq!(net.server_reads(server).len(), 20);
     assert_eq!(net.client.sys(|host| read(host, client)), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn user_timeout_stands_for_the_number_of_keep_alive_probes() {
+    let net = Pair::new();
+    let options = [&KEEP_ALIVE[..], &[SocketOption::UserTimeout(12 * SECOND)]].concat();
+    let (client, _) = net.established_with(&options, &[]);
+    net.cut();
+    net.sim.run_until_idle();
+    let heard = tcplab::time::Instant::EPOCH + 2 * DELAY;
+    let shots = net.take();
+    assert_eq!(shots.iter().map(|shot| shot.at - heard).collect::<Vec<_>>(), [10 * SECOND, 15 * SECOND]);
+    assert!(shots[1].segment().is_rst());
+    assert_eq!(net.client.sys(|host| read(host, client)), Err(Errno::ETIMEDOUT));
 }

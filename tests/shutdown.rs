@@ -109,7 +109,7 @@ fn a_fin_follows_everything_that_was_written() {
     let net = Pair::new();
     let (client, server) = net.established();
     net.client.sys(|host| {
-        assert_eq!(host.write(client, &[7; 60_000]), Ok(60_000));
+        assert_eq!(host.write(client, &vec![7; 60_000]), Ok(60_000));
         host.close(client).expect("open");
     });
     net.settle();

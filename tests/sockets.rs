@@ -82,7 +82,7 @@ fn poll_reports_what_was_asked_for_and_what_is_always_told() {
         let revents = fds.map(|entry| entry.revents);
         assert_eq!(revents, [Readiness::NONE, OUT, Readiness::HANG_UP, Readiness::INVALID]);
         // A full send buffer is not writable, and one octet short of full is.
-        assert_eq!(host.write(client, &[7; 65_535]), Ok(65_535));
+        assert_eq!(host.write(client, &vec![7; 65_535]), Ok(65_535));
         assert_eq!(poll(host, client), OUT);
         assert_eq!(host.write(client, &[7; 2]), Ok(1));
         assert_eq!(poll(host, client), Readiness::NONE);

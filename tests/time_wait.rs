@@ -5,7 +5,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::wire::{ACK, FIN_ACK, Peer, RST, Said, Wire, accepted, nothing, only, secs};
+use common::wire::{ACK, ALMOST_A_MINUTE, FIN_ACK, Peer, RST, Said, Wire, accepted, nothing, only, secs};
 use tcplab::event::State;
 use tcplab::segment::{Options, SegmentTemplate, Seq, Timestamps};
 use tcplab::socket::{Domain, Errno, Fd, Shutdown, SocketOption, Type};
@@ -72,7 +72,7 @@ fn who_closes_first_waits_for_60_seconds_and_not_a_nanosecond_more() {
     wire.states();
     close_actively(&mut wire, fd, &mut peer);
     assert_eq!(wire.states(), [State::FinWait1, State::FinWait2, State::TimeWait]);
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_eq!(wire.states(), []);
     wire.silent_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -89,7 +89,7 @@ fn the_length_of_the_wait_is_a_setting() {
     let fd = accepted(&mut wire, listener, &mut peer);
     close_actively(&mut wire, fd, &mut peer);
     wire.states();
-    wire.silent_for(100 * MS - NS);
+    wire.silent_for(Duration::from_nanos(99_999_999));
     assert_eq!(wire.states(), []);
     wire.silent_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -126,7 +126,7 @@ fn fins_that_cross_lead_both_ends_through_closing_to_the_wait() {
     assert_eq!(wire.states(), [State::FinWait1, State::Closing]);
     nothing(&wire.feed(&peer.ack()));
     assert_eq!(wire.states(), [State::TimeWait]);
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_waits(&mut wire, &peer);
 }
 
@@ -152,7 +152,7 @@ fn a_retransmitted_fin_is_acknowledged_again_and_begins_the_wait_again() {
     let (mut wire, _) = waiting(&mut peer);
     wire.silent_for(secs(59));
     assert_waits(&mut wire, &peer);
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_eq!(wire.states(), []);
     wire.silent_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -171,7 +171,7 @@ fn a_fin_with_its_data_again_is_acknowledged_too() {
     wire.silent_for(secs(30));
     peer.nxt += 4;
     assert_pure_ack(&only(wire.feed(&last)), &peer);
-    wire.silent_for(secs(60) - NS);
+    wire.silent_for(ALMOST_A_MINUTE);
     assert_eq!(wire.states(), []);
 }
 
@@ -198,7 +198,7 @@ fn segments_other_than_the_fin_do_not_make_the_wait_longer() {
     wire.feed(&peer.ack());
     wire.feed(&peer.data(b"late"));
     wire.feed(&SegmentTemplate { seq: peer.nxt - 1, ..peer.ack() });
-    wire.run_for(secs(30) - NS);
+    wire.run_until(Instant::from_nanos(59_999_999_999));
     assert_eq!(wire.states(), []);
     wire.run_for(NS);
     assert_eq!(wire.states(), [State::Closed]);
@@ -321,7 +321,7 @@ fn the_new_connection_begins_above_the_sequence_numbers_of_the_old_one() {
     let (mut written, mut heard) = (0, 0);
     while heard < written || written < 1_000_000 {
         if written < 1_000_000 {
-            written += wire.host.write(fd, &[7; 65_536]).unwrap_or(0);
+            written += wire.host.write(fd, &vec![7; 65_536]).unwrap_or(0);
         }
         let said = [wire.drain(), wire.feed(&peer.ack())].concat();
         let octets: usize = said.iter().map(|said| said.payload.len()).sum();
@@ -404,7 +404,7 @@ fn a_port_that_time_wait_holds_cannot_be_bound_without_so_reuseaddr() {
         // Linux: both the old socket and the new one must have it.
         let expected = if listener_reuses { Ok(()) } else { Err(Errno::EADDRINUSE) };
         assert_eq!(bind(&mut wire, true), expected, "the listener had SO_REUSEADDR: {listener_reuses}");
-        wire.run_for(secs(60) - NS);
+        wire.run_for(ALMOST_A_MINUTE);
         assert_eq!(bind(&mut wire, false), Err(Errno::EADDRINUSE), "one nanosecond too early");
         wire.run_for(NS);
         assert_eq!(bind(&mut wire, false), Ok(()));
@@ -476,7 +476,7 @@ fn the_descriptor_table_shows_the_wait_and_its_end() {
     peer.rcv += 1;
     only(wire.feed(&peer.segment(FIN_ACK)));
     assert_eq!(wire.host.describe(fd), "4 TIME-WAIT 192.0.2.1:80 ↔ 192.0.2.2:4001");
-    wire.run_for(secs(60) - NS);
+    wire.run_for(ALMOST_A_MINUTE);
     assert_eq!(wire.host.describe(fd), "4 TIME-WAIT 192.0.2.1:80 ↔ 192.0.2.2:4001");
     wire.run_for(NS);
     assert_eq!(wire.host.describe(fd), "4 CLOSED 192.0.2.1:80 ↔ 192.0.2.2:4001");

@@ -106,7 +106,9 @@ impl Stack {
             return Err(BindError::NotAvailable);
         }
         let holder = binding.holder(Role::Bound);
-        let port = choose_port(&self.ports, binding.addr.port(), &holder, self.port_offset(ip))?;
+        let offset = self.port_offset(ip).wrapping_add(self.connects);
+        self.connects = self.connects.wrapping_add(1);
+        let port = choose_port(&self.ports, binding.addr.port(), &holder, offset)?;
         self.ports.hold(port, holder);
         Ok(port)
     }

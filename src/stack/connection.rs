@@ -132,6 +132,14 @@ impl Limits {
         Some(self.unacked_since? + self.user_timeout?)
     }
 
+    /// Whether to stop asking. `TCP_USER_TIMEOUT`, where it is set, stands for the number of probes (Linux).
+    pub(super) fn keep_alive_is_over(&self, now: Instant) -> bool {
+        match self.user_timeout {
+            Some(timeout) => self.keep_alives > 0 && now - self.heard_at >= timeout,
+            None => self.keep_alive.is_none_or(|keep_alive| self.keep_alives >= keep_alive.count),
+        }
+    }
+
     /// The next probe, or the end after the last. While something sent is unacknowledged, retransmission finds out.
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
         let KeepAlive { idle, interval, .. } = self.keep_alive.filter(|_| self.unacked_since.is_none())?;

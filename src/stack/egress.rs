@@ -164,7 +164,7 @@ impl Stack {
         }
         if due(connection.limits.keep_alive_at()) {
             self.events.timer(&tuple, TimerKind::KeepAlive);
-            if connection.limits.keep_alives >= connection.limits.keep_alive.map_or(0, |keep_alive| keep_alive.count) {
+            if connection.limits.keep_alive_is_over(now) {
                 // Linux tells the peer, who may be there after all, that the connection is over.
                 connection.error = Some(connection.soft_error.unwrap_or(ConnectionError::TimedOut));
                 self.abort(id, Cause::Timer(TimerKind::KeepAlive));

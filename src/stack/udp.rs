@@ -125,7 +125,9 @@ impl Udp {
                 }
             }
         }
-        if let Some(peer) = &socket.peer {
+        if let Some(peer) = &socket.peer
+            && self.connected.get(peer) == Some(&id)
+        {
             self.connected.remove(peer);
         }
     }
