@@ -243,6 +243,23 @@ fn a_dropped_read_takes_nothing_and_a_dropped_accept_no_connection() {
 }
 
 #[test]
+fn a_dropped_read_to_end_leaves_what_came_and_nothing_else() {
+    let lab = lab(1, LINK);
+    drop(serve(&lab, async |stream| {
+        stream.write_all(b"some").await?;
+        stream.net().sleep(MINUTE).await;
+        Ok(())
+    }));
+    let address = lab.at(PORT);
+    lab.run(async move |net| {
+        let stream = connect(&net, address).await;
+        let mut all = b"before ".to_vec();
+        assert!(net.timeout(SECOND, stream.read_to_end(&mut all)).await.is_err(), "no end yet");
+        assert_eq!(all, b"before some");
+    });
+}
+
+#[test]
 fn a_dropped_connect_gives_the_attempt_and_the_descriptor_up() {
     let lab = lab(1, "loss=100%");
     let address = lab.at(PORT);
