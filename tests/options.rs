@@ -249,7 +249,7 @@ fn linger_of_zero_throws_away_what_was_not_sent() {
     let net = Pair::new();
     let (client, server) = net.established_with(&[SocketOption::Linger(Some(Duration::ZERO))], &[]);
     let written = net.client.sys(|host| {
-        let written = host.write(client, &[7; 60_000]).expect("taken");
+        let written = host.write(client, &vec![7; 60_000]).expect("taken");
         host.close(client).expect("open");
         written
     });
