@@ -188,8 +188,7 @@ pub(super) fn note_egress(
     {
         lower_mss(bytes, max_seg);
     }
-    fill_checksums(bytes);
-    let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
+    let Some(segment) = fill_checksums(bytes).and_then(|ip| Segment::parse(&ip).ok()) else {
         return Flags::default();
     };
     let seen = connection.conversation.observe(now, Side::Local, &segment);
