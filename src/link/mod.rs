@@ -203,6 +203,7 @@ impl Link {
             && let Some(octet) = packet.bytes.get_mut(bit / 8)
         {
             *octet ^= 0x80 >> (bit % 8);
+            packet.meta.sound = false;
         }
         self.flight.insert(at, sequence, packet);
         None

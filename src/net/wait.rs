@@ -103,7 +103,12 @@ impl Waits {
         let number = self.begun;
         place.0.set(Some((interest.fd, number)));
         let waiter = Waiter { number, interest, since: now, task, waker: waker.clone(), armed: true };
-        self.list(interest.fd).push(waiter);
+        let list = self.list(interest.fd);
+        if list.is_empty() {
+            // Nearly every descriptor has one who waits, and there may be 100,000 of them: room for no more at first.
+            list.reserve_exact(1);
+        }
+        list.push(waiter);
         left
     }
 

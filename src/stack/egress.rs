@@ -202,8 +202,7 @@ pub(super) fn note_egress(
         set_echo(bytes, recent);
     }
     set_acceptable_seq(bytes, connection.conversation.sender(Side::Local).snd_nxt);
-    fill_checksums(bytes);
-    let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
+    let Some(segment) = fill_checksums(bytes).and_then(|ip| Segment::parse(&ip).ok()) else {
         return Flags::default();
     };
     let seen = connection.conversation.observe(now, Side::Local, &segment);

@@ -255,7 +255,9 @@ impl Stack {
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
         self.set_now(now);
-        self.egress(packet)
+        let sent = self.egress(packet);
+        packet.meta.sound = sent;
+        sent
     }
 
     /// The earliest instant at which the stack wants to be called again.

@@ -9,12 +9,13 @@
 //! A [`Ladder`] is an observer: show it a run, then print it. Each connection has a ladder of its own, with the host that
 //! sent first on the left. An arrow stands at the instant at which its segment is sent; a state stands where it begins,
 //! and holds until the next one. Sequence numbers count from the initial one of their side, `start:end` as tcpdump
-//! writes them. What a segment is (retransmission, duplicate ACK) comes from [`Conversation`].
+//! writes them. On the right stands what is remarkable: what the link did, and what the segment is by [`Conversation`]
+//! (retransmission, duplicate ACK).
 
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::conversation::{AckKind, Conversation, DataKind, Seen, Side};
+use crate::conversation::{AckKind, Conversation, DataKind, Side};
 use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer, State};
 use crate::segment::{Flags, IpView, Options, Packet, PacketId, Segment, Seq};
 use crate::time::Instant;
@@ -112,9 +113,9 @@ impl Connection {
         self.ends[from].0 = host;
         let side = if from == 0 { Side::Local } else { Side::Remote };
         let seen = self.conversation.observe(at, side, segment);
-        let text = self.describe(side, segment, &seen);
+        let text = self.describe(side, segment);
         let arrow = Arrow { id, from, text, lost: matches!(fate, Fate::Drop(_)) };
-        let notes = fate_note(fate).into_iter().collect();
+        let notes = [data_remark(seen.data), ack_remark(seen.ack), fate_note(fate)].into_iter().flatten().collect();
         // States that this host came to at this instant belong to what it sends.
         match self.rows.last_mut().filter(|row| row.at == at && row.arrow.is_none() && row.states[1 - from].is_none()) {
             Some(row) => (row.arrow, row.notes) = (Some(arrow), notes),
@@ -135,8 +136,8 @@ impl Connection {
         }
     }
 
-    /// `PSH|ACK 1:15 ack 1 (14)`, window and options on a SYN, and what is remarkable.
-    fn describe(&self, side: Side, segment: &Segment<'_>, seen: &Seen) -> String {
+    /// `PSH|ACK 1:15 ack 1 (14)`; window and options on a SYN.
+    fn describe(&self, side: Side, segment: &Segment<'_>) -> String {
         let (own, peer) = (self.conversation.sender(side), self.conversation.sender(side.other()));
         let relative = |seq: Seq, iss: Option<Seq>| iss.map_or(seq.0, |iss| seq - iss);
         let start = relative(segment.seq, own.iss);
@@ -155,8 +156,7 @@ impl Connection {
         } else if !segment.payload.is_empty() {
             words.push(format!("({})", segment.payload.len()));
         }
-        let remarks = [data_remark(seen.data), ack_remark(seen.ack)].into_iter().flatten();
-        core::iter::once(words.join(" ")).chain(remarks).collect::<Vec<_>>().join(", ")
+        words.join(" ")
     }
 }
 
@@ -293,6 +293,7 @@ fn reason(why: DropReason) -> String {
         DropReason::AcceptQueueFull => "the accept queue is full".to_owned(),
         DropReason::NoSocket => "no socket".to_owned(),
         DropReason::TimeWait => "in TIME-WAIT".to_owned(),
+        DropReason::Guard(rule) => format!("the guard, rule {rule:?}"),
         other => format!("{other:?}"),
     }
 }
@@ -330,12 +331,12 @@ mod tests {
         sim.run_until_idle();
         let text = ladder.borrow().to_string();
         let line = |needle: &str| text.lines().find(|line| line.contains(needle)).unwrap_or_else(|| panic!("{text}"));
-        assert!(line("X|").contains("1:202 ack 1 (200)"), "{text}");
+        assert!(line("X|").contains("FIN|ACK 1:202 ack 1 (200)"), "{text}");
         assert!(line("X|").ends_with("dropped: a scripted fault"), "{text}");
-        assert!(line("1:202 ack 1 (200), retransmission 1").contains(">|"), "{text}");
+        assert!(line("  retransmission 1").contains(" 1:202 ack 1 (200) -"), "{text}");
         assert!(line("ESTABLISHED").trim_start().starts_with("0.002"), "{text}");
         assert!(text.contains("TIME-WAIT"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 160 && line == line.trim_end()), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 180 && line == line.trim_end()), "{text}");
     }
 
     #[test]
