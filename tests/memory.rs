@@ -53,7 +53,7 @@ fn a_half_open_connection_costs_at_most_a_kibibyte_and_vanishes_after_its_retrie
     // What is left is room in tables, not records: as many again need no more than the first did, but for the queue
     // in which 10,000 SYN|ACKs waited at one instant.
     flood(&mut wire, COUNT as u32);
-    let queue = 2 * size_of::<tcplab::segment::Packet>();
+    let queue = 2 * size_of::<tcplab::segment::Packet>() as i64;
     assert!((live() - before) / COUNT <= each + queue, "{} octets", live() - before);
     wire.run_for(secs(63));
     assert_eq!(wire.host.next_at(), None);
