@@ -593,7 +593,7 @@ fn the_mss_of_the_peer_and_536_without_one_bound_what_is_sent() {
         peer.hear_syn_ack(&syn_ack);
         nothing(&wire.feed(&peer.ack()));
         let (fd, _) = wire.host.accept(listener).expect("established");
-        wire.host.write(fd, &[7; 20_000]).expect("write");
+        wire.host.write(fd, &vec![7; 20_000]).expect("write");
         let said = wire.drain();
         assert_eq!(said[0].payload.len(), largest, "MSS {mss:?}, timestamps {ts}");
         assert!(said.iter().all(|said| said.payload.len() <= largest));

@@ -7,7 +7,7 @@ mod common;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use common::wire::{ACK, FIN_ACK, Peer, RST, Wire, accepted, nothing, only, secs};
+use common::wire::{ACK, ALMOST_A_MINUTE, FIN_ACK, Peer, RST, Wire, accepted, nothing, only, secs};
 use counting::{live, peak, reset_peak};
 use tcplab::event::DropReason;
 use tcplab::socket::{Domain, Errno, SocketOption, Type};
@@ -155,7 +155,7 @@ fn a_fin_that_is_retransmitted_without_end_costs_nothing() {
     println!("100,000 FINs in TIME-WAIT: at most {} octets", peak() - before);
     assert!(peak() - before <= 16 * 1024, "{} octets", peak() - before);
     // Every one of them began the wait again.
-    nothing(&wire.run_for(secs(60) - Duration::from_nanos(1)));
+    nothing(&wire.run_for(ALMOST_A_MINUTE));
     assert!(wire.host.next_at().is_some());
     nothing(&wire.run_for(Duration::from_nanos(1)));
     assert_eq!(wire.host.next_at(), None);

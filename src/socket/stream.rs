@@ -9,6 +9,11 @@ use crate::stack::{Binding, ConnectRefusal, ConnectionId, ListenerId, Received, 
 use super::options::Options;
 use super::{Domain, Entry, Errno, Fd, Host, MsgFlags, Shutdown, canonical, destination, presented, unbound};
 
+/// States without a peer for getpeername(2): Linux's socket is CLOSED as soon as TIME-WAIT has taken over.
+const fn is_unconnected(state: State) -> bool {
+    matches!(state, State::SynSent | State::Closed | State::TimeWait)
+}
+
 /// A stream socket.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -293,12 +298,7 @@ impl Host {
     /// Both ends, as the program sees them.
     pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
         if let Some((state, local, remote)) = stream.connection().and_then(|id| self.stack.endpoints(id)) {
-            (
-                presented(stream.domain, local),
-                Some(presented(stream.domain, remote)).filter(|_| {
-                    state != State::SynSent && !stream.connection().is_some_and(|id| self.stack.is_over(id))
-                }),
-            )
+            (presented(stream.domain, local), Some(presented(stream.domain, remote)).filter(|_| !is_unconnected(state)))
         } else {
             let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
             (presented(stream.domain, addr), None)

@@ -106,7 +106,9 @@ impl Stack {
             return Err(BindError::NotAvailable);
         }
         let holder = binding.holder(Role::Bound);
-        let port = choose_port(&self.ports, binding.addr.port(), &holder, self.port_offset(ip))?;
+        let offset = self.port_offset(ip).wrapping_add(self.connects);
+        self.connects = self.connects.wrapping_add(1);
+        let port = choose_port(&self.ports, binding.addr.port(), &holder, offset)?;
         self.ports.hold(port, holder);
         Ok(port)
     }
@@ -313,7 +315,7 @@ impl Stack {
         });
         let open = matches!(connection.state, State::Established | State::CloseWait);
         Condition {
-            state: connection.state,
+            state: self.shown_state(connection),
             readable: peer_ended || connection.shut.read || self.unread(id) > 0,
             writable: ended || (open && room) || (connection.shut.write && connection.account.opened_at.is_some()),
             peer_ended,

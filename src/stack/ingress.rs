@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::conversation::Side;
 use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
-use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Seq, Timestamps};
+use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Timestamps};
 use crate::time::{Duration, Instant};
 
 use super::address::{Addr, FourTuple, is_good_source};
@@ -65,8 +65,8 @@ impl Stack {
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, bytes, &segment),
                 Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, bytes, &segment),
-                Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, bytes, &segment),
-                None => self.unmatched_tcp(&tuple, bytes, &segment),
+                Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, &segment),
+                None => self.unmatched_tcp(&tuple, &segment),
             };
         }
         self.check_addresses(ip.src, ip.dst)?;
@@ -120,19 +120,15 @@ impl Stack {
     }
 
     /// A segment for no connection: a listener, or nobody.
-    pub(super) fn unmatched_tcp(
-        &mut self,
-        tuple: &FourTuple,
-        bytes: &[u8],
-        segment: &Segment<'_>,
-    ) -> Result<(), DropReason> {
+    pub(super) fn unmatched_tcp(&mut self, tuple: &FourTuple, segment: &Segment<'_>) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
         if let Some(listener) = self.listener_for(tuple) {
-            self.listener_ingress(listener, tuple, segment)
-        } else {
-            self.give_to_nobody(bytes);
-            Err(DropReason::NoSocket)
+            return self.listener_ingress(listener, tuple, segment, None);
         }
+        if !segment.is_rst() {
+            self.queue_segment(&reset_for(segment));
+        }
+        Err(DropReason::NoSocket)
     }
 
     /// The listener for a packet to `tuple.local`: its address, then the wildcard of its version, then a dual-stack one.
@@ -365,12 +361,14 @@ pub(super) fn lower_mss(packet: &mut [u8], max_seg: u16) {
     }
 }
 
-/// `<SEQ=SEG.ACK><CTL=RST>`: the answer to an ACK of something never sent.
+/// RFC 9293, section 3.10.7.1: `<SEQ=SEG.ACK><CTL=RST>`, or `<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>` where there is no
+/// ACK.
 pub(super) fn reset_for(segment: &Segment<'_>) -> SegmentTemplate<'static> {
-    SegmentTemplate {
-        seq: if segment.is_ack() { segment.ack } else { Seq(0) },
-        flags: Flags::RST,
-        ..SegmentTemplate::new(segment.dst, segment.src)
+    let reset = SegmentTemplate { flags: Flags::RST, ..SegmentTemplate::new(segment.dst, segment.src) };
+    if segment.is_ack() {
+        SegmentTemplate { seq: segment.ack, ..reset }
+    } else {
+        SegmentTemplate { ack: segment.end(), flags: Flags::RST | Flags::ACK, ..reset }
     }
 }
 

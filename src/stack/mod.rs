@@ -306,10 +306,9 @@ impl Stack {
 
     /// What the descriptor table shows of a connection.
     pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
-        self.tables
-            .connections
-            .get(id)
-            .map(|connection| (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr()))
+        self.tables.connections.get(id).map(|connection| {
+            (self.shown_state(connection), connection.tuple.local_addr(), connection.tuple.remote_addr())
+        })
     }
 }
 

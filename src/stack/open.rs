@@ -97,17 +97,20 @@ impl Stack {
             shut: Shut::default(),
             error: None,
             soft_error: None,
+            time_wait: None,
             unread: Unread::default(),
             account: Account::new(&tuple),
         }
     }
 
-    /// A segment for a listening socket (RFC 9293, section 3.10.7.2).
+    /// A segment for a listening socket (RFC 9293, section 3.10.7.2). `beyond` is SND.NXT of a connection in TIME-WAIT
+    /// whose tuple a SYN takes over: the new one begins above it (section 3.10.7.4, MAY-2), as far above as on Linux.
     pub(super) fn listener_ingress(
         &mut self,
         id: ListenerId,
         tuple: &FourTuple,
         segment: &Segment<'_>,
+        beyond: Option<Seq>,
     ) -> Result<(), DropReason> {
         if segment.is_rst() {
             return Err(DropReason::NoSocket);
@@ -127,10 +130,11 @@ impl Stack {
             return Err(DropReason::SynQueueFull);
         }
         listener.syn_queue += 1;
+        let iss = self.secret.initial_sequence_number(tuple, self.now);
         let half_open = HalfOpen {
             tuple: *tuple,
             listener: id,
-            iss: self.secret.initial_sequence_number(tuple, self.now),
+            iss: beyond.map_or(iss, |snd_nxt| iss.max(snd_nxt + 65_537)),
             irs: segment.seq,
             offered: segment.options.into(),
             window: segment.window,
@@ -243,16 +247,16 @@ impl Stack {
         if !segment.is_ack() {
             return Err(DropReason::HalfOpen);
         }
-        if segment.ack != half_open.iss + 1 {
-            self.queue_segment(&reset_for(segment));
-            return Err(DropReason::HalfOpen);
-        }
         let stale = match (half_open.offered.ts.filter(|_| self.config.timestamps), segment.options.ts) {
             (Some(first), Some(ts)) => (ts.ts_val.wrapping_sub(first.ts_val) as i32) < 0,
             _ => false,
         };
         if stale || !in_window {
             self.challenge_half_open(id);
+            return Err(DropReason::HalfOpen);
+        }
+        if segment.ack != half_open.iss + 1 {
+            self.queue_segment(&reset_for(segment));
             return Err(DropReason::HalfOpen);
         }
         if !listener.takes_connection() {

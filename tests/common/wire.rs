@@ -62,6 +62,9 @@ pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+/// A nanosecond less than the 60 s that TIME-WAIT and FIN-WAIT-2 last.
+pub(crate) const ALMOST_A_MINUTE: Duration = Duration::from_nanos(59_999_999_999);
+
 /// A host, its clock, and everything around it.
 pub(crate) struct Wire {
     pub(crate) host: Host,
@@ -201,7 +204,7 @@ pub(crate) struct Peer {
     /// RCV.NXT, kept by the test.
     pub(crate) rcv: Seq,
     pub(crate) window: u16,
-    /// TSval and TSecr of the next segment; `None` has no timestamps.
+    /// `TSval` and `TSecr` of the next segment; `None` has no timestamps.
     pub(crate) ts: Option<Timestamps>,
 }
 
