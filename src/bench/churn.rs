@@ -1,5 +1,5 @@
-//! Short connections: connect, 1 KB to the server, 10 KB back, close by the client, TIME-WAIT at the client. P of them at
-//! a time, each by an async task that begins the next when one is over. Buffers of 64 KiB.
+//! Short connections: connect, 1 KB to the server, 10 KB back, close by the client, TIME-WAIT at the client. P of them
+//! at a time, each by an async task that begins the next when one is over. Buffers of 64 KiB.
 
 use std::cell::Cell;
 use std::io;

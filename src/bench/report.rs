@@ -1,5 +1,5 @@
-//! What a run says: one JSON object for each side, or a table with tcplab, the reference, their ratio and the target next
-//! to each other.
+//! What a run says: one JSON object for each side, or a table with tcplab, the reference, their ratio and the target
+//! next to each other.
 
 use core::fmt;
 

@@ -6,8 +6,8 @@
 //!    0.010000000              |                                                          | SYN-RECEIVED
 //! ```
 //!
-//! A [`Ladder`] is an observer: show it a run, then print it. Each connection has a ladder of its own, with the host that
-//! sent first on the left. An arrow stands at the instant at which its segment is sent; a state stands where it begins,
+//! A [`Ladder`] is an observer: show it a run, then print it. Each connection has a ladder of its own, with the host
+//! that sent first on the left. An arrow stands at the instant at which its segment is sent; a state stands where it begins,
 //! and holds until the next one. Sequence numbers count from the initial one of their side, `start:end` as tcpdump
 //! writes them. On the right stands what is remarkable: what the link did, and what the segment is by [`Conversation`]
 //! (retransmission, duplicate ACK).

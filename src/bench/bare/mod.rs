@@ -1,6 +1,6 @@
-//! The reference: smoltcp alone. Two `Interface`s are fed one packet at a time; each connection has a `SocketSet` of its
-//! own, found by a hash of the 4-tuple, because smoltcp walks a whole set for each packet. Checksums are on, controller,
-//! buffers and options are those of the tcplab run.
+//! The reference: smoltcp alone. Two `Interface`s are fed one packet at a time; each connection has a `SocketSet` of
+//! its own, found by a hash of the 4-tuple, because smoltcp walks a whole set for each packet. Checksums are on,
+//! controller, buffers and options are those of the tcplab run.
 //!
 //! What it leaves out is what is measured: links, an event queue, timers, the guard and the watch, descriptors, async
 //! programs. Its programs are a few lines that call `send_slice` and `recv_slice`.
