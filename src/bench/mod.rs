@@ -1,10 +1,10 @@
 //! The measured runs of `tcplab bench`: the same work on tcplab, in the simulator with everything that it does, and on
 //! bare smoltcp. Each run sets up first and measures then.
 //!
-//! - [`connections`]: messages on many established connections; what does a packet cost when there are 100,000?
-//! - [`churn`]: short connections, one after the other or many at a time;
-//! - [`bulk`]: one connection that carries many MiB;
-//! - [`bare`]: the reference; [`measure`]: time and memory; [`report`]: JSON and the table.
+//! - `connections`: messages on many established connections; what does a packet cost when there are 100,000?
+//! - `churn`: short connections, one after the other or many at a time;
+//! - `bulk`: one connection that carries many MiB;
+//! - `bare`: the reference; `measure`: time and memory; `report`: JSON and the table.
 //!
 //! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here.
 
