@@ -35,11 +35,11 @@ const PORTS_EACH: usize = 14_000;
 /// Which run, and how much of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Bench {
-    /// [`connections`]
+    /// `connections`
     Connections(Connections),
-    /// [`churn`]
+    /// `churn`
     Churn(Churn),
-    /// [`bulk`]: so many MiB.
+    /// `bulk`: so many MiB.
     Bulk {
         /// MiB to carry.
         mib: usize,
