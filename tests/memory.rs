@@ -51,7 +51,7 @@ fn a_half_open_connection_costs_at_most_a_kibibyte_and_vanishes_after_its_retrie
     assert!(left / COUNT <= 256, "{left} octets");
 
     // What is left is room in tables, not records: as many again need no more than the first did, but for the queue
-    // in which 10,000 SYN|ACKs waited at one instant.
+    // in which 10,000 SYN|ACKs waited at one instant: room for 16,384 of 40 octets.
     flood(&mut wire, COUNT as u32);
     let queue = 2 * size_of::<tcplab::segment::Packet>() as i64;
     assert!((live() - before) / COUNT <= each + queue, "{} octets", live() - before);

@@ -157,7 +157,7 @@ impl fmt::Display for Report {
             writeln!(f, "{name:<26} {times:>12.2} {:>20}  5 x at 100,000 (one: {ns:.0} ns)", "")?;
         }
         if let Bench::Connections(_) = self.bench {
-            let target = "3,072 (from 100 connections up)";
+            let target = "3,072 (told from 1,000 connections up)";
             self.row(f, "octets per end, w/o buffers", target, |figures| figures.bytes_per_end.map(|b| b as f64))?;
         }
         self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;

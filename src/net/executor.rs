@@ -12,7 +12,6 @@
 //! ```
 
 use core::cell::{Cell, RefCell};
-use core::future::poll_fn;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker, ready};
@@ -132,7 +131,7 @@ impl Executor {
         let theirs = Rc::clone(&join);
         // Boxed by itself: inside an async block that awaits it, a future takes its room twice.
         let mut future = Some(Box::pin(future));
-        let body = Box::pin(poll_fn(move |cx| {
+        let body = Box::pin(core::future::poll_fn(move |cx| {
             let Some(polled) = future.as_mut().map(|future| future.as_mut().poll(cx)) else { return Poll::Pending };
             let value = ready!(polled);
             future = None;
