@@ -4,30 +4,15 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::event::{Cause, State};
-use crate::time::Duration;
 
 use super::Stack;
 use super::address::{Addr, FourTuple};
-use super::connection::{Account, ConnectionError, ConnectionId, KeepAlive, Owner};
+use super::config::TcpOptions;
+use super::connection::{Account, ConnectionError, ConnectionId, Owner};
 use super::listener::{Listener, ListenerId};
 use super::open::connection_holder;
 use super::ports::{Holder, Ports, Role};
 use super::tcp::to_smoltcp;
-
-/// The TCP options of a socket; connections are made with them, and accepted ones inherit those of the listener.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(clippy::struct_excessive_bools)] // setsockopt(2) has them one by one
-pub(crate) struct TcpOptions {
-    pub(crate) rcv_buf: usize,
-    pub(crate) snd_buf: usize,
-    pub(crate) nodelay: bool,
-    pub(crate) quick_ack: bool,
-    pub(crate) keep_alive: bool,
-    pub(crate) keep_alive_times: KeepAlive,
-    pub(crate) user_timeout: Option<Duration>,
-    pub(crate) max_seg: Option<u16>,
-    pub(crate) ttl: u8,
-}
 
 /// How a socket is bound: the address as the socket layer was given it, and how it holds its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -406,13 +391,6 @@ impl Stack {
     /// The account of a connection.
     pub(crate) fn account(&self, id: ConnectionId) -> Account {
         self.tables.connections[id].account
-    }
-
-    fn mark_dirty(&mut self, id: ConnectionId) {
-        let connection = &mut *self.tables.connections[id];
-        if !core::mem::replace(&mut connection.dirty, true) {
-            self.dirty.push_back(id);
-        }
     }
 }
 

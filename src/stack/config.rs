@@ -4,6 +4,8 @@ use core::net::IpAddr;
 
 use crate::time::Duration;
 
+use super::connection::KeepAlive;
+
 /// How the sender is throttled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Congestion {
@@ -77,4 +79,19 @@ impl Default for HostConfig {
             buffer_limit: usize::MAX,
         }
     }
+}
+
+/// The TCP options of a socket; connections are made with them, and accepted ones inherit those of the listener.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // setsockopt(2) has them one by one
+pub(crate) struct TcpOptions {
+    pub(crate) rcv_buf: usize,
+    pub(crate) snd_buf: usize,
+    pub(crate) nodelay: bool,
+    pub(crate) quick_ack: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) keep_alive_times: KeepAlive,
+    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) max_seg: Option<u16>,
+    pub(crate) ttl: u8,
 }

@@ -1,15 +1,15 @@
 //! The way of a packet out of the host: answers first, then each dirty connection in order of first touch until it has
 //! nothing due (law 5), then its deadline. What goes to an address of this host comes back in.
 
-use crate::conversation::{DataKind, Side};
+use crate::conversation::Side;
 use crate::event::{Cause, State, TimerKind};
-use crate::segment::{Flags, IpView, Packet, Segment, Seq, fill_checksums};
+use crate::segment::{IpView, Packet};
 use crate::time::{Duration, Instant};
 
-use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
-use super::ingress::{Origin, lower_mss};
-use super::watch::{Snapshot, Watch};
-use super::{Stack, TimerOwner};
+use super::connection::{ConnectionError, ConnectionId, Owner};
+use super::note::note_egress;
+use super::watch::Snapshot;
+use super::{Origin, Stack, TimerOwner};
 
 /// What came of asking a connection for a packet.
 enum Egress {
@@ -22,6 +22,22 @@ enum Egress {
 }
 
 impl Stack {
+    /// Marks a connection to be given its egress.
+    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
+        let connection = &mut *self.tables.connections[id];
+        if !core::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Marks a connection to be given its egress, and its descriptor to be looked at.
+    pub(super) fn touch(&mut self, id: ConnectionId) {
+        self.mark_dirty(id);
+        if let Owner::Descriptor(token) = self.tables.connections[id].owner {
+            self.ready.push(token);
+        }
+    }
+
     pub(super) fn egress(&mut self, packet: &mut Packet) -> bool {
         loop {
             if let Some(next) = self.queues.out.pop_front() {
@@ -177,75 +193,9 @@ impl Stack {
                 tcp.socket_mut().set_keep_alive(None);
             }
         }
-        if !core::mem::replace(&mut connection.dirty, true) {
-            self.dirty.push_back(id);
-        }
+        self.mark_dirty(id);
     }
 }
 
 /// smoltcp never says "now" without sending; should it, the host does not spin.
 const MINIMUM_WAIT: Duration = Duration::from_millis(1);
-
-/// Finishes a packet that smoltcp wrote for a connection, and takes note of it. Returns its flags.
-pub(super) fn note_egress(
-    connection: &mut Connection,
-    now: Instant,
-    bytes: &mut [u8],
-    watch: impl FnOnce(&mut Watch, &Segment<'_>),
-) -> Flags {
-    if let Some(max_seg) = connection.max_seg
-        && bytes.len() <= MAX_HEADERS
-    {
-        lower_mss(bytes, max_seg);
-    }
-    if let Some((recent, _)) = connection.ts_recent {
-        set_echo(bytes, recent);
-    }
-    set_acceptable_seq(bytes, connection.conversation.sender(Side::Local).snd_nxt);
-    let Some(segment) = fill_checksums(bytes).and_then(|ip| Segment::parse(&ip).ok()) else {
-        return Flags::default();
-    };
-    let seen = connection.conversation.observe(now, Side::Local, &segment);
-    connection.limits.window_probes += u32::from(seen.data == DataKind::Probe);
-    watch(&mut connection.watch, &segment);
-    let ours = connection.conversation.sender(Side::Local);
-    if connection.limits.unacked_since.is_none() && ours.snd_una != ours.snd_nxt {
-        connection.limits.unacked_since = Some(now);
-    }
-    segment.flags
-}
-
-/// RFC 7323, section 4.3: the echo is `TS.Recent`. smoltcp echoes the last segment that it took, which may lie beyond a hole
-/// or have come while an ACK was delayed.
-fn set_echo(packet: &mut [u8], recent: u32) {
-    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
-    let Some(data_offset) = packet.get(start + 12).map(|byte| usize::from(byte >> 4) * 4) else { return };
-    let mut at = start + 20;
-    while at + 10 <= (start + data_offset).min(packet.len()) {
-        match packet[at] {
-            0 => return,
-            1 => at += 1,
-            8 => {
-                packet[at + 6..at + 10].copy_from_slice(&recent.to_be_bytes());
-                return;
-            }
-            _ => at += usize::from(packet[at + 1]).max(2),
-        }
-    }
-}
-
-/// RFC 9293, section 3.10.7.4: `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`. After a timeout smoltcp goes back to SND.UNA with its
-/// ACKs too: they would lie left of the window of a peer that has more, who would not look at them. Two ends that both
-/// lost ACKs would never hear each other again.
-fn set_acceptable_seq(packet: &mut [u8], snd_nxt: Seq) {
-    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
-    let Some(header) = packet.get(start..start + 20) else { return };
-    let is_bare_ack = header[13] == Flags::ACK.0 && start + usize::from(header[12] >> 4) * 4 == packet.len();
-    let seq = Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
-    if is_bare_ack && seq < snd_nxt {
-        packet[start + 4..start + 8].copy_from_slice(&snd_nxt.0.to_be_bytes());
-    }
-}
-
-/// A SYN is all headers: 40 octets of IPv6, 60 of TCP.
-const MAX_HEADERS: usize = 100;

@@ -9,29 +9,21 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::conversation::Side;
 use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
 use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Timestamps};
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 
 use super::address::{Addr, FourTuple, is_good_source};
-use super::connection::{Connection, ConnectionId, Owner};
-use super::egress::note_egress;
+use super::connection::ConnectionId;
 use super::guard::{self, Disposition, Situation};
 use super::icmp::Report;
 use super::listener::ListenerId;
+use super::note::{note_egress, note_ingress};
 use super::one_packet::OnePacket;
+use super::rewrite::lower_mss;
 use super::watch::Snapshot;
-use super::{Slot, Stack};
+use super::{Origin, Slot, Stack};
 
 /// RFC 5961, section 10, leaves the rate of challenge ACKs to the host; Linux's `tcp_invalid_ratelimit`.
 pub(super) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Where a packet comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The link.
-    Link,
-    /// This host itself.
-    Loopback,
-}
 
 impl Stack {
     pub(super) fn ingress(&mut self, packet: &Packet, origin: Origin) {
@@ -283,29 +275,6 @@ impl Stack {
     }
 }
 
-/// Takes note of a segment that smoltcp has seen, if TCP took anything from it.
-fn note_ingress(connection: &mut Connection, now: Instant, before: State, segment: &Segment<'_>, accepted: bool) {
-    connection.limits.heard_at = now;
-    connection.limits.keep_alives = 0;
-    connection.limits.window_probes = 0;
-    if !(if before == State::SynSent { answers_our_syn(connection, segment) } else { accepted }) {
-        return;
-    }
-    if segment.is_syn() {
-        connection.irs = segment.seq;
-    }
-    remember_timestamp(connection, now, segment);
-    connection.largest_received = connection.largest_received.max(segment.payload.len() as u32);
-    connection.fin_received |= matches!(connection.state, State::CloseWait | State::Closing | State::TimeWait);
-    let una = connection.conversation.sender(Side::Local).snd_una;
-    connection.conversation.observe(now, Side::Remote, segment);
-    let ours = connection.conversation.sender(Side::Local);
-    if ours.snd_una != una {
-        connection.limits.give_up_at = None;
-        connection.limits.unacked_since = (ours.snd_una != ours.snd_nxt).then_some(now);
-    }
-}
-
 const IPV6_HEADER: usize = 40;
 
 /// What smoltcp would not parse: no port, contradictory control bits, an option of impossible length. It is dropped
@@ -318,49 +287,6 @@ fn is_sane(segment: &Segment<'_>) -> bool {
         && !segment.options.irregular
 }
 
-/// RFC 9293, section 3.10.7.3: what SYN-SENT takes.
-fn answers_our_syn(connection: &Connection, segment: &Segment<'_>) -> bool {
-    let acked = segment.is_ack() && segment.ack == connection.conversation.sender(Side::Local).snd_nxt;
-    (segment.is_syn() && !segment.is_rst() && (acked || !segment.is_ack())) || (segment.is_rst() && acked)
-}
-
-/// RFC 7323, section 4.3: `TS.Recent` follows a segment that begins at or before the last ACK sent.
-fn remember_timestamp(connection: &mut Connection, now: Instant, segment: &Segment<'_>) {
-    let Some(ts) = segment.options.ts else { return };
-    if segment.is_syn() {
-        connection.ts_recent = Some((ts.ts_val, now));
-        return;
-    }
-    let last_ack = connection.conversation.sender(Side::Local).last_ack;
-    if let Some((recent, at)) = &mut connection.ts_recent
-        && last_ack.is_none_or(|last_ack| segment.seq <= last_ack)
-        && ts.ts_val.wrapping_sub(*recent) as i32 >= 0
-    {
-        (*recent, *at) = (ts.ts_val, now);
-    }
-}
-
-/// Lowers the MSS option of a SYN to `max_seg`, so that smoltcp, which knows only the MTU, sends no larger segments. The
-/// checksum is then wrong, which nobody asks again.
-pub(super) fn lower_mss(packet: &mut [u8], max_seg: u16) {
-    let Ok(ip) = IpView::parse(packet) else { return };
-    let start = ip.header.len();
-    let Some(data_offset) = packet.get(start + 12).map(|byte| usize::from(byte >> 4) * 4) else { return };
-    let mut at = start + 20;
-    while at + 4 <= start + data_offset {
-        match packet[at] {
-            0 => return,
-            1 => at += 1,
-            2 => {
-                let mss = u16::from_be_bytes([packet[at + 2], packet[at + 3]]);
-                packet[at + 2..at + 4].copy_from_slice(&mss.min(max_seg).to_be_bytes());
-                return;
-            }
-            _ => at += usize::from(packet[at + 1]).max(2),
-        }
-    }
-}
-
 /// RFC 9293, section 3.10.7.1: `<SEQ=SEG.ACK><CTL=RST>`, or `<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>` where there is no
 /// ACK.
 pub(super) fn reset_for(segment: &Segment<'_>) -> SegmentTemplate<'static> {
@@ -369,18 +295,5 @@ pub(super) fn reset_for(segment: &Segment<'_>) -> SegmentTemplate<'static> {
         SegmentTemplate { seq: segment.ack, ..reset }
     } else {
         SegmentTemplate { ack: segment.end(), flags: Flags::RST | Flags::ACK, ..reset }
-    }
-}
-
-impl Stack {
-    /// Marks a connection to be given its egress, and its descriptor to be looked at.
-    pub(super) fn touch(&mut self, id: ConnectionId) {
-        let connection = &mut *self.tables.connections[id];
-        if !core::mem::replace(&mut connection.dirty, true) {
-            self.dirty.push_back(id);
-        }
-        if let Owner::Descriptor(token) = connection.owner {
-            self.ready.push(token);
-        }
     }
 }

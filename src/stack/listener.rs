@@ -16,7 +16,7 @@ use crate::segment::{Options, Seq, Timestamps};
 use crate::time::{Duration, Instant};
 
 use super::address::{Addr, FourTuple};
-use super::calls::TcpOptions;
+use super::config::TcpOptions;
 use super::connection::ConnectionId;
 use super::timers::Deadline;
 

@@ -31,10 +31,12 @@ mod info;
 mod ingress;
 mod isn;
 mod listener;
+mod note;
 mod one_packet;
 mod open;
 mod ports;
 mod ready;
+mod rewrite;
 mod tcp;
 mod time_wait;
 mod timers;
@@ -48,7 +50,8 @@ pub use listener::ListenerId;
 pub use udp::UdpId;
 pub use watch::Phase;
 
-pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent, TcpOptions};
+pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent};
+pub(crate) use config::TcpOptions;
 pub(crate) use connection::KeepAlive;
 pub(crate) use udp::SendRefusal;
 
@@ -136,6 +139,15 @@ impl Deadlines<TimerOwner> for Tables {
             TimerOwner::HalfOpen(id) => self.half_open.get_mut(id).map(|half_open| &mut half_open.deadline),
         }
     }
+}
+
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The link.
+    Link,
+    /// This host itself.
+    Loopback,
 }
 
 /// Packets that wait inside the host. Buffers are swapped, never copied, and used again.
@@ -236,7 +248,7 @@ impl Stack {
     /// Takes one packet from the link. It may be changed: the caller has captured it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.set_now(now);
-        self.ingress(packet, ingress::Origin::Link);
+        self.ingress(packet, Origin::Link);
     }
 
     /// Fires every timer that is due.

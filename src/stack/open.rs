@@ -13,12 +13,12 @@ use crate::segment::{Flags, IpView, Options, Segment, SegmentTemplate, Seq, Time
 use crate::time::Instant;
 
 use super::address::FourTuple;
-use super::calls::TcpOptions;
+use super::config::TcpOptions;
 use super::connection::{Account, Connection, ConnectionId, Limits, Owner, Shut, Unread};
-use super::egress::note_egress;
 use super::ingress::{CHALLENGE_INTERVAL, reset_for};
 use super::isn::interface_for;
 use super::listener::{HalfOpen, HalfOpenId, ListenerId, syn_ack_timeout};
+use super::note::note_egress;
 use super::ports::{Holder, Role};
 use super::tcp::{Tcp, TcpSettings, control, ts_val_at};
 use super::timers::Deadline;

@@ -1,5 +1,6 @@
 //! The executor and the clock without a host: order, ties, joining, spawning from tasks, dropping.
 
+use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use std::cell::RefCell;
