@@ -50,8 +50,6 @@ pub struct Host {
     table: Table<Entry>,
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
-    events: std::collections::VecDeque<HostEvent>,
-    observed: bool,
 }
 
 /// What a descriptor stands for.
@@ -65,13 +63,7 @@ enum Entry {
 impl Host {
     /// A host with these settings, at the epoch, with no descriptor open.
     pub fn new(config: &HostConfig) -> Self {
-        Self {
-            table: Table::new(config.descriptor_limit),
-            stack: Stack::new(config),
-            epolls: Vec::new(),
-            events: std::collections::VecDeque::new(),
-            observed: false,
-        }
+        Self { table: Table::new(config.descriptor_limit), stack: Stack::new(config), epolls: Vec::new() }
     }
 
     /// The clock of the host.
@@ -134,7 +126,7 @@ impl Host {
     /// The next event: calls and what happened in the stack. There are none unless they were asked for.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<HostEvent> {
-        self.events.pop_front().or_else(|| self.stack.poll_event())
+        self.stack.poll_event()
     }
 
     /// Segments that connections of this host sent again, those that are over included.
@@ -144,7 +136,6 @@ impl Host {
 
     /// Whether to keep events for [`Host::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
-        self.observed = on;
         self.stack.observe_events(on);
     }
 
@@ -256,7 +247,7 @@ impl Host {
     /// # Errors
     /// As write; `EOPNOTSUPP` for other flags.
     pub fn send(&mut self, fd: Fd, buf: &[u8], flags: MsgFlags) -> Result<usize, Errno> {
-        self.sendto(fd, buf, flags, None)
+        self.transmit_with("send", fd, &[IoSlice::new(buf)], flags, None)
     }
 
     /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram. On a stream
@@ -273,7 +264,7 @@ impl Host {
     /// # Errors
     /// As write; `EMSGSIZE` for a datagram above the MTU, `ENOBUFS` if too many packets wait for the link.
     pub fn sendto(&mut self, fd: Fd, buf: &[u8], flags: MsgFlags, to: Option<SocketAddr>) -> Result<usize, Errno> {
-        self.sendmsg(fd, &[IoSlice::new(buf)], flags, to)
+        self.transmit_with("sendto", fd, &[IoSlice::new(buf)], flags, to)
     }
 
     /// recvfrom(2): also who sent it, for a datagram.
@@ -295,11 +286,7 @@ impl Host {
         flags: MsgFlags,
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
-        const KNOWN: MsgFlags = MsgFlags(MsgFlags::DONTWAIT.0 | MsgFlags::NOSIGNAL.0);
-        if !KNOWN.contains(flags) && self.table.at(fd).is_some() {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        self.transmit("sendmsg", fd, bufs, to)
+        self.transmit_with("sendmsg", fd, bufs, flags, to)
     }
 
     /// recvmsg(2) without control data: length, sender, and whether a datagram was cut.
@@ -324,6 +311,21 @@ impl Host {
             None => Err(Errno::EBADF),
         };
         self.report(call, fd, result.map(|message| message.len as i64)).and(result)
+    }
+
+    fn transmit_with(
+        &mut self,
+        call: &'static str,
+        fd: Fd,
+        bufs: &[IoSlice<'_>],
+        flags: MsgFlags,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno> {
+        const KNOWN: MsgFlags = MsgFlags(MsgFlags::DONTWAIT.0 | MsgFlags::NOSIGNAL.0);
+        if !KNOWN.contains(flags) && self.table.at(fd).is_some() {
+            return self.report(call, fd, Err(Errno::EOPNOTSUPP)).map(|()| 0);
+        }
+        self.transmit(call, fd, bufs, to)
     }
 
     fn transmit(
@@ -446,8 +448,8 @@ impl Host {
 
     /// Tells an observer of a call; one that only found that it would have to wait is not told.
     fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
-        if self.observed && result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
-            self.events.push_back(HostEvent::Call { fd: fd.0, call, result: result.map_err(Errno::name) });
+        if result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
+            self.stack.report(HostEvent::Call { fd: fd.0, call, result: result.map_err(Errno::name) });
         }
         result.map(|_| ())
     }

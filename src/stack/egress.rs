@@ -8,7 +8,7 @@ use crate::time::{Duration, Instant};
 
 use super::connection::{ConnectionError, ConnectionId, Owner};
 use super::note::note_egress;
-use super::watch::Snapshot;
+use super::watch::{Departure, Snapshot};
 use super::{Origin, Stack, TimerOwner};
 
 /// What came of asking a connection for a packet.
@@ -114,9 +114,13 @@ impl Stack {
             let (state, before) = (connection.state, Snapshot::of(tcp.socket()));
             if tcp.egress(&mut self.interface, mtu, now, &mut packet.bytes) {
                 connection.state = tcp.state();
+                let mut departure = None;
                 let flags = note_egress(connection, now, &mut packet.bytes, |watch, segment| {
-                    watch.on_egress(now, Some(segment), before);
+                    departure = watch.on_egress(now, Some(segment), before);
                 });
+                if let Some(Departure::Timeout { .. }) = departure {
+                    self.events.timer(&connection.tuple, TimerKind::Retransmission);
+                }
                 let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
                 self.limit_retransmissions(id);
                 self.follow_state(id, state, Cause::Sent(flags));

@@ -305,6 +305,11 @@ impl Stack {
         self.events.queue.pop_front()
     }
 
+    /// Keeps an event of the socket layer, in its place among those of the stack.
+    pub(crate) fn report(&mut self, event: HostEvent) {
+        self.events.push(event);
+    }
+
     /// Whether to keep events for [`Stack::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.events.observed = on;

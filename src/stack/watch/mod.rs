@@ -38,8 +38,7 @@ use congestion::Congestion;
 use rtt::Rtt;
 use timer::Timer;
 
-#[cfg(test)]
-use egress::Departure;
+pub(crate) use egress::Departure;
 #[cfg(test)]
 use ingress::Arrival;
 
