@@ -551,6 +551,23 @@ fn tcp_maxseg_of_a_listener_is_what_its_syn_ack_announces() {
 }
 
 #[test]
+fn a_connection_keeps_what_its_syn_ack_said_whatever_the_listener_is_told_meanwhile() {
+    let mut wire = Wire::new(|_| {});
+    let listener = wire.listen(1);
+    let mut peer = Peer::new(4001);
+    let options = Options { wscale: Some(0), ..Options::default() };
+    let syn_ack = only(wire.feed(&SegmentTemplate { options, ..peer.syn() }));
+    assert_eq!(syn_ack.options.wscale, Some(1));
+    peer.hear_syn_ack(&syn_ack);
+    wire.host.setsockopt(listener, SocketOption::RcvBuf(1000)).expect("SO_RCVBUF");
+    nothing(&wire.feed(&peer.ack()));
+    wire.host.accept(listener).expect("established");
+    wire.feed(&peer.data(b"x"));
+    let ack = only(wire.run_for(Duration::from_millis(10)));
+    assert_eq!(ack.window, 65_535 / 2, "64 KiB less the octet, with the shift of one that was agreed on");
+}
+
+#[test]
 fn over_ipv6_the_mss_leaves_room_for_the_larger_header() {
     let mut wire = Wire::new(|config| config.addresses = vec![("2001:db8::1".parse().unwrap(), 64)]);
     let fd = wire.host.socket(tcplab::socket::Domain::Inet6, tcplab::socket::Type::Stream).unwrap();

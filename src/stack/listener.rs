@@ -69,6 +69,9 @@ pub(super) struct HalfOpen {
     pub(super) offered: Offered,
     /// The window of the SYN.
     pub(super) window: u16,
+    /// The receive buffer and `TCP_MAXSEG` that the SYN|ACK spoke of; the listener's may change meanwhile.
+    pub(super) rcv_buf: usize,
+    pub(super) max_seg: Option<u16>,
     /// When the first SYN|ACK was sent.
     pub(super) sent_at: Instant,
     /// How often it was sent again by the timer.

@@ -137,6 +137,8 @@ impl Stack {
             iss: beyond.map_or(iss, |snd_nxt| iss.max(snd_nxt + 65_537)),
             irs: segment.seq,
             offered: segment.options.into(),
+            rcv_buf: listener.options.rcv_buf,
+            max_seg: listener.options.max_seg,
             window: segment.window,
             sent_at: self.now,
             retries: 0,
@@ -174,7 +176,7 @@ impl Stack {
     /// The SYN|ACK of a half-open connection: exactly what the socket will believe to have said.
     fn send_syn_ack(&mut self, id: HalfOpenId) {
         let half_open = &self.tables.half_open[id];
-        let options = &self.tables.listeners[half_open.listener].options;
+        let ttl = self.tables.listeners[half_open.listener].options.ttl;
         let (tuple, offered) = (half_open.tuple, half_open.offered);
         let headers = if tuple.local.ip().is_ipv4() { 40 } else { 60 };
         let mss = (self.config.mtu - headers) as u16;
@@ -186,15 +188,15 @@ impl Stack {
             seq: half_open.iss,
             ack: half_open.irs + 1,
             flags: Flags::SYN | Flags::ACK,
-            window: u16::try_from(options.rcv_buf).unwrap_or(u16::MAX),
+            window: u16::try_from(half_open.rcv_buf).unwrap_or(u16::MAX),
             options: Options {
-                mss: Some(options.max_seg.map_or(mss, |max_seg| max_seg.min(mss))),
-                wscale: offered.wscale.map(|_| window_shift(options.rcv_buf)),
+                mss: Some(half_open.max_seg.map_or(mss, |max_seg| max_seg.min(mss))),
+                wscale: offered.wscale.map(|_| window_shift(half_open.rcv_buf)),
                 sack_permitted: offered.sack_permitted,
                 ts,
                 ..Options::default()
             },
-            ttl: options.ttl,
+            ttl,
             ..SegmentTemplate::new(tuple.local_addr(), tuple.remote_addr())
         };
         self.queue_segment(&syn_ack);
@@ -225,7 +227,7 @@ impl Stack {
         let half_open = &self.tables.half_open[id];
         let listener = &self.tables.listeners[half_open.listener];
         let rcv_nxt = half_open.irs + 1;
-        let in_window = rcv_nxt <= segment.seq && segment.seq < rcv_nxt + listener.options.rcv_buf.min(65_535) as u32;
+        let in_window = rcv_nxt <= segment.seq && segment.seq < rcv_nxt + half_open.rcv_buf.min(65_535) as u32;
         if segment.is_rst() {
             if segment.seq == rcv_nxt {
                 self.forget_half_open(id, Cause::Received(segment.flags));
@@ -262,7 +264,7 @@ impl Stack {
         if !listener.takes_connection() {
             return Err(DropReason::AcceptQueueFull);
         }
-        let need = listener.options.rcv_buf + listener.options.snd_buf;
+        let need = half_open.rcv_buf + listener.options.snd_buf;
         if !self.pool.has_room_for(need) {
             return Err(DropReason::AcceptQueueFull);
         }
@@ -280,12 +282,11 @@ impl Stack {
             ts_val: ts_val_at(self.now, self.secret.timestamp_offset(&half_open.tuple)),
             ts_ecr: ts.ts_val,
         });
-        let options = &self.tables.listeners[half_open.listener].options;
-        let shift = half_open.offered.wscale.map_or(0, |_| window_shift(options.rcv_buf));
+        let shift = half_open.offered.wscale.map_or(0, |_| window_shift(half_open.rcv_buf));
         let ack = SegmentTemplate {
             seq: half_open.iss + 1,
             ack: half_open.irs + 1,
-            window: u16::try_from(options.rcv_buf.min(65_535) >> shift).unwrap_or(u16::MAX),
+            window: u16::try_from(half_open.rcv_buf.min(65_535) >> shift).unwrap_or(u16::MAX),
             options: Options { ts, ..Options::default() },
             ..SegmentTemplate::new(half_open.tuple.local_addr(), half_open.tuple.remote_addr())
         };
@@ -297,7 +298,7 @@ impl Stack {
         let Some(half_open) = self.tables.half_open.remove(id) else { return Err(DropReason::HalfOpen) };
         let (tuple, listener_id) = (half_open.tuple, half_open.listener);
         let listener = &mut self.tables.listeners[listener_id];
-        let options = listener.options;
+        let options = TcpOptions { rcv_buf: half_open.rcv_buf, max_seg: half_open.max_seg, ..listener.options };
         listener.syn_queue -= 1;
         let reuse = listener.reuse;
         let mut connection = self.relive_handshake(&half_open, &options);
