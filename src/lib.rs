@@ -5,6 +5,8 @@ pub mod conversation;
 pub mod device;
 pub mod event;
 pub mod link;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod net;
 pub mod rng;
 pub mod segment;
