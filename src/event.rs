@@ -146,10 +146,14 @@ pub enum GuardRule {
     ExactReset,
     /// RFC 5961, section 4.2: a SYN in a synchronized state is challenged.
     SynChallenged,
+    /// RFC 9293, section 3.10.7.4: a segment outside of the window is acknowledged and dropped.
+    OutOfWindow,
     /// RFC 5961, section 5.2, and RFC 9293, section 3.10.7.4: the ACK is of something not sent, or far too old.
     AckOutOfRange,
     /// RFC 9293, section 3.10.7.4: an old ACK is ignored.
     OldAck,
+    /// RFC 9293, section 3.8.6.1: the window closed over octets in flight.
+    ClosedOverFlight,
     /// RFC 7323, section 5.3: the timestamp is older than the last one.
     Paws,
     /// RFC 9293, section 3.10.7.4: nothing comes after a FIN.

@@ -1,6 +1,68 @@
 //! tcplab, a TCP laboratory: one userspace TCP/IP host that runs on a TUN device and on simulated links in virtual time.
+//!
+//! The host has smoltcp inside and BSD sockets outside. The same code runs in both places, so that what is seen in one
+//! can be tried in the other. In virtual time a run is repeatable to the byte and costs no waiting:
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use tcplab::net::TcpStream;
+//! use tcplab::sim::Sim;
+//! use tcplab::app::{Listen, hello};
+//!
+//! let sim = Sim::seeded(7);
+//! let server = sim.host("server", "192.0.2.1/24");
+//! let client = sim.host("client", "192.0.2.2/24");
+//! sim.link(&client, &server, "rate=10Mbit,delay=20ms,loss=1%");
+//!
+//! let addr = SocketAddr::new(server.address(), 12345);
+//! server.spawn_daemon(move |net| hello::server(net, Listen::new(addr)));
+//! let mut greeting = client.spawn(async move |net| {
+//!     let stream = TcpStream::connect(&net, addr).await?;
+//!     let mut greeting = Vec::new();
+//!     stream.read_to_end(&mut greeting).await?;
+//!     Ok::<_, std::io::Error>(greeting)
+//! });
+//! sim.run_until_idle();
+//! assert_eq!(greeting.try_take().expect("it has ended")?, b"Hello, Client!");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Where to start
+//!
+//! - A test of a program that speaks TCP or UDP: [`sim`] for the network, [`net`] for the program.
+//! - A program in blocking-style calls, with descriptors and errnos: the methods of [`net::Net`].
+//! - A program of one's own loop, without a wait anywhere: [`socket::Host`].
+//! - What happened, packet by packet: an [`event::Observer`] given to [`sim::Sim::observe`].
+//!
+//! # The way of a packet
+//!
+//! ```text
+//!    in   out
+//!     |    ^
+//!     v    |
+//!   device       a cable to another host                              --+
+//!     |    ^                                                            |
+//!   link         rate, delay, queue, loss, reorder, duplicate, corrupt--+--> event   what happened, typed
+//!     |    ^                                                            |
+//!   stack        demultiplexer, listeners, guard, TCP, UDP, ICMP      --+
+//!     |    ^
+//!   socket       file descriptors, BSD calls, errno; net: async on top
+//!     |    ^
+//!   app          echo, hello, http, bulk ... or the user's own program
+//! ```
+//!
+//! Each module opens with its own theory; ARCHITECTURE.md in the repository has the map and the laws.
+//!
+//! # Features
+//!
+//! `live` (default, Linux): the TUN device. `cli` (default): the command. `tokio`: `AsyncRead` and `AsyncWrite` of tokio
+//! for [`net::TcpStream`]. As a library in tests: `default-features = false`.
 
 pub mod app;
+#[cfg(feature = "cli")]
+pub mod bench;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod conversation;
 pub mod device;
 pub mod event;
@@ -14,3 +76,4 @@ pub mod sim;
 pub mod socket;
 pub mod stack;
 pub mod time;
+pub mod view;

@@ -1,3 +1,5 @@
 //! The `tcplab` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tcplab::cli::main()
+}

@@ -1,7 +1,7 @@
 //! Packets to use again. Loops take one for each packet they move and give it back when it has been handled; once as
 //! many have been made as are on the way at the same time, nothing is allocated any more.
 
-use crate::segment::Packet;
+use crate::segment::{Packet, PacketMeta};
 
 /// A stack of packets not in use. The one given back last is taken first: its bytes are still in the cache.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Pool {
     #[inline]
     pub fn give_back(&mut self, mut packet: Packet) {
         packet.bytes.clear();
+        packet.meta = PacketMeta::default();
         self.spare.push(packet);
     }
 

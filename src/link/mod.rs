@@ -31,7 +31,7 @@ mod tests;
 
 pub use fault::{Fault, Verdict};
 pub use spec::{LinkLine, LinkSpec, SpecError};
-pub use value::{Limit, Percent, Rate};
+pub use value::{Limit, Percent, Rate, TIME_EXPECTED, parse_time};
 
 use core::fmt;
 
@@ -203,6 +203,7 @@ impl Link {
             && let Some(octet) = packet.bytes.get_mut(bit / 8)
         {
             *octet ^= 0x80 >> (bit % 8);
+            packet.meta.sound = false;
         }
         self.flight.insert(at, sequence, packet);
         None

@@ -124,9 +124,11 @@ impl fmt::Display for Limit {
     }
 }
 
-pub(super) const TIME_EXPECTED: &str = "a time such as 20ms (s, ms, us, ns)";
+/// What a time looks like, for messages.
+pub const TIME_EXPECTED: &str = "a time such as 20ms (s, ms, us, ns)";
 
-pub(super) fn parse_time(text: &str) -> Option<Duration> {
+/// Reads a time with its unit: `20ms`.
+pub fn parse_time(text: &str) -> Option<Duration> {
     quantity(text, &TIMES).map(Duration::from_nanos)
 }
 

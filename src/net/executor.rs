@@ -12,9 +12,10 @@
 //! ```
 
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll, Waker, ready};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -129,12 +130,17 @@ impl Executor {
     ) -> JoinHandle<T> {
         let join = Rc::new(Join { outcome: RefCell::new(Outcome::Running(None)) });
         let theirs = Rc::clone(&join);
-        let body = Box::pin(async move {
-            let value = future.await;
+        // Boxed by itself: inside an async block that awaits it, a future takes its room twice.
+        let mut future = Some(Box::pin(future));
+        let body = Box::pin(poll_fn(move |cx| {
+            let Some(polled) = future.as_mut().map(|future| future.as_mut().poll(cx)) else { return Poll::Pending };
+            let value = ready!(polled);
+            future = None;
             if let Outcome::Running(Some(waker)) = theirs.outcome.replace(Outcome::Done(value)) {
                 waker.wake();
             }
-        });
+            Poll::Ready(())
+        }));
         let number = self.spawned.get() + 1;
         self.spawned.set(number);
         self.unfinished.set(self.unfinished.get() + 1);

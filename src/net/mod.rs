@@ -10,7 +10,35 @@
 //!   poll_transmit, next_at            output: packets to send; when to come back at the latest
 //! ```
 //!
-//! Programs hold a [`Net`], a cheap handle. Order is part of the contract (law 2): descriptors wake their tasks in the
+//! Two ways to write the same program. With the calls of the manual, which wait as a blocking socket does:
+//!
+//! ```
+//! # use std::net::SocketAddr;
+//! # use tcplab::net::Net;
+//! # use tcplab::socket::{Domain, Errno, Type};
+//! async fn greet(net: Net, addr: SocketAddr) -> Result<(), Errno> {
+//!     let listener = net.socket(Domain::of(&addr), Type::Stream)?;
+//!     net.bind(listener, addr)?;
+//!     net.listen(listener, 5)?;
+//!     let (client, _) = net.accept(listener).await?;
+//!     net.write(client, b"Hello, Client!").await?;
+//!     net.close(client)
+//! }
+//! ```
+//!
+//! or with sockets that close themselves, and time limits around anything:
+//!
+//! ```
+//! # use std::{io, net::SocketAddr, time::Duration};
+//! # use tcplab::net::{Net, TcpListener};
+//! async fn greet(net: Net, addr: SocketAddr) -> io::Result<()> {
+//!     let listener = TcpListener::bind(&net, addr)?;
+//!     let (client, _) = net.timeout(Duration::from_secs(60), listener.accept()).await??;
+//!     client.write_all(b"Hello, Client!").await
+//! }
+//! ```
+//!
+//! Programs hold a [`Net`], a cheap handle that stays on its thread: nothing has to be `Send`. Order is part of the contract (law 2): descriptors wake their tasks in the
 //! order in which they became ready, tasks on one descriptor in the order in which they began to wait, and woken tasks
 //! run first in, first out.
 

@@ -197,10 +197,14 @@ impl TcpStream {
         let start = buf.len();
         loop {
             let filled = buf.len();
-            buf.resize(filled + CHUNK, 0);
-            let result = self.read(&mut buf[filled..]).await;
-            buf.truncate(filled + *result.as_ref().unwrap_or(&0));
-            if result? == 0 {
+            // Nothing but what came is in the buffer when the future is dropped.
+            let read = |host: &mut Host, fd| {
+                buf.resize(filled + CHUNK, 0);
+                let result = host.read(fd, &mut buf[filled..]);
+                buf.truncate(filled + *result.as_ref().unwrap_or(&0));
+                result
+            };
+            if self.owned.wait(Interest::read, "read", read).await? == 0 {
                 return Ok(filled - start);
             }
         }

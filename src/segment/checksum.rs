@@ -11,20 +11,21 @@ use super::{IpView, Protocol};
 /// zero followed.
 pub(super) fn sum(data: &[u8]) -> u64 {
     // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words.
+    let (words, rest) = data.as_chunks::<8>();
     let mut wide = 0_u64;
-    let mut chunks = data.chunks_exact(32);
-    for chunk in &mut chunks {
-        for word in chunk.chunks_exact(4) {
-            wide += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
-        }
+    for word in words {
+        let (sum, carry) = wide.overflowing_add(u64::from_ne_bytes(*word));
+        wide = sum + u64::from(carry);
     }
-    let mut pairs = chunks.remainder().chunks_exact(2);
-    for pair in &mut pairs {
-        wide += u64::from(u16::from_ne_bytes([pair[0], pair[1]]));
+    let (pairs, odd) = rest.as_chunks::<2>();
+    let mut rest = 0_u64;
+    for pair in pairs {
+        rest += u64::from(u16::from_ne_bytes(*pair));
     }
-    if let [last] = pairs.remainder() {
-        wide += u64::from(u16::from_ne_bytes([*last, 0]));
+    if let [last] = odd {
+        rest += u64::from(u16::from_ne_bytes([*last, 0]));
     }
+    let wide = (wide & 0xffff_ffff) + (wide >> 32) + rest;
     u64::from(u16::from_be(fold(wide)))
 }
 
@@ -39,7 +40,10 @@ pub(super) const fn fold(sum: u64) -> u16 {
 /// The sum of the pseudo-header: addresses, protocol, length (RFC 9293, section 3.1; RFC 8200, section 8.1).
 fn pseudo_header(src: &IpAddr, dst: &IpAddr, protocol: u8, len: usize) -> u64 {
     let addresses = match (src, dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => sum(&src.octets()) + sum(&dst.octets()),
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            let halves = |bits: u32| u64::from(bits >> 16) + u64::from(bits & 0xffff);
+            halves(src.to_bits()) + halves(dst.to_bits())
+        }
         (IpAddr::V6(src), IpAddr::V6(dst)) => sum(&src.octets()) + sum(&dst.octets()),
         _ => 0,
     };
@@ -56,12 +60,12 @@ const fn field_of(protocol: Protocol) -> Option<usize> {
     }
 }
 
-fn transport_sum(ip: &IpView<'_>) -> u64 {
-    let pseudo = match ip.protocol {
+/// The sum of what the checksum covers beside header and payload of the transport.
+fn pseudo_sum(ip: &IpView<'_>) -> u64 {
+    match ip.protocol {
         Protocol::Icmp => 0,
         other => pseudo_header(&ip.src, &ip.dst, other.number(), ip.payload.len()),
-    };
-    pseudo + sum(ip.payload)
+    }
 }
 
 /// Verifies the checksum of the transport header.
@@ -75,38 +79,31 @@ pub(super) fn transport_ok(ip: &IpView<'_>) -> bool {
     if ip.protocol == Protocol::Udp && ip.src.is_ipv4() && high == 0 && low == 0 {
         return true;
     }
-    fold(transport_sum(ip)) == 0xffff
+    fold(pseudo_sum(ip) + sum(ip.payload)) == 0xffff
 }
 
-/// Fills in every checksum of a packet: IPv4 header and transport. Bytes that are no packet stay as they are.
-pub(crate) fn fill_checksums(packet: &mut [u8]) {
-    if packet.first().is_some_and(|byte| byte >> 4 == 4) {
-        let header_len = usize::from(packet[0] & 0x0f) * 4;
-        if let Some(header) = packet.get_mut(..header_len).filter(|header| header.len() >= 20) {
-            header[10..12].fill(0);
-            let check = !fold(sum(header));
-            header[10..12].copy_from_slice(&check.to_be_bytes());
-        }
+/// Fills in every checksum of a packet, IPv4 header and transport, and gives the packet parsed. Bytes that are no packet
+/// stay as they are; a fragment gets that of its IP header only.
+pub(crate) fn fill_checksums(packet: &mut [u8]) -> Option<IpView<'_>> {
+    let ip = IpView::parse(packet).ok()?;
+    let (start, end, pseudo) = (ip.header.len(), ip.total_len(), pseudo_sum(&ip));
+    let IpView { src, dst, protocol, ttl, fragment, header: _, payload: _ } = ip;
+    if src.is_ipv4() {
+        packet[10..12].fill(0);
+        let check = !fold(sum(&packet[..start]));
+        packet[10..12].copy_from_slice(&check.to_be_bytes());
     }
-    fill_transport(packet);
-}
-
-/// Fills in the checksum of the transport header only.
-pub(crate) fn fill_transport(packet: &mut [u8]) {
-    let Ok(ip) = IpView::parse(packet) else { return };
-    let Some(field) = field_of(ip.protocol).filter(|_| !ip.fragment) else { return };
-    let (protocol, start, end) = (ip.protocol, ip.header.len(), ip.total_len());
-    if end - start < field + 2 {
-        return;
+    if let Some(at) = field_of(protocol).map(|at| start + at).filter(|at| at + 2 <= end && !fragment) {
+        packet[at..at + 2].fill(0);
+        let check = match !fold(pseudo + sum(&packet[start..end])) {
+            // RFC 768: a computed zero is sent as all ones, since zero means that there is no checksum.
+            0 if protocol == Protocol::Udp => 0xffff,
+            check => check,
+        };
+        packet[at..at + 2].copy_from_slice(&check.to_be_bytes());
     }
-    packet[start + field..start + field + 2].fill(0);
-    let Ok(ip) = IpView::parse(packet) else { return };
-    let check = match !fold(transport_sum(&ip)) {
-        // RFC 768: a computed zero is sent as all ones, since zero means that there is no checksum.
-        0 if protocol == Protocol::Udp => 0xffff,
-        check => check,
-    };
-    packet[start + field..start + field + 2].copy_from_slice(&check.to_be_bytes());
+    let (header, payload) = (&packet[..start], &packet[start..end]);
+    Some(IpView { src, dst, protocol, ttl, fragment, header, payload })
 }
 
 #[cfg(test)]

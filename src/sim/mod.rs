@@ -3,20 +3,35 @@
 //!
 //! A test reads as the story that it tells:
 //!
-//! ```no_run
+//! ```
+//! use std::net::SocketAddr;
 //! use std::time::Duration;
+//! use tcplab::net::TcpStream;
 //! use tcplab::sim::Sim;
-//! use tcplab::socket::{Domain, Type};
+//! use tcplab::socket::{Domain, Type, descriptor_table};
 //!
 //! let sim = Sim::seeded(7);
 //! let server = sim.host("server", "192.0.2.1/24");
 //! let client = sim.host("client", "192.0.2.2/24");
 //! sim.link(&client, &server, "rate=10Mbit,delay=20ms,loss=1%");
 //! // Calls as in section 2 of the manual, between runs ...
-//! let listener = server.sys(|host| host.socket(Domain::Inet, Type::Stream))?;
+//! let addr = SocketAddr::new(server.address(), 80);
+//! let listener = server.sys(|host| {
+//!     let fd = host.socket(Domain::Inet, Type::Stream)?;
+//!     host.bind(fd, addr)?;
+//!     host.listen(fd, 5).map(|()| fd)
+//! })?;
 //! // ... and programs, which run whenever the simulation does.
-//! client.spawn(async |net| net.sleep(Duration::from_secs(1)).await);
-//! sim.run_until_idle();
+//! let call = client.spawn(async move |net| TcpStream::connect(&net, addr).await);
+//! sim.run_until(|| call.is_finished());
+//! assert_eq!(sim.now().as_millis(), 40);
+//!
+//! // The network splits for an hour. The connection is none the wiser.
+//! sim.link(&client, &server, "loss=100%");
+//! sim.run_for(Duration::from_secs(3600));
+//! server.sys(|host| host.accept(listener))?;
+//! let table = server.sys(|host| descriptor_table(host));
+//! assert!(table.starts_with("3 LISTEN 192.0.2.1:80\n4 ESTABLISHED 192.0.2.1:80 ↔ 192.0.2.2:"), "{table}");
 //! # Ok::<(), tcplab::socket::Errno>(())
 //! ```
 //!

@@ -309,10 +309,15 @@ impl<E: Endpoint> Network<E> {
     }
 
     /// Hands what happened inside a host to the observers. `packet` is the one just handled, if any.
+    #[inline]
     fn publish(&mut self, host: HostId, packet: Option<&Packet>) {
-        if self.observers.0.is_empty() {
-            return;
+        if !self.observers.0.is_empty() {
+            self.publish_all(host, packet);
         }
+    }
+
+    #[cold]
+    fn publish_all(&mut self, host: HostId, packet: Option<&Packet>) {
         let (now, endpoint) = (self.now, &mut self.hosts[host.0 as usize].endpoint);
         while let Some(event) = endpoint.poll_event() {
             let event = match (event, packet) {

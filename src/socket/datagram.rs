@@ -22,6 +22,15 @@ impl Datagram {
     pub(super) const fn new(domain: Domain, options: Options, id: UdpId) -> Self {
         Self { domain, options, id, read_ended: false, write_ended: false }
     }
+
+    /// Where datagrams for `addr` go; a socket that speaks only IPv6 has no way to a mapped address.
+    fn destination(&self, addr: SocketAddr) -> Result<SocketAddr, Errno> {
+        match canonical(self.domain, self.options.v6_only, addr) {
+            Ok(addr) => destination(addr),
+            Err(Errno::EINVAL) => Err(Errno::ENETUNREACH),
+            Err(errno) => Err(errno),
+        }
+    }
 }
 
 impl Host {
@@ -60,7 +69,7 @@ impl Host {
         let datagram = self.datagram(fd)?;
         let id = datagram.id;
         let remote = match addr {
-            Some(addr) => Some(destination(canonical(datagram.domain, datagram.options.v6_only, addr)?)?),
+            Some(addr) => Some(datagram.destination(addr)?),
             None => None,
         };
         self.bind_if_needed(fd)?;
@@ -79,7 +88,7 @@ impl Host {
             return Err(Errno::EPIPE);
         }
         let remote = match to {
-            Some(to) => destination(canonical(datagram.domain, datagram.options.v6_only, to)?)?,
+            Some(to) => datagram.destination(to)?,
             None => self.stack.udp_endpoints(id).1.ok_or(Errno::EDESTADDRREQ)?,
         };
         if remote.port() == 0 {
@@ -166,6 +175,7 @@ fn refusal(refusal: SendRefusal) -> Errno {
     match refusal {
         SendRefusal::TooBig => Errno::EMSGSIZE,
         SendRefusal::NoRoute => Errno::ENETUNREACH,
+        SendRefusal::LoopbackSource => Errno::EINVAL,
         SendRefusal::NoBuffers => Errno::ENOBUFS,
         SendRefusal::NoPort => Errno::EAGAIN,
     }

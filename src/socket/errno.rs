@@ -45,7 +45,6 @@ errnos! {
     ENOTSOCK = 88, "Socket operation on non-socket", InvalidInput;
     EDESTADDRREQ = 89, "Destination address required", InvalidInput;
     EMSGSIZE = 90, "Message too long", InvalidInput;
-    EPROTOTYPE = 91, "Protocol wrong type for socket", InvalidInput;
     ENOPROTOOPT = 92, "Protocol not available", InvalidInput;
     EOPNOTSUPP = 95, "Operation not supported", Unsupported;
     EAFNOSUPPORT = 97, "Address family not supported by protocol", InvalidInput;

@@ -137,6 +137,11 @@ impl Host {
         self.events.pop_front().or_else(|| self.stack.poll_event())
     }
 
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        self.stack.retransmissions()
+    }
+
     /// Whether to keep events for [`Host::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.observed = on;
@@ -192,7 +197,8 @@ impl Host {
     }
 
     /// connect(2). For a stream the first call sends the SYN and returns `EINPROGRESS`; later ones return `EALREADY` until
-    /// the handshake is over, then success once or the error, then `EISCONN`. For a datagram socket the peer is fixed.
+    /// the handshake is over, then success once or the error, then `EISCONN`, also when the connection
+    /// is over. For a datagram socket the peer is fixed.
     ///
     /// # Errors
     /// As above, and `ECONNREFUSED`, `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`,
@@ -253,7 +259,8 @@ impl Host {
         self.sendto(fd, buf, flags, None)
     }
 
-    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram.
+    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram. On a stream
+    /// it changes nothing (Linux would throw the octets away instead of giving them).
     ///
     /// # Errors
     /// As read.
@@ -289,7 +296,7 @@ impl Host {
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
         const KNOWN: MsgFlags = MsgFlags(MsgFlags::DONTWAIT.0 | MsgFlags::NOSIGNAL.0);
-        if !KNOWN.contains(flags) {
+        if !KNOWN.contains(flags) && self.table.at(fd).is_some() {
             return Err(Errno::EOPNOTSUPP);
         }
         self.transmit("sendmsg", fd, bufs, to)
@@ -336,7 +343,8 @@ impl Host {
     }
 
     /// shutdown(2). Writing: a FIN after what was written. Reading: nothing on the wire; reads give what is there, then
-    /// the end.
+    /// the end. In SYN-SENT it gives the attempt up without a word, as on Linux; a listener stops listening when its
+    /// reading ends.
     ///
     /// # Errors
     /// `ENOTCONN` if not connected.

@@ -12,13 +12,15 @@ use super::{Domain, Entry, Errno, Fd, Host};
 pub enum SocketOption {
     /// `SO_REUSEADDR`: bind although connections in TIME-WAIT hold the port.
     ReuseAddr(bool),
-    /// `SO_LINGER`: what close does with data not yet sent; zero seconds means reset.
+    /// `SO_LINGER`: zero seconds make close a reset. Any other time is kept and changes nothing: on Linux close would
+    /// wait so long for the peer's acknowledgment, and no call waits here.
     Linger(Option<Duration>),
     /// `SO_KEEPALIVE`
     KeepAlive(bool),
-    /// `SO_RCVBUF`: octets of the receive buffer. Linux doubles what is asked for; this host takes it as it is.
+    /// `SO_RCVBUF`: octets of the receive buffer. Linux doubles what is asked for; this host takes it as it is,
+    /// and refuses zero, which Linux would raise to its least.
     RcvBuf(usize),
-    /// `SO_SNDBUF`: octets of the send buffer, taken as asked for.
+    /// `SO_SNDBUF`: octets of the send buffer, taken as asked for, not zero.
     SndBuf(usize),
     /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is for ever.
     RcvTimeo(Option<Duration>),
@@ -26,7 +28,7 @@ pub enum SocketOption {
     SndTimeo(Option<Duration>),
     /// `TCP_NODELAY`: no Nagle algorithm.
     NoDelay(bool),
-    /// `TCP_MAXSEG`: the largest segment to announce and to send.
+    /// `TCP_MAXSEG`: the largest segment to announce and to send; zero takes the limit away.
     MaxSeg(u16),
     /// `TCP_KEEPIDLE`: time without a segment before the first probe.
     KeepIdle(Duration),
@@ -154,7 +156,7 @@ impl Host {
         let in_range = match option {
             O::RcvBuf(size) | O::SndBuf(size) => (1..=MAX_BUFFER).contains(size),
             // Linux's TCP_MIN_MSS and MAX_TCP_WINDOW.
-            O::MaxSeg(size) => (88..=32_767).contains(size),
+            O::MaxSeg(size) => *size == 0 || (88..=32_767).contains(size),
             O::KeepIdle(time) | O::KeepIntvl(time) => seconds(time),
             O::KeepCnt(count) => (1..=127).contains(count),
             O::Ttl(ttl) => *ttl != 0,
@@ -239,12 +241,13 @@ impl Host {
     /// getsockopt(2) `TCP_INFO` of a connection.
     ///
     /// # Errors
-    /// `ENOPROTOOPT` for a socket that is not a stream, `EINVAL` for a stream that never was a connection (Linux answers
+    /// `ENOPROTOOPT` for a datagram socket, `ENOTSOCK`, `EINVAL` for a stream that never was a connection (Linux answers
     /// with zeros), `EBADF`.
     pub fn tcp_info(&self, fd: Fd) -> Result<TcpInfo, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
             Entry::Stream(stream) => stream.connection().map(|id| self.stack.tcp_info(id)).ok_or(Errno::EINVAL),
-            _ => Err(Errno::ENOPROTOOPT),
+            Entry::Datagram(_) => Err(Errno::ENOPROTOOPT),
+            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 }
@@ -262,7 +265,7 @@ impl Options {
             O::RcvTimeo(time) => self.rcv_timeo = time.filter(|time| !time.is_zero()),
             O::SndTimeo(time) => self.snd_timeo = time.filter(|time| !time.is_zero()),
             O::NoDelay(on) => tcp.nodelay = on,
-            O::MaxSeg(size) => tcp.max_seg = Some(size),
+            O::MaxSeg(size) => tcp.max_seg = Some(size).filter(|size| *size != 0),
             O::KeepIdle(time) => tcp.keep_alive_times.idle = time,
             O::KeepIntvl(time) => tcp.keep_alive_times.interval = time,
             O::KeepCnt(count) => tcp.keep_alive_times.count = count,

@@ -46,10 +46,11 @@ impl Host {
             Role::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
             Role::Connecting(id) | Role::Connected(id) => {
                 let Condition { state: _, readable, writable, peer_ended, error } = self.stack.condition(id);
-                let both_ended = peer_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
+                let read_ended = peer_ended || self.stack.read_ended(id);
+                let both_ended = read_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
                 when(readable, Readiness::READABLE)
                     | when(writable, Readiness::WRITABLE)
-                    | when(peer_ended || self.stack.read_ended(id), Readiness::READ_HANG_UP)
+                    | when(read_ended, Readiness::READ_HANG_UP)
                     | when(both_ended, Readiness::HANG_UP)
                     | when(error, Readiness::ERROR)
             }

@@ -9,6 +9,11 @@ use crate::stack::{Binding, ConnectRefusal, ConnectionId, ListenerId, Received, 
 use super::options::Options;
 use super::{Domain, Entry, Errno, Fd, Host, MsgFlags, Shutdown, canonical, destination, presented, unbound};
 
+/// States without a peer for getpeername(2): Linux's socket is CLOSED as soon as TIME-WAIT has taken over.
+const fn is_unconnected(state: State) -> bool {
+    matches!(state, State::SynSent | State::Closed | State::TimeWait)
+}
+
 /// A stream socket.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -108,10 +113,9 @@ impl Host {
         let (domain, options) = (stream.domain, Options { nonblocking: false, ..stream.options });
         let new = self.table.next_free().ok_or(Errno::EMFILE)?;
         let id = self.stack.accept(listener, new.0).ok_or(Errno::EAGAIN)?;
-        let child = Stream { domain, options, binding: None, role: Role::Connected(id) };
-        let peer = self.stream_endpoints(&child).1.ok_or(Errno::ENOTCONN)?;
-        self.table.insert(new, Entry::Stream(child));
-        Ok((new, peer))
+        self.table.insert(new, Entry::Stream(Stream { domain, options, binding: None, role: Role::Connected(id) }));
+        // Also of a connection that its peer has reset meanwhile: Linux gives it out, and a read tells.
+        Ok((new, presented(domain, self.stack.account(id).remote)))
     }
 
     pub(super) fn connect_stream(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
@@ -120,33 +124,23 @@ impl Host {
             return Err(Errno::EAFNOSUPPORT);
         }
         match stream.role {
-            Role::Listening(_) => return Err(Errno::EISCONN),
-            Role::Connected(id) if self.stack.condition(id).state != State::Closed => return Err(Errno::EISCONN),
+            // Once connected, always connected, even when the connection is over (Linux).
+            Role::Listening(_) | Role::Connected(_) => Err(Errno::EISCONN),
+            Role::Connecting(id) if self.stack.is_over(id) => {
+                // The attempt has failed: say so once, and the socket can try again. Linux has a word for the case
+                // that SO_ERROR has told already.
+                let error = self.stack.take_error(id).map_or(Errno::ECONNABORTED, Errno::from);
+                self.stack.close(id, false);
+                self.stream_mut(fd)?.role = Role::Fresh;
+                Err(error)
+            }
+            Role::Connecting(id) if self.stack.account(id).opened_at.is_none() => Err(Errno::EALREADY),
             Role::Connecting(id) => {
-                let never_opened = self.stack.account(id).opened_at.is_none();
-                if never_opened && self.stack.condition(id).state != State::Closed {
-                    return Err(Errno::EALREADY);
-                }
-                if !never_opened {
-                    self.stream_mut(fd)?.role = Role::Connected(id);
-                    return Ok(());
-                }
-                // The attempt has failed: say so once, and the socket can try again.
-                let error = self.stack.take_error(id);
-                self.stack.close(id, false);
-                self.stream_mut(fd)?.role = Role::Fresh;
-                if let Some(error) = error {
-                    return Err(error.into());
-                }
+                self.stream_mut(fd)?.role = Role::Connected(id);
+                Ok(())
             }
-            // The connection is over: Linux lets the socket connect again.
-            Role::Connected(id) => {
-                self.stack.close(id, false);
-                self.stream_mut(fd)?.role = Role::Fresh;
-            }
-            Role::Fresh => {}
+            Role::Fresh => self.begin_connect(fd, addr),
         }
-        self.begin_connect(fd, addr)
     }
 
     fn begin_connect(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
@@ -164,6 +158,7 @@ impl Host {
                 Err(Errno::EINPROGRESS)
             }
             Err(ConnectRefusal::NoRoute) => Err(Errno::ENETUNREACH),
+            Err(ConnectRefusal::LoopbackSource) => Err(Errno::EINVAL),
             Err(ConnectRefusal::NotAvailable) => Err(Errno::EADDRNOTAVAIL),
             Err(ConnectRefusal::NoBuffers) => Err(Errno::ENOBUFS),
         }
@@ -199,13 +194,21 @@ impl Host {
     ) -> Result<usize, Errno> {
         let Some(id) = self.stream(fd)?.connection() else { return Err(Errno::ENOTCONN) };
         let peek = flags.contains(MsgFlags::PEEK);
+        if peek && bufs.len() > 1 { self.peek_stream(id, bufs) } else { self.receive_stream_from(id, bufs, peek) }
+    }
+
+    fn receive_stream_from(
+        &mut self,
+        id: ConnectionId,
+        bufs: &mut [IoSliceMut<'_>],
+        peek: bool,
+    ) -> Result<usize, Errno> {
         let mut received = 0;
         for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
             match self.stack.receive(id, buf, peek) {
                 Received::Data(len) => {
                     received += len;
-                    // A second look would see the same octets.
-                    if len < buf.len() || peek {
+                    if len < buf.len() {
                         break;
                     }
                 }
@@ -218,15 +221,26 @@ impl Host {
         Ok(received)
     }
 
-    /// Nothing is left to read: the error of the connection once, then the end; `ENOTCONN` if there never was one.
-    fn end_of_stream(&mut self, id: ConnectionId) -> Result<usize, Errno> {
-        match self.stack.take_error(id) {
-            // Linux reports a reset in CLOSE-WAIT to writers only; a reader has seen the end of the stream.
-            Some(crate::stack::ConnectionError::ResetAfterFin) => Ok(0),
-            Some(error) => Err(error.into()),
-            None if self.stack.account(id).opened_at.is_none() => Err(Errno::ENOTCONN),
-            None => Ok(0),
+    /// `MSG_PEEK` into several buffers: the stack looks once, since a second look would see the same octets.
+    fn peek_stream(&mut self, id: ConnectionId, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
+        let mut whole = vec![0; bufs.iter().map(|buf| buf.len()).sum()];
+        let len = self.receive_stream_from(id, &mut [IoSliceMut::new(&mut whole)], true)?;
+        let mut rest = &whole[..len];
+        for buf in bufs {
+            let (now, later) = rest.split_at(buf.len().min(rest.len()));
+            buf[..now.len()].copy_from_slice(now);
+            rest = later;
         }
+        Ok(len)
+    }
+
+    /// Nothing is left to read: the error of the connection once, then the end. After the peer's FIN a reader has seen
+    /// the end of the stream, and Linux keeps what happens later for writers and `SO_ERROR`.
+    fn end_of_stream(&mut self, id: ConnectionId) -> Result<usize, Errno> {
+        if self.stack.fin_received(id) {
+            return Ok(0);
+        }
+        self.stack.take_error(id).map_or(Ok(0), |error| Err(error.into()))
     }
 
     pub(super) fn shutdown_stream(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
@@ -243,9 +257,13 @@ impl Host {
                 Ok(())
             }
             Role::Connecting(id) | Role::Connected(id) => {
-                let state = self.stack.condition(id).state;
-                if matches!(state, State::Closed | State::SynSent) {
+                if self.stack.is_over(id) {
                     return Err(Errno::ENOTCONN);
+                }
+                // Linux gives the attempt up, without a word on the wire and whatever half was meant.
+                if self.stack.condition(id).state == State::SynSent {
+                    self.stack.give_up(id);
+                    return Ok(());
                 }
                 if how != Shutdown::Write {
                     self.stack.shutdown_read(id);
@@ -280,10 +298,7 @@ impl Host {
     /// Both ends, as the program sees them.
     pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
         if let Some((state, local, remote)) = stream.connection().and_then(|id| self.stack.endpoints(id)) {
-            (
-                presented(stream.domain, local),
-                Some(presented(stream.domain, remote)).filter(|_| !matches!(state, State::SynSent | State::Closed)),
-            )
+            (presented(stream.domain, local), Some(presented(stream.domain, remote)).filter(|_| !is_unconnected(state)))
         } else {
             let addr = stream.binding.map_or(unbound(stream.domain), |binding| binding.addr);
             (presented(stream.domain, addr), None)

@@ -1,7 +1,7 @@
 //! What the socket layer asks of the stack: bind, listen, accept, connect, data, close. Descriptors, blocking and errno
 //! are its business; here are connections and refusals.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use crate::event::{Cause, State};
 use crate::time::Duration;
@@ -57,6 +57,8 @@ pub(crate) enum BindError {
 pub(crate) enum ConnectRefusal {
     /// No route to the address.
     NoRoute,
+    /// A loopback address cannot be the source of a packet that leaves the host (RFC 1122, section 3.2.1.3).
+    LoopbackSource,
     /// All ephemeral ports are in use, or the tuple is.
     NotAvailable,
     /// The buffers do not fit below the host's limit.
@@ -104,7 +106,9 @@ impl Stack {
             return Err(BindError::NotAvailable);
         }
         let holder = binding.holder(Role::Bound);
-        let port = choose_port(&self.ports, binding.addr.port(), &holder, self.port_offset(ip))?;
+        let offset = self.port_offset(ip).wrapping_add(self.connects);
+        self.connects = self.connects.wrapping_add(1);
+        let port = choose_port(&self.ports, binding.addr.port(), &holder, offset)?;
         self.ports.hold(port, holder);
         Ok(port)
     }
@@ -134,7 +138,8 @@ impl Stack {
     ) -> Result<ListenerId, BindError> {
         let port = binding.addr.port();
         self.ports.release(port, &binding.holder(Role::Bound));
-        if self.ports.conflict(port, &binding.holder(Role::Listening)) && self.has_other_listener(binding) {
+        // With SO_REUSEADDR several sockets may be bound to a port, but only one of them may listen.
+        if self.ports.is_listened_on(port, &binding.holder(Role::Listening)) {
             self.ports.hold(port, binding.holder(Role::Bound));
             return Err(BindError::InUse);
         }
@@ -153,15 +158,6 @@ impl Stack {
         });
         self.tables.listening.insert((addr, port), id);
         Ok(id)
-    }
-
-    /// With `SO_REUSEADDR` several sockets may be bound to a port, but only one of them may listen.
-    fn has_other_listener(&self, binding: &Binding) -> bool {
-        let any_v4 = Addr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let any_v6 = Addr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        [Addr::new(binding.addr.ip()), any_v4, any_v6]
-            .iter()
-            .any(|addr| self.tables.listening.contains_key(&(*addr, binding.addr.port())))
     }
 
     /// Changes the backlog of a listener.
@@ -222,6 +218,9 @@ impl Stack {
         let ip = bound.map(|binding| binding.addr.ip()).filter(|ip| !ip.is_unspecified()).unwrap_or(source);
         if ip.is_ipv4() != remote.is_ipv4() {
             return Err(ConnectRefusal::NoRoute);
+        }
+        if ip.is_loopback() && !self.addresses.is_own(remote.ip()) {
+            return Err(ConnectRefusal::LoopbackSource);
         }
         if !self.pool.has_room_for(options.rcv_buf + options.snd_buf) {
             return Err(ConnectRefusal::NoBuffers);
@@ -316,7 +315,7 @@ impl Stack {
         });
         let open = matches!(connection.state, State::Established | State::CloseWait);
         Condition {
-            state: connection.state,
+            state: self.shown_state(connection),
             readable: peer_ended || connection.shut.read || self.unread(id) > 0,
             writable: ended || (open && room) || (connection.shut.write && connection.account.opened_at.is_some()),
             peer_ended,
@@ -332,6 +331,16 @@ impl Stack {
     /// Takes the error of a connection.
     pub(crate) fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
         self.tables.connections[id].error.take()
+    }
+
+    /// True once the peer has ended its direction.
+    pub(crate) fn fin_received(&self, id: ConnectionId) -> bool {
+        self.tables.connections[id].fin_received
+    }
+
+    /// Ends an attempt to connect in SYN-SENT without a word. The error is Linux's (`tcp_disconnect`).
+    pub(crate) fn give_up(&mut self, id: ConnectionId) {
+        self.finish(id, Some(ConnectionError::Reset), Cause::Call("shutdown"));
     }
 
     /// Whether the application has ended this direction.

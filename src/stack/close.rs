@@ -5,13 +5,24 @@ use crate::event::{Cause, DropReason, State, TimerKind};
 use crate::segment::Segment;
 use crate::time::Instant;
 
-use super::connection::{ConnectionError, ConnectionId, Owner};
+use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
 use super::open::connection_holder;
 use super::time_wait::{Outcome, TimeWait, TimeWaitId};
-use super::{Slot, Stack};
+use super::{Slot, Stack, Tables};
 
 /// More records than this, and the oldest goes before its time. Linux's `tcp_max_tw_buckets`.
 const TIME_WAIT_LIMIT: usize = 262_144;
+
+impl Drop for Stack {
+    /// Buffers that are lent to smoltcp are freed by the pool alone.
+    fn drop(&mut self) {
+        for connection in self.tables.connections.values_mut() {
+            if let Some(tcp) = connection.tcp.take() {
+                tcp.release(&mut self.pool);
+            }
+        }
+    }
+}
 
 impl Stack {
     /// Does what a new state of a connection asks for.
@@ -80,7 +91,12 @@ impl Stack {
     /// RFC 9293, section 3.10.5: an RST, and nothing that was queued; silently where the peer knows of no connection or
     /// both FINs are already under way.
     pub(super) fn abort(&mut self, id: ConnectionId, cause: Cause) {
-        let connection = &mut *self.tables.connections[id];
+        // A kernel has sent by now what the application wrote before it closed.
+        if matches!(cause, Cause::Call(_)) && self.tables.connections[id].state != State::SynSent {
+            self.send_due(id);
+        }
+        let Some(connection) = self.tables.connections.get_mut(id) else { return };
+        let connection = &mut **connection;
         let Some(tcp) = &mut connection.tcp else { return };
         if matches!(connection.state, State::SynSent | State::Closing | State::LastAck) {
             self.finish(id, None, cause);
@@ -115,6 +131,7 @@ impl Stack {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
         let Some(mut tcp) = connection.tcp.take() else { return };
+        self.retransmissions += connection.retransmissions();
         connection.account.closed_at = Some(now);
         connection.limits.stop();
         if connection.owner != Owner::Orphan {
@@ -141,6 +158,7 @@ impl Stack {
             snd_nxt: ours.snd_nxt,
             rcv_nxt: connection.rcv_nxt(tcp),
             window: ours.window,
+            rcv_wnd: ours.rcv_wnd,
             ts_recent: connection.ts_recent.map(|(recent, _)| recent),
             ts_offset: self.secret.timestamp_offset(&connection.tuple),
             until: now + self.config.time_wait,
@@ -153,8 +171,10 @@ impl Stack {
         let (tuple, until) = (record.tuple, record.until);
         let record_id = self.tables.time_wait.insert(record);
         self.tables.exact.insert(tuple, Slot::TimeWait(record_id));
-        self.tables.time_wait_ends.push_back((until, record_id));
+        self.tables.connections[id].time_wait = Some(record_id);
+        self.push_time_wait_end(until, record_id);
         if self.tables.time_wait.len() > TIME_WAIT_LIMIT
+            && self.next_time_wait_end().is_some()
             && let Some((_, oldest)) = self.tables.time_wait_ends.pop_front()
         {
             self.forget_time_wait(oldest, Cause::Timer(TimerKind::TimeWait));
@@ -163,21 +183,17 @@ impl Stack {
     }
 
     /// A segment for a connection in TIME-WAIT.
-    pub(super) fn time_wait_ingress(
-        &mut self,
-        id: TimeWaitId,
-        bytes: &[u8],
-        segment: &Segment<'_>,
-    ) -> Result<(), DropReason> {
+    pub(super) fn time_wait_ingress(&mut self, id: TimeWaitId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let (now, period) = (self.now, self.config.time_wait);
+        let listens = self.listener_for(&self.tables.time_wait[id].tuple).is_some();
         let record = &mut self.tables.time_wait[id];
-        match record.handle_segment(now, segment) {
+        match record.handle_segment(now, segment, listens) {
             Outcome::Ack { restart } => {
+                let ack = record.ack(now);
                 if restart {
                     record.until = now + period;
-                    self.tables.time_wait_ends.push_back((record.until, id));
+                    self.push_time_wait_end(now + period, id);
                 }
-                let ack = record.ack(now);
                 self.queue_segment(&ack);
                 Err(DropReason::TimeWait)
             }
@@ -187,12 +203,10 @@ impl Stack {
                 Err(DropReason::TimeWait)
             }
             Outcome::Reuse => {
-                let tuple = record.tuple;
-                if self.listener_for(&tuple).is_none() {
-                    return Err(DropReason::TimeWait);
-                }
+                let (tuple, snd_nxt) = (record.tuple, record.snd_nxt);
+                let Some(listener) = self.listener_for(&tuple) else { return Err(DropReason::TimeWait) };
                 self.forget_time_wait(id, Cause::Received(segment.flags));
-                self.unmatched_tcp(&tuple, bytes, segment)
+                self.listener_ingress(listener, &tuple, segment, Some(snd_nxt))
             }
         }
     }
@@ -202,6 +216,25 @@ impl Stack {
         self.tables.exact.remove(&record.tuple);
         self.ports.release(record.tuple.local_port, &connection_holder(&record.tuple, record.reuse));
         self.events.state(&record.tuple, State::TimeWait, State::Closed, cause);
+    }
+
+    /// The state that a program is shown: CLOSED once the record that took over from the connection has ended.
+    pub(super) fn shown_state(&self, connection: &Connection) -> State {
+        let waits = |id| self.tables.time_wait.contains_key(id);
+        match connection.state {
+            State::TimeWait if !connection.time_wait.is_some_and(waits) => State::Closed,
+            state => state,
+        }
+    }
+
+    /// Puts a record at the end of the queue. Entries that mean nothing go when they are the greater part: a FIN that is
+    /// retransmitted without end takes no memory.
+    fn push_time_wait_end(&mut self, until: Instant, id: TimeWaitId) {
+        let Tables { time_wait, time_wait_ends: ends, .. } = &mut self.tables;
+        ends.push_back((until, id));
+        if ends.len() > 2 * time_wait.len() + 64 {
+            ends.retain(|(until, id)| time_wait.get(*id).is_some_and(|record| record.until == *until));
+        }
     }
 
     /// When the next TIME-WAIT ends. Entries of records that have gone or begun again are skipped.

@@ -14,6 +14,7 @@ use crate::time::{Duration, Instant};
 use super::address::FourTuple;
 use super::listener::ListenerId;
 use super::tcp::Tcp;
+use super::time_wait::TimeWaitId;
 use super::timers::Deadline;
 use super::watch::Watch;
 
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) error: Option<ConnectionError>,
     /// What ICMP said; becomes the error when the connection times out (RFC 1122, section 4.2.3.9).
     pub(super) soft_error: Option<ConnectionError>,
+    /// The record that has taken over.
+    pub(super) time_wait: Option<TimeWaitId>,
     /// What was in the receive buffer when the socket went.
     pub(super) unread: Unread,
     pub(super) account: Account,
@@ -127,6 +130,14 @@ impl Limits {
 
     pub(super) fn user_timeout_at(&self) -> Option<Instant> {
         Some(self.unacked_since? + self.user_timeout?)
+    }
+
+    /// Whether to stop asking. `TCP_USER_TIMEOUT`, where it is set, stands for the number of probes (Linux).
+    pub(super) fn keep_alive_is_over(&self, now: Instant) -> bool {
+        match self.user_timeout {
+            Some(timeout) => self.keep_alives > 0 && now - self.heard_at >= timeout,
+            None => self.keep_alive.is_none_or(|keep_alive| self.keep_alives >= keep_alive.count),
+        }
     }
 
     /// The next probe, or the end after the last. While something sent is unacknowledged, retransmission finds out.
@@ -260,6 +271,11 @@ impl Connection {
         let ours = self.conversation.sender(Side::Local);
         let advertised = ours.last_ack.map_or(rcv_nxt, |ack| ack + ours.rcv_wnd).max(rcv_nxt);
         advertised.min(rcv_nxt + tcp.free_window())
+    }
+
+    /// Segments that this end sent again.
+    pub(super) fn retransmissions(&self) -> u64 {
+        u64::from(self.conversation.sender(Side::Local).retransmissions)
     }
 
     /// True once both SYNs are acknowledged as far as this end knows.

@@ -3,11 +3,11 @@
 
 use crate::conversation::{DataKind, Side};
 use crate::event::{Cause, State, TimerKind};
-use crate::segment::{Flags, IpView, Packet, Segment, fill_checksums};
-use crate::time::Instant;
+use crate::segment::{Flags, IpView, Packet, Segment, Seq, fill_checksums};
+use crate::time::{Duration, Instant};
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
-use super::ingress::lower_mss;
+use super::ingress::{Origin, lower_mss};
 use super::watch::{Snapshot, Watch};
 use super::{Stack, TimerOwner};
 
@@ -46,7 +46,7 @@ impl Stack {
                 packet.bytes.clear();
                 return false;
             };
-            self.ingress(&looped);
+            self.ingress(&looped, Origin::Loopback);
             self.queues.give_back(looped);
         }
     }
@@ -65,6 +65,22 @@ impl Stack {
         self.queues.loopback.push_back(core::mem::replace(packet, spare));
     }
 
+    /// Queues at once what a connection would send at the end of the batch.
+    pub(super) fn send_due(&mut self, id: ConnectionId) {
+        let mut packet = self.queues.take_spare();
+        loop {
+            match self.connection_egress(id, &mut packet) {
+                Egress::Sent => {
+                    let spare = self.queues.take_spare();
+                    self.queues.out.push_back(core::mem::replace(&mut packet, spare));
+                }
+                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Nothing => break,
+            }
+        }
+        self.queues.give_back(packet);
+    }
+
     /// Lets a connection send one packet. If it has nothing due, its deadline is set.
     fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> Egress {
         let (now, mtu) = (self.now, self.config.mtu);
@@ -74,7 +90,10 @@ impl Stack {
             connection.dirty = false;
             return Egress::Nothing;
         };
-        let mut next_at = tcp.next_at(&mut self.interface, now);
+        // After the last SYN there is nothing to send: smoltcp, whose RTO ends at 60 s, would send one more before the
+        // 64 s are over that this host waits for its answer.
+        let last_syn_is_out = connection.state == State::SynSent && connection.limits.give_up_at.is_some();
+        let mut next_at = if last_syn_is_out { None } else { tcp.next_at(&mut self.interface, now) };
         if next_at.is_some_and(|at| at <= now) {
             let (state, before) = (connection.state, Snapshot::of(tcp.socket()));
             if tcp.egress(&mut self.interface, mtu, now, &mut packet.bytes) {
@@ -113,9 +132,16 @@ impl Stack {
             _ => connection.limits.retries,
         };
         // A window that stays closed is no reason to stop as long as the peer answers (RFC 9293, section 3.8.6.1).
-        let retries = connection.conversation.sender(Side::Local).retries.max(connection.limits.window_probes);
-        if retries >= allowed && retries > 0 && connection.limits.give_up_at.is_none() {
-            connection.limits.give_up_at = Some(now + connection.watch.rto());
+        let ours = connection.conversation.sender(Side::Local);
+        let retries = ours.retries.max(connection.limits.window_probes);
+        let waits = retries > 0 || ours.snd_una != ours.snd_nxt;
+        if retries >= allowed && waits && connection.limits.give_up_at.is_none() {
+            let timeout = match connection.state {
+                // Linux's 127 seconds in all for 6 retries.
+                State::SynSent => Duration::from_secs(1 << retries.min(6)),
+                _ => connection.watch.rto(),
+            };
+            connection.limits.give_up_at = Some(now + timeout);
         }
     }
 
@@ -138,7 +164,7 @@ impl Stack {
         }
         if due(connection.limits.keep_alive_at()) {
             self.events.timer(&tuple, TimerKind::KeepAlive);
-            if connection.limits.keep_alives >= connection.limits.keep_alive.map_or(0, |keep_alive| keep_alive.count) {
+            if connection.limits.keep_alive_is_over(now) {
                 // Linux tells the peer, who may be there after all, that the connection is over.
                 connection.error = Some(connection.soft_error.unwrap_or(ConnectionError::TimedOut));
                 self.abort(id, Cause::Timer(TimerKind::KeepAlive));
@@ -158,7 +184,7 @@ impl Stack {
 }
 
 /// smoltcp never says "now" without sending; should it, the host does not spin.
-const MINIMUM_WAIT: core::time::Duration = core::time::Duration::from_millis(1);
+const MINIMUM_WAIT: Duration = Duration::from_millis(1);
 
 /// Finishes a packet that smoltcp wrote for a connection, and takes note of it. Returns its flags.
 pub(super) fn note_egress(
@@ -172,8 +198,11 @@ pub(super) fn note_egress(
     {
         lower_mss(bytes, max_seg);
     }
-    fill_checksums(bytes);
-    let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else {
+    if let Some((recent, _)) = connection.ts_recent {
+        set_echo(bytes, recent);
+    }
+    set_acceptable_seq(bytes, connection.conversation.sender(Side::Local).snd_nxt);
+    let Some(segment) = fill_checksums(bytes).and_then(|ip| Segment::parse(&ip).ok()) else {
         return Flags::default();
     };
     let seen = connection.conversation.observe(now, Side::Local, &segment);
@@ -184,6 +213,38 @@ pub(super) fn note_egress(
         connection.limits.unacked_since = Some(now);
     }
     segment.flags
+}
+
+/// RFC 7323, section 4.3: the echo is `TS.Recent`. smoltcp echoes the last segment that it took, which may lie beyond a hole
+/// or have come while an ACK was delayed.
+fn set_echo(packet: &mut [u8], recent: u32) {
+    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
+    let Some(data_offset) = packet.get(start + 12).map(|byte| usize::from(byte >> 4) * 4) else { return };
+    let mut at = start + 20;
+    while at + 10 <= (start + data_offset).min(packet.len()) {
+        match packet[at] {
+            0 => return,
+            1 => at += 1,
+            8 => {
+                packet[at + 6..at + 10].copy_from_slice(&recent.to_be_bytes());
+                return;
+            }
+            _ => at += usize::from(packet[at + 1]).max(2),
+        }
+    }
+}
+
+/// RFC 9293, section 3.10.7.4: `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`. After a timeout smoltcp goes back to SND.UNA with its
+/// ACKs too: they would lie left of the window of a peer that has more, who would not look at them. Two ends that both
+/// lost ACKs would never hear each other again.
+fn set_acceptable_seq(packet: &mut [u8], snd_nxt: Seq) {
+    let start = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 40 } else { 20 };
+    let Some(header) = packet.get(start..start + 20) else { return };
+    let is_bare_ack = header[13] == Flags::ACK.0 && start + usize::from(header[12] >> 4) * 4 == packet.len();
+    let seq = Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
+    if is_bare_ack && seq < snd_nxt {
+        packet[start + 4..start + 8].copy_from_slice(&snd_nxt.0.to_be_bytes());
+    }
 }
 
 /// A SYN is all headers: 40 octets of IPv6, 60 of TCP.

@@ -30,13 +30,15 @@ pub(super) enum Disposition {
 /// A change to a segment. What is `None` or false stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Mend {
-    /// Cut the payload to this length; a FIN behind it goes.
+    /// Cut the payload to this length; a FIN or PSH behind it goes.
     pub(super) cut: Option<usize>,
     pub(super) ack: Option<Seq>,
     /// The window field.
     pub(super) window: Option<u16>,
     /// Take the SYN off: sequence numbers begin one later.
     pub(super) syn: bool,
+    /// Take the payload off the front: sequence numbers begin behind it.
+    pub(super) skip: bool,
 }
 
 /// What the rules look at: the connection at the moment at which a segment came.
@@ -74,12 +76,15 @@ impl<'a> Situation<'a> {
         start < self.right_edge && self.rcv_nxt < end
     }
 
-    /// The common case, which no rule touches: the next octets or a bare ACK, in the window, of something sent.
+    /// The common case, which no rule touches: the next octets or a bare ACK, in the window, of something sent, and no
+    /// window from before one that overtook it.
     #[inline]
     fn is_ordinary(&self, segment: &Segment<'_>) -> bool {
         let ours = self.ours();
         segment.flags.without(Flags::PSH) == Flags::ACK
             && segment.seq == self.rcv_nxt
+            && ours.snd_wl1 <= segment.seq
+            && segment.window != 0
             && ours.snd_una <= segment.ack
             && segment.ack <= ours.snd_nxt
             && segment.payload.len() as u32 <= self.right_edge - self.rcv_nxt
@@ -88,29 +93,62 @@ impl<'a> Situation<'a> {
     }
 }
 
-/// Asks the rules in order; the first that does not pass decides.
+/// Asks the rules in order. The first that drops, answers or resets decides; changes add up.
 pub(super) fn judge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    if situation.is_ordinary(segment) || situation.connection.state == State::SynSent {
+    if situation.is_ordinary(segment) {
         return Disposition::Pass;
+    }
+    if situation.connection.state == State::SynSent {
+        return not_the_answer(situation, segment);
+    }
+    if segment.is_rst() {
+        return exact_reset(situation, segment);
+    }
+    // Without its SYN the segment is another one: the rules below would not know it.
+    let open = simultaneous_open(situation, segment);
+    if open != Disposition::Pass {
+        return open;
     }
     let rules = [
         paws,
-        exact_reset,
-        simultaneous_open,
         syn_challenged,
+        out_of_window,
         ack_out_of_range,
         old_ack,
         repeated_ack_of_fin,
         stale_window,
+        closed_over_flight,
         after_fin,
+        fin_behind_old_text,
         nobody_reads,
         right_edge,
     ];
-    rules
-        .iter()
-        .map(|rule| rule(situation, segment))
-        .find(|disposition| *disposition != Disposition::Pass)
-        .unwrap_or(Disposition::Pass)
+    let mut mended = None;
+    for rule in rules {
+        match rule(situation, segment) {
+            Disposition::Pass => {}
+            Disposition::Rewrite(rule, more) => {
+                let (first, mend) = mended.unwrap_or((rule, Mend::default()));
+                mended = Some((first, mend.and(more)));
+            }
+            decided => return decided,
+        }
+    }
+    mended.map_or(Disposition::Pass, |(rule, mend)| Disposition::Rewrite(rule, mend))
+}
+
+/// RFC 9293, section 3.10.7.3: in SYN-SENT a bad acknowledgment is answered with an RST, by smoltcp, which overlooks it
+/// behind a FIN or PSH.
+fn not_the_answer(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let bad = segment.is_ack() && segment.ack != situation.ours().snd_nxt;
+    if bad
+        && !segment.flags.intersects(Flags::SYN | Flags::RST)
+        && segment.flags.without(Flags::ACK) != Flags::default()
+    {
+        Disposition::Rewrite(GuardRule::AckOutOfRange, Mend { cut: Some(0), ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 7323, section 5.3, R1: a segment whose timestamp is older than the last one is not acceptable, unless the
@@ -130,9 +168,6 @@ fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
 /// RFC 5961, section 3.2: an RST resets only if it hits RCV.NXT exactly; elsewhere in the window it is challenged,
 /// outside it is dropped. Its payload, which may explain it (RFC 9293, section 3.5.2), is not for TCP.
 fn exact_reset(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    if !segment.is_rst() {
-        return Disposition::Pass;
-    }
     if segment.seq == situation.rcv_nxt {
         return match segment.payload {
             [] => Disposition::Pass,
@@ -164,6 +199,20 @@ fn simultaneous_open(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispos
 /// RFC 5961, section 4.2: a SYN in a synchronized state is answered with a challenge ACK, whatever its sequence number.
 fn syn_challenged(_: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
     if segment.is_syn() { Disposition::Reply(GuardRule::SynChallenged) } else { Disposition::Pass }
+}
+
+/// RFC 9293, section 3.10.7.4, first: a segment outside of the window is acknowledged, whatever else it says. smoltcp
+/// looks at the ACK before, and is silent if it is missing or old. (Data is for it to acknowledge, without a limit.)
+fn out_of_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    let overlooked = !segment.is_ack()
+        || (segment.is_empty() && segment.ack < ours.snd_una)
+        || (situation.connection.state == State::SynReceived && segment.ack != ours.snd_nxt);
+    if overlooked && !situation.accepts(segment) {
+        Disposition::Reply(GuardRule::OutOfWindow)
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 5961, section 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. In SYN-RECEIVED an ACK out of range
@@ -200,10 +249,12 @@ fn repeated_ack_of_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disp
     let only_fin = situation.send_queue == 0
         && matches!(situation.connection.state, State::FinWait1 | State::Closing | State::LastAck)
         && ours.snd_una != ours.snd_nxt;
+    // A FIN beyond a hole is not taken either.
+    let flags = if segment.seq > situation.rcv_nxt { Flags::PSH | Flags::FIN } else { Flags::PSH };
     let says_nothing = segment.payload.is_empty()
-        && segment.flags.without(Flags::PSH) == Flags::ACK
+        && segment.flags.without(flags) == Flags::ACK
         && segment.ack == ours.snd_una
-        && segment.seq == situation.rcv_nxt;
+        && situation.accepts(segment);
     if only_fin && says_nothing && segment.window == current_window(situation) {
         Disposition::Drop(GuardRule::OldAck)
     } else {
@@ -224,20 +275,50 @@ fn stale_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition
     }
 }
 
+/// RFC 9293, section 3.8.6.1: a window that closes over octets in flight leaves their retransmission going. smoltcp would
+/// exchange its timer for that of probes, and have none when the window opens again. With a window of one octet its
+/// retransmissions are the probes.
+fn closed_over_flight(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let ours = situation.ours();
+    // The octet of a probe is not in flight: smoltcp has not moved SND.NXT for it.
+    let in_flight = ours.snd_una + situation.connection.watch.flight_size();
+    if segment.is_ack()
+        && segment.window == 0
+        && ours.snd_una <= segment.ack
+        && segment.ack < in_flight
+        && situation.send_queue > 0
+    {
+        Disposition::Rewrite(GuardRule::ClosedOverFlight, Mend { window: Some(1), ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
+}
+
 /// The window field that says SND.WND.
 fn current_window(situation: &Situation<'_>) -> u16 {
     let shift = situation.conversation().window_shift(Side::Remote);
     u16::try_from(situation.ours().snd_wnd >> shift).unwrap_or(u16::MAX)
 }
 
-/// RFC 9293, section 3.10.7.4, seventh and eighth: after a FIN the peer has nothing to say; text and FIN are ignored.
+/// RFC 9293, section 3.10.7.4, seventh and eighth: after a FIN the peer has nothing to say; text and FIN are ignored, the
+/// ACK is not. smoltcp would ignore the ACK beside a second FIN too.
 fn after_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    let end = segment.seq + segment.payload.len() as u32;
-    let new_text = !segment.payload.is_empty() && end > situation.rcv_nxt;
-    if !situation.connection.fin_received || !new_text {
+    if !situation.connection.fin_received || segment.is_empty() || segment.end() <= situation.rcv_nxt {
         return Disposition::Pass;
     }
     Disposition::Rewrite(GuardRule::AfterFin, Mend { cut: Some(0), ..Mend::default() })
+}
+
+/// RFC 9293, section 3.4: a FIN occupies a sequence number; behind text that is all old it is still new. smoltcp looks at
+/// the text alone, and would never take it from a peer that sends both again.
+fn fin_behind_old_text(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
+    let text_end = segment.seq + segment.payload.len() as u32;
+    let new = segment.is_fin() && !segment.payload.is_empty() && text_end == situation.rcv_nxt;
+    if new && !situation.connection.fin_received {
+        Disposition::Rewrite(GuardRule::AfterFin, Mend { skip: true, ..Mend::default() })
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 1122, section 4.2.2.13: data for an application that has closed is answered with an RST, so that its sender knows.
@@ -266,6 +347,17 @@ fn right_edge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
 }
 
 impl Mend {
+    /// Both changes.
+    fn and(self, more: Self) -> Self {
+        Self {
+            cut: self.cut.into_iter().chain(more.cut).min(),
+            ack: self.ack.or(more.ack),
+            window: self.window.or(more.window),
+            syn: self.syn || more.syn,
+            skip: self.skip || more.skip,
+        }
+    }
+
     /// Applies the change to the packet. Its checksums are then wrong, which nobody asks again.
     pub(super) fn apply(&self, packet: &mut Vec<u8>) {
         let Ok(ip_header) = IpView::parse(packet).map(|ip| ip.header.len()) else { return };
@@ -275,6 +367,15 @@ impl Mend {
             tcp[4..8].copy_from_slice(&seq.to_be_bytes());
             tcp[13] &= !Flags::SYN.0;
         }
+        if self.skip {
+            let (header_len, flags) = (usize::from(tcp[12] >> 4) * 4, tcp[13]);
+            let len = (tcp.len() - header_len) as u32;
+            let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]).wrapping_add(len);
+            tcp[4..8].copy_from_slice(&seq.to_be_bytes());
+            cut_payload(packet, ip_header, 0);
+            packet[ip_header + 13] = flags;
+        }
+        let tcp = &mut packet[ip_header..];
         if let Some(ack) = self.ack {
             tcp[8..12].copy_from_slice(&ack.0.to_be_bytes());
         }
@@ -282,14 +383,20 @@ impl Mend {
             tcp[14..16].copy_from_slice(&window.to_be_bytes());
         }
         if let Some(cut) = self.cut {
-            tcp[13] &= !Flags::FIN.0;
-            let len = ip_header + usize::from(tcp[12] >> 4) * 4 + cut;
-            packet.truncate(len);
-            if packet[0] >> 4 == 4 {
-                packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-            } else {
-                packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
-            }
+            cut_payload(packet, ip_header, cut);
         }
+    }
+}
+
+/// Cuts the payload to this length; FIN and PSH go.
+fn cut_payload(packet: &mut Vec<u8>, ip_header: usize, cut: usize) {
+    let tcp = &mut packet[ip_header..];
+    tcp[13] &= !(Flags::FIN | Flags::PSH).0;
+    let len = ip_header + usize::from(tcp[12] >> 4) * 4 + cut;
+    packet.truncate(len);
+    if packet[0] >> 4 == 4 {
+        packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    } else {
+        packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
     }
 }

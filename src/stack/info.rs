@@ -66,7 +66,7 @@ impl Stack {
         let bit = |set: bool, bit: u8| if set { bit } else { 0 };
         let snd_mss = self.snd_mss(id);
         TcpInfo {
-            state: connection.state,
+            state: self.shown_state(connection),
             options: bit(conversation.timestamps(), TcpInfo::TIMESTAMPS)
                 | bit(conversation.sack(), TcpInfo::SACK)
                 | bit(conversation.window_scaling(), TcpInfo::WSCALE),

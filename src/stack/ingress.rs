@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::conversation::Side;
 use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
-use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Seq, Timestamps};
+use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Timestamps};
 use crate::time::{Duration, Instant};
 
 use super::address::{Addr, FourTuple, is_good_source};
@@ -24,23 +24,37 @@ use super::{Slot, Stack};
 /// RFC 5961, section 10, leaves the rate of challenge ACKs to the host; Linux's `tcp_invalid_ratelimit`.
 pub(super) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The link.
+    Link,
+    /// This host itself.
+    Loopback,
+}
+
 impl Stack {
-    pub(super) fn ingress(&mut self, packet: &Packet) {
-        if let Err(why) = self.demultiplex(&packet.bytes) {
+    pub(super) fn ingress(&mut self, packet: &Packet, origin: Origin) {
+        if let Err(why) = self.demultiplex(packet, origin) {
             self.events.push(HostEvent::Dropped { why });
         }
     }
 
-    fn demultiplex(&mut self, bytes: &[u8]) -> Result<(), DropReason> {
+    fn demultiplex(&mut self, packet: &Packet, origin: Origin) -> Result<(), DropReason> {
+        let bytes = packet.bytes.as_slice();
         let ip = IpView::parse(bytes).map_err(|_| DropReason::Malformed)?;
         if ip.fragment {
             return Err(DropReason::Fragment);
         }
-        if !ip.checksums_ok() {
+        if !packet.meta.sound && !ip.checksums_ok() {
             return Err(DropReason::Checksum);
         }
+        // RFC 1122, section 3.2.1.3 (g): loopback addresses must not appear outside a host.
+        if origin == Origin::Link && (ip.src.is_loopback() || ip.dst.is_loopback()) {
+            return Err(if ip.src.is_loopback() { DropReason::BadSource } else { DropReason::NotOurs });
+        }
         if ip.dst.is_ipv6() && ip.header.len() > IPV6_HEADER {
-            return self.without_extensions(&ip);
+            return self.without_extensions(&ip, origin);
         }
         if ip.protocol == Protocol::Tcp {
             let segment = Segment::parse(&ip).map_err(|_| DropReason::Malformed)?;
@@ -51,8 +65,8 @@ impl Stack {
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, bytes, &segment),
                 Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, bytes, &segment),
-                Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, bytes, &segment),
-                None => self.unmatched_tcp(&tuple, bytes, &segment),
+                Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, &segment),
+                None => self.unmatched_tcp(&tuple, &segment),
             };
         }
         self.check_addresses(ip.src, ip.dst)?;
@@ -80,14 +94,16 @@ impl Stack {
 
     /// Extension headers say nothing to this host (RFC 8200, section 4), and smoltcp refuses packets with most of them: it
     /// is shown the packet without.
-    fn without_extensions(&mut self, ip: &IpView<'_>) -> Result<(), DropReason> {
+    fn without_extensions(&mut self, ip: &IpView<'_>, origin: Origin) -> Result<(), DropReason> {
         let mut plain = self.queues.take_spare();
         plain.bytes.clear();
         plain.bytes.extend_from_slice(&ip.header[..IPV6_HEADER]);
         plain.bytes.extend_from_slice(ip.payload);
         plain.bytes[4..6].copy_from_slice(&(ip.payload.len() as u16).to_be_bytes());
         plain.bytes[6] = ip.protocol.number();
-        let result = self.demultiplex(&plain.bytes);
+        // The checksum, which says nothing about extension headers, is that of the whole packet: it was verified.
+        plain.meta.sound = true;
+        let result = self.demultiplex(&plain, origin);
         self.queues.give_back(plain);
         result
     }
@@ -104,19 +120,15 @@ impl Stack {
     }
 
     /// A segment for no connection: a listener, or nobody.
-    pub(super) fn unmatched_tcp(
-        &mut self,
-        tuple: &FourTuple,
-        bytes: &[u8],
-        segment: &Segment<'_>,
-    ) -> Result<(), DropReason> {
+    pub(super) fn unmatched_tcp(&mut self, tuple: &FourTuple, segment: &Segment<'_>) -> Result<(), DropReason> {
         self.check_addresses(segment.src.ip(), segment.dst.ip())?;
         if let Some(listener) = self.listener_for(tuple) {
-            self.listener_ingress(listener, tuple, segment)
-        } else {
-            self.give_to_nobody(bytes);
-            Err(DropReason::NoSocket)
+            return self.listener_ingress(listener, tuple, segment, None);
         }
+        if !segment.is_rst() {
+            self.queue_segment(&reset_for(segment));
+        }
+        Err(DropReason::NoSocket)
     }
 
     /// The listener for a packet to `tuple.local`: its address, then the wildcard of its version, then a dual-stack one.
@@ -349,12 +361,14 @@ pub(super) fn lower_mss(packet: &mut [u8], max_seg: u16) {
     }
 }
 
-/// `<SEQ=SEG.ACK><CTL=RST>`: the answer to an ACK of something never sent.
+/// RFC 9293, section 3.10.7.1: `<SEQ=SEG.ACK><CTL=RST>`, or `<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>` where there is no
+/// ACK.
 pub(super) fn reset_for(segment: &Segment<'_>) -> SegmentTemplate<'static> {
-    SegmentTemplate {
-        seq: if segment.is_ack() { segment.ack } else { Seq(0) },
-        flags: Flags::RST,
-        ..SegmentTemplate::new(segment.dst, segment.src)
+    let reset = SegmentTemplate { flags: Flags::RST, ..SegmentTemplate::new(segment.dst, segment.src) };
+    if segment.is_ack() {
+        SegmentTemplate { seq: segment.ack, ..reset }
+    } else {
+        SegmentTemplate { ack: segment.end(), flags: Flags::RST | Flags::ACK, ..reset }
     }
 }
 

@@ -73,6 +73,8 @@ pub(super) struct HalfOpen {
     pub(super) sent_at: Instant,
     /// How often it was sent again by the timer.
     pub(super) retries: u32,
+    /// A retransmitted SYN called for it again.
+    pub(super) said_again: bool,
     pub(super) deadline: Deadline,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,

@@ -96,6 +96,8 @@ pub struct Stack {
     events: Events,
     /// How many local ports were chosen: the next search begins behind the last.
     connects: u32,
+    /// Of connections whose socket has gone.
+    retransmissions: u64,
 }
 
 /// Who is who. The maps are looked up and never iterated.
@@ -104,7 +106,8 @@ struct Tables {
     exact: HashMap<FourTuple, Slot, FixedState>,
     listening: HashMap<(Addr, u16), ListenerId, FixedState>,
     connections: SlotMap<ConnectionId, Box<Connection>>,
-    half_open: SlotMap<HalfOpenId, HalfOpen>,
+    /// Boxed: after a flood the records are gone, and their places are small.
+    half_open: SlotMap<HalfOpenId, Box<HalfOpen>>,
     time_wait: SlotMap<TimeWaitId, TimeWait>,
     /// Records in the order in which they end.
     time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
@@ -210,6 +213,7 @@ impl Stack {
             ready: Ready::default(),
             events: Events::default(),
             connects: 0,
+            retransmissions: 0,
             config: config.clone(),
         }
     }
@@ -232,7 +236,7 @@ impl Stack {
     /// Takes one packet from the link. It may be changed: the caller has captured it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.set_now(now);
-        self.ingress(packet);
+        self.ingress(packet, ingress::Origin::Link);
     }
 
     /// Fires every timer that is due.
@@ -251,7 +255,9 @@ impl Stack {
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
         self.set_now(now);
-        self.egress(packet)
+        let sent = self.egress(packet);
+        packet.meta.sound = sent;
+        sent
     }
 
     /// The earliest instant at which the stack wants to be called again.
@@ -292,12 +298,17 @@ impl Stack {
         self.events.observed = on;
     }
 
+    /// Segments that connections of this host sent again, those that are over included.
+    pub fn retransmissions(&self) -> u64 {
+        let open = self.tables.connections.values().filter(|connection| connection.tcp.is_some());
+        self.retransmissions + open.map(|connection| connection.retransmissions()).sum::<u64>()
+    }
+
     /// What the descriptor table shows of a connection.
     pub(crate) fn endpoints(&self, id: ConnectionId) -> Option<(State, SocketAddr, SocketAddr)> {
-        self.tables
-            .connections
-            .get(id)
-            .map(|connection| (connection.state, connection.tuple.local_addr(), connection.tuple.remote_addr()))
+        self.tables.connections.get(id).map(|connection| {
+            (self.shown_state(connection), connection.tuple.local_addr(), connection.tuple.remote_addr())
+        })
     }
 }
 

@@ -97,17 +97,20 @@ impl Stack {
             shut: Shut::default(),
             error: None,
             soft_error: None,
+            time_wait: None,
             unread: Unread::default(),
             account: Account::new(&tuple),
         }
     }
 
-    /// A segment for a listening socket (RFC 9293, section 3.10.7.2).
+    /// A segment for a listening socket (RFC 9293, section 3.10.7.2). `beyond` is SND.NXT of a connection in TIME-WAIT
+    /// whose tuple a SYN takes over: the new one begins above it (section 3.10.7.4, MAY-2), as far above as on Linux.
     pub(super) fn listener_ingress(
         &mut self,
         id: ListenerId,
         tuple: &FourTuple,
         segment: &Segment<'_>,
+        beyond: Option<Seq>,
     ) -> Result<(), DropReason> {
         if segment.is_rst() {
             return Err(DropReason::NoSocket);
@@ -127,19 +130,21 @@ impl Stack {
             return Err(DropReason::SynQueueFull);
         }
         listener.syn_queue += 1;
+        let iss = self.secret.initial_sequence_number(tuple, self.now);
         let half_open = HalfOpen {
             tuple: *tuple,
             listener: id,
-            iss: self.secret.initial_sequence_number(tuple, self.now),
+            iss: beyond.map_or(iss, |snd_nxt| iss.max(snd_nxt + 65_537)),
             irs: segment.seq,
             offered: segment.options.into(),
             window: segment.window,
             sent_at: self.now,
             retries: 0,
+            said_again: false,
             deadline: Deadline::default(),
             challenge_at: Instant::EPOCH,
         };
-        let half_open_id = self.tables.half_open.insert(half_open);
+        let half_open_id = self.tables.half_open.insert(Box::new(half_open));
         self.tables.exact.insert(*tuple, Slot::HalfOpen(half_open_id));
         self.hold_connection_port(tuple, id);
         self.events.state(tuple, State::Listen, State::SynReceived, Cause::Received(segment.flags));
@@ -232,6 +237,7 @@ impl Stack {
         if segment.is_syn() {
             if segment.seq == half_open.irs && !segment.is_ack() {
                 // The client has not heard our SYN|ACK: say it again, without disturbing the timer.
+                self.tables.half_open[id].said_again = true;
                 self.send_syn_ack(id);
             } else {
                 self.challenge_half_open(id);
@@ -241,16 +247,16 @@ impl Stack {
         if !segment.is_ack() {
             return Err(DropReason::HalfOpen);
         }
-        if segment.ack != half_open.iss + 1 {
-            self.queue_segment(&reset_for(segment));
-            return Err(DropReason::HalfOpen);
-        }
         let stale = match (half_open.offered.ts.filter(|_| self.config.timestamps), segment.options.ts) {
             (Some(first), Some(ts)) => (ts.ts_val.wrapping_sub(first.ts_val) as i32) < 0,
             _ => false,
         };
         if stale || !in_window {
             self.challenge_half_open(id);
+            return Err(DropReason::HalfOpen);
+        }
+        if segment.ack != half_open.iss + 1 {
+            self.queue_segment(&reset_for(segment));
             return Err(DropReason::HalfOpen);
         }
         if !listener.takes_connection() {
@@ -342,8 +348,11 @@ impl Stack {
                 connection.watch.on_ingress(half_open.sent_at, &segment, before, after);
             }
         }
+        // A SYN|ACK that was sent twice is no sample of the RTT (Karn's rule; RFC 6298, section 3), whatever made us send
+        // it again. smoltcp has no other way to be told than its own retransmission.
+        let retries = half_open.retries.max(u32::from(half_open.said_again));
         let mut at = half_open.sent_at;
-        for retry in 0..=half_open.retries {
+        for retry in 0..=retries {
             let Some(tcp) = &mut connection.tcp else { break };
             let before = Snapshot::of(tcp.socket());
             if tcp.egress(&mut self.interface, self.config.mtu, at, &mut said.bytes) {

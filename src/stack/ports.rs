@@ -60,6 +60,13 @@ impl Ports {
         self.held.get(&port).is_some_and(|others| others.iter().any(|(other, _)| other.role != Role::Connection))
     }
 
+    /// True if a socket listens at `port` on an address that overlaps that of `holder`.
+    pub(super) fn is_listened_on(&self, port: u16, holder: &Holder) -> bool {
+        self.held.get(&port).is_some_and(|others| {
+            others.iter().any(|(other, _)| other.role == Role::Listening && overlap(holder, other))
+        })
+    }
+
     pub(super) fn hold(&mut self, port: u16, holder: Holder) {
         let holders = self.held.entry(port).or_default();
         match holders.iter_mut().find(|(other, _)| *other == holder) {

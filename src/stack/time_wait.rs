@@ -23,6 +23,8 @@ pub(super) struct TimeWait {
     pub(super) rcv_nxt: Seq,
     /// The window field of the last ACK.
     pub(super) window: u16,
+    /// The window that it said, in octets.
+    pub(super) rcv_wnd: u32,
     pub(super) ts_recent: Option<u32>,
     pub(super) ts_offset: u32,
     pub(super) until: Instant,
@@ -49,12 +51,16 @@ pub(super) enum Outcome {
 }
 
 impl TimeWait {
-    /// RFC 9293, section 3.10.7.4, for TIME-WAIT, with RFC 6191 for a SYN and RFC 5961 for an RST.
-    pub(super) fn handle_segment(&mut self, now: Instant, segment: &Segment<'_>) -> Outcome {
-        if segment.is_rst() {
-            return if segment.seq == self.rcv_nxt { Outcome::Reset } else { Outcome::Ignore };
+    /// RFC 9293, section 3.10.7.4, for TIME-WAIT, with RFC 6191 for a SYN, if somebody `listens` for it, and RFC 5961 for an
+    /// RST.
+    pub(super) fn handle_segment(&mut self, now: Instant, segment: &Segment<'_>, listens: bool) -> Outcome {
+        if segment.is_rst() && segment.seq == self.rcv_nxt {
+            return Outcome::Reset;
         }
-        if segment.is_syn() && !segment.is_ack() && self.admits(segment) {
+        if segment.is_rst() && (segment.seq < self.rcv_nxt || segment.seq >= self.rcv_nxt + self.rcv_wnd) {
+            return Outcome::Ignore;
+        }
+        if segment.is_syn() && !segment.is_ack() && listens && self.admits(segment) {
             return Outcome::Reuse;
         }
         let fin_again = segment.is_fin() && segment.end() == self.rcv_nxt;

@@ -3,6 +3,10 @@
 //! A connection's deadline moves with nearly every packet, mostly later. Moving an entry for that would cost more than
 //! the packet; so an entry may be too early, and is put right when it comes to the top. Only a deadline that moves
 //! earlier than its entry makes a new one. Ties are broken by the order in which deadlines were set (law 3).
+//!
+//! Entries whose owner has gone or has an earlier one mean nothing any more. Those at the top are dropped when they are
+//! met; when the heap has doubled since the last time, all of them are, so that a burst of connections with keep-alive
+//! does not stay in it for two hours.
 
 use core::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -14,7 +18,12 @@ use crate::time::Instant;
 pub(super) struct Timers<K> {
     heap: BinaryHeap<Reverse<Entry<K>>>,
     sequence: u64,
+    /// With more entries than this it is time to drop those that mean nothing.
+    sweep_above: usize,
 }
+
+/// Below so many entries nothing is swept.
+const SWEEP_LEAST: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry<K> {
@@ -38,7 +47,7 @@ pub(super) trait Deadlines<K> {
 
 impl<K: Copy> Timers<K> {
     pub(super) const fn new() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0 }
+        Self { heap: BinaryHeap::new(), sequence: 0, sweep_above: SWEEP_LEAST }
     }
 
     /// Sets the deadline of `owner`.
@@ -59,6 +68,9 @@ impl<K: Copy> Timers<K> {
 
     /// The earliest deadline of all owners that still exist.
     pub(super) fn next_at(&mut self, owners: &mut impl Deadlines<K>) -> Option<Instant> {
+        if self.heap.len() > self.sweep_above {
+            self.sweep(owners);
+        }
         loop {
             let Reverse(Entry { at, owner, .. }) = *self.heap.peek()?;
             let Some(deadline) = owners.deadline(owner).filter(|deadline| deadline.entry == Some(at)) else {
@@ -74,6 +86,15 @@ impl<K: Copy> Timers<K> {
                 self.push(owner, due);
             }
         }
+    }
+
+    /// Drops every entry that means nothing. Those that are left keep their order: it is in the entries.
+    fn sweep(&mut self, owners: &mut impl Deadlines<K>) {
+        self.heap.retain(|Reverse(Entry { at, owner, .. })| {
+            owners.deadline(*owner).is_some_and(|deadline| deadline.entry == Some(*at))
+        });
+        self.sweep_above = (self.heap.len() * 2).max(SWEEP_LEAST);
+        self.heap.shrink_to(self.sweep_above);
     }
 
     /// Takes one owner whose deadline has come; its deadline is then unset.
@@ -143,6 +164,21 @@ mod tests {
         timers.set(0, &mut owners[0], Some(secs(1)));
         assert_eq!(timers.poll_due(Instant::from_secs(9), &mut owners), Some(0));
         assert_eq!(timers.poll_due(Instant::from_secs(9), &mut owners), None);
+    }
+
+    #[test]
+    fn entries_that_mean_nothing_do_not_pile_up_behind_one_that_does() {
+        let (mut timers, mut owners) = (Timers::new(), vec![Deadline::default(); 2]);
+        timers.set(0, &mut owners[0], Some(secs(1)));
+        for _ in 0..10_000 {
+            timers.set(1, &mut owners[1], Some(secs(7200)));
+            owners[1] = Deadline::default(); // gone, and another one in its place
+            assert_eq!(timers.next_at(&mut owners), Some(secs(1)));
+        }
+        assert!(timers.heap.len() <= SWEEP_LEAST + 1, "{}", timers.heap.len());
+        timers.set(1, &mut owners[1], Some(secs(2)));
+        let order: Vec<_> = core::iter::from_fn(|| timers.poll_due(Instant::from_secs(9), &mut owners)).collect();
+        assert_eq!(order, [0, 1]);
     }
 
     #[test]

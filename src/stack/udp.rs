@@ -34,7 +34,8 @@ const OVERHEAD: usize = 256;
 #[derive(Default)]
 pub(super) struct Udp {
     sockets: SlotMap<UdpId, UdpSocket>,
-    bound: HashMap<(Addr, u16), UdpId, FixedState>,
+    /// Sockets without peer. With `SO_REUSEADDR` several may have the same address: the last one hears, as on Linux.
+    bound: HashMap<(Addr, u16), Vec<UdpId>, FixedState>,
     connected: HashMap<FourTuple, UdpId, FixedState>,
     ports: Ports,
     spare: Vec<Vec<u8>>,
@@ -58,6 +59,8 @@ pub(crate) enum SendRefusal {
     TooBig,
     /// No route.
     NoRoute,
+    /// A loopback address cannot be the source of a packet that leaves the host (RFC 1122, section 3.2.1.3).
+    LoopbackSource,
     /// Too many packets wait for the link.
     NoBuffers,
     /// No port is free to send from.
@@ -89,7 +92,7 @@ impl Udp {
 
     /// Connected sockets first, then the address, then the wildcard of its version, then a dual-stack one.
     fn socket_for(&self, tuple: &FourTuple) -> Option<UdpId> {
-        let bound = |addr: Addr| self.bound.get(&(addr, tuple.local_port)).copied();
+        let bound = |addr: Addr| self.bound.get(&(addr, tuple.local_port)).and_then(|ids| ids.last()).copied();
         let any_v6 = Addr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         self.connected.get(tuple).copied().or_else(|| bound(tuple.local)).or_else(|| {
             if tuple.local.ip().is_ipv6() {
@@ -115,11 +118,16 @@ impl Udp {
         let socket = &self.sockets[id];
         if let Some(binding) = &socket.binding {
             let key = (Addr::new(binding.addr.ip()), binding.addr.port());
-            if self.bound.get(&key) == Some(&id) {
-                self.bound.remove(&key);
+            if let Some(ids) = self.bound.get_mut(&key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.bound.remove(&key);
+                }
             }
         }
-        if let Some(peer) = &socket.peer {
+        if let Some(peer) = &socket.peer
+            && self.connected.get(peer) == Some(&id)
+        {
             self.connected.remove(peer);
         }
     }
@@ -131,9 +139,8 @@ impl Udp {
             (Some(peer), _) => {
                 self.connected.insert(*peer, id);
             }
-            // Of several sockets with SO_REUSEADDR on one address the last one hears; Linux does the same.
             (None, Some(binding)) => {
-                self.bound.insert((Addr::new(binding.addr.ip()), binding.addr.port()), id);
+                self.bound.entry((Addr::new(binding.addr.ip()), binding.addr.port())).or_default().push(id);
             }
             (None, None) => {}
         }
@@ -200,6 +207,9 @@ impl Stack {
         let route = self.addresses.source_for(remote.ip()).ok_or(SendRefusal::NoRoute)?;
         let binding = self.udp.sockets[id].binding.ok_or(SendRefusal::NoPort)?;
         let ip = Some(binding.addr.ip()).filter(|ip| !ip.is_unspecified()).unwrap_or(route);
+        if ip.is_loopback() && !self.addresses.is_own(remote.ip()) {
+            return Err(SendRefusal::LoopbackSource);
+        }
         if ip.is_ipv4() == remote.is_ipv4() {
             Ok(SocketAddr::new(ip, binding.addr.port()))
         } else {

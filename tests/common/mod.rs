@@ -5,6 +5,9 @@
 
 #![allow(dead_code, reason = "each test binary compiles this module anew and uses its own part of it")]
 
+pub(crate) mod calls;
+pub(crate) mod wire;
+
 use std::env;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};

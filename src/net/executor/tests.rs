@@ -57,7 +57,7 @@ impl Bench {
 
 async fn yield_now() {
     let mut yielded = false;
-    core::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if yielded {
             return Poll::Ready(());
         }
@@ -90,7 +90,7 @@ fn a_task_woken_twice_is_polled_once() {
     let counted = Rc::new(Cell::new(0));
     let seen = Rc::clone(&counted);
     drop(bench.spawn("a", async move {
-        core::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             polls += 1;
             seen.set(polls);
             if polls == 2 {
@@ -154,7 +154,7 @@ fn a_dropped_sleep_wakes_nobody_and_does_not_pile_up() {
     drop(bench.spawn("a", async move {
         for _ in 0..10_000 {
             let mut sleep = pin!(Sleep::of(Arc::clone(&clock), Duration::from_secs(30)));
-            core::future::poll_fn(|cx| {
+            poll_fn(|cx| {
                 assert!(sleep.as_mut().poll(cx).is_pending());
                 Poll::Ready(())
             })
@@ -171,7 +171,7 @@ fn a_sleep_that_is_reset_ends_at_its_new_deadline() {
     let bench = Bench::new();
     let mut sleep = bench.sleep(10);
     drop(bench.spawn("a", async move {
-        core::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             assert!(Pin::new(&mut sleep).poll(cx).is_pending());
             Poll::Ready(())
         })
@@ -227,7 +227,7 @@ fn a_waker_that_outlives_its_task_wakes_nobody() {
     let kept = Rc::new(RefCell::new(None));
     let keep = Rc::clone(&kept);
     drop(bench.spawn("first", async move {
-        core::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             *keep.borrow_mut() = Some(cx.waker().clone());
             Poll::Ready(())
         })

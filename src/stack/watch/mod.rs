@@ -224,7 +224,6 @@ impl Watch {
     }
 
     /// Octets that smoltcp counts as outstanding: SND.NXT - SND.UNA, SYN and FIN included, zero right after a timeout.
-    #[cfg(test)]
     pub(crate) fn flight_size(&self) -> u32 {
         self.flight()
     }

@@ -1,0 +1,187 @@
+//! The measured runs of `tcplab bench`: the same work on tcplab, in the simulator with everything that it does, and on
+//! bare smoltcp. Each run sets up first and measures then.
+//!
+//! - `connections`: messages on many established connections; what does a packet cost when there are 100,000?
+//! - `churn`: short connections, one after the other or many at a time;
+//! - `bulk`: one connection that carries many MiB;
+//! - `bare`: the reference; `measure`: time and memory; `report`: JSON and the table.
+//!
+//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here.
+
+mod bare;
+mod bulk;
+mod churn;
+mod connections;
+mod measure;
+mod report;
+
+pub use churn::Workload as Churn;
+pub use connections::Workload as Connections;
+pub use measure::Taken;
+pub use report::{Line, Report};
+
+use std::io;
+
+use crate::link::Counters;
+use crate::net::Net;
+use crate::sim::{GaveUp, HostHandle, LinkHandle, Sim};
+use crate::socket::HostConfig;
+use crate::time::Duration;
+
+/// Connections to one port of the server: about half of the client's ephemeral ports, so that a free one is found at
+/// once. Then comes the server's next port.
+const PORTS_EACH: usize = 14_000;
+
+/// Which run, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Bench {
+    /// `connections`
+    Connections(Connections),
+    /// `churn`
+    Churn(Churn),
+    /// `bulk`: so many MiB.
+    Bulk {
+        /// MiB to carry.
+        mib: usize,
+    },
+}
+
+/// Which side to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// This library.
+    Tcplab,
+    /// smoltcp, one set for each connection.
+    BareSmoltcp,
+    /// smoltcp, all sockets of a host in one set.
+    OneSet,
+}
+
+impl Subject {
+    /// The name in the output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcplab => "tcplab",
+            Self::BareSmoltcp => "bare-smoltcp",
+            Self::OneSet => "bare-smoltcp-one-set",
+        }
+    }
+}
+
+/// What was measured. `None` is what the system does not tell or the run does not have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// Packets that hosts sent.
+    pub packets: u64,
+    /// Packets, counted once on each hop.
+    pub frames: u64,
+    /// Connections.
+    pub connections: u64,
+    /// KiB of each buffer.
+    pub buffer_kib: u64,
+    /// Virtual time.
+    pub sim_s: f64,
+    /// CPU and wall time of the measured phase.
+    pub taken: Taken,
+    /// Octets that programs got.
+    pub octets: u64,
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Packets lost.
+    pub dropped: u64,
+    /// The most that was resident, set-up included.
+    pub peak_rss_kib: Option<u64>,
+    /// Memory of one end of a connection beyond its two buffers.
+    pub bytes_per_end: Option<i64>,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// A call of a program.
+    #[error("bench: a program failed: {0}")]
+    Program(#[from] io::Error),
+    /// The simulation did not come to its end.
+    #[error("bench: {0}")]
+    GaveUp(#[from] GaveUp),
+}
+
+impl Bench {
+    /// The name on the command line.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connections(_) => "connections",
+            Self::Churn(_) => "churn",
+            Self::Bulk { .. } => "bulk",
+        }
+    }
+
+    /// Runs it on one side.
+    pub fn run(&self, subject: Subject) -> Result<Figures, BenchError> {
+        let one_set = subject == Subject::OneSet;
+        measure::forget_peak();
+        let figures = match (self, subject) {
+            (Self::Connections(workload), Subject::Tcplab) => connections::run(workload)?,
+            (Self::Connections(workload), _) => bare::connections::run(workload, one_set),
+            (Self::Churn(workload), Subject::Tcplab) => churn::run(workload)?,
+            (Self::Churn(workload), _) => bare::churn::run(workload, one_set),
+            (Self::Bulk { mib }, Subject::Tcplab) => bulk::run(*mib)?,
+            (Self::Bulk { mib }, _) => bare::bulk::run(*mib, one_set),
+        };
+        Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
+    }
+}
+
+/// A client and a server with a link between them.
+struct Hosts {
+    sim: Sim,
+    client: HostHandle,
+    server: HostHandle,
+    link: LinkHandle,
+}
+
+fn two_hosts(link: &str, adjust: impl Fn(&mut HostConfig)) -> Hosts {
+    let sim = Sim::seeded(1);
+    sim.limit_events(u64::MAX);
+    sim.limit_time(Duration::MAX);
+    let server = sim.host_with("server", "10.0.0.1/8", &adjust);
+    let client = sim.host_with("client", "10.0.0.2/8", &adjust);
+    let link = sim.link(&client, &server, link);
+    Hosts { sim, client, server, link }
+}
+
+impl Hosts {
+    /// Runs a program on the client to its end.
+    fn run<T: 'static>(&self, program: impl AsyncFnOnce(Net) -> io::Result<T> + 'static) -> Result<T, BenchError> {
+        let mut handle = self.client.spawn(program);
+        self.sim.try_run_until(|| handle.is_finished())?;
+        Ok(handle.try_take().expect("it has ended")?)
+    }
+
+    /// Of both directions.
+    fn counters(&self) -> Counters {
+        let [one, other] = [&self.client, &self.server].map(|host| self.link.counters(host));
+        Counters {
+            sent: one.sent + other.sent,
+            duplicated: one.duplicated + other.duplicated,
+            delivered: one.delivered + other.delivered,
+            dropped: one.dropped + other.dropped,
+            in_flight: one.in_flight + other.in_flight,
+        }
+    }
+
+    /// Segments that the two hosts sent again.
+    fn retransmissions(&self) -> u64 {
+        [&self.client, &self.server].map(|host| host.sys(|host| host.retransmissions())).iter().sum()
+    }
+}
+
+/// Octets for one end of a connection beyond its buffers, by what has become resident since.
+///
+/// What an earlier run of the process gave back to the allocator is used again and does not show: only the first run of
+/// a process is told truly.
+fn per_end(before_kib: Option<u64>, connections: usize, buffers: usize) -> Option<i64> {
+    let grown = measure::resident_kib()? as i64 - before_kib? as i64;
+    Some(grown * 1024 / (2 * connections as i64) - buffers as i64)
+}

@@ -1,0 +1,193 @@
+//! What a run says: one JSON object for each side, or a table with tcplab, the reference, their ratio and the target
+//! next to each other.
+
+use core::fmt;
+
+use serde_json::json;
+
+use super::measure::CPU_TIME_KNOWN;
+use super::{Bench, Figures, Subject};
+
+/// One side of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Whose figures.
+    pub subject: Subject,
+    /// The figures.
+    pub figures: Figures,
+}
+
+/// A run: tcplab first, then the references.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What was run.
+    pub bench: Bench,
+    /// What came of it.
+    pub lines: Vec<Line>,
+    /// tcplab with one connection, to compare with.
+    pub at_one: Option<Figures>,
+}
+
+impl Figures {
+    /// Frames for each second of CPU time.
+    pub fn frames_per_cpu_s(&self) -> f64 {
+        self.frames as f64 / self.cpu_s()
+    }
+
+    /// CPU nanoseconds for each packet.
+    pub fn cpu_ns_per_packet(&self) -> f64 {
+        self.cpu_s() * 1e9 / self.packets.max(1) as f64
+    }
+
+    /// Connections for each second of CPU time.
+    pub fn connections_per_cpu_s(&self) -> f64 {
+        self.connections as f64 / self.cpu_s()
+    }
+
+    fn cpu_s(&self) -> f64 {
+        self.taken.cpu.as_secs_f64().max(1e-9)
+    }
+
+    fn goodput_mbit(&self) -> f64 {
+        if self.sim_s > 0.0 { self.octets as f64 * 8.0 / self.sim_s / 1e6 } else { 0.0 }
+    }
+}
+
+impl Line {
+    /// The fields of `--json`.
+    pub fn json(&self, bench: &Bench) -> serde_json::Value {
+        let figures = &self.figures;
+        let mut object = json!({
+            "bench": bench.name(),
+            "subject": self.subject.name(),
+            "packets": figures.packets,
+            "frames": figures.frames,
+            "connections": figures.connections,
+            "hosts": 2,
+            "buffer_kib": figures.buffer_kib,
+            "sim_s": figures.sim_s,
+            "cpu_s": figures.taken.cpu.as_secs_f64(),
+            "wall_s": figures.taken.wall.as_secs_f64(),
+            "frames_per_cpu_s": figures.frames_per_cpu_s(),
+            "goodput_mbit": figures.goodput_mbit(),
+            "retransmissions": figures.retransmissions,
+            "dropped": figures.dropped,
+            "peak_rss_kib": figures.peak_rss_kib,
+            "cpu_ns_per_packet": figures.cpu_ns_per_packet(),
+        });
+        if !CPU_TIME_KNOWN {
+            object["cpu_s_is_wall_time"] = true.into();
+        }
+        if let Bench::Churn(workload) = bench {
+            object["parallel"] = workload.parallel.into();
+            object["time_wait_s"] = workload.time_wait.as_secs_f64().into();
+            object["connections_per_cpu_s"] = figures.connections_per_cpu_s().into();
+        }
+        if let Some(bytes) = figures.bytes_per_end {
+            object["bytes_per_end_beyond_buffers"] = bytes.into();
+        }
+        object
+    }
+}
+
+impl Report {
+    fn figures(&self, subject: Subject) -> Option<&Figures> {
+        self.lines.iter().find(|line| line.subject == subject).map(|line| &line.figures)
+    }
+
+    /// One row: the value of each side, tcplab's over the reference's, the target.
+    fn row(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        name: &str,
+        target: &str,
+        value: impl Fn(&Figures) -> Option<f64>,
+    ) -> fmt::Result {
+        write!(f, "{name:<26}")?;
+        for line in &self.lines {
+            let text = value(&line.figures).map_or("-".to_owned(), number);
+            write!(f, " {text:>width$}", width = line.subject.name().len().max(12))?;
+        }
+        let of = |subject| self.figures(subject).and_then(&value);
+        let ratio = match (of(Subject::Tcplab), of(Subject::BareSmoltcp)) {
+            (Some(ours), Some(theirs)) if theirs != 0.0 => format!("{:.2}", ours / theirs),
+            _ => "-".to_owned(),
+        };
+        writeln!(f, " {ratio:>7}  {target}")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.lines.first() else { return Ok(()) };
+        match &self.bench {
+            Bench::Connections(workload) => writeln!(
+                f,
+                "connections: {} established, buffers of {} KiB, {} messages of one segment, echoed",
+                workload.count, first.figures.buffer_kib, workload.messages
+            )?,
+            Bench::Churn(workload) => writeln!(
+                f,
+                "churn: {} connections, {} at a time, 1 KB there and 10 KB back, TIME-WAIT {} s",
+                workload.count,
+                workload.parallel,
+                workload.time_wait.as_secs_f64()
+            )?,
+            Bench::Bulk { mib } => writeln!(f, "bulk: {mib} MiB on one connection, buffers of 64 KiB")?,
+        }
+        if !CPU_TIME_KNOWN {
+            writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
+        }
+        write!(f, "{:<26}", "")?;
+        for line in &self.lines {
+            write!(f, " {:>12}", line.subject.name())?;
+        }
+        writeln!(f, " {:>7}  target", "ratio")?;
+        self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
+        self.row(f, "CPU ns per packet", "1.25 x (in instructions)", |figures| Some(figures.cpu_ns_per_packet()))?;
+        self.row(f, "frames per CPU second", "", |figures| Some(figures.frames_per_cpu_s()))?;
+        if let Bench::Churn(_) = self.bench {
+            let target = "20,000; goal 50,000";
+            self.row(f, "connections per CPU second", target, |figures| Some(figures.connections_per_cpu_s()))?;
+        }
+        if let Some(at_one) = &self.at_one {
+            let times = first.figures.cpu_ns_per_packet() / at_one.cpu_ns_per_packet();
+            let ns = at_one.cpu_ns_per_packet();
+            let name = "times one connection";
+            writeln!(f, "{name:<26} {times:>12.2} {:>20}  5 x at 100,000 (one: {ns:.0} ns)", "")?;
+        }
+        if let Bench::Connections(_) = self.bench {
+            let target = "3,072 (from 100 connections up)";
+            self.row(f, "octets per end, w/o buffers", target, |figures| figures.bytes_per_end.map(|b| b as f64))?;
+        }
+        self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;
+        self.row(f, "CPU s", "", |figures| Some(figures.taken.cpu.as_secs_f64()))
+    }
+}
+
+/// Groups of three digits; decimals for small ones.
+fn number(value: f64) -> String {
+    if value.abs() < 100.0 && value.fract().abs() > 0.0 {
+        return format!("{value:.3}");
+    }
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::from(if value < 0.0 { "-" } else { "" });
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_written_in_groups_of_three() {
+        let texts = [0.0, 7.25, 999.6, 1_000.0, 1_234_567.0, -4_096.0].map(number);
+        assert_eq!(texts, ["0", "7.250", "1,000", "1,000", "1,234,567", "-4,096"]);
+    }
+}

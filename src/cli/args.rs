@@ -1,0 +1,130 @@
+//! What can be said on the command line, and nothing else: clap's description of it.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::bench::Subject;
+use crate::link::{TIME_EXPECTED, parse_time};
+use crate::time::Duration;
+
+/// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
+#[derive(Debug, Parser)]
+#[command(name = "tcplab", version, arg_required_else_help = true, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Flags that mean the same everywhere.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Global {
+    /// Results as JSON on standard output, one object per line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// When to use colour; `auto` is on a terminal without `NO_COLOR`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+    /// No progress and no summaries on standard error; warnings and errors remain
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// More on standard error
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// One connection from handshake to close, drawn as a ladder
+    Demo,
+    /// Measured runs, against bare smoltcp
+    Bench(Bench),
+    /// A completion script for a shell, on standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, on standard output: `tcplab man | man -l -`
+    Man,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Bench {
+    #[command(subcommand)]
+    pub(super) name: Name,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Name {
+    /// Messages on established connections: what a packet costs
+    Connections {
+        /// Established connections
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = count())]
+        count: u32,
+        /// Messages in the measured phase
+        #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = count())]
+        messages: u32,
+        #[command(flatten)]
+        only: Only,
+    },
+    /// Short connections: connect, 1 KB there, 10 KB back, close
+    Churn {
+        /// Connections in all
+        #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = count())]
+        count: u32,
+        /// Connections at a time
+        #[arg(long, value_name = "P", default_value_t = 1, value_parser = count())]
+        parallel: u32,
+        /// How long the closing side waits in TIME-WAIT
+        #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = time)]
+        time_wait: Duration,
+        #[command(flatten)]
+        only: Only,
+    },
+    /// One connection that carries many MiB
+    Bulk {
+        /// MiB to carry
+        #[arg(long, value_name = "N", default_value_t = 256, value_parser = count())]
+        count: u32,
+        #[command(flatten)]
+        only: Only,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(super) struct Only {
+    /// One side only, for a profiler
+    #[arg(long, value_name = "SIDE")]
+    pub(super) only: Option<Side>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Side {
+    Tcplab,
+    BareSmoltcp,
+}
+
+impl From<Side> for Subject {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Tcplab => Self::Tcplab,
+            Side::BareSmoltcp => Self::BareSmoltcp,
+        }
+    }
+}
+
+/// At least one, and not more than memory can hold.
+fn count() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=10_000_000)
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    parse_time(text).ok_or_else(|| format!("expected {TIME_EXPECTED}"))
+}

@@ -1,0 +1,133 @@
+//! The command as a user runs it: what it prints where, and its exit code.
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::process::Output;
+
+use assert_cmd::Command;
+
+use common::golden;
+
+fn tcplab(args: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("tcplab").expect("the binary of this package");
+    command.args(args).env_remove("NO_COLOR").env("COLUMNS", "100").output().expect("it starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let help = tcplab(&["--help"]);
+    assert_eq!((help.status.code(), stderr(&help)), (Some(0), String::new()));
+    golden("cli/help.txt", &stdout(&help));
+    golden("cli/help-bench-churn.txt", &stdout(&tcplab(&["bench", "churn", "--help"])));
+    assert_eq!(stdout(&tcplab(&["-V"])), format!("tcplab {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["dmeo"],
+        &["demo", "--no-such-flag"],
+        &["bench"],
+        &["bench", "connections", "--count", "0"],
+        &["bench", "churn", "--time-wait", "100"],
+        &["-q", "-v", "demo"],
+        &["completions", "cmd"],
+    ];
+    for args in wrong {
+        let output = tcplab(args);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{args:?}");
+        assert!(!stderr(&output).is_empty(), "{args:?}");
+    }
+    let said = stderr(&tcplab(&["bench", "churn", "--time-wait", "100"]));
+    assert!(said.contains("'100'") && said.contains("--time-wait") && said.contains("20ms"), "{said}");
+}
+
+#[test]
+fn the_demo_draws_the_same_ladder_every_time() {
+    let demo = tcplab(&["demo"]);
+    assert_eq!(demo.status.code(), Some(0));
+    golden("cli/demo.txt", &stdout(&demo));
+    let said = stderr(&demo);
+    assert!(said.starts_with("path: simulated link: "), "{said}");
+    assert!(said.contains("Hello, Client!"), "{said}");
+    let quiet = tcplab(&["-q", "demo"]);
+    assert_eq!((stdout(&quiet), stderr(&quiet)), (stdout(&demo), String::new()));
+}
+
+#[test]
+fn the_benches_print_one_json_object_for_each_side() {
+    const FIELDS: [&str; 15] = [
+        "bench",
+        "packets",
+        "frames",
+        "connections",
+        "hosts",
+        "buffer_kib",
+        "sim_s",
+        "cpu_s",
+        "wall_s",
+        "frames_per_cpu_s",
+        "goodput_mbit",
+        "retransmissions",
+        "dropped",
+        "peak_rss_kib",
+        "subject",
+    ];
+    let runs: [(&[&str], u64); 3] = [
+        (&["bench", "connections", "--count", "3", "--messages", "50", "--json"], 3),
+        (&["bench", "churn", "--count", "40", "--parallel", "4", "--json"], 40),
+        (&["bench", "bulk", "--count", "1", "--json"], 1),
+    ];
+    for (args, connections) in runs {
+        let output = tcplab(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        let text = stdout(&output);
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
+        assert!(lines.len() >= 2, "{args:?}: {text}");
+        assert_eq!(lines[0]["subject"], "tcplab", "{args:?}");
+        assert_eq!(lines[1]["subject"], "bare-smoltcp", "{args:?}");
+        for line in &lines {
+            for field in FIELDS {
+                assert!(line.get(field).is_some(), "{args:?}: no {field} in {line}");
+            }
+            assert_eq!(line["bench"], args[1]);
+            assert_eq!(line["connections"], connections, "{args:?}: {line}");
+            assert_eq!((line["dropped"].as_u64(), line["retransmissions"].as_u64()), (Some(0), Some(0)), "{line}");
+        }
+        let of = |at: usize| lines[at]["packets"].as_u64().expect("a number");
+        assert!(of(0).abs_diff(of(1)) * 20 <= of(1), "{args:?}: the same work makes about the same packets: {text}");
+    }
+}
+
+#[test]
+fn the_table_has_tcplab_and_the_reference_next_to_each_other() {
+    let output = tcplab(&["bench", "connections", "--count", "2", "--messages", "20", "--color", "always"]);
+    let text = stdout(&output);
+    assert!(text.starts_with("\x1b[1mconnections: 2 established"), "{text}");
+    assert!(text.contains("tcplab bare-smoltcp bare-smoltcp-one-set   ratio  target"), "{text}");
+    let only = stdout(&tcplab(&["bench", "connections", "--messages", "20", "--only", "tcplab"]));
+    assert!(only.starts_with("connections: 100 established") && !only.contains("bare-smoltcp"), "{only}");
+}
+
+#[test]
+fn completions_and_the_manual_name_every_command() {
+    let man = stdout(&tcplab(&["man"]));
+    for command in ["demo", "bench", "completions"] {
+        assert!(man.contains(&format!("tcplab\\-{command}")), "{command}: {man}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&tcplab(&["completions", shell]));
+        assert!(script.contains("tcplab") && script.contains("demo"), "{shell}: {script}");
+    }
+}

@@ -1,0 +1,212 @@
+//! What connections cost in octets when nobody uses them: half open, in TIME-WAIT, and gone.
+
+#[path = "common/counting.rs"]
+mod counting;
+
+mod common;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use common::wire::{ACK, ALMOST_A_MINUTE, FIN_ACK, Peer, RST, Wire, accepted, nothing, only, secs};
+use counting::{live, peak, reset_peak};
+use tcplab::event::DropReason;
+use tcplab::socket::{Domain, Errno, SocketOption, Type};
+use tcplab::time::{Duration, Instant};
+
+const COUNT: i64 = 10_000;
+
+/// A client of its own for each number.
+fn peer(number: u32) -> Peer {
+    let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + number / 1000);
+    Peer::at(SocketAddr::new(ip.into(), 10_000 + (number % 1000) as u16))
+}
+
+fn quiet() -> Wire {
+    let mut wire = Wire::new(|_| {});
+    wire.host.observe_events(false);
+    wire
+}
+
+#[test]
+fn a_half_open_connection_costs_at_most_a_kibibyte_and_vanishes_after_its_retries() {
+    let mut wire = quiet();
+    wire.listen(COUNT as usize);
+    let before = live();
+    let flood = |wire: &mut Wire, from: u32| {
+        for number in from..from + COUNT as u32 {
+            only(wire.feed(&peer(number).syn()));
+        }
+    };
+    flood(&mut wire, 0);
+    let each = (live() - before) / COUNT;
+    println!("half open: {each} octets each");
+    assert!(each <= 1024, "{each} octets");
+    assert!(each <= 512, "{each} octets: well below the kibibyte that is promised");
+
+    let retransmitted = wire.run_until(Instant::from_secs(63)).len();
+    assert_eq!(retransmitted, 5 * COUNT as usize);
+    assert_eq!(wire.host.next_at(), None, "nothing is left of them");
+    let left = live() - before;
+    println!("after their end: {} octets each of room for the next", left / COUNT);
+    assert!(left / COUNT <= 256, "{left} octets");
+
+    // What is left is room in tables, not records: as many again need no more than the first did, but for the queue
+    // in which 10,000 SYN|ACKs waited at one instant.
+    flood(&mut wire, COUNT as u32);
+    let queue = 2 * size_of::<tcplab::segment::Packet>() as i64;
+    assert!((live() - before) / COUNT <= each + queue, "{} octets", live() - before);
+    wire.run_for(secs(63));
+    assert_eq!(wire.host.next_at(), None);
+    assert!(live() - before <= left + 4096, "{} octets, {left} the first time", live() - before);
+}
+
+#[test]
+fn half_open_connections_that_are_reset_leave_nothing_behind() {
+    let mut wire = quiet();
+    wire.listen(16);
+    let once = |wire: &mut Wire, number| {
+        let mut peer = peer(number);
+        peer.half_open(wire);
+        nothing(&wire.feed(&peer.segment(RST)));
+    };
+    // Somebody's timer is earlier than theirs, and none of theirs has come when the last is gone.
+    peer(500_000).half_open(&mut wire);
+    once(&mut wire, 0);
+    let before = live();
+    reset_peak();
+    for number in 0..100_000 {
+        once(&mut wire, number);
+    }
+    println!("100,000 SYN and RST: at most {} octets", peak() - before);
+    assert!(peak() - before <= 32 * 1024, "{} octets", peak() - before);
+}
+
+#[test]
+fn connections_with_timers_far_ahead_leave_nothing_behind_when_they_are_reset() {
+    let mut wire = quiet();
+    let listener = wire.listen(16);
+    wire.host.setsockopt(listener, SocketOption::KeepAlive(true)).expect("SO_KEEPALIVE");
+    let once = |wire: &mut Wire, number| {
+        let mut peer = peer(number);
+        let fd = accepted(wire, listener, &mut peer);
+        nothing(&wire.feed(&peer.segment(RST)));
+        wire.host.close(fd).expect("close");
+    };
+    peer(500_000).half_open(&mut wire);
+    once(&mut wire, 0);
+    let before = live();
+    for number in 0..20_000 {
+        once(&mut wire, number);
+    }
+    let left = live() - before;
+    println!("20,000 connections with keep-alive, reset: {left} octets left");
+    assert!(left <= 32 * 1024, "{left} octets");
+}
+
+/// Brings a connection to TIME-WAIT by an active close.
+fn time_wait(wire: &mut Wire, listener: tcplab::socket::Fd, peer: &mut Peer) {
+    let fd = accepted(wire, listener, peer);
+    wire.host.close(fd).expect("close");
+    let fin = only(wire.drain());
+    assert!(fin.is(FIN_ACK));
+    peer.rcv += 1;
+    let ack = only(wire.feed(&peer.segment(FIN_ACK)));
+    assert!(ack.is(ACK));
+    peer.nxt += 1;
+}
+
+#[test]
+fn time_wait_costs_a_small_record_and_ends_after_60_seconds() {
+    let mut wire = quiet();
+    let listener = wire.listen(16);
+    time_wait(&mut wire, listener, &mut peer(COUNT as u32));
+    wire.run_for(secs(60));
+    let before = live();
+    for number in 0..COUNT as u32 {
+        time_wait(&mut wire, listener, &mut peer(number));
+    }
+    let each = (live() - before) / COUNT;
+    println!("TIME-WAIT: {each} octets each");
+    assert!(each <= 320, "{each} octets: record, entry in the table, place in the queue");
+    nothing(&wire.run_for(secs(60)));
+    assert_eq!(wire.host.next_at(), None, "nothing is left of them");
+    let left = live() - before;
+    println!("after their end: {} octets each of room for the next", left / COUNT);
+
+    let before = live();
+    for number in 0..COUNT as u32 {
+        time_wait(&mut wire, listener, &mut peer(number));
+    }
+    assert!((live() - before) / COUNT <= 16, "{} octets more", live() - before);
+}
+
+#[test]
+fn a_fin_that_is_retransmitted_without_end_costs_nothing() {
+    let mut wire = quiet();
+    let listener = wire.listen(16);
+    let mut peer = peer(1);
+    time_wait(&mut wire, listener, &mut peer);
+    peer.nxt -= 1;
+    let before = live();
+    reset_peak();
+    for _ in 0..100_000 {
+        wire.now += Duration::from_micros(100);
+        only(wire.feed(&peer.segment(FIN_ACK)));
+    }
+    println!("100,000 FINs in TIME-WAIT: at most {} octets", peak() - before);
+    assert!(peak() - before <= 16 * 1024, "{} octets", peak() - before);
+    // Every one of them began the wait again.
+    nothing(&wire.run_for(ALMOST_A_MINUTE));
+    assert!(wire.host.next_at().is_some());
+    nothing(&wire.run_for(Duration::from_nanos(1)));
+    assert_eq!(wire.host.next_at(), None);
+}
+
+#[test]
+fn time_wait_gives_the_buffers_back_at_once() {
+    // Room for the buffers of exactly one connection.
+    let mut wire = Wire::new(|config| config.buffer_limit = 2 * 64 * 1024);
+    let listener = wire.listen(16);
+    let (mut first, mut second) = (peer(1), peer(2));
+    let fd = accepted(&mut wire, listener, &mut first);
+    second.half_open(&mut wire);
+    nothing(&wire.feed(&second.ack()));
+    assert_eq!(wire.drops(), [DropReason::AcceptQueueFull], "no buffers: as if there were no place");
+    let active = wire.host.socket(Domain::Inet, Type::Stream).expect("socket");
+    assert_eq!(wire.host.connect(active, second.addr), Err(Errno::ENOBUFS));
+
+    wire.host.shutdown(fd, tcplab::socket::Shutdown::Write).expect("shutdown");
+    only(wire.drain());
+    first.rcv += 1;
+    only(wire.feed(&first.segment(FIN_ACK)));
+    nothing(&wire.feed(&second.ack()));
+    wire.host.accept(listener).expect("the second has the buffers of the first, which still has its descriptor");
+}
+
+#[test]
+fn an_established_connection_that_ends_gives_all_back_but_room_for_the_next() {
+    let mut wire = quiet();
+    let listener = wire.listen(16);
+    let once = |wire: &mut Wire, number| {
+        let mut peer = peer(number);
+        let fd = accepted(wire, listener, &mut peer);
+        wire.feed(&peer.data(b"request"));
+        assert_eq!(wire.read(fd), b"request");
+        wire.host.write(fd, &[7; 3000]).expect("write");
+        wire.drain();
+        nothing(&wire.feed(&peer.segment(RST)).into_iter().filter(|said| said.is(RST)).collect::<Vec<_>>());
+        peer.nxt += 7;
+        nothing(&wire.feed(&peer.segment(RST)));
+        wire.host.close(fd).expect("close");
+        nothing(&wire.drain());
+    };
+    for number in 0..100 {
+        once(&mut wire, number);
+    }
+    let before = live();
+    for number in 100..2100 {
+        once(&mut wire, number);
+    }
+    println!("2,000 short connections: {} octets", live() - before);
+    assert!(live() - before <= 32 * 1024, "{} octets", live() - before);
+}
