@@ -1,6 +1,7 @@
 //! tcplab, a TCP laboratory: one userspace TCP/IP host that runs on a TUN device and on simulated links in virtual time.
 
 pub mod app;
+pub mod capture;
 pub mod conversation;
 pub mod device;
 pub mod event;

@@ -46,6 +46,7 @@ const HOMES: &[(&str, &[(&str, &str)])] = &[
 
 /// Files that may hold a hash map, each with the reason why its order decides nothing.
 const HASH_MAP_FILES: &[(&str, &str)] = &[
+    ("capture/flows.rs", "connections for the comments: looked up by their ends, forgotten a generation at a time"),
     ("stack/mod.rs", "the demultiplexer's tables: looked up by 4-tuple or address, never iterated"),
     ("stack/ports.rs", "the bind table: looked up by port, never iterated"),
     ("stack/udp.rs", "the demultiplexer's tables for UDP: looked up, never iterated"),
