@@ -2,8 +2,8 @@
 //! vantage point. Sequence numbers are relative: the SYN is 0, the first octet of data is 1, `1:1449` ends before 1449.
 //!
 //! What a segment is comes from [`Conversation`](crate::conversation::Conversation) alone; here it is only put into
-//! words. How long a retransmission has waited is counted as RFC 6298, section 5 runs the timer: from the last time that
-//! something was sent with nothing outstanding, acknowledged with something outstanding, or retransmitted.
+//! words. How long a retransmission has waited is counted as RFC 6298, section 5 runs the timer: from the last time
+//! that something was sent with nothing outstanding, acknowledged with something outstanding, or retransmitted.
 
 use core::fmt::Write;
 
@@ -56,6 +56,7 @@ pub(super) fn write(out: &mut String, comments: Comments, flows: &mut FlowTable,
 }
 
 /// What has to be known of a flow from before the segment.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 struct Before {
     peer_syn_open: bool,
     peer_fin_open: bool,
@@ -340,9 +341,12 @@ fn write_fate(out: &mut String, fate: Fate) {
     });
 }
 
-/// `1.0 s`, `204 ms`, `1.204 s`, `85 us`: three decimals at most, and no zeros that say nothing.
-fn write_duration(out: &mut String, duration: Duration) {
-    let micros = duration.as_micros();
+/// `1.0 s`, `204.0 ms`, `1.204 s`, `85 us`: four digits that count, and no zeros that say nothing. Clocks of
+/// microseconds run beside those of nanoseconds: 999.999 ms are a second.
+pub(super) fn write_duration(out: &mut String, duration: Duration) {
+    let mut micros = duration.as_micros();
+    let unit = 10_u128.pow(micros.checked_ilog10().unwrap_or(0).saturating_sub(3));
+    micros = (micros + unit / 2) / unit * unit;
     match micros {
         0..1_000 => put(out, format_args!("{micros} us")),
         1_000..1_000_000 => write_thousandths(out, micros, "ms"),

@@ -14,7 +14,7 @@
 use super::{Direction, Format};
 use crate::time::Instant;
 
-/// LINKTYPE_RAW: the bytes begin with an IPv4 or IPv6 header.
+/// `LINKTYPE_RAW`: the bytes begin with an IPv4 or IPv6 header.
 const LINK_TYPE_RAW: u16 = 101;
 /// What pcap says when packets are not cut: larger than any IP datagram, and no larger than readers accept.
 const WHOLE: u32 = 262_144;

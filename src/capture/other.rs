@@ -1,5 +1,5 @@
-//! One line for a packet that is no TCP segment: UDP, ICMP (RFC 792), ICMPv6 (RFC 4443, RFC 4861, RFC 3810), fragments,
-//! and whatever else an IP header can announce.
+//! One line for a packet that is no TCP segment: UDP, ICMP (RFC 792; for version 6 RFC 4443, RFC 4861, RFC 3810),
+//! fragments, and whatever else an IP header can announce.
 
 use super::comment::put;
 use crate::segment::{IpView, Malformed, Protocol};

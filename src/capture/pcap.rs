@@ -1,5 +1,5 @@
-//! The old format: 24 octets of header, then packets with 16 octets of header each, in the byte order of the machine that
-//! wrote it. By hand and not by pcap-file, whose checks are too strict for what is found in the world: a snaplen that
+//! The old format: 24 octets of header, then packets with 16 octets of header each, in the byte order of the machine
+//! that wrote it. By hand and not by pcap-file, whose checks are too strict for what is found in the world: a snaplen that
 //! packets exceed, a snaplen of zero, and the headers that some systems made longer (`editcap -F modpcap` and its kin).
 //!
 //! How long the header of a packet is cannot be read anywhere in those: it is the first length with which the first
@@ -56,7 +56,7 @@ impl Pcap {
         // The upper bits say how long a checksum at the end of each frame is.
         pcap.link_type = pcap.word(header, 20) & 0x03ff_ffff;
         source.advance(24);
-        // Modified (24), SuSE 6.3 (28) have a magic number of their own; plain, Nokia (20) and Red Hat 6.1 (24) have not.
+        // Modified (24), SuSE 6.3 (28) have a magic number of their own; plain, Nokia (20), Red Hat 6.1 (24) not.
         let candidates: &[usize] = if modified { &[24, 28] } else { &[16, 20, 24] };
         pcap.packet_header = candidates[0];
         for packet_header in candidates {

@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// A capture, from its first record to its last or to the first error, after which there is nothing more.
 ///
 /// Read are pcap and pcapng in both byte orders and all resolutions of time, and below them raw IP, Ethernet (with VLAN
-/// tags), PPP, BSD loopback and Linux cooked frames. A file that is cut off gives all its whole records, then the error.
+/// tags), PPP, BSD loopback and Linux cooked frames. A file that is cut off gives its whole records, then the error.
 pub struct Reader {
     file: String,
     source: Source,
@@ -89,7 +89,7 @@ impl Reader {
             return None;
         }
         match self.advance() {
-            Ok(Some(found)) => Some(Ok(self.record(found))),
+            Ok(Some(found)) => Some(Ok(self.record(&found))),
             Ok(None) => {
                 self.ended = true;
                 None
@@ -161,8 +161,8 @@ impl Reader {
         Ok(Some(taken))
     }
 
-    fn record(&mut self, taken: Taken) -> Record<'_> {
-        let Taken { at, link_type, back, captured_len, original_len, direction } = taken;
+    fn record(&mut self, taken: &Taken) -> Record<'_> {
+        let Taken { at, link_type, back, captured_len, original_len, direction } = *taken;
         let frame = self.source.taken(back, captured_len);
         let found = link_layer::find(link_type, frame, original_len);
         self.other += u64::from(found.packet.is_none());
