@@ -61,6 +61,7 @@
 pub mod app;
 #[cfg(feature = "cli")]
 pub mod bench;
+pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod conversation;
