@@ -183,6 +183,11 @@ impl Capture {
         }
     }
 
+    /// True if nothing was taken since the last [`Capture::flush`].
+    pub fn is_flushed(&self) -> bool {
+        !self.unflushed
+    }
+
     /// True when no more packets can or need be taken: the number that was asked for is there, or the file takes no
     /// more, or the reader of the stream has gone.
     pub fn is_done(&self) -> bool {

@@ -10,18 +10,21 @@
 //!
 //! The host is the one that runs in the simulator, unchanged, and so is the link: a plain cable unless a spec says
 //! otherwise. Only here a clock is read. [`enter`] gives the process a private network namespace first, `command` runs
-//! the program beside the host, `signals` brings signals to the loop.
+//! the program beside the host, `signals` brings signals to the loop, `bell` lets another thread wake it.
 
+mod bell;
 mod clock;
 mod command;
 mod sandbox;
 mod signals;
 
+pub use bell::{Bell, Ringer};
 pub use command::{CommandError, Running, start};
 pub use sandbox::{SandboxError, enter, join_hint};
 pub use signals::Signals;
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -116,6 +119,11 @@ impl Live {
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.0.push(observer);
         self.runtime.observe_events(true);
+    }
+
+    /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.
+    pub fn end_programs(&mut self) {
+        self.runtime.end_programs();
     }
 
     /// The device.
@@ -219,6 +227,14 @@ impl Live {
             self.observers.on_event(now, &event);
         }
     }
+}
+
+/// Standard output without a buffer in between, for a capture that is read while it is written.
+///
+/// # Errors
+/// What dup(2) says.
+pub fn standard_output() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn timespec(duration: Duration) -> Timespec {

@@ -1,6 +1,6 @@
 //! A network namespace of our own: what happens in it touches nothing outside, and it is gone with the process.
 //!
-//! As root a network namespace is enough; otherwise a user namespace comes first, in which we are root (user_namespaces(7)):
+//! As root a network namespace is enough; otherwise a user namespace comes first, in which we are root (`user_namespaces(7)`):
 //! entered before any thread starts, since a process with threads cannot. The steps and their usual obstacles are in
 //! [`SandboxError`].
 
@@ -73,13 +73,14 @@ pub fn enter() -> Result<(), SandboxError> {
 /// The line for a second terminal that joins our namespace.
 pub fn join_hint() -> String {
     // SAFETY: the call takes no memory and cannot fail.
-    let root = unsafe { libc::geteuid() } == 0 && fs::read_to_string("/proc/self/uid_map").is_ok_and(is_whole);
+    let root =
+        unsafe { libc::geteuid() } == 0 && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_whole(&map));
     let user = if root { "" } else { " -U --preserve-credentials" };
     format!("nsenter -t {}{user} -n", std::process::id())
 }
 
 /// True for the user namespace of the system, which maps every number to itself.
-fn is_whole(map: String) -> bool {
+fn is_whole(map: &str) -> bool {
     map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"]
 }
 
