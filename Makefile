@@ -40,7 +40,7 @@ captures: ## one capture for each lesson, into captures/
 	@echo "no captures yet: they are made from the lessons, and the lessons come with the simulator"
 
 fuzz: ## the fuzz tests with many more cases (FUZZ_CASES=1000000)
-	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz
+	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz --test fuzz_captures
 
 bless: ## takes what the tests print now as the golden files; look at the diff before you commit it
 	TCPLAB_BLESS=1 $(CARGO) test

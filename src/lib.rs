@@ -61,12 +61,15 @@
 pub mod app;
 #[cfg(feature = "cli")]
 pub mod bench;
+pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod conversation;
 pub mod device;
 pub mod event;
 pub mod link;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod net;
 pub mod rng;
 pub mod segment;

@@ -42,8 +42,24 @@ pub(super) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// One connection from handshake to close, drawn as a ladder
-    Demo,
+    /// One connection from handshake to close, drawn as a ladder and captured for Wireshark
+    Demo(Demo),
+    /// A built-in server for programs of the real kernel, on a TUN device
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Serve(super::live::args::Serve),
+    /// Standard input and output over the userspace stack, to a server of the real kernel (as nc)
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Connect(super::live::args::Connect),
+    /// What this machine allows, and the next step where it does not
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Doctor,
+    /// The client of the demo
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(hide = true)]
+    DemoClient {
+        /// The server
+        server: std::net::SocketAddr,
+    },
     /// Measured runs, against bare smoltcp
     Bench(Bench),
     /// A completion script for a shell, on standard output
@@ -53,6 +69,16 @@ pub(super) enum Command {
     },
     /// The manual page, on standard output: `tcplab man | man -l -`
     Man,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Demo {
+    /// The capture
+    #[arg(short, long = "write", value_name = "FILE", default_value = "tcplab-demo.pcapng")]
+    pub(super) write: std::path::PathBuf,
+    /// In virtual time, also where the machine has a TUN device: every run is the same
+    #[arg(long)]
+    pub(super) simulated: bool,
 }
 
 #[derive(Debug, ClapArgs)]

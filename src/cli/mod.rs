@@ -1,11 +1,13 @@
 //! The command line. Results go to standard output; progress, summaries and warnings to standard error.
 //!
-//! Exit codes: 0 good; 1 a comparison or a run failed; 2 usage or unreadable input. An error names the operation, the
-//! object and the next step.
+//! Exit codes: 0 good; 1 a comparison or a run failed; 2 usage or unreadable input; of COMMAND where there is one; 128 + n
+//! after signal n. An error names the operation, the object and the next step.
 
 mod args;
 mod bench;
 mod demo;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live;
 mod output;
 
 use std::io::{self, Write};
@@ -22,9 +24,23 @@ enum CliError {
     /// The run itself; exit 1.
     #[error("{0}")]
     Run(String),
+    /// What was asked for makes no sense; exit 2.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("{0}")]
+    Usage(String),
     /// Standard output; exit 1.
     #[error("write to standard output: {0}; if it is a file, look for space on its disk")]
     Output(#[from] io::Error),
+}
+
+impl CliError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Run(_) | Self::Output(_) => ExitCode::from(1),
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Self::Usage(_) => ExitCode::from(2),
+        }
+    }
 }
 
 /// Runs the command that the process was started with.
@@ -39,29 +55,40 @@ pub fn main() -> ExitCode {
     };
     let output = Output::new(&args.global);
     match run(&args, output) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         // Whoever reads has seen enough: `tcplab ... | head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
-            ExitCode::from(1)
+            error.exit_code()
         }
     }
 }
 
-fn run(args: &Args, output: Output) -> Result<(), CliError> {
+/// Gives the exit code of a command that did what it should.
+fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     match &args.command {
-        Command::Demo => demo::run(output),
-        Command::Bench(bench) => bench::run(bench, output),
+        Command::Demo(demo) => demo::run(demo, output).map(|()| 0),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Serve(serve) => live::serve::run(serve, output),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Connect(connect) => live::connect::run(connect, output),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Doctor => live::doctor::run(),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::DemoClient { server } => demo::client(*server).map(|()| 0),
+        Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "tcplab", &mut text);
-            Ok(io::stdout().write_all(&text)?)
+            io::stdout().write_all(&text)?;
+            Ok(0)
         }
         Command::Man => {
             let mut text = Vec::new();
             manual(&mut text)?;
-            Ok(io::stdout().write_all(&text)?)
+            io::stdout().write_all(&text)?;
+            Ok(0)
         }
     }
 }
@@ -71,7 +98,9 @@ fn manual(text: &mut Vec<u8>) -> io::Result<()> {
     let mut command = Args::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(text)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+    for subcommand in
+        command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help" && !subcommand.is_hide_set())
+    {
         clap_mangen::Man::new(subcommand.clone()).render(text)?;
     }
     Ok(())

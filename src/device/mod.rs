@@ -1,8 +1,17 @@
 //! What moves bytes between a host and the world, and knows nothing of TCP: the in-memory [`Cable`] between two hosts
-//! of a simulation, and the [`Pool`] whose packets travel on it.
+//! of a simulation, the [`Pool`] whose packets travel on it, and (feature `live`, Linux) the TUN device.
 
 mod cable;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod netif;
 mod pool;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod tun;
 
 pub use cable::{Cable, End};
 pub use pool::Pool;
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub use netif::{Settings, configure, up};
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub use tun::{Tun, TunError, TunReason};

@@ -171,6 +171,15 @@ impl Runtime {
         self.net.host_mut()
     }
 
+    /// Ends every program, and closes every descriptor that is left: what the sockets have to send still goes out.
+    pub fn end_programs(&mut self) {
+        self.net.executor().clear();
+        let open: Vec<_> = self.net.host().descriptors().iter().map(|row| row.fd).collect();
+        for fd in open {
+            let _ = self.net.host_mut().close(fd); // it was open a moment ago, and nobody is left to be told
+        }
+    }
+
     /// How many programs have not ended.
     pub fn tasks(&self) -> usize {
         self.net.executor().unfinished()

@@ -8,7 +8,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(IpAddr, u8)>, SimError> {
     text.split(',').map(|one| parse_one(one.trim()).ok_or_else(|| SimError::Address(one.trim().to_owned()))).collect()
 }
 
-fn parse_one(text: &str) -> Option<(IpAddr, u8)> {
+/// One address with its prefix length; `None` if it is something else.
+pub(crate) fn parse_one(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix_len) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let longest = if address.is_ipv4() { 32 } else { 128 };

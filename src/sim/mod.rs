@@ -53,6 +53,8 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
+pub(crate) use address::parse_one as parse_address;
 pub use gave_up::{GaveUp, Reason};
 pub use host::{HostHandle, LinkHandle};
 pub use run::Until;

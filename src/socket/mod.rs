@@ -129,6 +129,11 @@ impl Host {
         self.stack.poll_event()
     }
 
+    /// Connections that are not over, with or without a descriptor: those in TIME-WAIT are not among them.
+    pub fn connections(&self) -> usize {
+        self.stack.connections()
+    }
+
     /// Segments that connections of this host sent again, those that are over included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()

@@ -315,6 +315,11 @@ impl Stack {
         self.events.observed = on;
     }
 
+    /// Connections that are not over: half-open ones and those in TIME-WAIT are not among them.
+    pub fn connections(&self) -> usize {
+        self.tables.connections.len()
+    }
+
     /// Segments that connections of this host sent again, those that are over included.
     pub fn retransmissions(&self) -> u64 {
         let open = self.tables.connections.values().filter(|connection| connection.tcp.is_some());

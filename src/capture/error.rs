@@ -1,0 +1,118 @@
+//! What goes wrong with capture files, for the person who named the file: operation, file, packet number, and what to
+//! do about it.
+
+use std::io;
+
+use super::Summary;
+
+/// A capture that cannot be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("read {file}{}: {problem}", AtPacket(*.packet))]
+pub struct ReadError {
+    /// The file, as it was named.
+    pub file: String,
+    /// The packet, counted from 1, at which it happened; `None` if it was before the first one.
+    pub packet: Option<u64>,
+    /// What is wrong.
+    pub problem: ReadProblem,
+}
+
+/// What is wrong with a capture.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadProblem {
+    /// The system says no.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Zero bytes.
+    #[error("the file is empty, it has not even a header; was the capture stopped before it began?")]
+    Empty,
+    /// The file begins with something else.
+    #[error(
+        "neither pcap nor pcapng (it begins with {0:08x}); what Wireshark can read is converted by \
+         `editcap -F pcapng FILE NEW.pcapng`"
+    )]
+    UnknownFormat(u32),
+    /// The file is compressed.
+    #[error("the file is compressed; unpack it first (gunzip, zstd -d, lz4 -d)")]
+    Compressed,
+    /// The file ends in the middle of a record.
+    #[error(
+        "the file ends in the middle of a record; what comes before it is whole, and \
+         `editcap FILE NEW.pcapng` keeps that"
+    )]
+    CutOff,
+    /// A length that no capture has.
+    #[error(
+        "a record of {len} bytes, where {most} is the most that can be: the file is damaged here, and \
+         `editcap FILE NEW.pcapng` keeps what comes before"
+    )]
+    TooLong {
+        /// The length.
+        len: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// Something else that cannot be.
+    #[error("{0}: the file is damaged here, and `editcap FILE NEW.pcapng` keeps what Wireshark can make of it")]
+    Damaged(String),
+    /// No IP packet can be found below this link layer.
+    #[error(
+        "link type {0} is not known here; 0, 1, 9, 12, 101, 108, 113, 228, 229 and 276 are \
+         (null, Ethernet, PPP, raw IP, loop, Linux cooked)"
+    )]
+    LinkType(u32),
+}
+
+/// ` at packet 7`, or nothing.
+struct AtPacket(Option<u64>);
+
+impl core::fmt::Display for AtPacket {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.map_or(Ok(()), |number| write!(f, ", packet {number}"))
+    }
+}
+
+/// A capture that cannot be written, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {file}: {source}{}", Rest(.summary.as_ref()))]
+pub struct WriteError {
+    operation: &'static str,
+    /// The file, as it was named.
+    pub file: String,
+    /// The cause.
+    pub source: io::Error,
+    /// What is in the file and what is not; `None` if it was not even begun.
+    pub summary: Option<Summary>,
+}
+
+/// What is kept and what is lost.
+struct Rest<'a>(Option<&'a Summary>);
+
+impl core::fmt::Display for Rest<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.map_or(Ok(()), |summary| {
+            let Summary { captured, dropped: _, not_written } = summary;
+            write!(
+                f,
+                "; the capture ends with its last whole record: {captured} packets are kept, {not_written} are not \
+                 written (make room, or keep less of each packet with a snaplen)"
+            )
+        })
+    }
+}
+
+impl WriteError {
+    pub(super) fn creating(file: &str, source: io::Error) -> Self {
+        Self { operation: "create the capture", file: file.to_owned(), source, summary: None }
+    }
+
+    pub(super) fn writing(file: &str, source: io::Error, summary: Summary) -> Self {
+        Self { operation: "write", file: file.to_owned(), source, summary: Some(summary) }
+    }
+
+    pub(super) fn too_long(file: &str, len: usize) -> Self {
+        let text = format!("a comment of {len} octets does not fit, the format allows {}", super::encode::MAX_OPTION);
+        Self::creating(file, io::Error::new(io::ErrorKind::InvalidInput, text))
+    }
+}

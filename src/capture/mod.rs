@@ -1,0 +1,316 @@
+//! Captures: every packet that passes one host's interface, in a file that Wireshark reads, with a comment on each that
+//! says why it is there; and the reading of captures, ours and others'.
+//!
+//! ```no_run
+//! use tcplab::capture::{Capture, Reader, Settings};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut capture = Capture::create("handshake.pcapng")?; // an Observer: `sim.observe(capture)`
+//! // ... the run ...
+//! let summary = capture.close()?;
+//! println!("{} packets captured", summary.captured);
+//!
+//! let mut reader = Reader::open("handshake.pcapng")?;
+//! while let Some(record) = reader.next_record() {
+//!     let record = record?;
+//!     println!("{} {} {}", record.number, record.at, record.comment.unwrap_or_default());
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Writing: [`Capture`] takes events, `scribe` makes records of them (on a thread of its own or in place, to the same
+//! bytes), `comment`, `flows` and `other` find the words, `encode` the bytes, `sink` writes whole records and deals
+//! with full disks. Reading: [`Reader`] over `pcap` and `pcapng`, `link_layer` finds the IP packet in a frame. The
+//! crate pcap-file is named in `pcapng` only.
+//!
+//! A capture sees what was on the wire, before the guard and before anything inside the host.
+
+mod comment;
+mod encode;
+mod error;
+mod flows;
+mod link_layer;
+mod other;
+mod pcap;
+mod pcapng;
+mod reader;
+mod scribe;
+mod settings;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ReadError, ReadProblem, WriteError};
+pub use reader::{Reader, Record};
+pub use settings::{Settings, WhenBehind};
+
+use core::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::event::{Event, Fate, HostEvent, HostId, Observer, TimerKind};
+use crate::time::{Duration, Instant};
+use flows::Ends;
+use scribe::{Batch, Facts, Manner, News, Office, Scribe};
+
+/// The two file formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Format {
+    /// With comments and directions.
+    #[default]
+    Pcapng,
+    /// The old one: bytes and times.
+    Pcap,
+}
+
+/// Which way a packet passes the vantage point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To the host.
+    Inbound,
+    /// From the host.
+    Outbound,
+}
+
+/// How much is said about each packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Comments {
+    /// Nothing.
+    None,
+    /// What it is and why it was sent.
+    #[default]
+    Brief,
+    /// That, and the variables of its sender.
+    Full,
+}
+
+/// What a connection tells of itself, for comments in full. What is not known is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Numbers {
+    /// Smoothed round-trip time (RFC 6298).
+    pub srtt: Option<Duration>,
+    /// Its variation.
+    pub rttvar: Option<Duration>,
+    /// Retransmission timeout.
+    pub rto: Option<Duration>,
+    /// Congestion window in octets (RFC 5681).
+    pub cwnd: Option<usize>,
+    /// Slow start threshold in octets.
+    pub ssthresh: Option<usize>,
+}
+
+/// What has become of the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Packets that are in the file, whole records all of them.
+    pub captured: u64,
+    /// Packets that were not taken because the writer was behind ([`WhenBehind::Drop`]).
+    pub dropped: u64,
+    /// Packets that could not be written after an error, or after the reader of a stream had gone.
+    pub not_written: u64,
+}
+
+/// Writes the packets of one host into a file.
+///
+/// Inputs: events as an [`Observer`], or [`Capture::packet`]; [`Capture::numbers`]; [`Capture::flush`]. The end:
+/// [`Capture::close`], which says how it went. One that is dropped is closed, and what went wrong is not heard of.
+pub struct Capture {
+    at: HostId,
+    manner: Manner,
+    when_behind: WhenBehind,
+    /// Packets that are still wanted.
+    wanted: Option<u64>,
+    name: String,
+    batch: Batch,
+    desk: Desk,
+    /// Something was taken since the last flush.
+    unflushed: bool,
+    dropped: u64,
+    over: Arc<AtomicBool>,
+}
+
+/// Where the scribe sits.
+enum Desk {
+    Here(Box<Scribe>),
+    Thread(Office),
+    Closed(Summary),
+}
+
+impl Capture {
+    /// Begins a capture of the first host of a run, as [`Settings::default`] has it: pcapng, or pcap if the path ends
+    /// in `.pcap` or `.cap`, with brief comments. A file of that name is overwritten.
+    ///
+    /// # Errors
+    /// The file cannot be made or its first bytes cannot be written.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, WriteError> {
+        Settings::default().create(path)
+    }
+
+    /// One packet, as on the wire. `fate` is what the link will do to it, where that is known.
+    pub fn packet(&mut self, at: Instant, direction: Option<Direction>, bytes: &[u8], fate: Option<Fate>) {
+        let over = self.over.load(Ordering::Relaxed);
+        match &mut self.wanted {
+            Some(0) => return,
+            Some(wanted) => *wanted -= 1,
+            None => {}
+        }
+        // After an error the scribe only counts.
+        let copied = if over { 0 } else { self.manner.copied(bytes.len()) };
+        if self.has_room() {
+            let (copied_len, original_len) = (copied as u32, bytes.len() as u32);
+            let facts = Facts { at, direction, fate, copied: copied_len, original_len };
+            self.batch.push(facts, &bytes[..copied]);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// What the connection between these ends tells of itself, for the comments on packets that it sends from now on.
+    pub fn numbers(&mut self, local: SocketAddr, remote: SocketAddr, numbers: Numbers) {
+        if self.manner.comments == Comments::Full {
+            self.push_news(News::Numbers { ends: Ends { local, remote }, numbers });
+        }
+    }
+
+    /// Has everything written that was taken so far. With a thread it is written soon, else before this returns. When
+    /// to do so is for the caller to decide: after each batch of packets on a stream, now and then for a file.
+    pub fn flush(&mut self) {
+        if self.unflushed {
+            self.unflushed = false;
+            self.batch.ask_to_flush();
+            self.hand_over();
+        }
+    }
+
+    /// True if nothing was taken since the last [`Capture::flush`].
+    pub fn is_flushed(&self) -> bool {
+        !self.unflushed
+    }
+
+    /// True when no more packets can or need be taken: the number that was asked for is there, or the file takes no
+    /// more, or the reader of the stream has gone.
+    pub fn is_done(&self) -> bool {
+        self.wanted == Some(0) || self.over.load(Ordering::Relaxed)
+    }
+
+    /// Writes the rest and says how it went. Calling it again gives the same numbers.
+    ///
+    /// # Errors
+    /// The first error that occurred while writing. The file ends with the last whole record before it.
+    pub fn close(&mut self) -> Result<Summary, WriteError> {
+        let outcome = match &mut self.desk {
+            Desk::Closed(summary) => return Ok(*summary),
+            Desk::Here(scribe) => {
+                scribe.take(&mut self.batch);
+                scribe.finish()
+            }
+            Desk::Thread(office) => {
+                if !self.batch.is_empty()
+                    && let Err(lost) = office.hand_over(core::mem::take(&mut self.batch), true)
+                {
+                    self.dropped += lost.packets() as u64;
+                }
+                office.close()
+            }
+        };
+        let summary = Summary { captured: outcome.kept, dropped: self.dropped, not_written: outcome.not_written };
+        self.desk = Desk::Closed(summary);
+        self.over.store(true, Ordering::Relaxed);
+        match outcome.failure {
+            None => Ok(summary),
+            Some(source) => Err(WriteError::writing(&self.name, source, summary)),
+        }
+    }
+
+    /// News go into the batch of the packet before them, full or not.
+    fn push_news(&mut self, news: News) {
+        if self.manner.comments != Comments::None && !self.is_done() {
+            self.batch.push_news(news);
+        }
+    }
+
+    /// Makes room for one more entry; fails if the thread is behind and must not be waited for.
+    fn has_room(&mut self) -> bool {
+        self.unflushed = true;
+        if self.batch.is_full() {
+            self.hand_over();
+        }
+        !self.batch.is_full()
+    }
+
+    fn hand_over(&mut self) {
+        match &mut self.desk {
+            Desk::Here(scribe) => scribe.take(&mut self.batch),
+            Desk::Closed(_) => self.batch.clear(),
+            Desk::Thread(office) => {
+                let wait = self.when_behind == WhenBehind::Wait;
+                self.batch = match office.hand_over(core::mem::take(&mut self.batch), wait) {
+                    Ok(batch) | Err(batch) => batch,
+                };
+            }
+        }
+    }
+
+    fn begin(scribe: Scribe, manner: Manner, settings: &Settings, name: String, over: Arc<AtomicBool>) -> Self {
+        let desk = if settings.own_thread {
+            Office::open(scribe).map_or_else(Desk::Here, Desk::Thread)
+        } else {
+            Desk::Here(Box::new(scribe))
+        };
+        Self {
+            at: settings.at,
+            manner,
+            when_behind: settings.when_behind,
+            wanted: settings.count,
+            name,
+            batch: Batch::default(),
+            desk,
+            unflushed: false,
+            dropped: 0,
+            over,
+        }
+    }
+}
+
+impl Observer for Capture {
+    /// Takes what the host at the vantage point sends and what is delivered to it.
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        match *event {
+            Event::Sent { host, packet, fate, .. } if host == self.at => {
+                self.packet(at, Some(Direction::Outbound), &packet.bytes, Some(fate));
+            }
+            Event::Delivered { host, packet, .. } if host == self.at => {
+                self.packet(at, Some(Direction::Inbound), &packet.bytes, None);
+            }
+            Event::Host { host, event: HostEvent::Timer { local, remote, timer } }
+                if host == self.at && matches!(timer, TimerKind::Retransmission | TimerKind::SynAck) =>
+            {
+                self.push_news(News::Timer { at, ends: Ends { local, remote }, timer });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+impl core::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Capture({} at {:?})", self.name, self.at)
+    }
+}
+
+impl Format {
+    /// By the ending of a path: `.pcap` and `.cap` are pcap, everything else is pcapng.
+    pub fn of(path: &Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("pcap" | "cap") => Self::Pcap,
+            _ => Self::Pcapng,
+        }
+    }
+}

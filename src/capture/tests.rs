@@ -1,0 +1,257 @@
+//! What is seen only from inside: a disk that fills up, the two places of the scribe, the table of flows, frames of all
+//! link layers, and files of formats that no program here writes, put together by hand.
+
+mod files;
+mod words;
+
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use super::flows::{Ends, FlowTable};
+use super::link_layer;
+use super::sink::Target;
+use super::{Capture, Direction, Format, Reader, Settings, Summary, WhenBehind};
+use crate::segment::{Flags, SegmentTemplate, Seq};
+use crate::time::Instant;
+
+/// A disk with room for so many bytes, which others can look at.
+#[derive(Clone, Default)]
+struct Disk {
+    room: usize,
+    is_pipe: bool,
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut disk = self.bytes.lock().unwrap();
+        let len = bytes.len().min(self.room - disk.len());
+        if len == 0 {
+            return Err(if self.is_pipe { ErrorKind::BrokenPipe } else { ErrorKind::StorageFull }.into());
+        }
+        disk.extend_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Target for Disk {
+    fn cut_back(&mut self, len: u64) -> io::Result<bool> {
+        self.bytes.lock().unwrap().truncate(len as usize);
+        Ok(true)
+    }
+}
+
+fn disk(room: usize) -> Disk {
+    Disk { room, ..Disk::default() }
+}
+
+fn on(disk: &Disk, settings: Settings) -> Capture {
+    settings.begin(Box::new(disk.clone()), Format::Pcapng, "disk".to_owned()).expect("the head fits")
+}
+
+/// Data from the local side, one segment after the other.
+fn segment(nth: u32, len: usize) -> Vec<u8> {
+    let (local, remote): (SocketAddr, SocketAddr) =
+        ("192.0.2.1:80".parse().unwrap(), "192.0.2.2:4000".parse().unwrap());
+    let payload = vec![nth as u8; len];
+    let mut template = SegmentTemplate::new(local, remote);
+    template.seq = Seq(1_000) + nth * len as u32;
+    template.flags = Flags::ACK;
+    template.window = 1_000;
+    template.payload = &payload;
+    template.to_bytes()
+}
+
+fn feed(capture: &mut Capture, packets: u32, len: usize) {
+    for nth in 0..packets {
+        let at = Instant::from_nanos(u64::from(nth) * 1_001);
+        capture.packet(at, Some(Direction::Outbound), &segment(nth, len), None);
+    }
+}
+
+fn count(bytes: Vec<u8>) -> u64 {
+    let mut reader = Reader::from_read(io::Cursor::new(bytes), "disk").expect("a capture");
+    let mut records = 0;
+    while let Some(record) = reader.next_record() {
+        assert!(record.expect("a whole record").is_whole());
+        records += 1;
+    }
+    records
+}
+
+#[test]
+fn a_full_disk_ends_the_file_with_its_last_whole_record_wherever_it_is_full() {
+    for own_thread in [false, true] {
+        for room in (400..200_000).step_by(7_919) {
+            let disk = disk(room);
+            let mut capture = on(&disk, Settings::default().own_thread(own_thread));
+            feed(&mut capture, 1_000, 300);
+            let error = capture.close().expect_err("there is no room");
+            let summary = error.summary.expect("it was begun");
+            assert_eq!(summary.captured + summary.not_written, 1_000, "{error}");
+            assert_eq!(count(disk.bytes.lock().unwrap().clone()), summary.captured, "{error}");
+            assert!(error.to_string().contains(&format!("{} packets are kept", summary.captured)), "{error}");
+            assert_eq!(capture.close().expect("the same, and heard of"), summary);
+        }
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_the_head_is_told_at_once() {
+    let begun = Settings::default().begin(Box::new(disk(10)), Format::Pcapng, "disk".to_owned());
+    let error = begun.expect_err("no room");
+    assert!(error.to_string().starts_with("create the capture disk: "), "{error}");
+    assert!(error.summary.is_none());
+}
+
+#[test]
+fn a_reader_who_leaves_ends_the_capture_without_an_error() {
+    let disk = Disk { is_pipe: true, ..disk(5_000) };
+    let mut capture = on(&disk, Settings::default().own_thread(false));
+    feed(&mut capture, 5, 300);
+    capture.flush();
+    assert!(!capture.is_done());
+    feed(&mut capture, 100, 300);
+    capture.flush();
+    assert!(capture.is_done());
+    let summary = capture.close().expect("no error");
+    assert_eq!(summary.captured + summary.not_written, 105);
+    assert!(summary.captured >= 5);
+}
+
+#[test]
+fn with_a_thread_and_without_one_the_bytes_are_the_same() {
+    let bytes = [false, true].map(|own_thread| {
+        let disk = disk(usize::MAX);
+        let mut capture = on(&disk, Settings::default().own_thread(own_thread).snaplen(100));
+        feed(&mut capture, 5_000, 700);
+        let summary = capture.close().expect("there is room");
+        assert_eq!(summary, Summary { captured: 5_000, dropped: 0, not_written: 0 });
+        disk.bytes.lock().unwrap().clone()
+    });
+    assert!(bytes[0] == bytes[1]);
+}
+
+#[test]
+fn a_flush_is_seen_by_the_reader_of_a_stream() {
+    let disk = disk(usize::MAX);
+    let mut capture = on(&disk, Settings::default());
+    feed(&mut capture, 3, 100);
+    capture.flush();
+    for _ in 0..10_000_000 {
+        if count(disk.bytes.lock().unwrap().clone()) == 3 {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("three packets were flushed and do not come");
+}
+
+/// Takes nothing until it may.
+struct Stuck(Arc<Mutex<()>>, bool);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if core::mem::replace(&mut self.1, true) {
+            drop(self.0.lock());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_is_stuck_costs_packets_and_no_time() {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let settings = Settings::default().when_behind(WhenBehind::Drop);
+    let mut capture = settings.stream(Stuck(Arc::clone(&gate), false), "stuck").expect("the head goes out");
+    feed(&mut capture, 20_000, 100);
+    drop(closed);
+    let summary = capture.close().expect("no error");
+    assert!(summary.dropped > 0, "{summary:?}");
+    assert_eq!(summary.captured + summary.dropped, 20_000);
+}
+
+#[test]
+fn the_count_that_was_asked_for_is_kept() {
+    let disk = disk(usize::MAX);
+    let mut capture = on(&disk, Settings::default().count(7));
+    feed(&mut capture, 6, 100);
+    assert!(!capture.is_done());
+    feed(&mut capture, 100, 100);
+    assert!(capture.is_done());
+    assert_eq!(capture.close().expect("room").captured, 7);
+}
+
+#[test]
+fn flows_are_kept_while_they_are_used_and_the_table_is_bounded() {
+    let ends = |port| Ends {
+        local: "192.0.2.1:80".parse().unwrap(),
+        remote: SocketAddr::new("192.0.2.2".parse().unwrap(), port),
+    };
+    let mut flows = FlowTable::with_generations_of(10);
+    let timer = Some((Instant::from_secs(1), crate::event::TimerKind::SynAck));
+    flows.flow(ends(1)).timer = timer;
+    for port in 2..1_000 {
+        let _ = flows.flow(ends(port));
+        assert_eq!(flows.flow(ends(1)).timer, timer);
+        assert!(flows.len() <= 20);
+    }
+    assert_eq!(flows.flow(ends(2)).timer, None);
+}
+
+#[test]
+fn the_packet_is_found_in_frames_of_every_link_layer() {
+    let packet = segment(0, 10);
+    let padded: Vec<u8> = packet.iter().copied().chain([0; 6]).collect();
+    let cases: &[(&str, u32, &[u8], Option<Direction>)] = &[
+        ("null, little-endian", 0, &[2, 0, 0, 0], None),
+        ("null, big-endian", 0, &[0, 0, 0, 2], None),
+        ("Ethernet", 1, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], None),
+        ("VLAN", 1, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x81, 0, 0, 1, 8, 0], None),
+        ("QinQ", 1, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x88, 0xa8, 0, 1, 0x81, 0, 0, 2, 8, 0], None),
+        ("PPP in HDLC framing", 9, &[0xff, 3, 0, 0x21], None),
+        ("PPP", 9, &[0, 0x21], None),
+        ("PPP, compressed", 9, &[0x21], None),
+        ("raw, as BSD has it", 12, &[], None),
+        ("raw", 101, &[], None),
+        ("cooked, received", 113, &[0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], Some(Direction::Inbound)),
+        ("cooked, sent", 113, &[0, 4, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], Some(Direction::Outbound)),
+        ("IPv4", 228, &[], None),
+        (
+            "cooked 2, sent",
+            276,
+            &[8, 0, 0, 0, 0, 0, 0, 1, 0, 1, 4, 6, 0, 0, 0, 0, 0, 0, 0, 0],
+            Some(Direction::Outbound),
+        ),
+    ];
+    for (name, link_type, header, direction) in cases {
+        let frame = [header, padded.as_slice()].concat();
+        let found = link_layer::find(*link_type, &frame, frame.len() as u32);
+        let (start, end) = found.packet.unwrap_or_else(|| panic!("{name}: no packet"));
+        assert_eq!(frame[start..end], packet, "{name}");
+        assert_eq!(found.original_len as usize, packet.len(), "{name}: the padding is no part of it");
+        assert_eq!(found.direction, *direction, "{name}");
+        // Cut anywhere it is the beginning of the packet or nothing, and the length on the wire stays.
+        for len in 0..frame.len() {
+            let cut = link_layer::find(*link_type, &frame[..len], frame.len() as u32);
+            if let Some((start, end)) = cut.packet {
+                assert!(packet.starts_with(&frame[start..end]), "{name} cut to {len}");
+                let known = end - start >= 4;
+                assert!(!known || cut.original_len as usize == packet.len(), "{name} cut to {len}");
+            }
+        }
+    }
+    let arp = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 6, 0, 1];
+    assert_eq!(link_layer::find(1, &arp, 60).packet, None);
+    assert_eq!(link_layer::find(1, &arp, 60).original_len, 60);
+}

@@ -1,0 +1,152 @@
+//! Words that the runs of tests/capture.rs do not come to.
+
+use super::{on, segment};
+use crate::capture::comment::write_duration;
+use crate::capture::{Capture, Comments, Numbers, Reader, Settings};
+use crate::event::{DropReason, Event, Fate, HostEvent, HostId, LinkId, Observer, TimerKind};
+use crate::segment::{Flags, Packet, SegmentTemplate, Seq};
+use crate::time::{Duration, Instant};
+
+/// What is said of each packet of a capture at host 0.
+fn comments(settings: Settings, run: impl FnOnce(&mut Capture)) -> Vec<String> {
+    let disk = super::disk(usize::MAX);
+    let mut capture = on(&disk, settings.own_thread(false));
+    run(&mut capture);
+    capture.close().expect("room");
+    let bytes = disk.bytes.lock().unwrap().clone();
+    let mut reader = Reader::from_read(std::io::Cursor::new(bytes), "disk").expect("a capture");
+    let mut comments = Vec::new();
+    while let Some(record) = reader.next_record() {
+        comments.push(record.expect("a record").comment.unwrap_or_default().to_owned());
+    }
+    comments
+}
+
+const HOST: HostId = HostId(0);
+
+fn sent(packet: &Packet, fate: Fate) -> Event<'_> {
+    Event::Sent { host: HOST, link: LinkId(0), packet, fate }
+}
+
+#[test]
+fn a_timer_that_went_off_is_named_whether_it_is_told_of_before_or_after_the_packet() {
+    let packet = Packet::new(segment(0, 100));
+    let timer = Event::Host {
+        host: HOST,
+        event: HostEvent::Timer {
+            local: "192.0.2.1:80".parse().unwrap(),
+            remote: "192.0.2.2:4000".parse().unwrap(),
+            timer: TimerKind::Retransmission,
+        },
+    };
+    let at = |secs| Instant::from_secs(secs);
+    let said = comments(Settings::default(), |capture| {
+        capture.on_event(at(0), &sent(&packet, Fate::Drop(DropReason::QueueFull)));
+        capture.on_event(at(1), &timer);
+        capture.on_event(at(1), &sent(&packet, Fate::Corrupt(at(2))));
+        capture.on_event(at(3), &sent(&packet, Fate::Duplicate(at(4))));
+        capture.on_event(at(3), &timer);
+        capture.on_event(at(4), &sent(&packet, Fate::Reorder(at(5))));
+    });
+    let expected = [
+        "data 1:101; dropped, the queue of the link is full",
+        "retransmission of 1:101 after RTO 1.0 s; a bit of it flips on the link",
+        "retransmission 2 of 1:101 after RTO 2.0 s; the link delivers it twice",
+        "retransmission 3 of 1:101 after 1.0 s; later packets overtake it on the link",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn only_packets_of_the_host_at_the_vantage_point_are_taken() {
+    let packet = Packet::new(segment(0, 100));
+    let said = comments(Settings::default().comments(Comments::None), |capture| {
+        capture.on_event(Instant::EPOCH, &sent(&packet, Fate::Deliver(Instant::EPOCH)));
+        let other =
+            Event::Sent { host: HostId(1), link: LinkId(1), packet: &packet, fate: Fate::Deliver(Instant::EPOCH) };
+        capture.on_event(Instant::EPOCH, &other);
+        capture.on_event(Instant::EPOCH, &Event::Delivered { host: HostId(1), link: LinkId(0), packet: &packet });
+        capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+    });
+    assert_eq!(said, ["", ""], "one sent, one delivered, and nothing said of them");
+}
+
+#[test]
+fn what_was_changed_on_the_way_is_told_and_does_not_count() {
+    let mut packet = Packet::new(segment(0, 100));
+    packet.bytes[60] ^= 1;
+    let said = comments(Settings::default(), |capture| {
+        capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+        packet.bytes[60] ^= 1;
+        capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+        packet.bytes.truncate(10);
+        capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+    });
+    let broken = "no packet: the IP header is cut off or its length is impossible";
+    assert_eq!(said, ["wrong checksum: changed on the way", "data 1:101", broken]);
+}
+
+#[test]
+fn numbers_that_a_connection_tells_stand_in_full_comments() {
+    let packet = Packet::new(segment(0, 100));
+    let numbers = Numbers {
+        srtt: Some(Duration::from_micros(40_100)),
+        rttvar: None,
+        rto: Some(Duration::from_secs(1)),
+        cwnd: Some(14_480),
+        ssthresh: None,
+    };
+    let said = comments(Settings::default().comments(Comments::Full), |capture| {
+        capture.numbers("192.0.2.1:80".parse().unwrap(), "192.0.2.2:4000".parse().unwrap(), numbers);
+        capture.on_event(Instant::EPOCH, &sent(&packet, Fate::Deliver(Instant::EPOCH)));
+    });
+    let variables = "snd_una 1, snd_nxt 101, flight size 100, snd_wnd 0";
+    assert_eq!(said, [format!("data 1:101; {variables}, srtt 40.1 ms, rto 1.0 s, cwnd 14480")]);
+}
+
+#[test]
+fn keep_alives_and_resets_are_named() {
+    let ends = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse().unwrap());
+    let send = |capture: &mut Capture, from: usize, flags: Flags, seq: u32, ack: u32| {
+        let mut template = SegmentTemplate::new(ends[from], ends[1 - from]);
+        (template.flags, template.seq, template.ack, template.window) = (flags, Seq(seq), Seq(ack), 500);
+        let packet = Packet::new(template.to_bytes());
+        let delivered = Event::Delivered { host: HOST, link: LinkId(1), packet: &packet };
+        let event = if from == 0 { sent(&packet, Fate::Deliver(Instant::EPOCH)) } else { delivered };
+        capture.on_event(Instant::EPOCH, &event);
+    };
+    let said = comments(Settings::default(), |capture| {
+        send(capture, 1, Flags::SYN, 10, 0);
+        send(capture, 0, Flags::SYN | Flags::ACK, 70, 11);
+        send(capture, 1, Flags::ACK, 11, 71);
+        send(capture, 0, Flags::ACK, 70, 11);
+        send(capture, 1, Flags::ACK, 11, 71);
+        send(capture, 1, Flags::RST, 900_000, 0);
+        send(capture, 1, Flags::SYN, 500, 0);
+        send(capture, 1, Flags::RST, 11, 0);
+        send(capture, 0, Flags::RST, 71, 0);
+    });
+    let expected = [
+        "SYN: opens the connection, no options",
+        "SYN|ACK: accepts the connection, no options",
+        "ACK: completes the handshake",
+        "keep-alive: is anybody there?",
+        "ACK up to 1 again",
+        "RST: outside the window, nobody need believe it",
+        "SYN in the midst of a connection: not taken, it is challenged (RFC 5961)",
+        "RST: aborts the connection",
+        "RST: the connection is over already",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn durations_have_four_digits() {
+    let cases = [(0, "0 us"), (85, "85 us"), (999, "999 us"), (1_000, "1.0 ms"), (204_000, "204.0 ms")];
+    let larger = [(999_999, "1.0 s"), (1_204_000, "1.204 s"), (40_096, "40.1 ms"), (75_000_000, "75.0 s")];
+    for (micros, expected) in cases.into_iter().chain(larger) {
+        let mut text = String::new();
+        write_duration(&mut text, Duration::from_micros(micros));
+        assert_eq!(text, expected);
+    }
+}

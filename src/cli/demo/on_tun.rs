@@ -1,0 +1,129 @@
+//! The demo on a TUN device in a sandbox: the server runs on the userspace host, the client is this program once more, in
+//! a process of its own on the sockets of the kernel.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::{CliError, NAME, Output, failed, finish, listen, server};
+use crate::capture::Settings;
+use crate::device::{Tun, configure};
+use crate::event::{Event, Observer};
+use crate::link::LinkSpec;
+use crate::live::{HOST, KERNEL, Live, Signals, enter, start};
+use crate::socket::HostConfig;
+use crate::time;
+use crate::view::Ladder;
+
+/// Everything is over in a fraction of a second.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long the last packets may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+const ADDRESSES: [([u8; 4], u8); 2] = [([192, 168, 69, 1], 24), ([192, 168, 69, 2], 24)];
+
+/// A device in a sandbox, or the reason why there is none.
+pub(super) fn prepare() -> Result<Tun, String> {
+    enter().map_err(|error| error.to_string())?;
+    let tun = Tun::open("tcplab0").map_err(|error| error.to_string())?;
+    let (kernel, prefix) = ADDRESSES[1];
+    let addresses = vec![(IpAddr::from(kernel), prefix)];
+    let settings = crate::device::Settings { addresses, mtu: 1500, queue_len: None };
+    configure(tun.name(), &settings).map_err(|error| error.to_string())?;
+    Ok(tun)
+}
+
+/// A ladder that begins at zero.
+struct FromZero {
+    ladder: Ladder,
+    origin: time::Instant,
+}
+
+impl Observer for FromZero {
+    fn on_event(&mut self, at: time::Instant, event: &Event<'_>) {
+        self.ladder.on_event(time::Instant::EPOCH + (at - self.origin), event);
+    }
+}
+
+pub(super) fn run(tun: Tun, path: &Path, output: Output) -> Result<(), CliError> {
+    let run =
+        |what: &'static str| move |error: &dyn core::fmt::Display| CliError::Run(format!("demo: {what}: {error}"));
+    output.note(format_args!("path: tun {}", tun.name()));
+    let (own, prefix) = ADDRESSES[0];
+    let config = HostConfig { addresses: vec![(IpAddr::from(own), prefix)], ..HostConfig::default() };
+    let name = tun.name().to_owned();
+    let mut live = Live::new(&config, tun, [&LinkSpec::default(); 2]);
+    let mut ladder = Ladder::new();
+    ladder.name_hosts([(HOST, "server".to_owned()), (KERNEL, "client (kernel)".to_owned())]);
+    let ladder = Rc::new(RefCell::new(FromZero { ladder, origin: live.now() }));
+    live.observe(ladder.clone());
+    let settings = Settings::default().recipe(r#"{"tcplab":1,"live":true}"#).interface(name);
+    let capture = Rc::new(RefCell::new(settings.create(path).map_err(|error| failed(&error))?));
+    live.observe(capture.clone());
+    let mut signals = Signals::catch().map_err(|error| run("catch signals")(&error))?;
+
+    let listen = listen(IpAddr::from(own));
+    let net = live.net();
+    let mut serving = net.spawn_named("demo", server(net.clone(), listen));
+    live.turn().map_err(|error| run("first turn")(&error))?;
+    let program = std::env::current_exe().map_err(|error| run("find this program again for the client")(&error))?;
+    let command = [program.into_os_string(), OsString::from("demo-client"), listen.addr.to_string().into()];
+    let mut client = start(&command, true).map_err(|error| run("start the client")(&error))?;
+
+    let deadline = Instant::now() + LIMIT;
+    let mut exit = None;
+    let mut last = deadline;
+    let mut served = false;
+    while Instant::now() < last {
+        let next = live.turn().map_err(|error| run("the device")(&error))?;
+        if let Some(Err(error)) = serving.try_take() {
+            return Err(run("the server's calls failed")(&error));
+        }
+        served |= serving.is_finished();
+        exit = match exit {
+            None => client.poll_exit().map_err(|error| run("wait for the client")(&error))?,
+            known => known,
+        };
+        if exit.is_some() && last == deadline {
+            last = Instant::now() + FAREWELL;
+        }
+        if exit.is_some() && served && net.host().connections() == 0 {
+            break;
+        }
+        let limit = live.now() + last.saturating_duration_since(Instant::now());
+        let others: Vec<_> = signals.descriptors().collect();
+        live.wait(next.into_iter().chain([limit]).min(), &others).map_err(|error| run("wait")(&error))?;
+        if signals.poll_stop().is_some() {
+            return Err(CliError::Run("demo: stopped by a signal".to_owned()));
+        }
+    }
+    let said = match exit {
+        Some(0) => [b"Hello, ", NAME, b"!"].concat(),
+        Some(code) => return Err(CliError::Run(format!("demo: the client failed with exit code {code}"))),
+        None => return Err(CliError::Run(format!("demo: the client has not ended within {LIMIT:?}"))),
+    };
+    finish(&ladder.borrow().ladder, &said, &mut capture.borrow_mut(), path, output)
+}
+
+/// The client: connects, says its name, reads the greeting, closes. Fails if the greeting is another.
+pub(in crate::cli) fn client(server: SocketAddr) -> Result<(), CliError> {
+    let greeting = greet(server).map_err(|error| CliError::Run(format!("demo: talk to {server}: {error}")))?;
+    if greeting == [b"Hello, ", NAME, b"!"].concat() {
+        return Ok(());
+    }
+    Err(CliError::Run(format!("demo: {server} said `{}`", String::from_utf8_lossy(&greeting))))
+}
+
+fn greet(server: SocketAddr) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(NAME)?;
+    let mut greeting = vec![0; 64];
+    let count = stream.read(&mut greeting)?;
+    greeting.truncate(count);
+    Ok(greeting)
+}

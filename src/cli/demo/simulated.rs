@@ -1,0 +1,39 @@
+//! The demo in virtual time: the same packets in every run.
+
+use std::path::Path;
+
+use super::{CliError, NAME, Output, failed, finish, listen, server};
+use crate::capture::Settings;
+use crate::net::TcpStream;
+use crate::sim::Sim;
+use crate::view::Ladder;
+
+pub(super) fn run(path: &Path, reason: &str, output: Output) -> Result<(), CliError> {
+    output.note(format_args!("path: simulated link: {reason}"));
+    let sim = Sim::seeded(1);
+    let ladder = sim.observe(Ladder::new());
+    let client_host = sim.host("client", "192.168.69.2/24");
+    let server_host = sim.host("server", "192.168.69.1/24");
+    sim.link(&client_host, &server_host, "delay=10ms");
+    ladder.borrow_mut().name_hosts([&client_host, &server_host].map(|host| (host.id(), host.name().to_owned())));
+    let settings = Settings::default().at(server_host.id()).interface("server");
+    let capture = sim.observe(settings.create(path).map_err(|error| failed(&error))?);
+
+    let listen = listen(server_host.address());
+    server_host.spawn_daemon(async move |net| server(net, listen).await);
+    let mut greeting = client_host.spawn(async move |net| {
+        let stream = TcpStream::connect(&net, listen.addr).await?;
+        stream.write_all(NAME).await?;
+        let mut greeting = vec![0; 64];
+        let count = stream.read(&mut greeting).await?;
+        greeting.truncate(count);
+        Ok::<_, std::io::Error>(greeting)
+    });
+    sim.try_run_until_idle().map_err(|gave_up| CliError::Run(format!("demo: {gave_up}")))?;
+    let greeting = match greeting.try_take() {
+        Some(Ok(greeting)) => greeting,
+        Some(Err(error)) => return Err(CliError::Run(format!("demo: the client's calls failed: {error}"))),
+        None => return Err(CliError::Run("demo: the client has not ended".to_owned())),
+    };
+    finish(&ladder.borrow(), &greeting, &mut capture.borrow_mut(), path, output)
+}

@@ -1,0 +1,149 @@
+//! What can be said to the commands that need a TUN device.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::capture::Comments;
+use crate::link::LinkLine;
+use crate::sim::parse_address;
+
+/// Where the host is.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Device")]
+pub(in crate::cli) struct Device {
+    /// The TUN device of that name, made unless it is there; without it a private network namespace (--sandbox)
+    #[arg(long, value_name = "NAME", conflicts_with = "sandbox")]
+    pub(super) tun: Option<String>,
+    /// A TUN device in a private network namespace: nothing outside of it is changed (the default)
+    #[arg(long)]
+    pub(super) sandbox: bool,
+    /// Addresses of the userspace host [default: `192.168.69.1/24,fd69::1/64`]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub(super) address: Vec<(IpAddr, u8)>,
+    /// Addresses of the kernel's side [default: `192.168.69.2/24,fd69::2/64`]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub(super) kernel_address: Vec<(IpAddr, u8)>,
+    /// The largest packet
+    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1280..))]
+    pub(super) mtu: u16,
+    /// What the way does to packets, as in tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction
+    #[arg(long, value_name = "SPEC")]
+    pub(super) link: Option<LinkLine>,
+}
+
+/// What is captured.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Capture")]
+pub(in crate::cli) struct Capture {
+    /// Every packet into a file for Wireshark; `-` is standard output
+    #[arg(short, long = "write", value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
+    /// The first N packets only
+    #[arg(short, long = "count", value_name = "N", requires = "write")]
+    pub(super) count: Option<u64>,
+    /// At most N octets of each packet; 0 is all of them
+    #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
+    pub(super) snaplen: Option<u32>,
+    /// Each packet is written at once
+    #[arg(short = 'U', long, requires = "write")]
+    pub(super) packet_buffered: bool,
+    /// The old format, without comments (also by a name that ends in .pcap)
+    #[arg(long, requires = "write")]
+    pub(super) pcap: bool,
+    /// What is said about each packet
+    #[arg(long, value_name = "HOW", default_value = "brief")]
+    pub(super) comments: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum How {
+    /// What it is and why it was sent
+    Brief,
+    /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
+    Full,
+    None,
+}
+
+impl From<How> for Comments {
+    fn from(how: How) -> Self {
+        match how {
+            How::Brief => Self::Brief,
+            How::Full => Self::Full,
+            How::None => Self::None,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Serve {
+    /// What is served
+    pub(super) app: App,
+    /// Where [default: every address, the port of the program]
+    #[arg(long, value_name = "[IP:]PORT", value_parser = listen)]
+    pub(super) listen: Option<(Option<IpAddr>, u16)>,
+    /// Connections that may wait to be accepted
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) backlog: u16,
+    /// http: the files of a directory [default: .]
+    #[arg(long, value_name = "DIR", conflicts_with = "size")]
+    pub(super) dir: Option<PathBuf>,
+    /// http: a generated file of N octets under every path
+    #[arg(long, value_name = "N")]
+    pub(super) size: Option<u64>,
+    /// Print the open descriptors at the end
+    #[arg(long)]
+    pub(super) fds: bool,
+    /// Print the connections at the end: who, how many packets and octets each way
+    #[arg(long)]
+    pub(super) flows: bool,
+    #[command(flatten)]
+    pub(super) device: Device,
+    #[command(flatten)]
+    pub(super) capture: Capture,
+    /// A program to run beside the host; its exit code is ours. Without it: until Ctrl-C
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum App {
+    /// `Hello, Client!` to whoever connects; port 12345
+    Hello,
+    /// What comes in goes back, TCP and UDP; port 7
+    Echo,
+    /// Reads and forgets; port 9
+    Discard,
+    /// What one client writes all others read; port 5000
+    Chat,
+    /// HTTP/1.1: a directory, or a generated file; port 8080
+    Http,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Connect {
+    /// Address and port, such as `192.168.69.2:9000` or `[fd69::2]:9000`
+    #[arg(value_name = "IP:PORT")]
+    pub(super) to: SocketAddr,
+    #[command(flatten)]
+    pub(super) device: Device,
+    #[command(flatten)]
+    pub(super) capture: Capture,
+    /// A server to start first; its standard output goes to standard error
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
+    parse_address(text)
+        .ok_or_else(|| "expected an address with its prefix length, such as 192.168.69.1/24 or fd69::1/64".to_owned())
+}
+
+fn listen(text: &str) -> Result<(Option<IpAddr>, u16), String> {
+    let port = text.parse().map(|port| (None, port));
+    let both = || text.parse::<SocketAddr>().map(|addr| (Some(addr.ip()), addr.port()));
+    port.or_else(|_| both())
+        .map_err(|_| "expected a port, or an address and a port: 8080, 192.168.69.1:8080, [fd69::1]:8080".to_owned())
+}

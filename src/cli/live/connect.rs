@@ -1,0 +1,151 @@
+//! `tcplab connect`: standard input and output over a connection of the userspace stack, as nc does.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::args::Connect;
+use super::terminal::{self, Pipe};
+use super::{Session, Stop};
+use crate::app::errno;
+use crate::cli::CliError;
+use crate::cli::output::Output;
+use crate::net::{Net, TcpStream};
+use crate::socket::Errno;
+
+/// How long a server may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long COMMAND may go on when the connection is over.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+pub(in crate::cli) fn run(args: &Connect, output: Output) -> Result<u8, CliError> {
+    if args.capture.write.as_deref().is_some_and(|path| path.as_os_str() == "-") {
+        let text = "-w -: standard output carries what the server says; give a FILE";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    let mut session = Session::open(&args.device, &args.capture, output)?;
+    let outcome = talk(&mut session, args, output);
+    session.close(outcome)
+}
+
+fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, CliError> {
+    session.turn()?;
+    let with_command = !args.command.is_empty();
+    if with_command {
+        session.start(&args.command, true)?;
+    } else if session.own_namespace {
+        let (joining, port) = (session.joining(), args.to.port());
+        output.note(format_args!("in a second terminal, a server: {joining}nc -l {port}"));
+    }
+    // In a namespace of our own nobody listens before somebody was started there.
+    let patience = if session.own_namespace && !with_command {
+        None
+    } else {
+        Some(if with_command { PATIENCE } else { Duration::ZERO })
+    };
+    let stream = match connect(session, args.to, patience)? {
+        Ok(stream) => stream,
+        Err(stop) => return Ok(stop),
+    };
+    output.detail(format_args!("connected to {}", args.to));
+    let started =
+        terminal::input(session.bell.ringer()).and_then(|input| Ok((input, terminal::output(session.bell.ringer())?)));
+    let (input, out) = started.map_err(|error| CliError::Run(format!("start a thread: {error}")))?;
+    let net = session.net();
+    let writer = stream.clone();
+    let reading = stream.clone();
+    drop(stream);
+    net.spawn_named("from standard input", send(input, writer));
+    let mut receiving = net.spawn_named("to standard output", receive(reading, out));
+    let mut code = None;
+    let result = loop {
+        if let Some(result) = receiving.try_take() {
+            break result;
+        }
+        match session.next()? {
+            Some(Stop::Command(exit)) => code = Some(exit),
+            Some(stop) => return Ok(stop),
+            None => {}
+        }
+    };
+    match result {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {} // whoever reads us has seen enough
+        Err(error) => return Err(CliError::Run(format!("read from {}: {error}", args.to))),
+    }
+    session.live().end_programs();
+    match (code, with_command) {
+        (Some(code), _) => Ok(Stop::Command(code)),
+        (None, false) => Ok(Stop::Command(0)),
+        (None, true) => Ok(session.await_command(AFTERWARDS)?.unwrap_or(Stop::Command(0))),
+    }
+}
+
+/// Tries until the server listens or there is no hope. The inner error is a reason to stop.
+fn connect(
+    session: &mut Session,
+    to: SocketAddr,
+    patience: Option<Duration>,
+) -> Result<Result<TcpStream, Stop>, CliError> {
+    let began = Instant::now();
+    let mut code = None;
+    loop {
+        let net = session.net();
+        let mut attempt = net.spawn_named("connect", attempt(net.clone(), to, code.is_none()));
+        let result = loop {
+            if let Some(result) = attempt.try_take() {
+                break result;
+            }
+            match session.next()? {
+                Some(Stop::Command(exit)) => code = Some(exit),
+                Some(stop) => return Ok(Err(stop)),
+                None => {}
+            }
+        };
+        let error = match result {
+            Ok(stream) => return Ok(Ok(stream)),
+            Err(error) => error,
+        };
+        let refused = errno(&error) == Some(Errno::ECONNREFUSED);
+        if let (true, Some(code)) = (refused, code) {
+            return Err(CliError::Run(format!(
+                "connect to {to}: COMMAND has ended with exit code {code} and nobody listens"
+            )));
+        }
+        if !refused || patience.is_some_and(|patience| began.elapsed() >= patience) {
+            let hint = if refused { "; start a server there" } else { "" };
+            return Err(CliError::Run(format!("connect to {to}: {error}{hint}")));
+        }
+    }
+}
+
+/// One attempt, and a pause behind one that was refused.
+async fn attempt(net: Net, to: SocketAddr, pause: bool) -> io::Result<TcpStream> {
+    let result = TcpStream::connect(&net, to).await;
+    if result.is_err() && pause {
+        net.sleep(PAUSE).await;
+    }
+    result
+}
+
+async fn send(input: Pipe, stream: TcpStream) -> io::Result<()> {
+    loop {
+        let octets = input.take().await;
+        if octets.is_empty() {
+            return stream.shutdown_write();
+        }
+        stream.write_all(&octets).await?;
+    }
+}
+
+async fn receive(stream: TcpStream, out: Pipe) -> io::Result<()> {
+    let mut buf = vec![0; 16 * 1024];
+    loop {
+        match stream.read(&mut buf).await? {
+            0 => return out.end().await,
+            count => out.give(&buf[..count]).await?,
+        }
+    }
+}

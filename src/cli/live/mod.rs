@@ -1,0 +1,192 @@
+//! The commands that need a Linux kernel on the other side: what they share is a [`Session`], a host on a TUN device with
+//! its capture, its signals and the program beside it.
+//!
+//! ```text
+//!   open: sandbox --> TUN --> address, MTU, up --> host --> capture        each step says what to do when it fails
+//!   next: one turn of the loop, then wait          until a signal, the end of COMMAND, or the end of the programs
+//!   close: programs end --> FINs go out, for a bounded time --> capture --> summary
+//! ```
+
+pub(super) mod args;
+pub(super) mod connect;
+pub(super) mod doctor;
+mod place;
+mod record;
+pub(super) mod serve;
+mod terminal;
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use super::CliError;
+use super::output::Output;
+use crate::live::{Bell, Live, Running, Signals};
+use crate::net::Net;
+use record::Recording;
+
+/// How long the FINs of the end may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long programs may go on after COMMAND has ended, to see its FINs.
+const AFTER_COMMAND: Duration = Duration::from_millis(500);
+
+/// A host on a TUN device.
+pub(super) struct Session {
+    live: Live,
+    signals: Signals,
+    bell: Bell,
+    recording: Option<Recording>,
+    running: Option<Running>,
+    own_namespace: bool,
+    output: Output,
+}
+
+/// Why the loop need not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// COMMAND has ended with this exit code.
+    Command(u8),
+    /// A signal.
+    Signal(i32),
+}
+
+impl Session {
+    /// Everything up to the first packet. Nothing of this process may have started a thread.
+    pub(super) fn open(device: &args::Device, capture: &args::Capture, output: Output) -> Result<Self, CliError> {
+        let place = place::Place::open(device)?;
+        let name = place.tun.name().to_owned();
+        let mut live = Live::new(&place.host, place.tun, [&place.links[0], &place.links[1]]);
+        let recording = Recording::open(capture, &name)?;
+        if let Some(recording) = &recording {
+            live.observe(recording.observer());
+        }
+        output.note(format_args!("path: tun {name}"));
+        let failed = |what| move |error| CliError::Run(format!("{what}: {error}"));
+        let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGCHLD"))?;
+        let bell = Bell::new().map_err(failed("make a pair of sockets for wake-ups"))?;
+        let own_namespace = device.tun.is_none();
+        Ok(Self { live, signals, bell, recording, running: None, own_namespace, output })
+    }
+
+    pub(super) fn net(&self) -> Net {
+        self.live.net()
+    }
+
+    pub(super) fn live(&mut self) -> &mut Live {
+        &mut self.live
+    }
+
+    /// Starts COMMAND. Its standard output is standard error where ours carries something else.
+    pub(super) fn start(&mut self, command: &[OsString], to_stderr: bool) -> Result<(), CliError> {
+        let on_stdout = self.recording.as_ref().is_some_and(Recording::is_on_stdout);
+        let running = crate::live::start(command, to_stderr || on_stdout);
+        self.running = Some(running.map_err(|error| CliError::Run(error.to_string()))?);
+        Ok(())
+    }
+
+    /// The words that put a program of another terminal beside the host, if that needs any.
+    pub(super) fn joining(&self) -> String {
+        if self.own_namespace { format!("{} ", crate::live::join_hint()) } else { String::new() }
+    }
+
+    /// One turn, without waiting. The instant of the next one is given.
+    fn turn(&mut self) -> Result<Option<crate::time::Instant>, CliError> {
+        self.bell.silence();
+        let next = self.live.turn().map_err(|error| CliError::Run(error.to_string()))?;
+        let due = self.recording.as_mut().and_then(Recording::keep_flushed);
+        let due = due.map(|due| self.live.now() + due);
+        Ok(next.into_iter().chain(due).min())
+    }
+
+    /// One turn, then waits until there is something to do.
+    pub(super) fn next(&mut self) -> Result<Option<Stop>, CliError> {
+        self.next_until(None)
+    }
+
+    fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
+        let next = self.turn()?;
+        if let Some(stop) = self.stop()? {
+            return Ok(Some(stop));
+        }
+        let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
+        let until = next.into_iter().chain(limit).min();
+        let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
+        self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<Option<Stop>, CliError> {
+        if let Some(signal) = self.signals.poll_stop() {
+            return Ok(Some(Stop::Signal(signal)));
+        }
+        let Some(running) = &mut self.running else { return Ok(None) };
+        let exit = running.poll_exit().map_err(|error| CliError::Run(format!("wait for COMMAND: {error}")))?;
+        Ok(exit.map(|code| {
+            self.running = None;
+            Stop::Command(code as u8)
+        }))
+    }
+
+    /// Goes on until no connection is left or the time is over; a signal ends it at once.
+    pub(super) fn drain(&mut self, limit: Duration) -> Result<Option<Stop>, CliError> {
+        let deadline = Instant::now() + limit;
+        while self.net().host().connections() > 0 && Instant::now() < deadline {
+            match self.next_until(Some(deadline))? {
+                Some(Stop::Signal(signal)) => return Ok(Some(Stop::Signal(signal))),
+                Some(Stop::Command(_)) | None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on until COMMAND has ended, for a bounded time.
+    pub(super) fn await_command(&mut self, limit: Duration) -> Result<Option<Stop>, CliError> {
+        let deadline = Instant::now() + limit;
+        while self.running.is_some() && Instant::now() < deadline {
+            if let Some(stop) = self.next_until(Some(deadline))? {
+                return Ok(Some(stop));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Closes connections, capture and device in this order. Gives the exit code, which is `code` unless the capture
+    /// failed.
+    pub(super) fn close(mut self, outcome: Result<Stop, CliError>) -> Result<u8, CliError> {
+        let farewell = self.say_farewell(outcome.as_ref().ok().copied());
+        let dropped = self.live.tun().tx_dropped().unwrap_or(0);
+        let recorded = self.recording.take().map(|recording| recording.close(dropped, self.output));
+        if recorded.is_none() && dropped > 0 {
+            self.output.note(format_args!("{dropped} packets dropped by the device queue"));
+        }
+        if self.live.lost_in_write() > 0 {
+            self.output.note(format_args!("{} packets the kernel had no room for", self.live.lost_in_write()));
+        }
+        let code = match outcome? {
+            Stop::Command(code) => code,
+            Stop::Signal(signal) => 128 + signal as u8,
+        };
+        farewell?;
+        match recorded {
+            Some(Err(error)) if code == 0 || code > 128 => Err(error),
+            Some(Err(error)) => {
+                self.output.error(&error);
+                Ok(code)
+            }
+            Some(Ok(())) | None => Ok(code),
+        }
+    }
+
+    fn say_farewell(&mut self, stop: Option<Stop>) -> Result<(), CliError> {
+        let Some(stop) = stop else { return Ok(()) }; // an error: the device may be what has gone
+        let hurry = match stop {
+            Stop::Command(_) => self.drain(AFTER_COMMAND)?,
+            Stop::Signal(_) => None,
+        };
+        self.live.end_programs();
+        self.turn()?;
+        if hurry.is_none() {
+            self.drain(FAREWELL)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Where the host is: the sandbox, the device in it, addresses on both sides.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::args::Device;
+use crate::cli::CliError;
+use crate::device::{self, Tun, TunReason};
+use crate::link::LinkSpec;
+use crate::live;
+use crate::socket::HostConfig;
+use crate::stack::Congestion;
+
+/// The device of a sandbox, where every name is free.
+const NAME: &str = "tcplab0";
+/// Octets of each socket buffer: more than the kernel's queue holds would be lost in it.
+const BUFFER: usize = 256 * 1024;
+/// Packets that the kernel keeps for us: the windows of a few dozen connections.
+const QUEUE_LEN: u32 = 10_000;
+
+pub(super) struct Place {
+    pub(super) tun: Tun,
+    pub(super) host: HostConfig,
+    /// From the host to the kernel, and back.
+    pub(super) links: [LinkSpec; 2],
+}
+
+impl Place {
+    pub(super) fn open(wanted: &Device) -> Result<Self, CliError> {
+        let links = links(wanted)?;
+        let in_sandbox = wanted.tun.is_none();
+        if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
+            let text = "in a sandbox --address and --kernel-address go together: one is the other's neighbour";
+            return Err(CliError::Usage(text.to_owned()));
+        }
+        if in_sandbox {
+            live::enter().map_err(|error| CliError::Run(error.to_string()))?;
+        }
+        let name = wanted.tun.as_deref().unwrap_or(NAME);
+        let was_there = !in_sandbox && Path::new("/sys/class/net").join(name).exists();
+        let failed = |error: device::TunError| CliError::Run(error.to_string());
+        let tun = Tun::open(name).map_err(failed)?;
+        let given = !wanted.kernel_address.is_empty();
+        // A device that an administrator made keeps the settings that it has.
+        if !was_there || given {
+            let addresses = or_default(&wanted.kernel_address, 2);
+            let settings = device::Settings { addresses, mtu: usize::from(wanted.mtu), queue_len: Some(QUEUE_LEN) };
+            match device::configure(tun.name(), &settings) {
+                Err(error) if was_there && error.reason() == TunReason::NoCapability => {}
+                result => result.map_err(failed)?,
+            }
+        }
+        let host = HostConfig {
+            seed: seed()?,
+            addresses: or_default(&wanted.address, 1),
+            mtu: usize::from(wanted.mtu),
+            rcv_buf: BUFFER,
+            snd_buf: BUFFER,
+            congestion: Congestion::Cubic,
+            ..HostConfig::default()
+        };
+        Ok(Self { tun, host, links })
+    }
+}
+
+/// `192.168.69.x/24` and `fd69::x/64` unless something else is wanted.
+fn or_default(given: &[(IpAddr, u8)], last: u8) -> Vec<(IpAddr, u8)> {
+    if given.is_empty() {
+        let v6 = [0xfd69, 0, 0, 0, 0, 0, 0, u16::from(last)];
+        vec![(IpAddr::from([192, 168, 69, last]), 24), (IpAddr::from(v6), 64)]
+    } else {
+        given.to_vec()
+    }
+}
+
+fn links(wanted: &Device) -> Result<[LinkSpec; 2], CliError> {
+    let Some(line) = &wanted.link else { return Ok([LinkSpec::default(); 2]) };
+    match line.direction.as_ref().map(|(from, to)| (from.as_str(), to.as_str())) {
+        None => Ok([line.spec; 2]),
+        Some(("host", "kernel")) => Ok([line.spec, LinkSpec::default()]),
+        Some(("kernel", "host")) => Ok([LinkSpec::default(), line.spec]),
+        Some((from, to)) => Err(CliError::Usage(format!(
+            "--link: no direction `{from}>{to}` here; there are `host>kernel:` and `kernel>host:`"
+        ))),
+    }
+}
+
+/// Initial sequence numbers that nobody can foretell (RFC 6528).
+fn seed() -> Result<u64, CliError> {
+    let mut octets = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut luck| luck.read_exact(&mut octets));
+    read.map_err(|error| CliError::Run(format!("read a seed from /dev/urandom: {error}")))?;
+    Ok(u64::from_le_bytes(octets))
+}

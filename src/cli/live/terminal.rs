@@ -1,0 +1,179 @@
+//! Standard input and output on threads of their own, so that a terminal that is stuck stops no ACK: two pipes of
+//! bounded size, with a thread at one end and a program of the host at the other.
+
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::live::Ringer;
+
+/// Octets in a pipe at most.
+const ROOM: usize = 64 * 1024;
+
+/// One direction.
+#[derive(Clone)]
+pub(super) struct Pipe(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// For the thread.
+    changed: Condvar,
+    /// For the loop, which then polls the program.
+    ringer: Ringer,
+}
+
+#[derive(Default)]
+struct State {
+    octets: Vec<u8>,
+    /// The writing end has ended.
+    ended: bool,
+    /// The thread takes or gives no more.
+    broken: Option<io::Error>,
+    waker: Option<Waker>,
+}
+
+impl Pipe {
+    fn new(ringer: Ringer) -> Self {
+        Self(Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), ringer }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes both ends.
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        let waker = state.waker.take();
+        drop(state);
+        self.0.changed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+            self.0.ringer.ring();
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- the end of the program
+
+    /// What has come; empty at the end.
+    pub(super) async fn take(&self) -> Vec<u8> {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.octets.is_empty() && !state.ended {
+                state.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let octets = core::mem::take(&mut state.octets);
+            self.tell(state);
+            Poll::Ready(octets)
+        })
+        .await
+    }
+
+    /// Waits for room and gives the octets to the thread.
+    pub(super) async fn give(&self, octets: &[u8]) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if let Some(error) = state.broken.take() {
+                return Poll::Ready(Err(error));
+            }
+            if state.octets.len() >= ROOM {
+                state.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            state.octets.extend_from_slice(octets);
+            self.tell(state);
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// No more will be given. Ends when the thread has written everything.
+    pub(super) async fn end(&self) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if let Some(error) = state.broken.take() {
+                return Poll::Ready(Err(error));
+            }
+            let first = !core::mem::replace(&mut state.ended, true);
+            if state.octets.is_empty() && !first {
+                return Poll::Ready(Ok(()));
+            }
+            if first {
+                self.tell(state);
+                state = self.lock();
+            }
+            state.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Standard input, read on a thread.
+pub(super) fn input(ringer: Ringer) -> io::Result<Pipe> {
+    let pipe = Pipe::new(ringer);
+    let theirs = pipe.clone();
+    thread::Builder::new().name("standard input".to_owned()).spawn(move || read_all(&theirs))?;
+    Ok(pipe)
+}
+
+fn read_all(pipe: &Pipe) {
+    let mut buf = vec![0; 16 * 1024];
+    loop {
+        let count = match io::stdin().lock().read(&mut buf) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => 0, // as the end: what was read is sent
+        };
+        let mut state = pipe.lock();
+        while state.octets.len() >= ROOM {
+            state = pipe.wait(state);
+        }
+        state.octets.extend_from_slice(&buf[..count]);
+        state.ended = count == 0;
+        pipe.tell(state);
+        if count == 0 {
+            return;
+        }
+    }
+}
+
+/// Standard output, written on a thread.
+pub(super) fn output(ringer: Ringer) -> io::Result<Pipe> {
+    let pipe = Pipe::new(ringer);
+    let theirs = pipe.clone();
+    thread::Builder::new().name("standard output".to_owned()).spawn(move || write_all(&theirs))?;
+    Ok(pipe)
+}
+
+fn write_all(pipe: &Pipe) {
+    loop {
+        let mut state = pipe.lock();
+        while state.octets.is_empty() {
+            if state.ended {
+                return pipe.tell(state);
+            }
+            state = pipe.wait(state);
+        }
+        // They stay until they are out, so that the end means that.
+        let octets = state.octets.clone();
+        drop(state);
+        let mut out = io::stdout().lock();
+        let result = out.write_all(&octets).and_then(|()| out.flush());
+        drop(out);
+        let mut state = pipe.lock();
+        state.octets.drain(..octets.len());
+        let failed = result.is_err();
+        state.broken = result.err();
+        pipe.tell(state);
+        if failed {
+            return;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Addresses, MTU, queue length and "up" of a network interface, by ioctl(2) (netdevice(7), and `in6_ifreq` for IPv6):
+//! what `ip address add` and `ip link set` would do, without needing the program.
+//!
+//! The unsafe code of the TUN device: each call hands the kernel a structure of ours that lives for the call.
+
+#![allow(unsafe_code)]
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::tun::TunError;
+
+/// `SIOCSIFTXQLEN`, which libc does not name.
+const SIOCSIFTXQLEN: libc::c_ulong = 0x8943;
+
+/// How the kernel's side of a device is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Addresses with their prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// The largest packet, 68 to 65,535 octets.
+    pub mtu: usize,
+    /// Packets that the kernel keeps while nobody reads them; `None` leaves it as it is.
+    pub queue_len: Option<u32>,
+}
+
+/// `struct ifreq`, for the requests in use here.
+#[repr(C)]
+struct Request {
+    name: [u8; libc::IFNAMSIZ],
+    data: RequestData,
+}
+
+#[repr(C)]
+union RequestData {
+    address: libc::sockaddr_in,
+    flags: libc::c_short,
+    number: libc::c_int,
+    _room: [u8; 24],
+}
+
+/// `struct in6_ifreq`.
+#[repr(C)]
+struct Request6 {
+    address: libc::in6_addr,
+    prefix: u32,
+    index: libc::c_int,
+}
+
+/// Gives the interface its settings and brings it up.
+///
+/// # Errors
+/// [`TunError`] that names the step.
+pub fn configure(name: &str, settings: &Settings) -> Result<(), TunError> {
+    let step = |step| move |cause| TunError::new(step, name, cause);
+    let v4 = socket(libc::AF_INET).map_err(step("open a socket to set up"))?;
+    ioctl(&v4, libc::SIOCSIFMTU, name, RequestData { number: settings.mtu as libc::c_int })
+        .map_err(step("set the MTU of"))?;
+    if let Some(queue_len) = settings.queue_len {
+        ioctl(&v4, SIOCSIFTXQLEN, name, RequestData { number: queue_len as libc::c_int })
+            .map_err(step("set the queue length of"))?;
+    }
+    for (address, prefix) in &settings.addresses {
+        if let IpAddr::V4(address) = address {
+            ioctl(&v4, libc::SIOCSIFADDR, name, in4(*address)).map_err(step("set the address of"))?;
+            let mask = Ipv4Addr::from_bits(u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0));
+            ioctl(&v4, libc::SIOCSIFNETMASK, name, in4(mask)).map_err(step("set the netmask of"))?;
+        }
+    }
+    bring_up(&v4, name).map_err(step("bring up"))?;
+    for (address, prefix) in &settings.addresses {
+        if let IpAddr::V6(address) = address {
+            add_v6(name, *address, *prefix).map_err(step("add the IPv6 address of"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings an interface up that needs nothing else: the loopback of a new namespace.
+///
+/// # Errors
+/// [`TunError`].
+pub fn up(name: &str) -> Result<(), TunError> {
+    let socket = socket(libc::AF_INET).map_err(|cause| TunError::new("open a socket to set up", name, cause))?;
+    bring_up(&socket, name).map_err(|cause| TunError::new("bring up", name, cause))
+}
+
+/// The descriptor of an open device, for as long as the device lives.
+pub(super) fn borrow(device: &tun_tap::Iface) -> BorrowedFd<'_> {
+    // SAFETY: the descriptor belongs to `device`, which outlives the borrow.
+    unsafe { BorrowedFd::borrow_raw(device.as_raw_fd()) }
+}
+
+fn bring_up(socket: &OwnedFd, name: &str) -> io::Result<()> {
+    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    ioctl(socket, libc::SIOCSIFFLAGS, name, RequestData { flags })
+}
+
+fn add_v6(name: &str, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
+    let socket = socket(libc::AF_INET6)?;
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: the name is NUL-terminated and lives for the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let request = Request6 {
+        address: libc::in6_addr { s6_addr: address.octets() },
+        prefix: u32::from(prefix),
+        index: index as libc::c_int,
+    };
+    // SAFETY: SIOCSIFADDR on an IPv6 socket reads an in6_ifreq, which `request` is and which lives for the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as _, &raw const request) })
+}
+
+fn in4(address: Ipv4Addr) -> RequestData {
+    RequestData {
+        address: libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: 0,
+            sin_addr: libc::in_addr { s_addr: address.to_bits().to_be() },
+            sin_zero: [0; 8],
+        },
+    }
+}
+
+fn socket(family: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is handed over.
+    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    check(fd)?;
+    // SAFETY: the descriptor is new and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn ioctl(socket: &OwnedFd, number: libc::c_ulong, name: &str, data: RequestData) -> io::Result<()> {
+    let mut request = Request { name: [0; libc::IFNAMSIZ], data };
+    for (octet, byte) in request.name.iter_mut().zip(name.bytes()).take(libc::IFNAMSIZ - 1) {
+        *octet = byte;
+    }
+    // SAFETY: the requests in use here read an ifreq, which `request` is and which lives for the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw const request) })
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,242 @@
+//! One host on a TUN device, with the wall clock: the loop that real programs on the real kernel talk to.
+//!
+//! ```text
+//!   wait: the device, signals, the wake-up of another thread, the next deadline
+//!     |
+//!     v
+//!   read until EAGAIN --> link --> handle_packet --+
+//!   handle_timeout --------------------------------+--> run --> poll_transmit until false --> link --> write
+//! ```
+//!
+//! The host is the one that runs in the simulator, unchanged, and so is the link: a plain cable unless a spec says
+//! otherwise. Only here a clock is read. [`enter`] gives the process a private network namespace first, `command` runs
+//! the program beside the host, `signals` brings signals to the loop, `bell` lets another thread wake it.
+
+mod bell;
+mod clock;
+mod command;
+mod sandbox;
+mod signals;
+
+pub use bell::{Bell, Ringer};
+pub use command::{CommandError, Running, start};
+pub use sandbox::{SandboxError, enter, join_hint};
+pub use signals::Signals;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Timespec;
+
+use crate::device::{Cable, End, Pool, Tun, TunError};
+use crate::event::{Event, HostEvent, HostId, LinkId, Observer};
+use crate::link::{Link, LinkSpec};
+use crate::net::{Net, Runtime};
+use crate::segment::{Packet, PacketId};
+use crate::socket::{Host, HostConfig};
+use crate::time::{Duration, Instant};
+
+use clock::Clock;
+
+/// The userspace host, in events.
+pub const HOST: HostId = HostId(0);
+/// The kernel of this machine, in events.
+pub const KERNEL: HostId = HostId(1);
+
+/// Packets read in one batch before deadlines and programs get their turn again.
+const BATCH: usize = 512;
+
+/// A host on a TUN device.
+pub struct Live {
+    runtime: Runtime,
+    tun: Tun,
+    /// End A is the host's, end B the kernel's.
+    cable: Cable,
+    pool: Pool,
+    clock: Clock,
+    observers: Observers,
+    sequence: u64,
+    packets: u64,
+    lost_in_write: u64,
+}
+
+#[derive(Default)]
+struct Observers(Vec<Rc<RefCell<dyn Observer>>>);
+
+impl Observer for Observers {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        for observer in &self.0 {
+            observer.borrow_mut().on_event(at, event);
+        }
+    }
+}
+
+/// Why the loop could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The device.
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    /// poll(2).
+    #[error("cannot wait for packets and signals: {0}")]
+    Wait(io::Error),
+}
+
+impl Live {
+    /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back.
+    pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSpec; 2]) -> Self {
+        let link = |spec, name| Link::new(spec, config.seed, name);
+        let cable = Cable::new([
+            (link(links[0], "host>kernel"), LinkId(0), HOST),
+            (link(links[1], "kernel>host"), LinkId(1), KERNEL),
+        ]);
+        let clock = Clock::start();
+        let mut host = Host::new(config);
+        host.set_now(clock.now());
+        Self {
+            runtime: Runtime::new(host),
+            tun,
+            cable,
+            pool: Pool::new(config.mtu),
+            clock,
+            observers: Observers::default(),
+            sequence: 0,
+            packets: 0,
+            lost_in_write: 0,
+        }
+    }
+
+    /// The handle for programs.
+    pub fn net(&self) -> Net {
+        self.runtime.net()
+    }
+
+    /// Shows everything that happens from now on to `observer`.
+    pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
+        self.observers.0.push(observer);
+        self.runtime.observe_events(true);
+    }
+
+    /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.
+    pub fn end_programs(&mut self) {
+        self.runtime.end_programs();
+    }
+
+    /// The device.
+    pub fn tun(&self) -> &Tun {
+        &self.tun
+    }
+
+    /// Packets that the kernel had no room for when we wrote them.
+    pub fn lost_in_write(&self) -> u64 {
+        self.lost_in_write
+    }
+
+    /// The clock of the loop.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent. Gives the
+    /// instant at which the next turn is due at the latest.
+    ///
+    /// # Errors
+    /// [`LiveError::Tun`] if the device has gone.
+    pub fn turn(&mut self) -> Result<Option<Instant>, LiveError> {
+        let mut now = self.clock.now();
+        let mut packet = self.pool.take();
+        let mut read = 0;
+        while read < BATCH && self.tun.receive(&mut packet)? {
+            let arrived = core::mem::replace(&mut packet, self.pool.take());
+            self.enter_link(now, End::B, arrived);
+            self.deliver(now)?;
+            read += 1;
+        }
+        self.pool.give_back(packet);
+        now = self.clock.now();
+        self.runtime.handle_timeout(now);
+        self.publish(now, None);
+        self.runtime.run(now);
+        self.publish(now, None);
+        loop {
+            let mut packet = self.pool.take();
+            if !self.runtime.poll_transmit(now, &mut packet) {
+                self.pool.give_back(packet);
+                break;
+            }
+            self.enter_link(now, End::A, packet);
+            self.publish(now, None);
+            self.deliver(now)?;
+        }
+        self.deliver(now)?;
+        // A full batch means that more is waiting already.
+        let at_once = (read == BATCH).then_some(now);
+        let links = [End::A, End::B].into_iter().filter_map(|end| self.cable[end].next_at());
+        Ok(at_once.into_iter().chain(self.runtime.next_at()).chain(links).min())
+    }
+
+    /// Waits until a packet has come, one of `others` is readable, or `until` has come.
+    ///
+    /// # Errors
+    /// [`LiveError::Wait`].
+    pub fn wait(&self, until: Option<Instant>, others: &[BorrowedFd<'_>]) -> Result<(), LiveError> {
+        let mut fds: Vec<_> = core::iter::once(self.tun.as_fd())
+            .chain(others.iter().copied())
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        let timeout = until.map(|until| timespec(until - self.clock.now()));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(LiveError::Wait(errno.into())),
+        }
+    }
+
+    fn enter_link(&mut self, now: Instant, end: End, mut packet: Packet) {
+        self.packets += 1;
+        packet.meta.id = PacketId(self.packets);
+        self.cable.handle_packet(now, end, packet, &mut self.sequence, &mut self.pool, &mut self.observers);
+    }
+
+    /// Takes what has come to the end of a link: to the host, or into the device.
+    fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
+        while let Some(mut packet) = self.cable.poll_packet(now, End::B) {
+            self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+            self.runtime.handle_packet(now, &mut packet);
+            self.publish(now, Some(&packet));
+            self.pool.give_back(packet);
+        }
+        while let Some(packet) = self.cable.poll_packet(now, End::A) {
+            self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
+            self.lost_in_write += u64::from(!self.tun.send(&packet)?);
+            self.pool.give_back(packet);
+        }
+        Ok(())
+    }
+
+    /// Hands what happened inside the host to the observers.
+    fn publish(&mut self, now: Instant, packet: Option<&Packet>) {
+        while let Some(event) = self.runtime.poll_event() {
+            let event = match (event, packet) {
+                (HostEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host: HOST, packet, why },
+                (event, _) => Event::Host { host: HOST, event },
+            };
+            self.observers.on_event(now, &event);
+        }
+    }
+}
+
+/// Standard output without a buffer in between, for a capture that is read while it is written.
+///
+/// # Errors
+/// What dup(2) says.
+pub fn standard_output() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs() as i64, tv_nsec: i64::from(duration.subsec_nanos()) }
+}

@@ -1,0 +1,154 @@
+//! Bytes that nobody means: what reads files and packets says what is wrong and never panics. A fixed number of cases;
+//! `make fuzz` has many more (`TCPLAB_FUZZ_CASES`).
+
+mod common;
+#[path = "common/programs.rs"]
+mod programs;
+
+use std::env;
+use std::fs;
+use std::io::Cursor;
+
+use programs::shared;
+use tcplab::capture::{Comments, Direction, Format, Reader, Settings};
+use tcplab::rng::Rng;
+use tcplab::segment::{Flags, SegmentTemplate, Seq};
+use tcplab::time::Instant;
+
+fn cases() -> u64 {
+    env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
+}
+
+/// A capture of ours: some segments, one of them of version 6.
+fn ours(format: Format) -> Vec<u8> {
+    let path = programs::scratch(&format!("fuzz-{format:?}"));
+    let mut capture = Settings::default().format(format).recipe("{}").create(&path).expect("a place for it");
+    for nth in 0..8_u32 {
+        let (a, b) = if nth == 5 { ("[fd69::1]:1", "[fd69::2]:2") } else { ("192.0.2.1:1", "192.0.2.2:2") };
+        let mut template = SegmentTemplate::new(a.parse().unwrap(), b.parse().unwrap());
+        (template.seq, template.flags) = (Seq(nth * 10), if nth == 0 { Flags::SYN } else { Flags::ACK });
+        template.payload = &b"0123456789"[..if nth == 0 { 0 } else { 10 }];
+        let at = Instant::from_millis(u64::from(nth));
+        capture.packet(at, Some(Direction::Outbound), &template.to_bytes(), None);
+    }
+    capture.close().expect("written");
+    fs::read(path).expect("written a moment ago")
+}
+
+fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len() as u64 + 1) as usize;
+        match rng.below(6) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, rng.next_u32() as u8),
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            3 if at + 4 <= bytes.len() => {
+                let word = [0, 1, 4, u32::MAX, 0x7fff_ffff, 0x8000_0000, 0x0004_0000][rng.below(7) as usize];
+                bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            _ if at < bytes.len() => bytes[at] = rng.next_u32() as u8,
+            _ => {}
+        }
+    }
+}
+
+/// Reads to the end or the first error, which names file and packet; says how many records there were.
+fn read(bytes: Vec<u8>) -> u64 {
+    let longest = bytes.len() as u64;
+    let named = |error: tcplab::capture::ReadError, records: u64| {
+        let text = error.to_string();
+        assert!(text.starts_with("read a.pcapng"), "{text}");
+        assert_eq!(error.packet.unwrap_or(records + 1), records + 1, "{text}");
+    };
+    let mut reader = match Reader::from_read(Cursor::new(bytes), "a.pcapng") {
+        Ok(reader) => reader,
+        Err(error) => {
+            named(error, 0);
+            return 0;
+        }
+    };
+    let mut records = 0;
+    while let Some(record) = reader.next_record() {
+        match record {
+            Ok(_) => records += 1,
+            Err(error) => named(error, records),
+        }
+        assert!(records <= longest, "more records than bytes");
+    }
+    records
+}
+
+#[test]
+fn captures_with_wrong_bytes_are_refused_or_read() {
+    let mut seeds = vec![ours(Format::Pcapng), ours(Format::Pcap)];
+    if let Some(corpus) = shared("corpus/captures") {
+        for name in ["A468_zeek_irc-353_s1.pcap", "A432_tcpdump_tfo-5c1fa7f9ae91_s0.pcap"] {
+            seeds.push(fs::read(corpus.join(name)).expect("a capture of the corpus"));
+        }
+    }
+    for seed in &seeds {
+        assert!(read(seed.clone()) > 5);
+    }
+    for case in 0..cases() {
+        let mut rng = Rng::new(case, "wrong bytes in a capture");
+        let mut bytes = seeds[rng.below(seeds.len() as u64) as usize].clone();
+        mutate(&mut bytes, &mut rng);
+        read(bytes);
+    }
+}
+
+#[test]
+fn random_bytes_behind_a_good_beginning_are_refused_or_read() {
+    let good = [ours(Format::Pcapng), ours(Format::Pcap)];
+    for case in 0..cases() / 2 {
+        let mut rng = Rng::new(case, "random bytes in a capture");
+        let start = &good[rng.below(2) as usize];
+        let keep = rng.below(60).min(start.len() as u64) as usize;
+        let tail = (0..rng.below(200)).map(|_| rng.next_u32() as u8);
+        read(start[..keep].iter().copied().chain(tail).collect());
+    }
+}
+
+#[test]
+fn packets_with_wrong_bytes_have_a_comment() {
+    for case in 0..cases() / 20 {
+        let mut rng = Rng::new(case, "wrong bytes in packets");
+        let mut bytes = ours_packets(&mut rng);
+        let written = Settings::default().own_thread(false).comments(Comments::Full);
+        let path = programs::scratch("fuzz-comments.pcapng");
+        let mut capture = written.create(&path).expect("a place for it");
+        for (nth, bytes) in bytes.iter_mut().enumerate() {
+            let direction = if rng.chance(0.5) { Direction::Inbound } else { Direction::Outbound };
+            capture.packet(Instant::from_millis(nth as u64), Some(direction), bytes, None);
+        }
+        capture.close().expect("written");
+        let mut reader = Reader::open(&path).expect("a capture");
+        let mut records = 0;
+        while let Some(record) = reader.next_record() {
+            assert!(record.expect("a record").comment.is_some_and(|text| !text.is_empty()), "case {case}");
+            records += 1;
+        }
+        assert_eq!(records, bytes.len(), "case {case}");
+    }
+}
+
+/// Segments of one connection with any flags and numbers near one another, some of them broken.
+fn ours_packets(rng: &mut Rng) -> Vec<Vec<u8>> {
+    let ends = ["192.0.2.1:1", "192.0.2.2:2"].map(|end| end.parse().unwrap());
+    (0..30)
+        .map(|_| {
+            let towards = rng.below(2) as usize;
+            let mut template = SegmentTemplate::new(ends[towards], ends[1 - towards]);
+            template.flags = Flags(rng.next_u32() as u8 & 0x1f);
+            template.seq = Seq(u32::MAX - 20) + rng.below(60) as u32;
+            template.ack = Seq(u32::MAX - 20) + rng.below(60) as u32;
+            template.window = rng.below(3) as u16 * 20;
+            template.payload = &b"0123456789"[..rng.below(11) as usize];
+            let mut bytes = template.to_bytes();
+            if rng.chance(0.2) {
+                mutate(&mut bytes, rng);
+            }
+            bytes
+        })
+        .collect()
+}
