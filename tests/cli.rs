@@ -54,13 +54,17 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
 
 #[test]
 fn the_demo_draws_the_same_ladder_every_time() {
-    let demo = tcplab(&["demo"]);
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulated-demo.pcapng");
+    let path = path.to_str().expect("UTF-8");
+    let demo = tcplab(&["demo", "--simulated", "-w", path]);
     assert_eq!(demo.status.code(), Some(0));
     golden("cli/demo.txt", &stdout(&demo));
     let said = stderr(&demo);
     assert!(said.starts_with("path: simulated link: "), "{said}");
     assert!(said.contains("Hello, Client!"), "{said}");
-    let quiet = tcplab(&["-q", "demo"]);
+    let capture = std::fs::read(path).expect("the capture");
+    let quiet = tcplab(&["-q", "demo", "--simulated", "-w", path]);
+    assert!(std::fs::read(path).expect("the capture") == capture, "same run, same bytes");
     assert_eq!((stdout(&quiet), stderr(&quiet)), (stdout(&demo), String::new()));
 }
 

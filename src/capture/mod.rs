@@ -254,7 +254,7 @@ impl Capture {
 
     fn begin(scribe: Scribe, manner: Manner, settings: &Settings, name: String, over: Arc<AtomicBool>) -> Self {
         let desk = if settings.own_thread {
-            Office::open(scribe).map_or_else(Desk::Here, Desk::Thread)
+            Office::open(scribe, settings.when_behind == WhenBehind::Wait).map_or_else(Desk::Here, Desk::Thread)
         } else {
             Desk::Here(Box::new(scribe))
         };

@@ -26,6 +26,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 const BATCH_ENTRIES: usize = 512;
 /// Batches on their way; with the one being filled, what the packet path can be ahead.
 const BATCHES: usize = 8;
+/// The same where the packet path does not wait: a burst of 64 MiB is no loss.
+const BATCHES_OF_A_BURST: usize = 1024;
 
 /// Comments are written from the headers: so much of a packet is copied, even if less of it goes into the file. 60
 /// octets of IPv4, or an IPv6 header with extensions, and 60 of TCP fit.
@@ -209,13 +211,17 @@ pub(super) struct Office {
     thread: Option<JoinHandle<Outcome>>,
     /// Batches that exist beside the one being filled.
     batches: usize,
+    /// How many there may be.
+    limit: usize,
 }
 
 impl Office {
-    /// Starts the thread, or gives the scribe back where there are no threads.
-    pub(super) fn open(scribe: Scribe) -> Result<Self, Box<Scribe>> {
-        let (to_scribe, incoming) = sync_channel::<Batch>(BATCHES);
-        let (outgoing, from_scribe) = sync_channel::<Batch>(BATCHES + 1);
+    /// Starts the thread, or gives the scribe back where there are no threads. `waits` says whether the packet path
+    /// waits for it.
+    pub(super) fn open(scribe: Scribe, waits: bool) -> Result<Self, Box<Scribe>> {
+        let limit = if waits { BATCHES } else { BATCHES_OF_A_BURST };
+        let (to_scribe, incoming) = sync_channel::<Batch>(limit);
+        let (outgoing, from_scribe) = sync_channel::<Batch>(limit + 1);
         let (hand_over, post) = sync_channel::<Box<Scribe>>(1);
         let work = move || {
             let Ok(mut scribe) = post.recv() else { return Outcome::default() };
@@ -230,7 +236,7 @@ impl Office {
         let scribe = Box::new(scribe);
         match Builder::new().name("capture".into()).spawn(work) {
             Ok(thread) => match hand_over.send(scribe) {
-                Ok(()) => Ok(Self { to_scribe: Some(to_scribe), from_scribe, thread: Some(thread), batches: 0 }),
+                Ok(()) => Ok(Self { to_scribe: Some(to_scribe), from_scribe, thread: Some(thread), batches: 0, limit }),
                 Err(returned) => Err(returned.0),
             },
             Err(_) => Err(scribe),
@@ -247,7 +253,7 @@ impl Office {
         // An empty one first: without it there is no place for what comes next.
         let empty = match self.from_scribe.try_recv() {
             Ok(used) => used,
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) if self.batches < BATCHES => {
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) if self.batches < self.limit => {
                 self.batches += 1;
                 Batch::default()
             }

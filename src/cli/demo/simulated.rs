@@ -6,7 +6,11 @@ use super::{CliError, NAME, Output, failed, finish, listen, server};
 use crate::capture::Settings;
 use crate::net::TcpStream;
 use crate::sim::Sim;
+use crate::time::Duration;
 use crate::view::Ladder;
+
+/// Longer than an ACK is delayed.
+const THOUGHT: Duration = Duration::from_millis(30);
 
 pub(super) fn run(path: &Path, reason: &str, output: Output) -> Result<(), CliError> {
     output.note(format_args!("path: simulated link: {reason}"));
@@ -23,10 +27,13 @@ pub(super) fn run(path: &Path, reason: &str, output: Output) -> Result<(), CliEr
     server_host.spawn_daemon(async move |net| server(net, listen).await);
     let mut greeting = client_host.spawn(async move |net| {
         let stream = TcpStream::connect(&net, listen.addr).await?;
+        // Time to think, so that each step of the story is a packet of its own.
+        net.sleep(THOUGHT).await;
         stream.write_all(NAME).await?;
         let mut greeting = vec![0; 64];
         let count = stream.read(&mut greeting).await?;
         greeting.truncate(count);
+        net.sleep(THOUGHT).await;
         Ok::<_, std::io::Error>(greeting)
     });
     sim.try_run_until_idle().map_err(|gave_up| CliError::Run(format!("demo: {gave_up}")))?;

@@ -17,6 +17,8 @@ use crate::socket::Errno;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long standard input is read when the server has ended its direction.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long COMMAND may go on when the connection is over.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
@@ -57,7 +59,7 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
     let writer = stream.clone();
     let reading = stream.clone();
     drop(stream);
-    net.spawn_named("from standard input", send(input, writer));
+    let sending = net.spawn_named("from standard input", send(input, writer));
     let mut receiving = net.spawn_named("to standard output", receive(reading, out));
     let mut code = None;
     let result = loop {
@@ -74,6 +76,15 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {} // whoever reads us has seen enough
         Err(error) => return Err(CliError::Run(format!("read from {}: {error}", args.to))),
+    }
+    // The server has said everything; what is on its way from standard input is still sent.
+    let deadline = Instant::now() + LAST_WORDS;
+    while !sending.is_finished() && Instant::now() < deadline {
+        match session.next_until(Some(deadline))? {
+            Some(Stop::Command(exit)) => code = Some(exit),
+            Some(stop) => return Ok(stop),
+            None => {}
+        }
     }
     session.live().end_programs();
     match (code, with_command) {

@@ -104,11 +104,10 @@ impl Pipe {
             if state.octets.is_empty() && !first {
                 return Poll::Ready(Ok(()));
             }
-            if first {
-                self.tell(state);
-                state = self.lock();
-            }
+            // Before the thread is told, which may be quick to answer.
             state.waker = Some(cx.waker().clone());
+            drop(state);
+            self.0.changed.notify_all();
             Poll::Pending
         })
         .await

@@ -1,0 +1,388 @@
+//! The command on a TUN device: programs of the real kernel talk to the userspace host, in a private network namespace.
+//! Each test runs the binary, since a process with threads cannot enter one. Nothing outside of it is touched.
+#![cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
+
+mod common;
+#[path = "common/programs.rs"]
+mod programs;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use common::left_out;
+use programs::printed;
+
+/// How long any run may take.
+const LIMIT: Duration = Duration::from_mins(1);
+/// A client that fills our receive window is in its right, though Wireshark warns of it.
+const WARNINGS: &str = "(_ws.malformed || _ws.expert.severity >= \"Warning\" || tcp.checksum.status == \"Bad\" || \
+                        ip.checksum.status == \"Bad\") && !tcp.analysis.window_full";
+
+/// True if this machine has sandboxes with a TUN device in them.
+fn possible() -> bool {
+    static POSSIBLE: OnceLock<bool> = OnceLock::new();
+    let possible = *POSSIBLE.get_or_init(|| tcplab(&["doctor"]).output().expect("it starts").status.code() == Some(0));
+    if !possible {
+        left_out("the host on a TUN device", "`tcplab doctor` says what to do");
+    }
+    possible
+}
+
+/// True if the programs are there.
+fn installed(programs: &[&str]) -> bool {
+    let found = |program: &&&str| {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).is_file())
+    };
+    let missing: Vec<_> = programs.iter().filter(|program| !found(program)).collect();
+    for program in &missing {
+        left_out(&format!("the host on a TUN device with {program}"), "make deps");
+    }
+    missing.is_empty()
+}
+
+fn tcplab(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcplab"));
+    command.args(args).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command
+}
+
+/// Runs it, for a bounded time.
+#[track_caller]
+fn run(args: &[&str]) -> Output {
+    finish(tcplab(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
+}
+
+/// Waits for the end, for a bounded time.
+#[track_caller]
+fn finish(mut child: Child) -> Output {
+    fn all(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+        std::thread::spawn(move || {
+            let mut octets = Vec::new();
+            if let Some(mut stream) = stream {
+                stream.read_to_end(&mut octets).expect("a pipe");
+            }
+            octets
+        })
+    }
+    let (stdout, stderr) = (all(child.stdout.take()), all(child.stderr.take()));
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        if began.elapsed() > LIMIT {
+            let _ = child.kill();
+            panic!("it has not ended within {LIMIT:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Output { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") }
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// Runs a shell line beside the server; it must succeed. Gives what it printed.
+#[track_caller]
+fn beside(serve: &[&str], line: &str) -> String {
+    let output = run(&[&["serve"], serve, &["--", "sh", "-c", line]].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{serve:?} -- {line}\n{}{said}", text(&output.stdout));
+    assert!(said.starts_with("path: tun tcplab0\n"), "{said}");
+    text(&output.stdout)
+}
+
+/// A directory of its own for each test.
+fn place(name: &str) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live").join(name);
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).expect("a directory");
+    place
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Has tshark and tcpdump read a capture: no warning, every connection whole, the same number of packets, a comment on
+/// each. Gives the number of packets.
+#[track_caller]
+fn clean(capture: &Path, completeness: &str) -> Option<usize> {
+    let capture = path(capture);
+    let checks = ["-n", "-2", "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-r", capture];
+    let bad = printed("tshark", &[&checks[..], &["-Y", WARNINGS]].concat())?;
+    let bad: Vec<_> = bad.lines().take(5).collect();
+    assert!(bad.is_empty(), "{capture}: {bad:#?}");
+    let fields = ["-n", "-2", "-r", capture, "-Y", "tcp", "-T", "fields", "-e", "tcp.completeness"];
+    let complete = printed("tshark", &fields)?;
+    let other = complete.lines().find(|line| *line != completeness);
+    assert!(!complete.is_empty() && other.is_none(), "{capture}: {other:?}");
+    let comments = printed("tshark", &["-n", "-r", capture, "-T", "fields", "-e", "frame.comment"])?;
+    assert!(comments.lines().all(|line| !line.is_empty()), "{capture}: a packet without a comment");
+    let packets = comments.lines().count();
+    assert_eq!(printed("tcpdump", &["-n", "-r", capture])?.lines().count(), packets, "{capture}");
+    Some(packets)
+}
+
+#[test]
+fn the_demo_shows_a_whole_connection() {
+    if !possible() {
+        return;
+    }
+    let file = place("demo").join("demo.pcapng");
+    let output = run(&["demo", "-w", path(&file)]);
+    let (ladder, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("path: tun tcplab0\n") && said.contains("Hello, Client!"), "{said}");
+    for word in ["SYN 0:1", "SYN|ACK 0:1 ack 1", "1:7 ack 1 (6)", "1:15 ack 7 (14)", "FIN|ACK"] {
+        assert!(ladder.contains(word), "no {word} in\n{ladder}");
+    }
+    if let Some(packets) = clean(&file, "31") {
+        assert!(packets >= 8, "{packets}");
+        let again = ["-n", "-2", "-r", path(&file), "-Y", "tcp.analysis.retransmission"];
+        assert_eq!(printed("tshark", &again).as_deref(), Some(""));
+    }
+}
+
+#[test]
+fn curl_fetches_fifty_megabytes_and_the_capture_is_whole() {
+    if !(possible() && installed(&["curl", "sha256sum"])) {
+        return;
+    }
+    let file = place("fifty").join("fifty.pcapng");
+    let args = ["http", "--size", "50000000", "-w", path(&file)];
+    let sum = beside(&args, "curl -sS --max-time 50 http://192.168.69.1:8080/file | sha256sum");
+    // Octet n of the file is n modulo 251.
+    let dir = place("fifty-expected");
+    let expected: Vec<u8> = (0..50_000_000_u64).map(|n| (n % 251) as u8).collect();
+    let own = dir.join("expected");
+    fs::write(&own, expected).expect("room for 50 MB");
+    let own = printed("sha256sum", &[path(&own)]).unwrap_or_default();
+    assert_eq!(sum.split_whitespace().next(), own.split_whitespace().next());
+    let _ = fs::remove_dir_all(dir);
+    clean(&file, "31");
+    let _ = fs::remove_file(file);
+}
+
+#[test]
+fn twenty_curls_at_once() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let line = "for i in $(seq 20); do curl -sS --max-time 50 http://192.168.69.1:8080/$i | wc -c & done; wait";
+    let counts = beside(&["http", "--size", "1000000"], line);
+    assert_eq!(counts.split_whitespace().collect::<Vec<_>>(), ["1000000"; 20]);
+}
+
+#[test]
+fn an_upload_arrives_and_keep_alive_keeps_the_connection() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let file = place("upload").join("upload.pcapng");
+    let line = "head -c 3000000 /dev/zero | curl -sS --max-time 50 -T - http://192.168.69.1:8080/up";
+    assert_eq!(beside(&["http", "--size", "1", "-w", path(&file)], line), "3000000 octets received\n");
+    clean(&file, "31");
+    let line = "curl -sS --max-time 50 -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects} ' \
+                http://192.168.69.1:8080/a http://192.168.69.1:8080/b http://192.168.69.1:8080/c";
+    assert_eq!(beside(&["http", "--size", "5000"], line), "1 0 0 ");
+}
+
+#[test]
+fn a_directory_is_served_over_a_bad_link() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let dir = place("readme");
+    fs::write(dir.join("FILE"), "what is in it\n").expect("a file");
+    let capture = dir.join("bad.pcapng");
+    let args = ["http", "--dir", path(&dir), "--link", "delay=50ms,loss=1%", "-w", path(&capture)];
+    let line = "curl -sS --max-time 50 http://192.168.69.1:8080/FILE";
+    assert_eq!(beside(&args, line), "what is in it\n");
+    assert!(fs::metadata(&capture).expect("the capture").len() > 1_000);
+}
+
+#[test]
+fn nc_is_echoed_over_tcp_and_udp_and_greeted_by_hello() {
+    if !(possible() && installed(&["nc"])) {
+        return;
+    }
+    let file = place("echo").join("echo.pcapng");
+    let line = "echo over TCP | nc -N -w 5 192.168.69.1 7; echo over UDP | nc -u -w 1 192.168.69.1 7; \
+                echo IPv6 | nc -N -w 5 fd69::1 7";
+    assert_eq!(beside(&["echo", "-w", path(&file)], line), "over TCP\nover UDP\nIPv6\n");
+    clean(&file, "31");
+    assert_eq!(beside(&["hello"], "nc -w 5 192.168.69.1 12345 < /dev/null"), "Hello, Client!");
+    assert_eq!(beside(&["hello", "--listen", "[fd69::1]:99"], "nc -w 5 fd69::1 99 < /dev/null"), "Hello, Client!");
+    assert_eq!(beside(&["discard"], "echo gone | nc -N -w 5 192.168.69.1 9"), "");
+}
+
+#[test]
+fn a_closed_port_refuses_and_ipv6_is_served() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let line = "curl -sS --max-time 5 http://192.168.69.1:81/ 2>&1; echo $?; \
+                curl -sS --max-time 50 'http://[fd69::1]:8080/' | wc -c";
+    let said = beside(&["http", "--size", "200000"], line);
+    assert!(said.contains("\n7\n") && said.ends_with("200000\n"), "{said}");
+}
+
+#[test]
+fn the_exit_code_of_command_is_ours() {
+    if !possible() {
+        return;
+    }
+    let code = |line: &str| run(&["-q", "serve", "hello", "--", "sh", "-c", line]).status.code();
+    assert_eq!([code("exit 0"), code("exit 9"), code("kill -9 $$")], [Some(0), Some(9), Some(137)]);
+    let missing = run(&["serve", "hello", "--", "/no/such/program"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("cannot run `/no/such/program`"), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let usage: [&[&str]; 7] = [
+        &["serve"],
+        &["serve", "nothing"],
+        &["serve", "http", "--dir", "/no/such/directory"],
+        &["serve", "echo", "--size", "1"],
+        &["serve", "hello", "--link", "dealy=1ms"],
+        &["serve", "hello", "--link", "a>b:delay=1ms"],
+        &["connect", "nowhere"],
+    ];
+    for args in usage {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+    }
+    if possible() {
+        let elsewhere = run(&["serve", "hello", "--listen", "203.0.113.1:1"]);
+        let said = text(&elsewhere.stderr);
+        assert_eq!(elsewhere.status.code(), Some(1), "{said}");
+        assert!(said.contains("listen on 203.0.113.1:1: EADDRNOTAVAIL"), "{said}");
+    }
+}
+
+#[test]
+fn signals_end_it_in_order() {
+    if !(possible() && installed(&["kill"])) {
+        return;
+    }
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let file = place(signal).join("x.pcapng");
+        let mut server = tcplab(&["serve", "echo", "-w", path(&file)]);
+        let mut server = server.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut said = BufReader::new(server.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains("in a second terminal: ") {
+            line.clear();
+            assert!(said.read_line(&mut line).expect("a line") > 0, "no line for a second terminal");
+        }
+        assert!(line.contains(&format!("nsenter -t {}", server.id())), "{line}");
+        let killed = Command::new("kill").args(["-s", signal, &server.id().to_string()]).status().expect("kill");
+        assert!(killed.success());
+        assert_eq!(finish(server).status.code(), Some(code));
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        assert!(rest.contains(" packets captured, 0 dropped by the device queue, 0 not written"), "{rest}");
+        printed("tcpdump", &["-n", "-r", path(&file)]);
+    }
+}
+
+#[test]
+fn the_capture_streams_and_a_reader_that_goes_ends_only_the_capture() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let args = ["serve", "http", "--size", "3000000", "-w", "-", "--"];
+    let curl = ["sh", "-c", "curl -sS --max-time 50 http://192.168.69.1:8080/ | wc -c"];
+    let whole = run(&[&args[..], &curl[..]].concat());
+    let said = text(&whole.stderr);
+    assert_eq!(whole.status.code(), Some(0), "{said}");
+    assert!(said.contains("3000000\n"), "COMMAND prints on standard error: {said}");
+    assert_eq!(whole.stdout.get(..4), Some(&[0x0a, 0x0d, 0x0d, 0x0a][..]), "pcapng");
+    let mut child = tcplab(&[&args[..], &curl[..]].concat());
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = finish(child);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("3000000\n") && !said.contains("error"), "{said}");
+}
+
+#[test]
+fn connect_talks_to_a_server_of_the_kernel() {
+    if !(possible() && installed(&["nc"])) {
+        return;
+    }
+    let file = place("connect").join("connect.pcapng");
+    let args = ["connect", "192.168.69.2:9000", "-w", path(&file), "--"];
+    let server = ["sh", "-c", "sleep 0.2; echo from the kernel | nc -N -l 9000"];
+    let mut child = tcplab(&[&args[..], &server[..]].concat());
+    child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().expect("it starts");
+    child.stdin.take().expect("a pipe").write_all(b"from the userspace\n").expect("a pipe");
+    let output = finish(child);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "from the kernel\n"), "{said}");
+    assert!(said.contains("from the userspace\n"), "COMMAND prints on standard error: {said}");
+    let nobody = run(&["connect", "192.168.69.2:9", "--", "true"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("nobody listens"), "{}", text(&nobody.stderr));
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    if !(possible() && installed(&["curl", "nc"])) {
+        return;
+    }
+    let readme = include_str!("../README.md");
+    let dir = place("commands");
+    fs::write(dir.join("FILE"), "what is in it\n").expect("a file");
+    let binary = Path::new(env!("CARGO_BIN_EXE_tcplab")).parent().expect("a directory");
+    let inherited = std::env::var("PATH").unwrap_or_default();
+    for (begins, says) in
+        [("    tcplab serve http --dir", "what is in it\n"), ("    echo \"from userspace\" |", "from userspace\n")]
+    {
+        let line = readme.lines().find(|line| line.starts_with(begins)).expect("README.md shows it");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]).current_dir(&dir).env("PATH", format!("{}:{inherited}", binary.display()));
+        let shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let output = finish(shell.expect("a shell"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{line}: {said}");
+        // What the server of `connect` says is on standard error.
+        assert!(format!("{}{said}", text(&output.stdout)).contains(says), "{line}: {said}");
+    }
+    assert!(dir.join("bad.pcapng").is_file());
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    if !possible() {
+        return;
+    }
+    let devices = || fs::read_to_string("/proc/net/dev").expect("a table").contains("tcplab0");
+    let before = devices();
+    assert_eq!(run(&["-q", "serve", "hello", "--", "true"]).status.code(), Some(0));
+    assert_eq!(devices(), before);
+    // COMMAND dies with us, also when nothing can be done in order.
+    let mut server = tcplab(&["serve", "hello", "--", "sh", "-c", "echo $$; exec sleep 100"]);
+    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut pid = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut pid).expect("a line");
+    server.kill().expect("a child");
+    server.wait().expect("a child");
+    let process = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+    let began = Instant::now();
+    let runs = || fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
+    while runs() {
+        assert!(began.elapsed() < LIMIT, "COMMAND still runs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
