@@ -337,6 +337,60 @@ fn connect_talks_to_a_server_of_the_kernel() {
 }
 
 #[test]
+fn ten_clients_are_served_through_a_backlog_of_two() {
+    if !(possible() && installed(&["nc"])) {
+        return;
+    }
+    let file = place("backlog").join("backlog.pcapng");
+    let line = "for i in $(seq 10); do nc -w 30 192.168.69.1 12345 < /dev/null & done; wait";
+    let said = beside(&["hello", "--backlog", "2", "--flows", "-w", path(&file)], line);
+    assert_eq!(said.matches("Hello, Client!").count(), 10, "{said}");
+    assert_eq!(said.matches(", closed\n").count(), 10, "{said}");
+    let resets = ["-n", "-r", path(&file), "-Y", "tcp.flags.reset == 1"];
+    assert!(printed("tshark", &resets).is_none_or(|text| text.is_empty()));
+}
+
+#[test]
+fn a_device_that_is_deleted_ends_the_run_and_the_capture_is_whole() {
+    if !(possible() && installed(&["curl", "ip"])) {
+        return;
+    }
+    let file = place("deleted").join("x.pcapng");
+    let line = "curl -sS --max-time 10 http://192.168.69.1:8080/ | wc -c; ip link delete tcplab0; sleep 30";
+    let output = run(&["serve", "http", "--size", "100000", "-w", path(&file), "--", "sh", "-c", line]);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), "100000\n"), "{said}");
+    assert!(said.contains("`tcplab0`") && said.contains("the device was deleted"), "{said}");
+    clean(&file, "31");
+}
+
+#[test]
+fn the_capture_of_a_run_that_was_killed_is_readable() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let file = place("killed").join("x.pcapng");
+    let args = ["serve", "http", "--size", "2000000000", "-s", "100", "-w", path(&file), "--"];
+    let curl =
+        ["curl", "-sS", "--max-time", "50", "--limit-rate", "2M", "-o", "/dev/null", "http://192.168.69.1:8080/"];
+    let mut child = tcplab(&[&args[..], &curl[..]].concat());
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let began = Instant::now();
+    while fs::metadata(&file).map_or(0, |file| file.len()) < 20_000 {
+        assert!(began.elapsed() < LIMIT, "nothing is written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("a child");
+    child.wait().expect("a child");
+    let mut reader = tcplab::capture::Reader::open(&file).expect("a capture");
+    let mut whole = 0;
+    while let Some(Ok(_)) = reader.next_record() {
+        whole += 1;
+    }
+    assert!(whole > 50, "{whole}");
+}
+
+#[test]
 fn the_commands_of_the_readme_do_what_it_says() {
     if !(possible() && installed(&["curl", "nc"])) {
         return;

@@ -174,7 +174,7 @@ fn a_writer_that_is_stuck_costs_packets_and_no_time() {
     let closed = gate.lock().unwrap();
     let settings = Settings::default().when_behind(WhenBehind::Drop);
     let mut capture = settings.stream(Stuck(Arc::clone(&gate), false), "stuck").expect("the head goes out");
-    feed(&mut capture, 20_000, 100);
+    feed(&mut capture, 20_000, 5_000); // more than waits for a writer in a burst
     drop(closed);
     let summary = capture.close().expect("no error");
     assert!(summary.dropped > 0, "{summary:?}");
