@@ -100,12 +100,13 @@ impl Watch {
             // Only a keep-alive is behind SND.NXT: one octet that the peer already has. Nothing else changes.
             return Departure::KeepAlive;
         }
-        let end = segment.end();
-        self.snd_nxt = self.snd_nxt.max(end);
         self.advertise(segment);
         if segment.is_empty() {
+            // It moves nothing: the stack gives it the highest SND.NXT, also while smoltcp's has gone back.
             return Departure::Control;
         }
+        let end = segment.end();
+        self.snd_nxt = self.snd_nxt.max(end);
 
         let again = self.rtt.sent && segment.seq < self.rtt.high;
         self.rtt.on_send(now, end);

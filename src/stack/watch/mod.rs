@@ -15,9 +15,10 @@
 //! The mirror is exact: `tests` runs two sockets over bad links and compares every number with what smoltcp's `{:?}`
 //! prints, after every packet, floating point included. Three conditions, on the caller:
 //!
-//! - segments are those that smoltcp saw and made: after the guard on the way in, before any rewriting on the way out;
-//!   what smoltcp would not parse or would not take for this socket (bad checksum, port 0, an option of impossible
-//!   length, another 4-tuple) is not shown to the mirror;
+//! - segments are those that smoltcp saw and made: after the guard on the way in, before any rewriting on the way out
+//!   (but for the echo of timestamps and the sequence number of a bare ACK, which the mirror does not read); what smoltcp
+//!   would not parse or would not take for this socket (bad checksum, port 0, an option of impossible length, another
+//!   4-tuple) is not shown to the mirror;
 //! - every `poll_egress` is reported, also the last one of a batch that yields nothing: timers expire in it;
 //! - the socket is not used again after it has closed, and `set_timeout`, if used at all, ends in an RST that is
 //!   reported.

@@ -128,6 +128,18 @@ fn a_timeout_names_its_number_and_the_rto_and_what_follows_is_go_back_n() {
 }
 
 #[test]
+fn a_bare_ack_moves_nothing_whatever_sequence_number_the_stack_gave_it() {
+    let mut client = Client::new(CongestionControl::Reno);
+    client.queue = 2_000;
+    client.send(200, 1, 1_000);
+    client.send(200, 1_001, 1_000);
+    client.send(1_200, 1, 1_000);
+    assert_eq!(client.watch.flight_size(), 1_000, "go-back-N: the second segment is not in flight for smoltcp");
+    assert_eq!(client.send(1_210, 2_001, 0), Some(Departure::Control));
+    assert_eq!(client.watch.flight_size(), 1_000);
+}
+
+#[test]
 fn a_closed_window_is_probed_and_probes_are_not_retransmissions() {
     let mut client = Client::new(CongestionControl::None);
     client.queue = 1_000;
