@@ -77,6 +77,28 @@ pub fn configure(name: &str, settings: &Settings) -> Result<(), TunError> {
     Ok(())
 }
 
+/// Whether an IPv6 address of the interface is still tentative (RFC 4862, section 5.4). The kernel leaves that state by a
+/// worker of its own, on a TUN soon after; until then it takes no such address as a source, and a connection begun
+/// meanwhile keeps another one, `::1` even, for good.
+///
+/// # Errors
+/// [`TunError`].
+pub fn is_tentative(name: &str) -> Result<bool, TunError> {
+    /// `IFA_F_TENTATIVE` of `linux/if_addr.h`.
+    const TENTATIVE: u32 = 0x40;
+    let table = match std::fs::read_to_string("/proc/net/if_inet6") {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        table => table.map_err(|cause| TunError::new("read the addresses of", name, cause))?,
+    };
+    Ok(table.lines().any(|line| {
+        // Address, index, prefix length, scope, flags, name.
+        let mut words = line.split_whitespace().skip(4);
+        let flags = words.next().and_then(|flags| u32::from_str_radix(flags, 16).ok()).unwrap_or(0);
+        words.next() == Some(name) && flags & TENTATIVE != 0
+    }))
+}
+
 /// Brings an interface up that needs nothing else: the loopback of a new namespace.
 ///
 /// # Errors

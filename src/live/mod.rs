@@ -32,7 +32,7 @@ use std::rc::Rc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
-use crate::device::{Cable, End, Pool, Tun, TunError};
+use crate::device::{self, Cable, End, Pool, Tun, TunError};
 use crate::event::{Event, HostEvent, HostId, LinkId, Observer};
 use crate::link::{Link, LinkSpec};
 use crate::net::{Net, Runtime};
@@ -84,6 +84,23 @@ pub enum LiveError {
     /// poll(2).
     #[error("cannot wait for packets and signals: {0}")]
     Wait(io::Error),
+}
+
+/// The longest wait for the kernel to make its addresses usable; usually it takes a millisecond.
+const LONGEST_TENTATIVE: Duration = Duration::from_secs(2);
+
+/// Gives the kernel's side of a device its settings and waits until its IPv6 addresses can be used, so that the first
+/// program beside the host connects from the right address.
+///
+/// # Errors
+/// [`TunError`] that names the step.
+pub fn set_up(name: &str, settings: &device::Settings) -> Result<(), TunError> {
+    device::configure(name, settings)?;
+    let began = std::time::Instant::now();
+    while device::is_tentative(name)? && began.elapsed() < LONGEST_TENTATIVE {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 impl Live {

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::{CliError, NAME, Output, failed, finish, listen, server};
 use crate::capture::Settings;
-use crate::device::{Tun, configure};
+use crate::device::Tun;
 use crate::event::{Event, Observer};
 use crate::link::LinkSpec;
-use crate::live::{HOST, KERNEL, Live, Signals, enter, start};
+use crate::live::{HOST, KERNEL, Live, Signals, enter, set_up, start};
 use crate::socket::HostConfig;
 use crate::time;
 use crate::view::Ladder;
@@ -33,7 +33,7 @@ pub(super) fn prepare() -> Result<Tun, String> {
     let (kernel, prefix) = ADDRESSES[1];
     let addresses = vec![(IpAddr::from(kernel), prefix)];
     let settings = crate::device::Settings { addresses, mtu: 1500, queue_len: None };
-    configure(tun.name(), &settings).map_err(|error| error.to_string())?;
+    set_up(tun.name(), &settings).map_err(|error| error.to_string())?;
     Ok(tun)
 }
 

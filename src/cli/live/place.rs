@@ -47,7 +47,7 @@ impl Place {
         if !was_there || given {
             let addresses = or_default(&wanted.kernel_address, 2);
             let settings = device::Settings { addresses, mtu: usize::from(wanted.mtu), queue_len: Some(QUEUE_LEN) };
-            match device::configure(tun.name(), &settings) {
+            match live::set_up(tun.name(), &settings) {
                 Err(error) if was_there && error.reason() == TunReason::NoCapability => {}
                 result => result.map_err(failed)?,
             }
