@@ -40,6 +40,16 @@ union RequestData {
     _room: [u8; 24],
 }
 
+impl Request {
+    fn new(name: &str, data: RequestData) -> Self {
+        let mut request = Self { name: [0; libc::IFNAMSIZ], data };
+        for (octet, byte) in request.name.iter_mut().zip(name.bytes()).take(libc::IFNAMSIZ - 1) {
+            *octet = byte;
+        }
+        request
+    }
+}
+
 /// `struct in6_ifreq`.
 #[repr(C)]
 struct Request6 {
@@ -114,8 +124,13 @@ pub(super) fn borrow(device: &tun_tap::Iface) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(device.as_raw_fd()) }
 }
 
+/// Keeps the flags that are there: without `IFF_NOARP` the kernel looks for duplicates of its IPv6 addresses for a second.
 fn bring_up(socket: &OwnedFd, name: &str) -> io::Result<()> {
-    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    let mut request = Request::new(name, RequestData { flags: 0 });
+    // SAFETY: SIOCGIFFLAGS writes the flags into an ifreq, which `request` is and which lives for the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) })?;
+    // SAFETY: every bit pattern is a number, and the kernel has just written this one.
+    let flags = unsafe { request.data.flags } | (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     ioctl(socket, libc::SIOCSIFFLAGS, name, RequestData { flags })
 }
 
@@ -156,10 +171,7 @@ fn socket(family: libc::c_int) -> io::Result<OwnedFd> {
 }
 
 fn ioctl(socket: &OwnedFd, number: libc::c_ulong, name: &str, data: RequestData) -> io::Result<()> {
-    let mut request = Request { name: [0; libc::IFNAMSIZ], data };
-    for (octet, byte) in request.name.iter_mut().zip(name.bytes()).take(libc::IFNAMSIZ - 1) {
-        *octet = byte;
-    }
+    let request = Request::new(name, data);
     // SAFETY: the requests in use here read an ifreq, which `request` is and which lives for the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw const request) })
 }
