@@ -59,6 +59,8 @@ pub(super) struct Live {
     peer_edge: u32,
     pub(super) reset: bool,
     pub(super) peer_reset: bool,
+    /// RSTs that answer what came when both sides had closed and acknowledged it.
+    pub(super) late_resets: u32,
     duplicate_acks: u32,
     /// `TSval` by the place that had been sent with it.
     stamps: Vec<(u32, u32)>,
@@ -87,6 +89,7 @@ impl Live {
             peer_edge: 0,
             reset: false,
             peer_reset: false,
+            late_resets: 0,
             duplicate_acks: 0,
             stamps: Vec::new(),
             last_at: start,
@@ -130,7 +133,11 @@ impl Live {
         };
         self.emitted.push(emitted);
         if segment.is_rst() {
-            self.reset = true;
+            if self.is_over() {
+                self.late_resets += 1;
+            } else {
+                self.reset = true;
+            }
             return true;
         }
         self.take_octets(segment, &seen, start, end);
@@ -182,6 +189,13 @@ impl Live {
             // The window of a SYN counts from behind our SYN.
             self.peer_edge = self.peer_edge.max(1 + u32::from(segment.window));
         }
+    }
+
+    /// Both FINs were sent and acknowledged, or there was an RST: a segment that comes now is for nobody (RFC 9293, section
+    /// 3.10.7.1).
+    fn is_over(&self) -> bool {
+        let [ours, theirs] = [Side::Local, Side::Remote].map(|side| self.conversation.sender(side));
+        self.peer_reset || self.reset || (ours.is_fin_acked() && theirs.is_fin_acked())
     }
 
     /// The right edge of the window that we were offered.

@@ -337,6 +337,10 @@ fn notes((recording, facts, ours): (&Recording, &[Facts; 2], End), played: &play
     if facts[ours].retransmissions > 0 {
         notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));
     }
+    if played.live.late_resets > 0 {
+        let count = played.live.late_resets;
+        notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
+    }
     if played.live.others > 0 {
         notes.push(format!("packets of our side for somebody else: {}", played.live.others));
     }

@@ -223,7 +223,8 @@ impl Recording {
             if matches!(packet.kind, DataKind::Retransmission { .. } | DataKind::Duplicate) {
                 facts[own].retransmissions += 1;
             }
-            if reach > sent[own].max(1) && packet.kind != DataKind::KeepAlive {
+            let carries = fin || !packet.payload.is_empty();
+            if carries && reach > sent[own].max(1) && packet.kind != DataKind::KeepAlive {
                 facts[own].content.push(Content { packet: index, start: sent[own].max(1), end: reach, ack });
                 sent[own] = reach;
                 let flight = reach.saturating_sub(facts[own].acked);
