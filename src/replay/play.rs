@@ -406,6 +406,8 @@ impl<'a> Feeder<'a, '_> {
         let gate = self.gates[self.next];
         let shift = live.conversation.window_shift(Side::Remote);
         let edge = gate.acked.saturating_add(u32::from(packet.window) << shift);
+        // What a window field can say of it.
+        let edge = live.sent + (edge.saturating_sub(live.sent) >> shift << shift);
         let news = live.sent > live.acked || edge > live.peer_edge();
         if live.iss.is_none() || live.sent <= 1 || live.fed == 0 || packet.has(Flags::SYN | Flags::RST) || !news {
             return false;

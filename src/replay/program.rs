@@ -36,10 +36,13 @@ pub(super) struct Turn {
 
 /// After its last call a program that the recording does not end waits. Nobody waits for it.
 pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
+/// The least that can be told from the instant before.
+const INSTANT: Duration = Duration::from_nanos(1);
 /// A peer that ends later than this after our FIN is waited for: a closed socket would not.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Deriving<'a> {
+    end: End,
     recording: &'a Recording,
     ours: &'a Facts,
     theirs: &'a Facts,
@@ -60,6 +63,7 @@ pub(super) fn derive(
     peer: SocketAddr,
 ) -> Program {
     let mut deriving = Deriving {
+        end,
         recording,
         ours: &facts[end],
         theirs: &facts[1 - end],
@@ -81,28 +85,29 @@ pub(super) fn derive(
     if opening == Opening::Refused {
         return deriving.program;
     }
-    deriving.clock = deriving.opened(end, connects);
+    deriving.clock = deriving.opened(connects);
     deriving.talk();
     deriving.program
 }
 
 impl Deriving<'_> {
     /// When connect or accept returned.
-    fn opened(&self, end: End, connects: bool) -> Duration {
+    fn opened(&self, connects: bool) -> Duration {
         let flags = if connects { Flags::SYN } else { Flags::ACK };
         let answer = |p: &&super::recording::Recorded| {
-            p.from != end && p.is_acceptable() && p.has(flags) && p.has(Flags::ACK) && !p.has(Flags::RST)
+            self.is_theirs(p.from) && p.is_acceptable() && p.has(flags) && p.has(Flags::ACK) && !p.has(Flags::RST)
         };
         self.recording.packets.iter().find(answer).map_or(Duration::ZERO, |packet| packet.at)
     }
 
     fn talk(&mut self) {
         let fin = self.ours.fin;
-        let rst = self.ours.rst;
+        // What was on its way may be overtaken by the RST behind it.
+        let rst = self.ours.rst.map(|rst| (rst, self.recording.place_of_rst(self.ours, rst)));
         let mut written = 1;
         let mut before: Option<Content> = None;
         for content in &self.ours.content {
-            if rst.is_some_and(|rst| content.packet > rst) {
+            if rst.is_some_and(|(rst, place)| content.packet > rst && content.end > place) {
                 break;
             }
             let ends = fin.is_some_and(|fin| content.end > fin);
@@ -133,7 +138,7 @@ impl Deriving<'_> {
     /// Reads what had come when this was sent, and waits as long as the recording did.
     fn reach(&mut self, content: &Content, place: u32) {
         let packet = &self.recording.packets[content.packet];
-        self.read_up_to(content.ack.max(1));
+        self.read_up_to(content.ack.max(1), content.packet);
         self.program.turns.push(Turn { packet: packet.number, place, read: self.read });
         self.wait_until(packet.at);
     }
@@ -145,8 +150,8 @@ impl Deriving<'_> {
         }
     }
 
-    /// Reads up to a place of the peer's stream; beyond its FIN is the end.
-    fn read_up_to(&mut self, place: u32) {
+    /// Reads up to a place of the peer's stream, before the packet `before`; beyond its FIN is the end.
+    fn read_up_to(&mut self, place: u32, before: usize) {
         let text_end = self.theirs.stream.len() as u32 + 1;
         let to = place.min(text_end);
         if to > self.read {
@@ -158,14 +163,19 @@ impl Deriving<'_> {
         if self.theirs.fin.is_some_and(|fin| place > fin) && self.read == text_end {
             self.program.calls.push(Call::RecvEof);
             self.read = text_end + 1;
-            self.clock = self.clock.max(self.came_at(text_end + 1));
+            let passed = self.recording.packets[..before].iter().rev();
+            let fin = passed.into_iter().find(|p| p.is_acceptable() && p.has(Flags::FIN) && self.is_theirs(p.from));
+            self.clock = self.clock.max(fin.map_or(Duration::ZERO, |fin| fin.at));
         }
     }
 
     /// When the octets before a place of the peer's stream had passed.
     fn came_at(&self, place: u32) -> Duration {
-        let last = self.theirs.content.iter().find(|content| content.end >= place);
-        last.map_or(Duration::ZERO, |content| self.recording.packets[content.packet].at)
+        self.theirs.came.iter().find(|(end, _)| *end >= place).map_or(Duration::ZERO, |(_, at)| *at)
+    }
+
+    fn is_theirs(&self, from: End) -> bool {
+        from != self.end
     }
 
     /// Whether `content` is the rest of the write that the segment before it began.
@@ -211,7 +221,7 @@ impl Deriving<'_> {
             }
             None if more_text || (peer_goes_on && late) => {
                 self.program.calls.push(Call::Shutdown(Shutdown::Write));
-                self.read_up_to(self.theirs.end());
+                self.read_up_to(self.theirs.end(), self.recording.packets.len());
                 if self.theirs.fin.is_some() {
                     self.program.calls.push(Call::Close);
                 }
@@ -226,7 +236,7 @@ impl Deriving<'_> {
         match self.ours.rst {
             Some(rst) => self.abort(rst),
             None => {
-                self.read_up_to(self.theirs.end());
+                self.read_up_to(self.theirs.end(), self.recording.packets.len());
                 self.wait_for_ever();
             }
         }
@@ -243,8 +253,9 @@ impl Deriving<'_> {
             came
         };
         // An RST that answers a segment carries its numbers: what had come by then was there to be read.
-        self.read_up_to(acked.max(self.ours.ack.min(came)));
-        self.wait_until(packet.at);
+        self.read_up_to(acked.max(self.ours.ack.min(came)), rst);
+        // An RST throws away what is not sent yet: a packet of the same instant that lets more go comes first.
+        self.wait_until(packet.at + INSTANT);
         self.program.turns.push(Turn { packet: packet.number, place: u32::MAX, read: self.read });
         self.program.calls.push(Call::Abort);
         self.wait_for_ever();

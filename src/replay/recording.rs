@@ -106,10 +106,14 @@ pub(super) struct Facts {
     pub(super) stream: Vec<u8>,
     /// The place of its FIN.
     pub(super) fin: Option<u32>,
+    /// The FIN was sent more than once: it, or what came before it, was lost.
+    pub(super) fin_again: bool,
     /// The FIN acknowledged the FIN of the peer.
     pub(super) fin_acks_fin: bool,
     /// The highest place that its peer acknowledged.
     pub(super) acked: u32,
+    /// When the octets before a place were all there, in order.
+    pub(super) came: Vec<(u32, Duration)>,
     /// In the order in which it was sent.
     pub(super) content: Vec<Content>,
     /// Index of its first RST.
@@ -212,9 +216,14 @@ impl Recording {
             let start = packet.seq - iss[own] + u32::from(packet.has(Flags::SYN));
             let end = start + packet.payload.len() as u32;
             if !packet.payload.is_empty() && packet.kind != DataKind::KeepAlive && start >= 1 {
+                let had = streams[own].octets.len();
                 streams[own].put(start - 1, &self.octets[packet.payload.clone()]);
+                if streams[own].octets.len() > had {
+                    facts[own].came.push((streams[own].octets.len() as u32 + 1, packet.at));
+                }
             }
             let fin = packet.has(Flags::FIN);
+            facts[own].fin_again |= fin && facts[own].fin.is_some();
             if fin && facts[own].fin.is_none() {
                 facts[own].fin = Some(end);
                 facts[own].fin_acks_fin = facts[peer].fin.is_some_and(|fin| ack > fin);
@@ -252,6 +261,15 @@ impl Recording {
             });
         }
         Ok(facts)
+    }
+
+    /// The place up to which a side had sent when it sent this RST: by its number, if it can be that, or by what passed
+    /// before it.
+    pub(super) fn place_of_rst(&self, facts: &Facts, rst: usize) -> u32 {
+        let before = facts.content.iter().take_while(|content| content.packet < rst);
+        let passed = before.map(|content| content.end).max().unwrap_or(1);
+        let number = self.packets[rst].seq - facts.iss;
+        if number <= facts.end() { passed.max(number) } else { passed }
     }
 
     /// The gaps between SYN and SYN|ACK, and between SYN|ACK and the ACK of it.

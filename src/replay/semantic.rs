@@ -216,7 +216,8 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         (Some(_), Some(_)) => {
             let answered = live.emitted.iter().find(|sent| sent.flags.contains(Flags::FIN));
             let acks_fin = answered.zip(peer.fin).is_some_and(|(sent, fin)| sent.ack > fin);
-            if case.derived && acks_fin != own.fin_acks_fin {
+            // Of a FIN that was sent again it is not known when it came.
+            if case.derived && !peer.fin_again && acks_fin != own.fin_acks_fin {
                 let first = |first: bool| if first { "after the peer's" } else { "before the peer's" };
                 let text = format!(
                     "close: our FIN came {}, in the recording {}",
@@ -237,8 +238,7 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         }
         (Some(rst), true) if case.opening == Opening::Open && !needless => {
             let sent = live.emitted.iter().find(|sent| sent.flags.contains(Flags::RST));
-            let before = own.content.iter().take_while(|content| content.packet < rst);
-            let expected = before.map(|content| content.end).max().unwrap_or(1);
+            let expected = case.recording.place_of_rst(own, rst);
             if let Some(sent) = sent
                 && sent.sent_before != expected
             {
