@@ -5,8 +5,10 @@ use core::fmt;
 
 use serde_json::json;
 
+use super::loss::mathis;
 use super::measure::CPU_TIME_KNOWN;
-use super::{Bench, Figures, Subject};
+use super::{Bench, Figures, Flows, Subject};
+use crate::stack::Congestion;
 
 /// One side of a run.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +65,7 @@ impl Line {
             "packets": figures.packets,
             "frames": figures.frames,
             "connections": figures.connections,
-            "hosts": 2,
+            "hosts": figures.hosts,
             "buffer_kib": figures.buffer_kib,
             "sim_s": figures.sim_s,
             "cpu_s": figures.taken.cpu.as_secs_f64(),
@@ -93,6 +95,17 @@ impl Line {
 impl Report {
     fn figures(&self, subject: Subject) -> Option<&Figures> {
         self.lines.iter().find(|line| line.subject == subject).map(|line| &line.figures)
+    }
+
+    /// What ns-3 3.37 makes of the same scenario, in frames per CPU second, on another machine of this size.
+    fn ns3(&self) -> String {
+        let figure = match &self.bench {
+            Bench::Bulk(_) => "30,300 to 33,600",
+            Bench::Loss(_) => "49,400",
+            Bench::Churn(_) => "33,500",
+            Bench::Connections(_) => return String::new(),
+        };
+        format!("ns-3: {figure}")
     }
 
     /// One row: the value of each side, tcplab's over the reference's, the target.
@@ -133,7 +146,18 @@ impl fmt::Display for Report {
                 workload.parallel,
                 workload.time_wait.as_secs_f64()
             )?,
-            Bench::Bulk { mib } => writeln!(f, "bulk: {mib} MiB on one connection, buffers of 64 KiB")?,
+            Bench::Bulk(workload) => writeln!(
+                f,
+                "bulk: {} MB on one connection, 1 Gbit/s, 1 ms, MSS 1460, {}",
+                workload.megabytes,
+                described(&workload.flows)
+            )?,
+            Bench::Loss(workload) => writeln!(
+                f,
+                "loss: one connection for {} s, 100 Mbit/s, 50 ms there and back, 1 in 100 lost, {}",
+                workload.seconds,
+                described(&workload.flows)
+            )?,
         }
         if !CPU_TIME_KNOWN {
             writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
@@ -144,8 +168,17 @@ impl fmt::Display for Report {
         }
         writeln!(f, " {:>7}  target", "ratio")?;
         self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
-        self.row(f, "CPU ns per packet", "1.25 x (in instructions)", |figures| Some(figures.cpu_ns_per_packet()))?;
-        self.row(f, "frames per CPU second", "", |figures| Some(figures.frames_per_cpu_s()))?;
+        let target = if self.bench.has_reference() { "1.25 x (in instructions)" } else { "" };
+        self.row(f, "CPU ns per packet", target, |figures| Some(figures.cpu_ns_per_packet()))?;
+        self.row(f, "frames per CPU second", &self.ns3(), |figures| Some(figures.frames_per_cpu_s()))?;
+        if let Bench::Bulk(_) | Bench::Loss(_) = self.bench {
+            let target = match self.bench {
+                Bench::Loss(_) => format!("0.7 to 1.2 x {:.2} (Mathis)", mathis() / 1e6),
+                _ => String::new(),
+            };
+            self.row(f, "goodput, Mbit/s", &target, |figures| Some(figures.goodput_mbit()))?;
+            self.row(f, "lost packets", "", |figures| Some(figures.dropped as f64))?;
+        }
         if let Bench::Churn(_) = self.bench {
             let target = "20,000; goal 50,000";
             self.row(f, "connections per CPU second", target, |figures| Some(figures.connections_per_cpu_s()))?;
@@ -163,6 +196,15 @@ impl fmt::Display for Report {
         self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;
         self.row(f, "CPU s", "", |figures| Some(figures.taken.cpu.as_secs_f64()))
     }
+}
+
+fn described(flows: &Flows) -> String {
+    let controller = match flows.congestion {
+        Congestion::None => "no controller",
+        Congestion::Reno => "Reno",
+        Congestion::Cubic => "CUBIC",
+    };
+    format!("{controller}, buffers of {} KiB", flows.buffer / 1024)
 }
 
 /// Groups of three digits; decimals for small ones.

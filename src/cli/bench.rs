@@ -3,29 +3,36 @@
 use super::CliError;
 use super::args::{Bench as Args, Name, Only};
 use super::output::{Output, print};
-use crate::bench::{Bench, BenchError, Churn, Connections, Figures, Line, Report, Subject};
+use crate::bench::{Bench, BenchError, Bulk, Churn, Connections, Figures, Line, Loss, Report, Subject};
 
 /// More sockets than this in one set take minutes: each packet walks over all of them.
 const ONE_SET_AT_MOST: usize = 100;
 
 pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
-    let (bench, Only { only }) = match args.name {
+    let (bench, Only { only }) = match &args.name {
         Name::Connections { count, messages, only } => {
-            (Bench::Connections(Connections { count: count as usize, messages: messages as usize }), only)
+            (Bench::Connections(Connections { count: *count as usize, messages: *messages as usize }), *only)
         }
         Name::Churn { count, parallel, time_wait, only } => {
-            (Bench::Churn(Churn { count: count as usize, parallel: parallel as usize, time_wait }), only)
+            let (count, parallel) = (*count as usize, *parallel as usize);
+            (Bench::Churn(Churn { count, parallel, time_wait: *time_wait }), *only)
         }
-        Name::Bulk { count, only } => (Bench::Bulk { mib: count as usize }, only),
+        Name::Bulk { count, flows, only } => {
+            (Bench::Bulk(Bulk { megabytes: u64::from(*count), flows: flows.into() }), *only)
+        }
+        Name::Loss { seconds, flows } => {
+            (Bench::Loss(Loss { seconds: u64::from(*seconds), flows: flows.into() }), Only { only: None })
+        }
     };
     let subjects = match (only, &bench) {
         (Some(side), _) => vec![side.into()],
         (None, Bench::Connections(workload)) if (2..=ONE_SET_AT_MOST).contains(&workload.count) => {
             vec![Subject::Tcplab, Subject::BareSmoltcp, Subject::OneSet]
         }
-        (None, _) => vec![Subject::Tcplab, Subject::BareSmoltcp],
+        (None, bench) if bench.has_reference() => vec![Subject::Tcplab, Subject::BareSmoltcp],
+        (None, _) => vec![Subject::Tcplab],
     };
-    let mut report = Report { bench, lines: Vec::new(), at_one: None };
+    let mut report = Report { bench: bench.clone(), lines: Vec::new(), at_one: None };
     for subject in subjects {
         output.detail(format_args!("bench {}: {}", bench.name(), subject.name()));
         let mut figures = measure(&bench, subject)?;
