@@ -1,7 +1,7 @@
 CARGO ?= cargo
 
 # What `make bench` runs; `make bench BENCHES="connections" BENCH_FLAGS="--count 10000"` picks one.
-BENCHES ?= connections churn bulk loss
+BENCHES ?= connections churn bulk loss dumbbell
 BENCH_FLAGS ?=
 FUZZ_CASES ?= 1000000
 

@@ -13,6 +13,7 @@ mod bare;
 mod bulk;
 mod churn;
 mod connections;
+mod dumbbell;
 mod flow;
 mod loss;
 mod measure;
@@ -21,6 +22,7 @@ mod report;
 pub use bulk::Workload as Bulk;
 pub use churn::Workload as Churn;
 pub use connections::Workload as Connections;
+pub use dumbbell::Workload as Dumbbell;
 pub use flow::{Flows, Recording};
 pub use loss::Workload as Loss;
 pub use measure::Taken;
@@ -52,6 +54,8 @@ pub enum Bench {
     Bulk(Bulk),
     /// One connection over a path that loses packets.
     Loss(Loss),
+    /// Many flows through one bottleneck.
+    Dumbbell(Dumbbell),
 }
 
 /// Which side to run.
@@ -134,12 +138,13 @@ impl Bench {
             Self::Churn(_) => "churn",
             Self::Bulk(_) => "bulk",
             Self::Loss(_) => "loss",
+            Self::Dumbbell(_) => "dumbbell",
         }
     }
 
     /// Whether bare smoltcp does the same work. It has no links and no luck.
     pub const fn has_reference(&self) -> bool {
-        !matches!(self, Self::Loss(_))
+        !matches!(self, Self::Loss(_) | Self::Dumbbell(_))
     }
 
     /// Runs it on one side; on tcplab, if the other has no such run.
@@ -154,6 +159,7 @@ impl Bench {
             (Self::Bulk(workload), Subject::Tcplab) => bulk::run(workload)?,
             (Self::Bulk(workload), _) => bare::bulk::run(workload, one_set)?,
             (Self::Loss(workload), _) => loss::run(workload)?,
+            (Self::Dumbbell(workload), _) => dumbbell::run(workload)?,
         };
         Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
     }

@@ -26,8 +26,8 @@ pub struct Report {
     pub bench: Bench,
     /// What came of it.
     pub lines: Vec<Line>,
-    /// tcplab with one connection, to compare with.
-    pub at_one: Option<Figures>,
+    /// tcplab with few connections (one, or ten flows), to compare with.
+    pub at_few: Option<Figures>,
 }
 
 impl Figures {
@@ -103,6 +103,9 @@ impl Report {
             Bench::Bulk(_) => "30,300 to 33,600",
             Bench::Loss(_) => "49,400",
             Bench::Churn(_) => "33,500",
+            Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811",
+            Bench::Dumbbell(workload) if workload.count >= 100 => "32,700",
+            Bench::Dumbbell(_) => "46,500 to 65,400",
             Bench::Connections(_) => return String::new(),
         };
         format!("ns-3: {figure}")
@@ -158,6 +161,13 @@ impl fmt::Display for Report {
                 workload.seconds,
                 described(&workload.flows)
             )?,
+            Bench::Dumbbell(workload) => writeln!(
+                f,
+                "dumbbell: {} flows for {} s through 1 Gbit/s, 5 ms, 1,000 packets, {}",
+                workload.count,
+                workload.seconds,
+                described(&workload.flows)
+            )?,
         }
         if !CPU_TIME_KNOWN {
             writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
@@ -168,10 +178,11 @@ impl fmt::Display for Report {
         }
         writeln!(f, " {:>7}  target", "ratio")?;
         self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
+        self.row(f, "frames", "", |figures| Some(figures.frames as f64))?;
         let target = if self.bench.has_reference() { "1.25 x (in instructions)" } else { "" };
         self.row(f, "CPU ns per packet", target, |figures| Some(figures.cpu_ns_per_packet()))?;
         self.row(f, "frames per CPU second", &self.ns3(), |figures| Some(figures.frames_per_cpu_s()))?;
-        if let Bench::Bulk(_) | Bench::Loss(_) = self.bench {
+        if let Bench::Bulk(_) | Bench::Loss(_) | Bench::Dumbbell(_) = self.bench {
             let target = match self.bench {
                 Bench::Loss(_) => format!("0.7 to 1.2 x {:.2} (Mathis)", mathis() / 1e6),
                 _ => String::new(),
@@ -183,11 +194,14 @@ impl fmt::Display for Report {
             let target = "20,000; goal 50,000";
             self.row(f, "connections per CPU second", target, |figures| Some(figures.connections_per_cpu_s()))?;
         }
-        if let Some(at_one) = &self.at_one {
-            let times = first.figures.cpu_ns_per_packet() / at_one.cpu_ns_per_packet();
-            let ns = at_one.cpu_ns_per_packet();
-            let name = "times one connection";
-            writeln!(f, "{name:<26} {times:>12.2} {:>20}  5 x at 100,000 (one: {ns:.0} ns)", "")?;
+        if let Some(at_few) = &self.at_few {
+            let ns = |figures: &Figures| figures.cpu_s() * 1e9 / figures.frames.max(1) as f64;
+            let (times, few) = (ns(&first.figures) / ns(at_few), ns(at_few));
+            let (name, target) = match self.bench {
+                Bench::Dumbbell(_) => ("times ten flows, per frame", format!("2 x at 1,000 (ten: {few:.0} ns)")),
+                _ => ("times one connection", format!("5 x at 100,000 (one: {few:.0} ns)")),
+            };
+            writeln!(f, "{name:<26} {times:>12.2} {:>20}  {target}", "")?;
         }
         if let Bench::Connections(_) = self.bench {
             let target = "3,072 (told from 1,000 connections up)";

@@ -133,6 +133,17 @@ pub(super) enum Name {
         #[command(flatten)]
         flows: Flows,
     },
+    /// Many flows through one bottleneck of 1 Gbit/s, three hops
+    Dumbbell {
+        /// Flows: pairs of hosts
+        #[arg(long = "flows", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+        count: u32,
+        /// Virtual seconds
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = count())]
+        seconds: u32,
+        #[command(flatten)]
+        flows: Flows,
+    },
 }
 
 /// What the runs of long flows have in common.
@@ -141,9 +152,9 @@ pub(super) struct Flows {
     /// The congestion control of every host
     #[arg(long, value_name = "NAME", default_value = "reno")]
     pub(super) cc: Controller,
-    /// KiB of each socket buffer
-    #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
-    pub(super) buffer: u32,
+    /// KiB of each socket buffer [default: 4096; of more than 16 flows 256]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
+    pub(super) buffer: Option<u32>,
     /// What luck follows from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
@@ -170,13 +181,15 @@ impl From<Controller> for Congestion {
     }
 }
 
-impl From<&Flows> for bench::Flows {
-    fn from(flows: &Flows) -> Self {
-        Self {
-            buffer: flows.buffer as usize * 1024,
-            congestion: flows.cc.into(),
-            seed: flows.seed,
-            capture: flows.write.clone().map(|path| bench::Recording { path, snaplen: flows.snaplen }),
+impl Flows {
+    /// For so many flows: what each needs of the same bottleneck is less, the more they are.
+    pub(super) fn settings(&self, count: usize) -> bench::Flows {
+        let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
+        bench::Flows {
+            buffer: buffer as usize * 1024,
+            congestion: self.cc.into(),
+            seed: self.seed,
+            capture: self.write.clone().map(|path| bench::Recording { path, snaplen: self.snaplen }),
         }
     }
 }
