@@ -43,6 +43,7 @@
 
 mod feed;
 mod find;
+mod lines;
 mod live;
 mod near;
 mod play;
@@ -50,6 +51,7 @@ mod program;
 mod recording;
 mod report;
 mod semantic;
+mod strict;
 
 pub use report::{Mode, Outcome, Report, Role, Verdict};
 
@@ -60,6 +62,7 @@ use std::rc::Rc;
 
 use crate::capture::{Capture, ReadError, Reader};
 use crate::net::Net;
+use crate::segment::Flags;
 use crate::socket::{Congestion, HostConfig};
 use crate::time::{Duration, Instant};
 use find::Found;
@@ -68,6 +71,9 @@ use recording::{End, Facts, Opening, Recording, Skip};
 
 /// Longer than this no conversation is replayed: virtual time has an end.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
+
+/// A clock that begins later would leave no room for timers.
+const LATEST: Instant = Instant::from_secs(1 << 33);
 
 /// What is wrong with a replay before it begins.
 #[derive(Debug, thiserror::Error)]
@@ -251,24 +257,34 @@ impl Replay {
         let derived = program::derive(recording, &facts, ours, opening, ends[ours], ends[1 - ours]);
         let player = self.program.clone().map_or_else(|| Player::Derived(derived.calls.clone()), Player::User);
         let is_derived = self.program.is_none();
-        let config = settings(recording, &facts, ours, ends[ours].ip());
-        let start = Instant::EPOCH;
-        let stage =
-            Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay: is_derived };
-        let played = play::play(stage, capture);
-        let case = semantic::Case {
-            recording,
-            facts: &facts,
-            ours,
-            opening,
-            program: &derived,
-            derived: is_derived,
-            played: &played,
-            start,
+        let strict = outcome.mode == Mode::Strict;
+        let mut config = settings(recording, &facts, ours, ends[ours].ip());
+        if strict {
+            config = HostConfig { congestion: Congestion::default(), rcv_buf: strict_buffer(recording, ours), ..config };
+            config.snd_buf = HostConfig::default().snd_buf;
+        }
+        // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
+        let start = if strict { recording.started.min(LATEST) } else { Instant::EPOCH };
+        let nodelay = is_derived && !strict;
+        let stage = Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay };
+        let (played, findings) = if strict {
+            strict::play(stage, capture)
+        } else {
+            let played = play::play(stage, capture);
+            let case = semantic::Case {
+                recording,
+                facts: &facts,
+                ours,
+                opening,
+                program: &derived,
+                derived: is_derived,
+                played: &played,
+                start,
+            };
+            let findings = semantic::judge(&case);
+            (played, findings)
         };
-        let findings = semantic::judge(&case);
-        let told = (recording, &facts, ours);
-        outcome.notes = notes(told, &played);
+        outcome.notes = notes((recording, &facts, ours), &played);
         outcome.verdict = match &played.ending {
             Ending::Stalled { packet, waited } => {
                 (outcome.packet, outcome.reason) = (Some(*packet), format!("waits for {waited}"));
@@ -288,6 +304,19 @@ impl Replay {
         outcome.sent = played.live.stream.octets;
         outcome.recorded = facts[ours].stream.clone();
         outcome
+    }
+}
+
+/// The receive buffer that the first window and its scale tell of: this stack shifts as little as it must.
+fn strict_buffer(recording: &Recording, ours: End) -> usize {
+    let syn = recording.packets.iter().find(|packet| packet.from == ours && packet.has(Flags::SYN));
+    let window = syn.map_or(u16::MAX, |syn| syn.window);
+    let behind = recording.packets.iter().find(|p| p.from == ours && !p.has(Flags::SYN) && !p.has(Flags::RST));
+    let shift = recording.conversation.window_shift(Recording::side(ours));
+    match behind {
+        Some(first) if window == u16::MAX && shift > 0 => usize::from(first.window) << shift,
+        _ if window == u16::MAX => HostConfig::default().rcv_buf,
+        _ => usize::from(window),
     }
 }
 
