@@ -3,6 +3,8 @@
 #![cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
 
 mod common;
+#[path = "live/peers.rs"]
+mod peers;
 #[path = "common/programs.rs"]
 mod programs;
 
@@ -242,7 +244,7 @@ fn the_exit_code_of_command_is_ours() {
     let code = |line: &str| run(&["-q", "serve", "hello", "--", "sh", "-c", line]).status.code();
     assert_eq!([code("exit 0"), code("exit 9"), code("kill -9 $$")], [Some(0), Some(9), Some(137)]);
     let missing = run(&["serve", "hello", "--", "/no/such/program"]);
-    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(missing.status.code(), Some(2));
     assert!(text(&missing.stderr).contains("cannot run `/no/such/program`"), "{}", text(&missing.stderr));
 }
 
@@ -335,20 +337,6 @@ fn connect_talks_to_a_server_of_the_kernel() {
     let nobody = run(&["connect", "192.168.69.2:9", "--", "true"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(text(&nobody.stderr).contains("nobody listens"), "{}", text(&nobody.stderr));
-}
-
-#[test]
-fn ten_clients_are_served_through_a_backlog_of_two() {
-    if !(possible() && installed(&["nc"])) {
-        return;
-    }
-    let file = place("backlog").join("backlog.pcapng");
-    let line = "for i in $(seq 10); do nc -w 30 192.168.69.1 12345 < /dev/null & done; wait";
-    let said = beside(&["hello", "--backlog", "2", "--flows", "-w", path(&file)], line);
-    assert_eq!(said.matches("Hello, Client!").count(), 10, "{said}");
-    assert_eq!(said.matches(", closed\n").count(), 10, "{said}");
-    let resets = ["-n", "-r", path(&file), "-Y", "tcp.flags.reset == 1"];
-    assert!(printed("tshark", &resets).is_none_or(|text| text.is_empty()));
 }
 
 #[test]
