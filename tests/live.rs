@@ -5,6 +5,8 @@
 mod common;
 #[path = "live/peers.rs"]
 mod peers;
+#[path = "live/places.rs"]
+mod places;
 #[path = "common/programs.rs"]
 mod programs;
 
