@@ -408,6 +408,32 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 #[test]
+fn the_bench_measures_both_sides_in_both_directions() {
+    if !possible() {
+        return;
+    }
+    let output = run(&["bench", "tun", "--seconds", "0.05", "--count", "1", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
+    let names: Vec<_> = lines.iter().map(|line| (line["direction"].as_str(), line["subject"].as_str())).collect();
+    let [ours, bare] = [Some("tcplab"), Some("bare-smoltcp")];
+    let [receive, send] = [Some("receive"), Some("send")];
+    assert_eq!(names, [(receive, ours), (receive, bare), (send, ours), (send, bare)]);
+    for line in &lines {
+        assert_eq!((line["bench"].as_str(), line["connections"].as_u64()), (Some("tun"), Some(1)));
+        assert!(line["goodput_mbit"].as_f64().is_some_and(|goodput| goodput > 0.0), "{line}");
+        assert!(line["packets"].as_u64().is_some_and(|packets| packets > 0), "{line}");
+    }
+    for seconds in ["0", "-1", "x", "601"] {
+        assert_eq!(run(&["bench", "tun", "--seconds", seconds]).status.code(), Some(2), "{seconds}");
+    }
+    let table = text(&run(&["bench", "tun", "--seconds", "0.05", "--count", "1", "--only", "tcplab"]).stdout);
+    assert!(table.contains("the userspace host: send\n") && !table.contains("bare-smoltcp"), "{table}");
+}
+
+#[test]
 fn nothing_is_left_behind() {
     if !possible() {
         return;

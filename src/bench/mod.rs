@@ -4,9 +4,11 @@
 //! - `connections`: messages on many established connections; what does a packet cost when there are 100,000?
 //! - `churn`: short connections, one after the other or many at a time;
 //! - `bulk`: one connection that carries many MiB;
+//! - `tun`: one connection to the kernel of this machine, over a TUN device;
 //! - `bare`: the reference; `measure`: time and memory; `report`: JSON and the table.
 //!
-//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here.
+//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here;
+//! on the TUN it is the wall's.
 
 mod bare;
 mod bulk;
@@ -14,11 +16,15 @@ mod churn;
 mod connections;
 mod measure;
 mod report;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod tun;
 
 pub use churn::Workload as Churn;
 pub use connections::Workload as Connections;
 pub use measure::Taken;
 pub use report::{Line, Report};
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub use tun::{Direction, Workload as OverTun, prepare};
 
 use std::io;
 
@@ -44,6 +50,9 @@ pub enum Bench {
         /// MiB to carry.
         mib: usize,
     },
+    /// One connection to the kernel.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Tun(OverTun),
 }
 
 /// Which side to run.
@@ -105,6 +114,18 @@ pub enum BenchError {
     /// The simulation did not come to its end.
     #[error("bench: {0}")]
     GaveUp(#[from] GaveUp),
+    /// The private network namespace.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Sandbox(#[from] crate::live::SandboxError),
+    /// The device.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Tun(#[from] crate::device::TunError),
+    /// The loop on the device.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Live(#[from] crate::live::LiveError),
 }
 
 impl Bench {
@@ -114,6 +135,8 @@ impl Bench {
             Self::Connections(_) => "connections",
             Self::Churn(_) => "churn",
             Self::Bulk { .. } => "bulk",
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Self::Tun(_) => "tun",
         }
     }
 
@@ -128,8 +151,26 @@ impl Bench {
             (Self::Churn(workload), _) => bare::churn::run(workload, one_set),
             (Self::Bulk { mib }, Subject::Tcplab) => bulk::run(*mib)?,
             (Self::Bulk { mib }, _) => bare::bulk::run(*mib, one_set),
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            (Self::Tun(workload), Subject::Tcplab) => tun::run(*workload)?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            (Self::Tun(workload), _) => bare::tun::run(*workload)?,
         };
         Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
+    }
+}
+
+impl Figures {
+    /// Of an odd number of runs, the one with the middle goodput.
+    pub fn median(mut runs: Vec<Self>) -> Option<Self> {
+        runs.sort_by(|one, other| one.goodput_mbit().total_cmp(&other.goodput_mbit()));
+        runs.get(runs.len() / 2).copied()
+    }
+
+    /// Octets that programs got, in Mbit for each second, of virtual time where there is one.
+    pub fn goodput_mbit(&self) -> f64 {
+        let seconds = if self.sim_s > 0.0 { self.sim_s } else { self.taken.wall.as_secs_f64() };
+        if seconds > 0.0 { self.octets as f64 * 8.0 / seconds / 1e6 } else { 0.0 }
     }
 }
 

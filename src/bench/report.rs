@@ -47,10 +47,6 @@ impl Figures {
     fn cpu_s(&self) -> f64 {
         self.taken.cpu.as_secs_f64().max(1e-9)
     }
-
-    fn goodput_mbit(&self) -> f64 {
-        if self.sim_s > 0.0 { self.octets as f64 * 8.0 / self.sim_s / 1e6 } else { 0.0 }
-    }
 }
 
 impl Line {
@@ -82,6 +78,10 @@ impl Line {
             object["parallel"] = workload.parallel.into();
             object["time_wait_s"] = workload.time_wait.as_secs_f64().into();
             object["connections_per_cpu_s"] = figures.connections_per_cpu_s().into();
+        }
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        if let Bench::Tun(workload) = bench {
+            object["direction"] = workload.direction.name().into();
         }
         if let Some(bytes) = figures.bytes_per_end {
             object["bytes_per_end_beyond_buffers"] = bytes.into();
@@ -117,6 +117,17 @@ impl Report {
     }
 }
 
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl Report {
+    /// CPU time is that of both ends: the kernel's is a thread of this process.
+    fn over_tun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.row(f, "goodput, Mbit/s", "0.9 x", |figures| Some(figures.goodput_mbit()))?;
+        self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
+        self.row(f, "CPU ns per packet", "", |figures| Some(figures.cpu_ns_per_packet()))?;
+        self.row(f, "segments sent again", "", |figures| Some(figures.retransmissions as f64))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.lines.first() else { return Ok(()) };
@@ -134,6 +145,13 @@ impl fmt::Display for Report {
                 workload.time_wait.as_secs_f64()
             )?,
             Bench::Bulk { mib } => writeln!(f, "bulk: {mib} MiB on one connection, buffers of 64 KiB")?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Bench::Tun(workload) => writeln!(
+                f,
+                "tun: one connection to the kernel for {} s, MTU 1500; the userspace host: {}",
+                workload.length.as_secs_f64(),
+                workload.direction.name()
+            )?,
         }
         if !CPU_TIME_KNOWN {
             writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
@@ -143,6 +161,10 @@ impl fmt::Display for Report {
             write!(f, " {:>12}", line.subject.name())?;
         }
         writeln!(f, " {:>7}  target", "ratio")?;
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        if let Bench::Tun(_) = self.bench {
+            return self.over_tun(f);
+        }
         self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
         self.row(f, "CPU ns per packet", "1.25 x (in instructions)", |figures| Some(figures.cpu_ns_per_packet()))?;
         self.row(f, "frames per CPU second", "", |figures| Some(figures.frames_per_cpu_s()))?;

@@ -156,6 +156,11 @@ impl Live {
         self.lost_in_write
     }
 
+    /// Packets in both directions so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
     /// The clock of the loop.
     pub fn now(&self) -> Instant {
         self.clock.now()
@@ -235,7 +240,7 @@ impl Live {
         }
         while let Some(packet) = self.cable.poll_packet(now, End::A) {
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
-            self.lost_in_write += u64::from(!self.tun.send(&packet)?);
+            self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
             self.pool.give_back(packet);
         }
         Ok(())

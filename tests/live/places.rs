@@ -182,7 +182,7 @@ fn a_stream_shows_packets_while_the_connection_is_open() {
         let age = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let at = record.at.since(tcplab::time::Instant::EPOCH);
         longest = longest.max(age.saturating_sub(at));
-        let comment = record.comment.as_deref().unwrap_or_default();
+        let comment = record.comment.unwrap_or_default();
         left -= usize::from(comment.contains("data 1:5") || comment.contains("has everything up to 5"));
     }
     println!("the oldest packet was {longest:?} old when it could be read");

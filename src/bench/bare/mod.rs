@@ -9,6 +9,8 @@ pub(super) mod bulk;
 pub(super) mod churn;
 pub(super) mod connections;
 mod one_packet;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub(super) mod tun;
 
 use std::cell::Cell;
 use std::collections::HashMap;
