@@ -61,6 +61,8 @@ pub(super) enum Command {
         /// The server
         server: std::net::SocketAddr,
     },
+    /// Captures as tests: one side is fed to our stack, which plays the other
+    Replay(super::replay::Args),
     /// Measured runs, against bare smoltcp
     Bench(Bench),
     /// A completion script for a shell, on standard output
