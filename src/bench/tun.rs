@@ -121,6 +121,7 @@ impl Peer {
             packets,
             frames: packets,
             connections: 1,
+            hosts: 2,
             buffer_kib: buffer as u64 / 1024,
             taken: carried.taken,
             octets: carried.octets,
