@@ -14,7 +14,7 @@ pub trait Observer {
     fn on_event(&mut self, at: Instant, event: &Event<'_>);
 }
 
-/// Numbers the hosts of a run, in the order in which they were made.
+/// Numbers the hosts and routers of a run, in the order in which they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct HostId(pub u32);
 
@@ -37,6 +37,17 @@ pub enum Event<'a> {
         /// What the link will do.
         fate: Fate,
     },
+    /// A router sent a packet of somebody else on; it keeps its number.
+    Forwarded {
+        /// The router.
+        host: HostId,
+        /// The link direction it goes into.
+        link: LinkId,
+        /// The packet, as sent on.
+        packet: &'a Packet,
+        /// What the link will do.
+        fate: Fate,
+    },
     /// A link made a copy of a packet.
     Duplicated {
         /// The link direction.
@@ -44,7 +55,7 @@ pub enum Event<'a> {
         /// The packet.
         packet: &'a Packet,
     },
-    /// A packet reached a host.
+    /// A packet reached a host or a router.
     Delivered {
         /// The receiver.
         host: HostId,
@@ -62,7 +73,7 @@ pub enum Event<'a> {
         /// Why.
         why: DropReason,
     },
-    /// A packet reached a host and its stack did not want it.
+    /// A packet reached a host and its stack did not want it, or a router and it goes no further.
     StackDropped {
         /// The host.
         host: HostId,
@@ -110,8 +121,12 @@ pub enum DropReason {
     LinkDown,
     /// The packet is larger than the link's MTU and may not be fragmented.
     TooBig,
-    /// Nobody is at the end of the link with that address.
+    /// No route leads to that address.
     NoRoute,
+    /// A router is at the last network on the way, and nobody there has that address.
+    HostUnreachable,
+    /// A router got it with a TTL or hop limit that ends there.
+    TtlExceeded,
     /// The bytes are no packet.
     Malformed,
     /// A checksum is wrong.

@@ -154,8 +154,12 @@ impl<'a> IpView<'a> {
     /// Verifies every checksum that the packet has: IPv4 header, TCP, UDP, ICMP. A UDP checksum of zero over IPv4 means
     /// that there is none (RFC 768); a fragment's transport checksum cannot be verified and passes.
     pub fn checksums_ok(&self) -> bool {
-        (self.dst.is_ipv6() || checksum::fold(checksum::sum(self.header)) == 0xffff)
-            && (self.fragment || checksum::transport_ok(self))
+        self.header_checksum_ok() && (self.fragment || checksum::transport_ok(self))
+    }
+
+    /// Verifies the checksum of the IPv4 header; IPv6 has none.
+    pub fn header_checksum_ok(&self) -> bool {
+        self.dst.is_ipv6() || checksum::fold(checksum::sum(self.header)) == 0xffff
     }
 
     /// The length of the packet by its own header.

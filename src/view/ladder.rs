@@ -164,6 +164,15 @@ impl Observer for Ladder {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         match *event {
             Event::Sent { host, packet, fate, .. } => self.sent(at, host, packet, fate),
+            // What happens on a later link belongs to the arrow that is there.
+            Event::Forwarded { host, packet, fate, .. } => {
+                if let Some(note) = fate_note(fate) {
+                    let note = format!("behind {}: {note}", self.name(host));
+                    if let Some(row) = self.row_of(packet.meta.id) {
+                        row.notes.push(note);
+                    }
+                }
+            }
             Event::StackDropped { host, packet, why } => {
                 let note = format!("{} dropped it: {}", self.name(host), reason(why));
                 if let Some(row) = self.row_of(packet.meta.id) {
@@ -288,6 +297,8 @@ fn reason(why: DropReason) -> String {
         DropReason::LinkDown => "the link is down".to_owned(),
         DropReason::TooBig => "larger than the link's MTU".to_owned(),
         DropReason::NoRoute => "no route".to_owned(),
+        DropReason::HostUnreachable => "nobody has that address".to_owned(),
+        DropReason::TtlExceeded => "its TTL is over".to_owned(),
         DropReason::Checksum => "wrong checksum".to_owned(),
         DropReason::SynQueueFull => "the SYN queue is full".to_owned(),
         DropReason::AcceptQueueFull => "the accept queue is full".to_owned(),
