@@ -72,6 +72,7 @@ pub mod link;
 pub mod live;
 pub mod net;
 pub mod rng;
+pub mod scenario;
 pub mod segment;
 pub mod sim;
 pub mod socket;

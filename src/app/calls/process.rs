@@ -134,7 +134,7 @@ impl Process {
                 self.connection = Some(known.then_some(fd).ok_or(Errno::EBADF)?);
                 self.offset = 0;
             }
-            Call::SendToPattern(to, count) => self.send_to(to, &pattern(count)).await?,
+            Call::SendToPattern(to, count) => self.send_to(to, &bulk::octets(count)).await?,
             Call::SendTo(to, ref octets) => self.send_to(to, octets).await?,
             Call::RecvFrom => {
                 let fd = self.datagram.ok_or(Why::NoDescriptor)?;
@@ -266,13 +266,4 @@ impl Process {
         self.done.received += count;
         Ok(count)
     }
-}
-
-/// So many octets of the pattern from its beginning.
-fn pattern(count: u64) -> Vec<u8> {
-    let mut octets = Vec::new();
-    while (octets.len() as u64) < count {
-        octets.extend_from_slice(bulk::pattern(octets.len() as u64, count - octets.len() as u64));
-    }
-    octets
 }
