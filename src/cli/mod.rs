@@ -6,9 +6,13 @@
 mod args;
 mod bench;
 mod demo;
+mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
+mod run;
+mod scenario;
+mod sweep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,7 +29,6 @@ enum CliError {
     #[error("{0}")]
     Run(String),
     /// What was asked for makes no sense; exit 2.
-    #[cfg(all(feature = "live", target_os = "linux"))]
     #[error("{0}")]
     Usage(String),
     /// Standard output; exit 1.
@@ -37,7 +40,6 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
-            #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Usage(_) => ExitCode::from(2),
         }
     }
@@ -77,6 +79,9 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         Command::Doctor => live::doctor::run(),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
+        Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
+        Command::Run(args) => run::run(args, output).map(|()| 0),
+        Command::Sweep(sweep) => sweep::run(sweep, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -27,7 +27,7 @@ pub struct Figures {
     pub drops: u64,
     /// When the last program that is no daemon ended.
     pub completed: Duration,
-    /// Jain's index over the rates of all directions that carried data, from 1/n to 1; 1 if there is one or none.
+    /// Jain's index over the rates of all connections that carried data, from 1/n to 1; 1 if there is one or none.
     pub fairness: f64,
 }
 
@@ -61,11 +61,7 @@ impl Counter {
 
     pub(super) fn figures(&self, outcome: &Outcome) -> Figures {
         let flows = || self.over.iter().chain(self.flows.values());
-        let directions = flows().flat_map(|flow| [Side::Local, Side::Remote].map(|side| (flow, side)));
-        let carried: Vec<_> = directions
-            .map(|(flow, side)| (flow.carried(side), flow.time(side)))
-            .filter(|(octets, _)| *octets > 0)
-            .collect();
+        let carried: Vec<_> = flows().map(Flow::carried).filter(|(octets, _)| *octets > 0).collect();
         let octets = carried.iter().map(|(octets, _)| octets).sum::<u64>() + self.datagram_octets;
         let rates = carried.iter().map(|(octets, time)| *octets as f64 / time.as_secs_f64().max(1e-9));
         let (sum, squares) = rates.fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
@@ -110,18 +106,20 @@ impl Counter {
 }
 
 impl Flow {
-    /// Octets of data that were acknowledged to a side.
-    fn carried(&self, side: Side) -> u64 {
+    /// Octets of data that were acknowledged, both ways, and how long that took.
+    fn carried(&self) -> (u64, Duration) {
+        let octets = [Side::Local, Side::Remote].map(|side| self.acknowledged(side));
+        let last = self.progress[0].max(self.progress[1]);
+        (octets[0] + octets[1], last - self.began)
+    }
+
+    fn acknowledged(&self, side: Side) -> u64 {
         let sender = self.conversation.sender(side);
         let Some(iss) = sender.iss else { return 0 };
         let fin = sender.fin.is_some_and(|fin| sender.snd_una == fin + 1);
         let acked: u32 = sender.snd_una - (iss + 1);
         // Before the SYN is acknowledged the difference is negative.
         if acked > u32::MAX / 2 { 0 } else { u64::from(acked.saturating_sub(u32::from(fin))) }
-    }
-
-    fn time(&self, side: Side) -> Duration {
-        self.progress[side as usize] - self.began
     }
 }
 
