@@ -6,7 +6,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::segment::{Flags, Packet};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Takes events, in the order in which they happen.
 pub trait Observer {
@@ -97,14 +97,47 @@ pub enum Event<'a> {
 pub enum Fate {
     /// It arrives at this instant.
     Deliver(Instant),
-    /// It arrives later than packets that enter after it.
+    /// It is held back: packets that enter after it may arrive before it.
     Reorder(Instant),
+    /// It is sent ahead: it may arrive before packets that entered before it.
+    Overtake(Instant),
     /// It arrives and so does a copy.
     Duplicate(Instant),
     /// It arrives with a bit flipped.
-    Corrupt(Instant),
+    Corrupt(Flip),
     /// It never arrives.
     Drop(DropReason),
+}
+
+impl Fate {
+    /// When it arrives, if it does.
+    pub fn arrival(self) -> Option<Instant> {
+        match self {
+            Self::Deliver(at) | Self::Reorder(at) | Self::Overtake(at) | Self::Duplicate(at) => Some(at),
+            Self::Corrupt(flip) => Some(flip.at),
+            Self::Drop(_) => None,
+        }
+    }
+}
+
+/// The bit that a link flips in a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flip {
+    /// When the packet arrives.
+    pub at: Instant,
+    /// The octet, counted from 0 at the first of the IP header.
+    pub octet: u32,
+    /// The bit in it, counted from 0, the most significant, as in the figures of the RFCs.
+    pub bit: u8,
+}
+
+/// The states of the channel of Gilbert and Elliott.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelState {
+    /// Where it begins.
+    Good,
+    /// Where the bursts are.
+    Bad,
 }
 
 /// Why a packet went no further.
@@ -113,12 +146,17 @@ pub enum Fate {
 pub enum DropReason {
     /// The link lost it by chance.
     Loss,
+    /// The link lost it by the model of Gilbert and Elliott, in this state of the channel.
+    BurstLoss(ChannelState),
     /// A scripted fault took it.
     Fault,
     /// The queue in front of the link was full.
     QueueFull,
     /// The link was down.
-    LinkDown,
+    LinkDown {
+        /// When it is up again, counted from the beginning of the run.
+        until: Duration,
+    },
     /// The packet is larger than the link's MTU and may not be fragmented.
     TooBig,
     /// No route leads to that address.

@@ -145,7 +145,7 @@ fn a_link_that_loses_everything_is_silent_and_connect_times_out() {
     let path = path("loss=100%");
     let (result, took) = path.connect("10.0.2.2:7");
     assert_eq!(errno(&result.expect_err("nobody answers")), Some(Errno::ETIMEDOUT));
-    assert!(took >= Duration::from_secs(60), "{took:?}");
+    assert!(took >= Duration::from_mins(1), "{took:?}");
     assert!(path.told.borrow().icmp.is_empty());
 }
 

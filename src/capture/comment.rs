@@ -11,7 +11,7 @@ use super::flows::{Ends, Flow, FlowTable};
 use super::other;
 use super::{Comments, Direction};
 use crate::conversation::{AckKind, DataKind, Seen, Side};
-use crate::event::{DropReason, Fate, TimerKind};
+use crate::event::{ChannelState, DropReason, Fate, Flip, TimerKind};
 use crate::segment::{IpView, Options, Segment};
 use crate::time::{Duration, Instant};
 
@@ -328,13 +328,21 @@ fn write_variables(out: &mut String, flow: &Flow, from: Side) {
 fn write_fate(out: &mut String, fate: Fate) {
     out.push_str(match fate {
         Fate::Deliver(_) => "",
-        Fate::Reorder(_) => "; later packets overtake it on the link",
+        Fate::Reorder(_) => "; held back on the link: later packets may overtake it",
+        Fate::Overtake(_) => "; sent ahead on the link: it may overtake earlier packets",
         Fate::Duplicate(_) => "; the link delivers it twice",
-        Fate::Corrupt(_) => "; a bit of it flips on the link",
+        Fate::Corrupt(Flip { octet, bit, .. }) => {
+            return put(out, format_args!("; corrupted on the link: bit {bit} of octet {octet} flips"));
+        }
         Fate::Drop(DropReason::Loss) => "; lost on the link",
+        Fate::Drop(DropReason::BurstLoss(ChannelState::Bad)) => "; lost on the link: Gilbert–Elliott, bad state",
+        Fate::Drop(DropReason::BurstLoss(ChannelState::Good)) => "; lost on the link: Gilbert–Elliott, good state",
         Fate::Drop(DropReason::Fault) => "; taken from the link, as was asked for",
         Fate::Drop(DropReason::QueueFull) => "; dropped, the queue of the link is full",
-        Fate::Drop(DropReason::LinkDown) => "; lost, the link is down",
+        Fate::Drop(DropReason::LinkDown { until }) => {
+            out.push_str("; lost, the link is down until ");
+            return write_duration(out, until);
+        }
         Fate::Drop(DropReason::TooBig) => "; dropped, too big for the link",
         Fate::Drop(DropReason::NoRoute) => "; dropped, no way leads there",
         Fate::Drop(_) => "; dropped on the link",

@@ -2,8 +2,9 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::bench::Subject;
+use crate::bench::{self, Subject};
 use crate::link::{TIME_EXPECTED, parse_time};
+use crate::stack::Congestion;
 use crate::time::Duration;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
@@ -120,14 +121,83 @@ pub(super) enum Name {
         #[command(flatten)]
         only: Only,
     },
-    /// One connection that carries many MiB
+    /// One connection that carries many megabytes over 1 Gbit/s and 1 ms
     Bulk {
-        /// MiB to carry
-        #[arg(long, value_name = "N", default_value_t = 256, value_parser = count())]
+        /// Megabytes to carry
+        #[arg(long, value_name = "N", default_value_t = 200, value_parser = count())]
         count: u32,
+        #[command(flatten)]
+        flows: Flows,
         #[command(flatten)]
         only: Only,
     },
+    /// One connection over 100 Mbit/s and 50 ms that loses 1 packet in 100
+    Loss {
+        /// Virtual seconds
+        #[arg(long, value_name = "S", default_value_t = 20, value_parser = count())]
+        seconds: u32,
+        #[command(flatten)]
+        flows: Flows,
+    },
+    /// Many flows through one bottleneck of 1 Gbit/s, three hops
+    Dumbbell {
+        /// Flows: pairs of hosts
+        #[arg(long = "flows", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+        count: u32,
+        /// Virtual seconds
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = count())]
+        seconds: u32,
+        #[command(flatten)]
+        flows: Flows,
+    },
+}
+
+/// What the runs of long flows have in common.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct Flows {
+    /// The congestion control of every host
+    #[arg(long, value_name = "NAME", default_value = "reno")]
+    pub(super) cc: Controller,
+    /// KiB of each socket buffer [default: 4096; of more than 16 flows 256]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
+    pub(super) buffer: Option<u32>,
+    /// What luck follows from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// A capture of the first host that sends
+    #[arg(short, long = "write", value_name = "FILE")]
+    pub(super) write: Option<std::path::PathBuf>,
+    /// At most so many octets of each packet; 0 for all
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub(super) snaplen: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Controller {
+    Reno,
+    Cubic,
+}
+
+impl From<Controller> for Congestion {
+    fn from(controller: Controller) -> Self {
+        match controller {
+            Controller::Reno => Self::Reno,
+            Controller::Cubic => Self::Cubic,
+        }
+    }
+}
+
+impl Flows {
+    /// For so many flows: what each needs of the same bottleneck is less, the more they are.
+    pub(super) fn settings(&self, count: usize) -> bench::Flows {
+        let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
+        bench::Flows {
+            buffer: buffer as usize * 1024,
+            congestion: self.cc.into(),
+            seed: self.seed,
+            capture: self.write.clone().map(|path| bench::Recording { path, snaplen: self.snaplen }),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ClapArgs)]

@@ -106,12 +106,16 @@ pub fn set_up(name: &str, settings: &device::Settings) -> Result<(), TunError> {
 impl Live {
     /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back.
     pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSpec; 2]) -> Self {
-        let link = |spec, name| Link::new(spec, config.seed, name);
+        let clock = Clock::start();
+        let link = |spec, name| {
+            let mut link = Link::new(spec, config.seed, name);
+            link.set_beginning(clock.now());
+            link
+        };
         let cable = Cable::new([
             (link(links[0], "host>kernel"), LinkId(0), HOST),
             (link(links[1], "kernel>host"), LinkId(1), KERNEL),
         ]);
-        let clock = Clock::start();
         let mut host = Host::new(config);
         host.set_now(clock.now());
         Self {

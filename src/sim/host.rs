@@ -157,7 +157,12 @@ impl LinkHandle {
     #[track_caller]
     pub fn spec(&self, from: impl AsRef<str>) -> LinkSpec {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| *network.cables[self.cable][end].spec())
+        with(&self.network, |network| network.cables[self.cable][end].spec().clone())
+    }
+
+    /// The names of the hosts and routers at its ends, in the order in which they were joined.
+    pub fn ends(&self) -> [&str; 2] {
+        [&self.names[0], &self.names[1]]
     }
 
     #[track_caller]

@@ -16,7 +16,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::conversation::{AckKind, Conversation, DataKind, Side};
-use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer, State};
+use crate::event::{ChannelState, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
 use crate::segment::{Flags, IpView, Options, Packet, PacketId, Segment, Seq};
 use crate::time::Instant;
 
@@ -282,8 +282,9 @@ fn fate_note(fate: Fate) -> Option<String> {
     match fate {
         Fate::Deliver(_) => None,
         Fate::Reorder(at) => Some(format!("held back until {at}")),
+        Fate::Overtake(at) => Some(format!("sent ahead, there at {at}")),
         Fate::Duplicate(_) => Some("duplicated".to_owned()),
-        Fate::Corrupt(_) => Some("corrupted".to_owned()),
+        Fate::Corrupt(flip) => Some(format!("corrupted: bit {} of octet {}", flip.bit, flip.octet)),
         Fate::Drop(why) => Some(format!("dropped: {}", reason(why))),
     }
 }
@@ -294,7 +295,9 @@ fn reason(why: DropReason) -> String {
         DropReason::Loss => "lost on the link".to_owned(),
         DropReason::Fault => "a scripted fault".to_owned(),
         DropReason::QueueFull => "the queue of the link is full".to_owned(),
-        DropReason::LinkDown => "the link is down".to_owned(),
+        DropReason::BurstLoss(ChannelState::Good) => "lost on the link, Gilbert–Elliott, good state".to_owned(),
+        DropReason::BurstLoss(ChannelState::Bad) => "lost on the link, Gilbert–Elliott, bad state".to_owned(),
+        DropReason::LinkDown { until } => format!("the link is down until {} s", until.as_secs_f64()),
         DropReason::TooBig => "larger than the link's MTU".to_owned(),
         DropReason::NoRoute => "no route".to_owned(),
         DropReason::HostUnreachable => "nobody has that address".to_owned(),

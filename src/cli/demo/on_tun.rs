@@ -56,7 +56,7 @@ pub(super) fn run(tun: Tun, path: &Path, output: Output) -> Result<(), CliError>
     let (own, prefix) = ADDRESSES[0];
     let config = HostConfig { addresses: vec![(IpAddr::from(own), prefix)], ..HostConfig::default() };
     let name = tun.name().to_owned();
-    let mut live = Live::new(&config, tun, [&LinkSpec::default(); 2]);
+    let mut live = Live::new(&config, tun, [&LinkSpec::default(), &LinkSpec::default()]);
     let mut ladder = Ladder::new();
     ladder.name_hosts([(HOST, "server".to_owned()), (KERNEL, "client (kernel)".to_owned())]);
     let ladder = Rc::new(RefCell::new(FromZero { ladder, origin: live.now() }));
