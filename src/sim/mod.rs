@@ -56,6 +56,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use address::parse as parse_addresses;
 #[cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
 pub(crate) use address::parse_one as parse_address;
 pub use gave_up::{GaveUp, Reason};
