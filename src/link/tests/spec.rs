@@ -191,3 +191,19 @@ fn what_is_no_value_is_refused() {
         line.parse::<LinkLine>().expect_err(line);
     }
 }
+
+#[test]
+fn every_item_of_the_how_to_is_one_and_every_key_is_in_it() {
+    let page = include_str!("../../../docs/links.md");
+    let items: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(item, _)| item))
+        .filter(|item| item.contains('='))
+        .collect();
+    for item in &items {
+        item.parse::<LinkSpec>().unwrap_or_else(|error| panic!("docs/links.md: {error}"));
+    }
+    for key in super::super::spec::KEYS {
+        assert!(items.iter().any(|item| item.starts_with(&format!("{key}="))), "docs/links.md does not show {key}");
+    }
+}
