@@ -9,6 +9,7 @@ mod demo;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
+mod replay;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,7 +26,6 @@ enum CliError {
     #[error("{0}")]
     Run(String),
     /// What was asked for makes no sense; exit 2.
-    #[cfg(all(feature = "live", target_os = "linux"))]
     #[error("{0}")]
     Usage(String),
     /// Standard output; exit 1.
@@ -37,7 +37,6 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
-            #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Usage(_) => ExitCode::from(2),
         }
     }
@@ -77,6 +76,7 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         Command::Doctor => live::doctor::run(),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
+        Command::Replay(replay) => replay::run(replay, output),
         Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -160,6 +160,11 @@ impl LinkHandle {
         with(&self.network, |network| network.cables[self.cable][end].spec().clone())
     }
 
+    /// The names of the hosts and routers at its ends, in the order in which they were joined.
+    pub fn ends(&self) -> [&str; 2] {
+        [&self.names[0], &self.names[1]]
+    }
+
     #[track_caller]
     fn end(&self, from: &str) -> End {
         let [a, b] = &self.names;
