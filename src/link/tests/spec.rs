@@ -192,6 +192,18 @@ fn what_is_no_value_is_refused() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_line_that_prints_as_itself_or_an_error_that_says_what_is_wrong(
+        text in "(([a-z]{1,2}>)?[a-z]:)?((rate|delay|jitter|loss|reorder|limit|down|drop|hold|mtu|x)=[0-9a-zA-Z%:.+-]{0,12},?){0,4}",
+    ) {
+        match text.parse::<LinkLine>() {
+            Ok(line) => proptest::prop_assert_eq!(line.to_string().parse::<LinkLine>(), Ok(line), "{}", text),
+            Err(error) => proptest::prop_assert!(error.to_string().starts_with("link spec: ")),
+        }
+    }
+}
+
 #[test]
 fn every_item_of_the_how_to_is_one_and_every_key_is_in_it() {
     let page = include_str!("../../../docs/links.md");
