@@ -213,6 +213,34 @@ fn a_directory_is_served_over_a_bad_link() {
 }
 
 #[test]
+fn scripts_outages_and_the_mtu_of_a_link_line_work_on_the_tun_path_in_each_direction() {
+    if !(possible() && installed(&["nc", "curl"])) {
+        return;
+    }
+    let file = place("link").join("link.pcapng");
+    let said = |links: &[&str], app: &[&str], line: &str| {
+        let links = links.iter().flat_map(|spec| ["--link", spec]);
+        let args: Vec<_> = app.iter().copied().chain(links).chain(["-w", path(&file)]).collect();
+        let printed = beside(&args, line);
+        (printed, text(&fs::read(&file).expect("the capture")))
+    };
+    let hello = "nc -w 9 192.168.69.1 12345 < /dev/null";
+    // The kernel sends its SYN again after a second, and we our data.
+    let (printed, capture) = said(&["kernel>host:drop=syn:1", "host>kernel:drop=data:1"], &["hello"], hello);
+    assert_eq!(printed, "Hello, Client!");
+    assert!(capture.contains("; taken from the link, as was asked for") && capture.contains("retransmission of 1:15"));
+    // A line for one direction replaces what one for both said of it.
+    let (printed, capture) =
+        said(&["down=0s..60s", "host>kernel:down=0s..900ms", "kernel>host:delay=1ms"], &["hello"], hello);
+    assert_eq!(printed, "Hello, Client!");
+    assert!(capture.contains("; lost, the link is down until 900.0 ms"), "the SYN|ACK");
+    let curl = "curl -sS --max-time 2 http://192.168.69.1:8080/ | wc -c";
+    let (printed, capture) = said(&["host>kernel:mtu=1000"], &["http", "--size", "5000"], curl);
+    assert_eq!(printed.trim(), "0");
+    assert!(capture.contains("; dropped, too big for the link"));
+}
+
+#[test]
 fn nc_is_echoed_over_tcp_and_udp_and_greeted_by_hello() {
     if !(possible() && installed(&["nc"])) {
         return;
