@@ -253,8 +253,7 @@ impl Replay {
         let is_derived = self.program.is_none();
         let config = settings(recording, &facts, ours, ends[ours].ip());
         let start = Instant::EPOCH;
-        let stage =
-            Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay: is_derived };
+        let stage = Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay: is_derived };
         let played = play::play(stage, capture);
         let case = semantic::Case {
             recording,
