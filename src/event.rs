@@ -8,10 +8,16 @@ use core::net::SocketAddr;
 use crate::segment::{Flags, Packet};
 use crate::time::{Duration, Instant};
 
-/// Takes events, in the order in which they happen.
+/// Takes events, in the order in which they happen. Any `FnMut(Instant, &Event<'_>)` is one.
 pub trait Observer {
     /// One event at its instant.
     fn on_event(&mut self, at: Instant, event: &Event<'_>);
+}
+
+impl<F: FnMut(Instant, &Event<'_>)> Observer for F {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        self(at, event);
+    }
 }
 
 /// Numbers the hosts and routers of a run, in the order in which they were made.

@@ -45,6 +45,12 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// One connection from handshake to close, drawn as a ladder and captured for Wireshark
     Demo(Demo),
+    /// The lessons: stories of TCP that can be run, each a scenario file to start from
+    Lessons(super::lessons::Lessons),
+    /// A lesson or a scenario file in virtual time: its story, its ladder, its capture
+    Run(super::run::Run),
+    /// Many runs of a scenario on all cores, a row of CSV for each: seeds and settings, every one with every other
+    Sweep(super::sweep::Sweep),
     /// A built-in server for programs of the real kernel, on a TUN device
     #[cfg(all(feature = "live", target_os = "linux"))]
     Serve(super::live::args::Serve),
@@ -146,6 +152,18 @@ pub(super) enum Name {
         #[command(flatten)]
         flows: Flows,
     },
+    /// One connection to the kernel of this machine over a TUN device, each way, the sides in turn
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Tun {
+        /// Runs of each side and direction; the median counts
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
+        /// Length of a run
+        #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+        seconds: Duration,
+        #[command(flatten)]
+        only: Only,
+    },
 }
 
 /// What the runs of long flows have in common.
@@ -225,4 +243,10 @@ fn count() -> clap::builder::RangedI64ValueParser<u32> {
 
 fn time(text: &str) -> Result<Duration, String> {
     parse_time(text).ok_or_else(|| format!("expected {TIME_EXPECTED}"))
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds from 0.01 to 600, such as 2 or 0.5".to_owned())
 }

@@ -6,10 +6,14 @@
 mod args;
 mod bench;
 mod demo;
+mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
 mod replay;
+mod run;
+mod scenario;
+mod sweep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -77,6 +81,9 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Replay(replay) => replay::run(replay, output),
+        Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
+        Command::Run(args) => run::run(args, output).map(|()| 0),
+        Command::Sweep(sweep) => sweep::run(sweep, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();

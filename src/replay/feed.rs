@@ -49,7 +49,8 @@ pub(super) fn gates(recording: &Recording, facts: &[Facts; 2], ours: End) -> Vec
         // An RST may say anything.
         let acked = if acked > own.end() { 0 } else { acked };
         let in_order = matches!(packet.kind, DataKind::New);
-        let its_end = packet.seq - facts[1 - ours].iss + packet.payload.len() as u32 + u32::from(packet.has(Flags::FIN));
+        let its_end =
+            packet.seq - facts[1 - ours].iss + packet.payload.len() as u32 + u32::from(packet.has(Flags::FIN));
         let reset = packet.has(Flags::RST) && packet.is_acceptable();
         let crossed = own.content[passed..].iter().take_while(|content| {
             recording.packets[content.packet].at <= packet.at + soon

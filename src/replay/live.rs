@@ -223,7 +223,8 @@ fn options_len(options: &Options) -> u32 {
 /// be on a wire between two hosts.
 pub(super) fn addresses(recorded: [SocketAddr; 2]) -> [SocketAddr; 2] {
     let usable = |ip: IpAddr| {
-        let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0 || v4.octets()[0] >= 240);
+        let broadcast =
+            matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0 || v4.octets()[0] >= 240);
         let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
         !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast || mapped)
     };

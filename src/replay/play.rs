@@ -136,7 +136,8 @@ impl<'a, 'c> Driver<'a, 'c> {
             Player::Derived(calls) => {
                 let (calls, heard) = (calls.clone(), Rc::clone(&heard));
                 Some(runtime.spawn("program", async move {
-                    calls::run_heard(net, &calls, |_, _| {}, |octets| heard.borrow_mut().extend_from_slice(octets)).await
+                    calls::run_heard(net, &calls, |_, _| {}, |octets| heard.borrow_mut().extend_from_slice(octets))
+                        .await
                 }))
             }
             Player::Exact(exact) => {
@@ -153,7 +154,18 @@ impl<'a, 'c> Driver<'a, 'c> {
         };
         runtime.host_mut().set_now(stage.start);
         let now = stage.start;
-        Self { stage, mapping, runtime, live, now, program, heard, packet: Packet::default(), capture, sent_bytes: None }
+        Self {
+            stage,
+            mapping,
+            runtime,
+            live,
+            now,
+            program,
+            heard,
+            packet: Packet::default(),
+            capture,
+            sent_bytes: None,
+        }
     }
 
     /// Everything that can be done at this instant without a packet from the peer.
@@ -185,8 +197,7 @@ impl<'a, 'c> Driver<'a, 'c> {
     /// Begins: the program starts, and where it listens is known.
     pub(super) fn begin(&mut self) {
         self.runtime.run(self.now);
-        let streams: Vec<_> =
-            self.runtime.host().descriptors().into_iter().filter(|row| row.kind == "TCP").collect();
+        let streams: Vec<_> = self.runtime.host().descriptors().into_iter().filter(|row| row.kind == "TCP").collect();
         if self.stage.nodelay {
             for row in &streams {
                 let _ = self.runtime.host_mut().setsockopt(row.fd, SocketOption::NoDelay(true)); // it is open
@@ -449,11 +460,7 @@ impl<'a> Feeder<'a, '_> {
             ),
             _ if live.sent == 0 => "our SYN".to_owned(),
             _ if gate.acked == 1 => "our SYN|ACK".to_owned(),
-            _ => format!(
-                "octets of ours: it acknowledges {}, we have sent {}",
-                gate.acked - 1,
-                live.sent - 1
-            ),
+            _ => format!("octets of ours: it acknowledges {}, we have sent {}", gate.acked - 1, live.sent - 1),
         }
     }
 

@@ -254,7 +254,8 @@ impl Recording {
                 let packet = facts[end].content.iter().find(|content| content.start > known).map(|c| c.packet);
                 let number = packet.map(|packet| self.packets[packet].number);
                 let who = self.ends[end];
-                let reason = format!("a hole: octets {have} to {} of {who} are not in the capture, but acknowledged", acked - 1);
+                let reason =
+                    format!("a hole: octets {have} to {} of {who} are not in the capture, but acknowledged", acked - 1);
                 return Err(Skip::new(number, reason));
             }
             facts[end].content.retain_mut(|content| {

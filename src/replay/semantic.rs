@@ -156,9 +156,10 @@ fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
             false if turn.read > before => before + 1,
             false => before,
         };
-        let first = live.emitted.iter().find(|sent| {
-            sent.end > turn.place && !sent.flags.contains(Flags::RST) && sent.kind != DataKind::KeepAlive
-        });
+        let first = live
+            .emitted
+            .iter()
+            .find(|sent| sent.end > turn.place && !sent.flags.contains(Flags::RST) && sent.kind != DataKind::KeepAlive);
         if let Some(first) = first
             && first.fed < needed
         {
@@ -193,11 +194,8 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let fin_packet = case.packet_at(own.fin.unwrap_or(u32::MAX));
     match (own.fin, live.fin) {
         (Some(expected), Some(actual)) if expected != actual => {
-            let text = format!(
-                "close: our FIN came after {} octets, in the recording after {}",
-                actual - 1,
-                expected - 1
-            );
+            let text =
+                format!("close: our FIN came after {} octets, in the recording after {}", actual - 1, expected - 1);
             note(findings, fin_packet, text);
         }
         (Some(_), None) if live.reset && own.rst.is_none() => {
@@ -219,11 +217,8 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
             // Of a FIN that was sent again it is not known when it came.
             if case.derived && !peer.fin_again && acks_fin != own.fin_acks_fin {
                 let first = |first: bool| if first { "after the peer's" } else { "before the peer's" };
-                let text = format!(
-                    "close: our FIN came {}, in the recording {}",
-                    first(acks_fin),
-                    first(own.fin_acks_fin)
-                );
+                let text =
+                    format!("close: our FIN came {}, in the recording {}", first(acks_fin), first(own.fin_acks_fin));
                 note(findings, fin_packet, text);
             }
         }
@@ -322,7 +317,8 @@ fn retransmissions(case: &Case<'_>, findings: &mut Vec<Finding>) {
         });
         let late = acked_at.is_none_or(|packet| case.start + packet.at + Duration::from_millis(1) >= sent.at);
         if !late {
-            let text = format!("a retransmission of {}..{} that no loss in the recording explains", sent.start, sent.end);
+            let text =
+                format!("a retransmission of {}..{} that no loss in the recording explains", sent.start, sent.end);
             return note(findings, case.packet_at(sent.start), text);
         }
     }
