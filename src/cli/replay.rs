@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// http: a generated file of N octets under every path
     #[arg(long, value_name = "N", requires = "app")]
     size: Option<u64>,
+    /// Captures of tcplab are not run again from their recipe, only fed packet by packet
+    #[arg(long)]
+    no_recipe: bool,
     /// Only this conversation of each file, counted from 0
     #[arg(long, value_name = "N")]
     stream: Option<usize>,
@@ -109,7 +112,11 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     for file in &args.files {
         let outcomes = match replay(args, file, role, source.as_ref(), capture.as_mut()) {
             Ok(report) => {
-                code = code.max(u8::from(!report.passed()));
+                let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
+                code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
+                if let Some(broken) = broken {
+                    output.error(&broken.reason);
+                }
                 report.outcomes
             }
             Err(error) => {
@@ -170,6 +177,9 @@ fn replay(
     let mut replay = Replay::open(file)?.role(role);
     if let Some(mode) = args.mode {
         replay = replay.mode(mode.into());
+    }
+    if args.no_recipe {
+        replay = replay.ignore_recipe();
     }
     if let Some(stream) = args.stream {
         replay = replay.stream(stream);
