@@ -140,13 +140,12 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
 
 fn role(args: &Args) -> Result<Role, CliError> {
     match (args.role, args.app) {
-        (RoleName::Near | RoleName::Server, Some(_)) => Ok(Role::Server),
+        (RoleName::Near, Some(_)) | (RoleName::Server, _) => Ok(Role::Server),
         (RoleName::Client | RoleName::Both, Some(_)) => {
             Err(CliError::Usage("--app plays the server: leave out --role, or say --role server".to_owned()))
         }
         (RoleName::Near, None) => Ok(Role::Near),
         (RoleName::Client, None) => Ok(Role::Client),
-        (RoleName::Server, None) => Ok(Role::Server),
         (RoleName::Both, None) => Ok(Role::Both),
     }
 }

@@ -35,7 +35,8 @@ pub(super) enum Again {
 impl Origin {
     /// Looks at the comment on the section.
     pub(super) fn of(comment: Option<&str>) -> Self {
-        let Some(text) = comment.filter(|text| text.trim_start().starts_with('{') && text.contains("\"tcplab\"")) else {
+        let Some(text) = comment.filter(|text| text.trim_start().starts_with('{') && text.contains("\"tcplab\""))
+        else {
             return Self::Foreign;
         };
         match Recipe::parse(text) {
@@ -67,7 +68,8 @@ pub(super) fn again(recipe: &Recipe, file: &[u8]) -> Again {
 }
 
 fn first_difference(file: &[u8], bytes: Vec<u8>) -> (Option<u64>, String) {
-    let readers = (Reader::from_read(Cursor::new(file.to_vec()), "the file"), Reader::from_read(Cursor::new(bytes), "run"));
+    let readers =
+        (Reader::from_read(Cursor::new(file.to_vec()), "the file"), Reader::from_read(Cursor::new(bytes), "run"));
     let (Ok(mut file), Ok(mut run)) = readers else { return (None, "the head of the file".to_owned()) };
     loop {
         match (file.next_record(), run.next_record()) {

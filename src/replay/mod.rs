@@ -245,7 +245,9 @@ impl Replay {
             outcomes.push(outcome);
         }
         if let Some(again) = again {
-            outcomes.iter_mut().for_each(|outcome| outcome.run_again(&again));
+            for outcome in &mut outcomes {
+                outcome.run_again(&again);
+            }
         }
         Report { outcomes }
     }

@@ -76,7 +76,7 @@ pub(super) fn replay(
     }
     outcome.notes.extend(findings.map(|finding| finding.text));
     outcome.sent = played.live.stream.octets;
-    outcome.recorded = facts[ours].stream.clone();
+    outcome.recorded.clone_from(&facts[ours].stream);
     outcome
 }
 
@@ -155,13 +155,12 @@ impl One<'_> {
             Some(host) if ends == recording.ends => HostConfig { rcv_buf: config.rcv_buf, ..host.clone() },
             _ => config,
         };
-        let player = match self.program {
-            Some(program) => Player::User(program.clone()),
-            None => {
-                let ends = (ends[ours], ends[1 - ours]);
-                let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
-                Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
-            }
+        let player = if let Some(program) = self.program {
+            Player::User(program.clone())
+        } else {
+            let ends = (ends[ours], ends[1 - ours]);
+            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
+            Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
         let start = recording.started.min(LATEST);

@@ -174,7 +174,8 @@ impl Outcome {
             }
             Again::Differs(packet, what) => {
                 self.verdict = Verdict::Differs;
-                (self.packet, self.reason) = (*packet, format!("run again from its recipe, it is not the same: {what}"));
+                (self.packet, self.reason) =
+                    (*packet, format!("run again from its recipe, it is not the same: {what}"));
             }
             Again::Failed(why) => {
                 self.verdict = Verdict::Error;
