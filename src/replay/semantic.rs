@@ -214,8 +214,10 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         (Some(_), Some(_)) => {
             let answered = live.emitted.iter().find(|sent| sent.flags.contains(Flags::FIN));
             let acks_fin = answered.zip(peer.fin).is_some_and(|(sent, fin)| sent.ack > fin);
-            // Of a FIN that was sent again it is not known when it came.
-            if case.derived && !peer.fin_again && acks_fin != own.fin_acks_fin {
+            // Of a FIN that was sent again it is not known when it came. A program of the user's may close when it is ready,
+            // but not before a peer that it waited for.
+            let other = acks_fin != own.fin_acks_fin && (case.derived || own.fin_acks_fin);
+            if other && !peer.fin_again {
                 let first = |first: bool| if first { "after the peer's" } else { "before the peer's" };
                 let text =
                     format!("close: our FIN came {}, in the recording {}", first(acks_fin), first(own.fin_acks_fin));
