@@ -165,9 +165,9 @@ fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
         {
             let text = format!(
                 "order of turns: octet {} of ours came when {} of the peer's had been fed, in the recording after {}",
-                turn.place - 1,
+                turn.place.saturating_sub(1),
                 first.fed.saturating_sub(1),
-                needed - 1
+                needed.saturating_sub(1)
             );
             return note(findings, turn.packet, text);
         }
@@ -195,7 +195,7 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
     match (own.fin, live.fin) {
         (Some(expected), Some(actual)) if expected != actual => {
             let text =
-                format!("close: our FIN came after {} octets, in the recording after {}", actual - 1, expected - 1);
+                format!("close: our FIN came after {} octets, in the recording after {}", actual.saturating_sub(1), expected.saturating_sub(1));
             note(findings, fin_packet, text);
         }
         (Some(_), None) if live.reset && own.rst.is_none() => {
