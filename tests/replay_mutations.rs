@@ -13,6 +13,7 @@ use tcplab::app::{Listen, echo};
 use tcplab::capture::{Capture, Direction, Reader, Settings};
 use tcplab::net::{Net, TcpStream};
 use tcplab::replay::{Mode, Outcome, Replay, Role, Verdict};
+use tcplab::rng::Rng;
 use tcplab::segment::{Flags, IpView, Options, Segment, SegmentTemplate};
 use tcplab::sim::Sim;
 use tcplab::time::Instant;
@@ -267,4 +268,48 @@ fn semantic_finds_another_kind_of_close_and_another_place() {
         true
     });
     all_found(&earlier);
+}
+
+/// Whatever numbers, flags and lengths packets have: a verdict.
+#[test]
+fn packets_with_any_numbers_give_a_verdict_and_never_a_panic() {
+    let cases = std::env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1_500);
+    let recorded = BOTH.map(record);
+    for case in 0..cases {
+        let mut rng = Rng::new(case, "any numbers in a replayed capture");
+        let mut packets = recorded[rng.below(2) as usize].clone();
+        for _ in 0..=rng.below(4) {
+            let at = rng.below(packets.len() as u64) as usize;
+            let odd = [0, 1, u32::MAX, 0x7fff_ffff, 0x8000_0000, rng.next_u32(), rng.below(5_000) as u32];
+            let number = odd[rng.below(7) as usize];
+            let packet = &mut packets[at];
+            match rng.below(12) {
+                0 => packet.seq = number,
+                1 => packet.ack = number,
+                2 => packet.seq = packet.seq.wrapping_add(number),
+                3 => packet.ack = packet.ack.wrapping_add(number),
+                4 => packet.flags = Flags(rng.next_u32() as u8),
+                5 => packet.window = number as u16,
+                6 => packet.payload = vec![7; rng.below(3_000) as usize],
+                7 => {
+                    packet.options = Options { wscale: Some(number as u8), mss: Some(number as u16), ..packet.options }
+                }
+                8 => packet.options = Options::default(),
+                9 => packet.at = Instant::from_nanos(u64::from(number) << rng.below(33)),
+                10 => {
+                    packets.remove(at);
+                }
+                _ => {
+                    let to = rng.below(packets.len() as u64) as usize;
+                    packets.swap(at, to);
+                }
+            }
+            if packets.is_empty() {
+                break;
+            }
+        }
+        let mode = [Mode::Semantic, Mode::Strict][rng.below(2) as usize];
+        let replay = Replay::from_read(Cursor::new(write(&packets)), "any.pcapng").expect("a capture");
+        replay.role(Role::Both).mode(mode).run().expect("nothing is written");
+    }
 }

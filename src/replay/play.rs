@@ -455,7 +455,11 @@ impl<'a> Feeder<'a, '_> {
             ),
             _ if live.sent == 0 => "our SYN".to_owned(),
             _ if gate.acked == 1 => "our SYN|ACK".to_owned(),
-            _ => format!("octets of ours: it acknowledges {}, we have sent {}", gate.acked.saturating_sub(1), live.sent.saturating_sub(1)),
+            _ => format!(
+                "octets of ours: it acknowledges {}, we have sent {}",
+                gate.acked.saturating_sub(1),
+                live.sent.saturating_sub(1)
+            ),
         }
     }
 

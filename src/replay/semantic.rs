@@ -194,8 +194,11 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let fin_packet = case.packet_at(own.fin.unwrap_or(u32::MAX));
     match (own.fin, live.fin) {
         (Some(expected), Some(actual)) if expected != actual => {
-            let text =
-                format!("close: our FIN came after {} octets, in the recording after {}", actual.saturating_sub(1), expected.saturating_sub(1));
+            let text = format!(
+                "close: our FIN came after {} octets, in the recording after {}",
+                actual.saturating_sub(1),
+                expected.saturating_sub(1)
+            );
             note(findings, fin_packet, text);
         }
         (Some(_), None) if live.reset && own.rst.is_none() => {
