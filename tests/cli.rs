@@ -127,7 +127,7 @@ fn the_table_has_tcplab_and_the_reference_next_to_each_other() {
 #[test]
 fn completions_and_the_manual_name_every_command() {
     let man = stdout(&tcplab(&["man"]));
-    for command in ["demo", "bench", "completions"] {
+    for command in ["demo", "show", "bench", "completions"] {
         assert!(man.contains(&format!("tcplab\\-{command}")), "{command}: {man}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

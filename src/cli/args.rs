@@ -3,6 +3,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::bench::Subject;
+use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
 use crate::time::Duration;
 
@@ -60,6 +61,8 @@ pub(super) enum Command {
         /// The server
         server: std::net::SocketAddr,
     },
+    /// The ladder of a capture, ours or anybody's: who sent what when, and why
+    Show(Show),
     /// Measured runs, against bare smoltcp
     Bench(Bench),
     /// A completion script for a shell, on standard output
@@ -79,7 +82,57 @@ pub(super) struct Demo {
     /// In virtual time, also where the machine has a TUN device: every run is the same
     #[arg(long)]
     pub(super) simulated: bool,
+    /// What is said about each packet in the capture
+    #[arg(long, value_name = "HOW", default_value = "brief")]
+    pub(super) comments: How,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum How {
+    /// What it is and why it was sent
+    Brief,
+    /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
+    Full,
+    None,
+}
+
+impl From<How> for Comments {
+    fn from(how: How) -> Self {
+        match how {
+            How::Brief => Self::Brief,
+            How::Full => Self::Full,
+            How::None => Self::None,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub(super) struct Show {
+    /// A capture in pcap or pcapng, of tcplab, tcpdump, Wireshark, ns-3 or others; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: std::path::PathBuf,
+    /// A table of the connections instead: who, for how long, how much each way, how it ended
+    #[arg(long)]
+    pub(super) flows: bool,
+    /// The sockets instead that the host at the vantage point must have had. Descriptors are not on the wire: their
+    /// numbers are made up, from 3 on
+    #[arg(long)]
+    pub(super) fds: bool,
+    /// The first N packets only
+    #[arg(short, long, value_name = "N")]
+    pub(super) count: Option<u64>,
+}
+
+const SHOW_EXAMPLES: &str = "\
+The ladder: time since the first packet, the number of the connection, states where they begin (inferred from the \
+packets; ? is unknown), flags, relative start:end and ack, octets of data. ✗ is lost on the link, ↠ arrives twice, ⇢ is \
+overtaken, ≁ is changed; that is known of captures of tcplab.
+
+Examples:
+  tcplab show tcplab-demo.pcapng
+  tcplab show --flows bad.pcapng
+  tcpdump -i eth0 -w - port 80 | tcplab show -";
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Bench {

@@ -9,12 +9,14 @@ mod demo;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
+mod show;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use crate::capture::ReadError;
 use args::{Args, Command};
 use output::Output;
 
@@ -28,6 +30,9 @@ enum CliError {
     #[cfg(all(feature = "live", target_os = "linux"))]
     #[error("{0}")]
     Usage(String),
+    /// A file that cannot be read, or not to its end; exit 2.
+    #[error(transparent)]
+    Input(#[from] ReadError),
     /// Standard output; exit 1.
     #[error("write to standard output: {0}; if it is a file, look for space on its disk")]
     Output(#[from] io::Error),
@@ -39,6 +44,7 @@ impl CliError {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
             #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Usage(_) => ExitCode::from(2),
+            Self::Input(_) => ExitCode::from(2),
         }
     }
 }
@@ -77,6 +83,7 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         Command::Doctor => live::doctor::run(),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
+        Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -94,6 +94,10 @@ impl Observer for Observers {
             observer.borrow_mut().on_event(at, event);
         }
     }
+
+    fn wants_numbers(&self) -> bool {
+        self.0.iter().any(|observer| observer.borrow().wants_numbers())
+    }
 }
 
 const fn place(link: LinkId) -> (usize, End) {
@@ -125,6 +129,7 @@ impl<E: Endpoint> Network<E> {
         let id = HostId(self.hosts.len() as u32);
         let slot = self.add_source(Source::Host(id));
         endpoint.observe_events(!self.observers.0.is_empty());
+        endpoint.observe_numbers(self.observers.wants_numbers());
         self.hosts.push(Node {
             name: name.into(),
             addresses,
@@ -166,6 +171,7 @@ impl<E: Endpoint> Network<E> {
         self.observers.0.push(observer);
         for node in &mut self.hosts {
             node.endpoint.observe_events(true);
+            node.endpoint.observe_numbers(self.observers.wants_numbers());
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::capture::Comments;
+use crate::cli::args::How;
 use crate::link::LinkLine;
 use crate::sim::parse_address;
 
@@ -56,25 +56,6 @@ pub(in crate::cli) struct Capture {
     /// What is said about each packet
     #[arg(long, value_name = "HOW", default_value = "brief")]
     pub(super) comments: How,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum How {
-    /// What it is and why it was sent
-    Brief,
-    /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
-    Full,
-    None,
-}
-
-impl From<How> for Comments {
-    fn from(how: How) -> Self {
-        match how {
-            How::Brief => Self::Brief,
-            How::Full => Self::Full,
-            How::None => Self::None,
-        }
-    }
 }
 
 #[derive(Debug, ClapArgs)]
