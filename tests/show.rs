@@ -314,6 +314,9 @@ fn every_format_of_editcap_is_read_right_or_refused_with_the_way_out() {
                 let said = text(&output.stderr);
                 assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{format}: {said}");
                 assert!(said.contains("editcap -F pcapng FILE NEW.pcapng"), "{format}: {said}");
+                let named = [("snoop", "Sun snoop"), ("ngsniffer", "Sniffer (DOS)"), ("netmon2", "Microsoft NetMon 2")];
+                let name = named.iter().find(|(known, _)| *known == format).map_or("", |(_, name)| name);
+                assert!(said.contains(name), "{format}: {said}");
                 refused.push(format);
             }
         }
@@ -436,6 +439,23 @@ fn tcpdump_and_dumpcap_beside_the_host_are_read_as_tshark_reads_them() {
         let octets = flow["octets"].as_array().expect("two").iter().filter_map(serde_json::Value::as_u64).max();
         assert!(octets > Some(20_000), "{}: {flow}", file.display());
     }
+}
+
+#[test]
+fn full_comments_of_a_live_host_know_the_sender() {
+    if !possible() || run("curl", &["--version"]).is_none() {
+        return;
+    }
+    let file = scratch("show-live-full.pcapng");
+    let serve = ["serve", "http", "--size", "100000", "--comments", "full", "-w", path(&file), "--"];
+    let curl = ["curl", "-sS", "--max-time", "20", "-o", "/dev/null", "http://192.168.69.1:8080/"];
+    let output = tcplab(&[&serve[..], &curl[..]].concat()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let json = shown(&["--json", path(&file)]);
+    let data = |line: &&str| line.contains("\"from\":1") && line.contains("\"payload\":1448");
+    let words = [", srtt ", ", rttvar ", ", rto ", ", cwnd ", "flight size "];
+    let sent: Vec<_> = json.lines().filter(data).collect();
+    assert!(!sent.is_empty() && sent.iter().all(|line| words.iter().all(|word| line.contains(word))), "{json}");
 }
 
 /// True if this machine has sandboxes with a TUN device in them.

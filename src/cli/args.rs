@@ -2,6 +2,7 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::help;
 use crate::bench::Subject;
 use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
@@ -9,7 +10,7 @@ use crate::time::Duration;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
 #[derive(Debug, Parser)]
-#[command(name = "tcplab", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "tcplab", version, arg_required_else_help = true, max_term_width = 100, after_help = help::TCPLAB)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,
@@ -19,6 +20,7 @@ pub(super) struct Args {
 
 /// Flags that mean the same everywhere.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
     /// Results as JSON on standard output, one object per line
     #[arg(long, global = true)]
@@ -53,6 +55,7 @@ pub(super) enum Command {
     Connect(super::live::args::Connect),
     /// What this machine allows, and the next step where it does not
     #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_help = help::DOCTOR)]
     Doctor,
     /// The client of the demo
     #[cfg(all(feature = "live", target_os = "linux"))]
@@ -66,17 +69,20 @@ pub(super) enum Command {
     /// Measured runs, against bare smoltcp
     Bench(Bench),
     /// A completion script for a shell, on standard output
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page, on standard output: `tcplab man | man -l -`
+    /// The manual page, on standard output
+    #[command(after_help = help::MAN)]
     Man,
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::DEMO)]
 pub(super) struct Demo {
-    /// The capture
+    /// Where the capture goes; a file of that name is overwritten
     #[arg(short, long = "write", value_name = "FILE", default_value = "tcplab-demo.pcapng")]
     pub(super) write: std::path::PathBuf,
     /// In virtual time, also where the machine has a TUN device: every run is the same
@@ -93,6 +99,7 @@ pub(super) enum How {
     Brief,
     /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
     Full,
+    /// Nothing
     None,
 }
 
@@ -107,7 +114,7 @@ impl From<How> for Comments {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = SHOW_EXAMPLES)]
+#[command(after_help = help::SHOW)]
 pub(super) struct Show {
     /// A capture in pcap or pcapng, of tcplab, tcpdump, Wireshark, ns-3 or others; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -124,17 +131,8 @@ pub(super) struct Show {
     pub(super) count: Option<u64>,
 }
 
-const SHOW_EXAMPLES: &str = "\
-The ladder: time since the first packet, the number of the connection, states where they begin (inferred from the \
-packets; ? is unknown), flags, relative start:end and ack, octets of data. ✗ is lost on the link, ↠ arrives twice, ⇢ is \
-overtaken, ≁ is changed; that is known of captures of tcplab.
-
-Examples:
-  tcplab show tcplab-demo.pcapng
-  tcplab show --flows bad.pcapng
-  tcpdump -i eth0 -w - port 80 | tcplab show -";
-
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::BENCH)]
 pub(super) struct Bench {
     #[command(subcommand)]
     pub(super) name: Name,

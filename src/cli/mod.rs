@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod demo;
+mod help;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
