@@ -1,7 +1,7 @@
 CARGO ?= cargo
 
 # What `make bench` runs; `make bench BENCHES="connections" BENCH_FLAGS="--count 10000"` picks one.
-BENCHES ?= connections churn
+BENCHES ?= connections churn bulk loss dumbbell
 BENCH_FLAGS ?=
 FUZZ_CASES ?= 1000000
 
@@ -32,7 +32,7 @@ lint: ## formatting, clippy with and without the features, documentation; every 
 deps: ## installs the programs that the tests use, where that is allowed; else names them
 	@tests/deps.sh
 
-bench: ## the measured runs (BENCHES="connections churn", BENCH_FLAGS="--count 10000")
+bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	$(CARGO) build --release
 	@for bench in $(BENCHES); do $(TARGET)/release/tcplab bench $$bench $(BENCH_FLAGS) || exit; done
 

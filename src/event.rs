@@ -20,7 +20,7 @@ pub trait Observer {
     }
 }
 
-/// Numbers the hosts of a run, in the order in which they were made.
+/// Numbers the hosts and routers of a run, in the order in which they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct HostId(pub u32);
 
@@ -43,6 +43,17 @@ pub enum Event<'a> {
         /// What the link will do.
         fate: Fate,
     },
+    /// A router sent a packet of somebody else on; it keeps its number.
+    Forwarded {
+        /// The router.
+        host: HostId,
+        /// The link direction it goes into.
+        link: LinkId,
+        /// The packet, as sent on.
+        packet: &'a Packet,
+        /// What the link will do.
+        fate: Fate,
+    },
     /// A link made a copy of a packet.
     Duplicated {
         /// The link direction.
@@ -50,7 +61,7 @@ pub enum Event<'a> {
         /// The packet.
         packet: &'a Packet,
     },
-    /// A packet reached a host.
+    /// A packet reached a host or a router.
     Delivered {
         /// The receiver.
         host: HostId,
@@ -68,7 +79,7 @@ pub enum Event<'a> {
         /// Why.
         why: DropReason,
     },
-    /// A packet reached a host and its stack did not want it.
+    /// A packet reached a host and its stack did not want it, or a router and it goes no further.
     StackDropped {
         /// The host.
         host: HostId,
@@ -92,14 +103,47 @@ pub enum Event<'a> {
 pub enum Fate {
     /// It arrives at this instant.
     Deliver(Instant),
-    /// It arrives later than packets that enter after it.
+    /// It is held back: packets that enter after it may arrive before it.
     Reorder(Instant),
+    /// It is sent ahead: it may arrive before packets that entered before it.
+    Overtake(Instant),
     /// It arrives and so does a copy.
     Duplicate(Instant),
     /// It arrives with a bit flipped.
-    Corrupt(Instant),
+    Corrupt(Flip),
     /// It never arrives.
     Drop(DropReason),
+}
+
+impl Fate {
+    /// When it arrives, if it does.
+    pub fn arrival(self) -> Option<Instant> {
+        match self {
+            Self::Deliver(at) | Self::Reorder(at) | Self::Overtake(at) | Self::Duplicate(at) => Some(at),
+            Self::Corrupt(flip) => Some(flip.at),
+            Self::Drop(_) => None,
+        }
+    }
+}
+
+/// The bit that a link flips in a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flip {
+    /// When the packet arrives.
+    pub at: Instant,
+    /// The octet, counted from 0 at the first of the IP header.
+    pub octet: u32,
+    /// The bit in it, counted from 0, the most significant, as in the figures of the RFCs.
+    pub bit: u8,
+}
+
+/// The states of the channel of Gilbert and Elliott.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelState {
+    /// Where it begins.
+    Good,
+    /// Where the bursts are.
+    Bad,
 }
 
 /// Why a packet went no further.
@@ -108,16 +152,25 @@ pub enum Fate {
 pub enum DropReason {
     /// The link lost it by chance.
     Loss,
+    /// The link lost it by the model of Gilbert and Elliott, in this state of the channel.
+    BurstLoss(ChannelState),
     /// A scripted fault took it.
     Fault,
     /// The queue in front of the link was full.
     QueueFull,
     /// The link was down.
-    LinkDown,
+    LinkDown {
+        /// When it is up again, counted from the beginning of the run.
+        until: Duration,
+    },
     /// The packet is larger than the link's MTU and may not be fragmented.
     TooBig,
-    /// Nobody is at the end of the link with that address.
+    /// No route leads to that address.
     NoRoute,
+    /// A router is at the last network on the way, and nobody there has that address.
+    HostUnreachable,
+    /// A router got it with a TTL or hop limit that ends there.
+    TtlExceeded,
     /// The bytes are no packet.
     Malformed,
     /// A checksum is wrong.

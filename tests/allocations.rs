@@ -126,6 +126,13 @@ fn messages_of_many_segments_through_a_link_with_a_rate_and_a_queue() {
 }
 
 #[test]
+fn messages_through_a_link_that_does_everything_that_a_line_can_say() {
+    let line = "rate=100Mbit,delay=2ms,jitter=500us:normal,loss=gemodel:0.1%:50%,reorder=0.1%,duplicate=0.1%,\
+        corrupt=0.1%,limit=1000,down=1ms..2ms,drop=data:100-102,drop=rst,hold=ack:7:3ms";
+    steady_state(line, 3_000, Duration::ZERO);
+}
+
+#[test]
 fn the_allocator_counts() {
     let (allocations, in_use) = (ALLOCATIONS.get(), IN_USE.get());
     let block = std::hint::black_box(vec![0_u8; 100]);

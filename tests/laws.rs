@@ -48,6 +48,7 @@ const HOMES: &[(&str, &[(&str, &str)])] = &[
 const HASH_MAP_FILES: &[(&str, &str)] = &[
     ("bench/bare/mod.rs", "the reference finds its sockets by 4-tuple: looked up, never iterated"),
     ("capture/flows.rs", "connections for the comments: looked up by their ends, forgotten a generation at a time"),
+    ("sim/routes.rs", "routes by prefix: looked up, never iterated"),
     ("stack/mod.rs", "the demultiplexer's tables: looked up by 4-tuple or address, never iterated"),
     ("stack/ports.rs", "the bind table: looked up by port, never iterated"),
     ("stack/udp.rs", "the demultiplexer's tables for UDP: looked up, never iterated"),

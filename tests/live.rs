@@ -3,6 +3,10 @@
 #![cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
 
 mod common;
+#[path = "live/peers.rs"]
+mod peers;
+#[path = "live/places.rs"]
+mod places;
 #[path = "common/programs.rs"]
 mod programs;
 
@@ -242,7 +246,7 @@ fn the_exit_code_of_command_is_ours() {
     let code = |line: &str| run(&["-q", "serve", "hello", "--", "sh", "-c", line]).status.code();
     assert_eq!([code("exit 0"), code("exit 9"), code("kill -9 $$")], [Some(0), Some(9), Some(137)]);
     let missing = run(&["serve", "hello", "--", "/no/such/program"]);
-    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(missing.status.code(), Some(2));
     assert!(text(&missing.stderr).contains("cannot run `/no/such/program`"), "{}", text(&missing.stderr));
 }
 
@@ -338,20 +342,6 @@ fn connect_talks_to_a_server_of_the_kernel() {
 }
 
 #[test]
-fn ten_clients_are_served_through_a_backlog_of_two() {
-    if !(possible() && installed(&["nc"])) {
-        return;
-    }
-    let file = place("backlog").join("backlog.pcapng");
-    let line = "for i in $(seq 10); do nc -w 30 192.168.69.1 12345 < /dev/null & done; wait";
-    let said = beside(&["hello", "--backlog", "2", "--flows", "-w", path(&file)], line);
-    assert_eq!(said.matches("Hello, Client!").count(), 10, "{said}");
-    assert_eq!(said.matches("  closed, ").count(), 10, "{said}");
-    let resets = ["-n", "-r", path(&file), "-Y", "tcp.flags.reset == 1"];
-    assert!(printed("tshark", &resets).is_none_or(|text| text.is_empty()));
-}
-
-#[test]
 fn a_device_that_is_deleted_ends_the_run_and_the_capture_is_whole() {
     if !(possible() && installed(&["curl", "ip"])) {
         return;
@@ -389,6 +379,32 @@ fn the_capture_of_a_run_that_was_killed_is_readable() {
         whole += 1;
     }
     assert!(whole > 50, "{whole}");
+}
+
+#[test]
+fn the_bench_measures_both_sides_in_both_directions() {
+    if !possible() {
+        return;
+    }
+    let output = run(&["bench", "tun", "--seconds", "0.05", "--count", "1", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
+    let names: Vec<_> = lines.iter().map(|line| (line["direction"].as_str(), line["subject"].as_str())).collect();
+    let [ours, bare] = [Some("tcplab"), Some("bare-smoltcp")];
+    let [receive, send] = [Some("receive"), Some("send")];
+    assert_eq!(names, [(receive, ours), (receive, bare), (send, ours), (send, bare)]);
+    for line in &lines {
+        assert_eq!((line["bench"].as_str(), line["connections"].as_u64()), (Some("tun"), Some(1)));
+        assert!(line["goodput_mbit"].as_f64().is_some_and(|goodput| goodput > 0.0), "{line}");
+        assert!(line["packets"].as_u64().is_some_and(|packets| packets > 0), "{line}");
+    }
+    for seconds in ["0", "-1", "x", "601"] {
+        assert_eq!(run(&["bench", "tun", "--seconds", seconds]).status.code(), Some(2), "{seconds}");
+    }
+    let table = text(&run(&["bench", "tun", "--seconds", "0.05", "--count", "1", "--only", "tcplab"]).stdout);
+    assert!(table.contains("the userspace host: send\n") && !table.contains("bare-smoltcp"), "{table}");
 }
 
 #[test]

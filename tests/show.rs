@@ -150,7 +150,8 @@ fn json_has_one_object_for_each_packet_connection_and_descriptor() {
     let flows = objects(&["--json", "--flows", file]);
     assert_eq!(flows.len(), 1);
     let flow = &flows[0];
-    assert_eq!((&flow["stream"], &flow["close"]), (&0.into(), &"closed, left first".into()), "{flow}");
+    assert_eq!((&flow["stream"], &flow["close"]), (&0.into(), &"closed".into()), "{flow}");
+    assert_eq!(flow["closed_by"], 0, "{flow}");
     assert_eq!(flow["octets"][1], 6_000, "{flow}");
     assert!(flow["octets"][0].as_u64() > Some(6_000) && flow["retransmissions"][0].as_u64() > Some(0), "{flow}");
     assert_eq!(objects(&["--json", "--fds", file])[0]["kind"], "TCP");

@@ -1,55 +1,60 @@
-//! One connection that carries many MiB from the client to the server, buffers of 64 KiB.
+//! One connection that carries many megabytes from the client to the server, over 1 Gbit/s with 1 ms of delay and a
+//! queue of 1,000 packets.
 
-use std::io;
 use std::net::SocketAddr;
 
+use super::flow::{Account, Flows, receive, send};
 use super::measure::Stopwatch;
-use super::{BenchError, Figures, two_hosts};
-use crate::net::{Net, TcpListener, TcpStream};
+use super::{BenchError, Figures, finish, two_hosts};
 
-/// Octets of each buffer of the connection.
-pub(super) const BUFFER: usize = 64 * 1024;
-/// Octets of one call of a program.
+/// Octets of one call of a program of the reference.
 pub(super) const CHUNK: usize = 16 * 1024;
-const LINK: &str = "delay=50us";
+/// Bits per second of the link.
+pub(super) const RATE: u64 = 1_000_000_000;
+/// Nanoseconds from one end of the link to the other.
+pub(super) const DELAY: u64 = 1_000_000;
+/// Packets that wait for the link at most.
+pub(super) const LIMIT: usize = 1_000;
+const LINK: &str = "rate=1Gbit,delay=1ms,limit=1000";
 
-async fn receive(net: Net, addr: SocketAddr) -> io::Result<()> {
-    let listener = TcpListener::bind(&net, addr)?;
-    let (stream, _) = listener.accept().await?;
-    let mut buf = vec![0; CHUNK];
-    while stream.read(&mut buf).await? > 0 {}
-    Ok(())
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Megabytes to carry.
+    pub megabytes: u64,
+    /// Buffers, controller, capture.
+    pub flows: Flows,
 }
 
-async fn send(net: Net, addr: SocketAddr, mut left: usize) -> io::Result<()> {
-    let stream = TcpStream::connect(&net, addr).await?;
-    let chunk = vec![7; CHUNK];
-    while left > 0 {
-        left -= stream.write(&chunk[..left.min(CHUNK)]).await?;
+impl Workload {
+    /// Octets to carry.
+    pub(super) fn octets(&self) -> u64 {
+        self.megabytes * 1_000_000
     }
-    stream.shutdown_write()?;
-    // The end of the server's direction: everything has been read.
-    stream.read(&mut [0; 1]).await?;
-    Ok(())
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(mib: usize) -> Result<Figures, BenchError> {
-    let hosts = two_hosts(LINK, |config| (config.rcv_buf, config.snd_buf) = (BUFFER, BUFFER));
+pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
+    let hosts = two_hosts(workload.flows.seed, LINK, |config| workload.flows.apply(config));
+    let capture = workload.flows.record(&hosts.sim, hosts.client.id())?;
     let addr = SocketAddr::new(hosts.server.address(), 5001);
-    hosts.server.spawn_daemon(async move |net| receive(net, addr).await);
-    let stopwatch = Stopwatch::start();
-    hosts.run(async move |net| send(net, addr, mib << 20).await)?;
+    let account = Account::default();
+    let receiver = account.clone();
+    hosts.server.spawn_daemon(async move |net| receive(net, addr, receiver).await);
+    let (stopwatch, octets) = (Stopwatch::start(), workload.octets());
+    hosts.run(async move |net| send(net, addr, octets).await)?;
+    finish(capture)?;
     let taken = stopwatch.stop();
     let counters = hosts.counters();
     Ok(Figures {
         packets: counters.sent,
         frames: counters.sent,
         connections: 1,
-        buffer_kib: BUFFER as u64 / 1024,
-        sim_s: hosts.sim.now().as_secs_f64(),
+        hosts: 2,
+        buffer_kib: workload.flows.buffer as u64 / 1024,
+        sim_s: (account.last() - crate::time::Instant::EPOCH).as_secs_f64(),
         taken,
-        octets: (mib << 20) as u64,
+        octets: account.octets(),
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
         ..Figures::default()

@@ -68,7 +68,7 @@ async fn work(net: Net, server: IpAddr, next: Rc<Cell<usize>>, workload: Workloa
 /// Runs it on tcplab.
 pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     let workload = *workload;
-    let hosts = two_hosts(LINK, |config| config.time_wait = workload.time_wait);
+    let hosts = two_hosts(1, LINK, |config| config.time_wait = workload.time_wait);
     let server = hosts.server.address();
     for n in 0..workload.count.div_ceil(PORTS_EACH) {
         let (addr, backlog) = (SocketAddr::new(server, 1024 + n as u16), workload.parallel.max(128));
@@ -90,6 +90,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         packets: counters.sent,
         frames: counters.sent,
         connections: workload.count as u64,
+        hosts: 2,
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: hosts.sim.now().as_secs_f64(),
         taken,

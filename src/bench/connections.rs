@@ -83,7 +83,7 @@ async fn talk(net: Net, streams: Rc<[TcpStream]>, messages: usize) -> io::Result
 /// Runs it on tcplab.
 pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     let resident = resident_kib();
-    let hosts = two_hosts(LINK, |config| {
+    let hosts = two_hosts(1, LINK, |config| {
         (config.rcv_buf, config.snd_buf, config.ack_delay) = (BUFFER, BUFFER, None);
     });
     let server = hosts.server.address();
@@ -107,6 +107,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         packets,
         frames: packets,
         connections: workload.count as u64,
+        hosts: 2,
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: (hosts.sim.now() - started).as_secs_f64(),
         taken,

@@ -3,25 +3,42 @@
 //!
 //! - `connections`: messages on many established connections; what does a packet cost when there are 100,000?
 //! - `churn`: short connections, one after the other or many at a time;
-//! - `bulk`: one connection that carries many MiB;
+//! - `bulk`: one connection that carries many megabytes; `loss`: one on a lossy path; `dumbbell`: many through one
+//!   bottleneck; `flow` is what these three have in common;
+//! - `tun`: one connection to the kernel of this machine, over a TUN device;
 //! - `bare`: the reference; `measure`: time and memory; `report`: JSON and the table.
 //!
-//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here.
+//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here;
+//! on the TUN it is the wall's.
 
 mod bare;
 mod bulk;
 mod churn;
 mod connections;
+mod dumbbell;
+mod flow;
+mod loss;
 mod measure;
 mod report;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod tun;
 
+pub use bulk::Workload as Bulk;
 pub use churn::Workload as Churn;
 pub use connections::Workload as Connections;
+pub use dumbbell::Workload as Dumbbell;
+pub use flow::{Flows, Recording};
+pub use loss::Workload as Loss;
 pub use measure::Taken;
 pub use report::{Line, Report};
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub use tun::{Direction, Workload as OverTun, prepare};
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 
+use crate::capture::{Capture, WriteError};
 use crate::link::Counters;
 use crate::net::Net;
 use crate::sim::{GaveUp, HostHandle, LinkHandle, Sim};
@@ -33,17 +50,21 @@ use crate::time::Duration;
 const PORTS_EACH: usize = 14_000;
 
 /// Which run, and how much of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Bench {
     /// Messages on established connections.
     Connections(Connections),
     /// Short connections.
     Churn(Churn),
-    /// One connection that carries many MiB.
-    Bulk {
-        /// MiB to carry.
-        mib: usize,
-    },
+    /// One connection that carries many megabytes.
+    Bulk(Bulk),
+    /// One connection over a path that loses packets.
+    Loss(Loss),
+    /// Many flows through one bottleneck.
+    Dumbbell(Dumbbell),
+    /// One connection to the kernel.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Tun(OverTun),
 }
 
 /// Which side to run.
@@ -77,6 +98,8 @@ pub struct Figures {
     pub frames: u64,
     /// Connections.
     pub connections: u64,
+    /// Hosts, without the routers between them.
+    pub hosts: u64,
     /// KiB of each buffer.
     pub buffer_kib: u64,
     /// Virtual time.
@@ -105,6 +128,27 @@ pub enum BenchError {
     /// The simulation did not come to its end.
     #[error("bench: {0}")]
     GaveUp(#[from] GaveUp),
+    /// The reference has nothing more to do and is not through.
+    #[error("bench: the reference is stuck at {now} ns of virtual time")]
+    Stuck {
+        /// Nanoseconds of virtual time.
+        now: u64,
+    },
+    /// The capture of the run.
+    #[error("bench: {0}")]
+    Capture(#[from] WriteError),
+    /// The private network namespace.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Sandbox(#[from] crate::live::SandboxError),
+    /// The device.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Tun(#[from] crate::device::TunError),
+    /// The loop on the device.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Live(#[from] crate::live::LiveError),
 }
 
 impl Bench {
@@ -113,11 +157,20 @@ impl Bench {
         match self {
             Self::Connections(_) => "connections",
             Self::Churn(_) => "churn",
-            Self::Bulk { .. } => "bulk",
+            Self::Bulk(_) => "bulk",
+            Self::Loss(_) => "loss",
+            Self::Dumbbell(_) => "dumbbell",
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Self::Tun(_) => "tun",
         }
     }
 
-    /// Runs it on one side.
+    /// Whether bare smoltcp does the same work. It has no links and no luck.
+    pub const fn has_reference(&self) -> bool {
+        !matches!(self, Self::Loss(_) | Self::Dumbbell(_))
+    }
+
+    /// Runs it on one side; on tcplab, if the other has no such run.
     pub fn run(&self, subject: Subject) -> Result<Figures, BenchError> {
         let one_set = subject == Subject::OneSet;
         measure::forget_peak();
@@ -126,10 +179,30 @@ impl Bench {
             (Self::Connections(workload), _) => bare::connections::run(workload, one_set),
             (Self::Churn(workload), Subject::Tcplab) => churn::run(workload)?,
             (Self::Churn(workload), _) => bare::churn::run(workload, one_set),
-            (Self::Bulk { mib }, Subject::Tcplab) => bulk::run(*mib)?,
-            (Self::Bulk { mib }, _) => bare::bulk::run(*mib, one_set),
+            (Self::Bulk(workload), Subject::Tcplab) => bulk::run(workload)?,
+            (Self::Bulk(workload), _) => bare::bulk::run(workload, one_set)?,
+            (Self::Loss(workload), _) => loss::run(workload)?,
+            (Self::Dumbbell(workload), _) => dumbbell::run(workload)?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            (Self::Tun(workload), Subject::Tcplab) => tun::run(*workload)?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            (Self::Tun(workload), _) => bare::tun::run(*workload)?,
         };
         Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
+    }
+}
+
+impl Figures {
+    /// Of an odd number of runs, the one with the middle goodput.
+    pub fn median(mut runs: Vec<Self>) -> Option<Self> {
+        runs.sort_by(|one, other| one.goodput_mbit().total_cmp(&other.goodput_mbit()));
+        runs.get(runs.len() / 2).copied()
+    }
+
+    /// Octets that programs got, in Mbit for each second, of virtual time where there is one.
+    pub fn goodput_mbit(&self) -> f64 {
+        let seconds = if self.sim_s > 0.0 { self.sim_s } else { self.taken.wall.as_secs_f64() };
+        if seconds > 0.0 { self.octets as f64 * 8.0 / seconds / 1e6 } else { 0.0 }
     }
 }
 
@@ -141,8 +214,8 @@ struct Hosts {
     link: LinkHandle,
 }
 
-fn two_hosts(link: &str, adjust: impl Fn(&mut HostConfig)) -> Hosts {
-    let sim = Sim::seeded(1);
+fn two_hosts(seed: u64, link: &str, adjust: impl Fn(&mut HostConfig)) -> Hosts {
+    let sim = Sim::seeded(seed);
     sim.limit_events(u64::MAX);
     sim.limit_time(Duration::MAX);
     let server = sim.host_with("server", "10.0.0.1/8", &adjust);
@@ -175,6 +248,14 @@ impl Hosts {
     fn retransmissions(&self) -> u64 {
         [&self.client, &self.server].map(|host| host.sys(|host| host.retransmissions())).iter().sum()
     }
+}
+
+/// Ends a capture; what it still has to write is part of what it costs.
+fn finish(capture: Option<Rc<RefCell<Capture>>>) -> Result<(), BenchError> {
+    if let Some(capture) = capture {
+        capture.borrow_mut().close()?;
+    }
+    Ok(())
 }
 
 /// Octets for one end of a connection beyond its buffers, by what has become resident since.

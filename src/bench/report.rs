@@ -5,8 +5,10 @@ use core::fmt;
 
 use serde_json::json;
 
+use super::loss::mathis;
 use super::measure::CPU_TIME_KNOWN;
-use super::{Bench, Figures, Subject};
+use super::{Bench, Figures, Flows, Subject};
+use crate::stack::Congestion;
 
 /// One side of a run.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +26,8 @@ pub struct Report {
     pub bench: Bench,
     /// What came of it.
     pub lines: Vec<Line>,
-    /// tcplab with one connection, to compare with.
-    pub at_one: Option<Figures>,
+    /// tcplab with few connections (one, or ten flows), to compare with.
+    pub at_few: Option<Figures>,
 }
 
 impl Figures {
@@ -47,10 +49,6 @@ impl Figures {
     fn cpu_s(&self) -> f64 {
         self.taken.cpu.as_secs_f64().max(1e-9)
     }
-
-    fn goodput_mbit(&self) -> f64 {
-        if self.sim_s > 0.0 { self.octets as f64 * 8.0 / self.sim_s / 1e6 } else { 0.0 }
-    }
 }
 
 impl Line {
@@ -63,7 +61,7 @@ impl Line {
             "packets": figures.packets,
             "frames": figures.frames,
             "connections": figures.connections,
-            "hosts": 2,
+            "hosts": figures.hosts,
             "buffer_kib": figures.buffer_kib,
             "sim_s": figures.sim_s,
             "cpu_s": figures.taken.cpu.as_secs_f64(),
@@ -83,6 +81,10 @@ impl Line {
             object["time_wait_s"] = workload.time_wait.as_secs_f64().into();
             object["connections_per_cpu_s"] = figures.connections_per_cpu_s().into();
         }
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        if let Bench::Tun(workload) = bench {
+            object["direction"] = workload.direction.name().into();
+        }
         if let Some(bytes) = figures.bytes_per_end {
             object["bytes_per_end_beyond_buffers"] = bytes.into();
         }
@@ -93,6 +95,20 @@ impl Line {
 impl Report {
     fn figures(&self, subject: Subject) -> Option<&Figures> {
         self.lines.iter().find(|line| line.subject == subject).map(|line| &line.figures)
+    }
+
+    /// What ns-3 3.37 makes of the same scenario, in frames per CPU second, on another machine of this size.
+    fn ns3(&self) -> String {
+        let figure = match &self.bench {
+            Bench::Bulk(_) => "30,300 to 33,600",
+            Bench::Loss(_) => "49,400",
+            Bench::Churn(_) => "33,500",
+            Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811",
+            Bench::Dumbbell(workload) if workload.count >= 100 => "32,700",
+            Bench::Dumbbell(_) => "46,500 to 65,400",
+            _ => return String::new(),
+        };
+        format!("ns-3: {figure}")
     }
 
     /// One row: the value of each side, tcplab's over the reference's, the target.
@@ -117,6 +133,17 @@ impl Report {
     }
 }
 
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl Report {
+    /// CPU time is that of both ends: the kernel's is a thread of this process.
+    fn over_tun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.row(f, "goodput, Mbit/s", "0.9 x", |figures| Some(figures.goodput_mbit()))?;
+        self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
+        self.row(f, "CPU ns per packet", "", |figures| Some(figures.cpu_ns_per_packet()))?;
+        self.row(f, "segments sent again", "", |figures| Some(figures.retransmissions as f64))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.lines.first() else { return Ok(()) };
@@ -133,7 +160,32 @@ impl fmt::Display for Report {
                 workload.parallel,
                 workload.time_wait.as_secs_f64()
             )?,
-            Bench::Bulk { mib } => writeln!(f, "bulk: {mib} MiB on one connection, buffers of 64 KiB")?,
+            Bench::Bulk(workload) => writeln!(
+                f,
+                "bulk: {} MB on one connection, 1 Gbit/s, 1 ms, MSS 1460, {}",
+                workload.megabytes,
+                described(&workload.flows)
+            )?,
+            Bench::Loss(workload) => writeln!(
+                f,
+                "loss: one connection for {} s, 100 Mbit/s, 50 ms there and back, 1 in 100 lost, {}",
+                workload.seconds,
+                described(&workload.flows)
+            )?,
+            Bench::Dumbbell(workload) => writeln!(
+                f,
+                "dumbbell: {} flows for {} s through 1 Gbit/s, 5 ms, 1,000 packets, {}",
+                workload.count,
+                workload.seconds,
+                described(&workload.flows)
+            )?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Bench::Tun(workload) => writeln!(
+                f,
+                "tun: one connection to the kernel for {} s, MTU 1500; the userspace host: {}",
+                workload.length.as_secs_f64(),
+                workload.direction.name()
+            )?,
         }
         if !CPU_TIME_KNOWN {
             writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
@@ -143,18 +195,35 @@ impl fmt::Display for Report {
             write!(f, " {:>12}", line.subject.name())?;
         }
         writeln!(f, " {:>7}  target", "ratio")?;
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        if let Bench::Tun(_) = self.bench {
+            return self.over_tun(f);
+        }
         self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
-        self.row(f, "CPU ns per packet", "1.25 x (in instructions)", |figures| Some(figures.cpu_ns_per_packet()))?;
-        self.row(f, "frames per CPU second", "", |figures| Some(figures.frames_per_cpu_s()))?;
+        self.row(f, "frames", "", |figures| Some(figures.frames as f64))?;
+        let target = if self.bench.has_reference() { "1.25 x (in instructions)" } else { "" };
+        self.row(f, "CPU ns per packet", target, |figures| Some(figures.cpu_ns_per_packet()))?;
+        self.row(f, "frames per CPU second", &self.ns3(), |figures| Some(figures.frames_per_cpu_s()))?;
+        if let Bench::Bulk(_) | Bench::Loss(_) | Bench::Dumbbell(_) = self.bench {
+            let target = match self.bench {
+                Bench::Loss(_) => format!("0.7 to 1.2 x {:.2} (Mathis)", mathis() / 1e6),
+                _ => String::new(),
+            };
+            self.row(f, "goodput, Mbit/s", &target, |figures| Some(figures.goodput_mbit()))?;
+            self.row(f, "lost packets", "", |figures| Some(figures.dropped as f64))?;
+        }
         if let Bench::Churn(_) = self.bench {
             let target = "20,000; goal 50,000";
             self.row(f, "connections per CPU second", target, |figures| Some(figures.connections_per_cpu_s()))?;
         }
-        if let Some(at_one) = &self.at_one {
-            let times = first.figures.cpu_ns_per_packet() / at_one.cpu_ns_per_packet();
-            let ns = at_one.cpu_ns_per_packet();
-            let name = "times one connection";
-            writeln!(f, "{name:<26} {times:>12.2} {:>20}  5 x at 100,000 (one: {ns:.0} ns)", "")?;
+        if let Some(at_few) = &self.at_few {
+            let ns = |figures: &Figures| figures.cpu_s() * 1e9 / figures.frames.max(1) as f64;
+            let (times, few) = (ns(&first.figures) / ns(at_few), ns(at_few));
+            let (name, target) = match self.bench {
+                Bench::Dumbbell(_) => ("times ten flows, per frame", format!("2 x at 1,000 (ten: {few:.0} ns)")),
+                _ => ("times one connection", format!("5 x at 100,000 (one: {few:.0} ns)")),
+            };
+            writeln!(f, "{name:<26} {times:>12.2} {:>20}  {target}", "")?;
         }
         if let Bench::Connections(_) = self.bench {
             let target = "3,072 (told from 1,000 connections up)";
@@ -163,6 +232,15 @@ impl fmt::Display for Report {
         self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;
         self.row(f, "CPU s", "", |figures| Some(figures.taken.cpu.as_secs_f64()))
     }
+}
+
+fn described(flows: &Flows) -> String {
+    let controller = match flows.congestion {
+        Congestion::None => "no controller",
+        Congestion::Reno => "Reno",
+        Congestion::Cubic => "CUBIC",
+    };
+    format!("{controller}, buffers of {} KiB", flows.buffer / 1024)
 }
 
 /// Groups of three digits; decimals for small ones.

@@ -11,7 +11,7 @@ use super::Comments;
 use super::flows::{Ends, Flow, FlowTable};
 use super::other;
 use crate::conversation::{AckKind, DataKind, Seen, Side};
-use crate::event::{DropReason, Fate, TimerKind};
+use crate::event::{ChannelState, DropReason, Fate, Flip, TimerKind};
 use crate::segment::{IpView, Options, Segment};
 use crate::time::{Duration, Instant};
 
@@ -331,38 +331,51 @@ fn write_variables(out: &mut String, flow: &Flow, from: Side) {
     }
 }
 
-const LOSSES: [(DropReason, &str); 6] = [
-    (DropReason::Loss, "; lost on the link"),
-    (DropReason::Fault, "; taken from the link, as was asked for"),
-    (DropReason::QueueFull, "; dropped, the queue of the link is full"),
-    (DropReason::LinkDown, "; lost, the link is down"),
-    (DropReason::TooBig, "; dropped, too big for the link"),
-    (DropReason::NoRoute, "; dropped, no way leads there"),
-];
-
 fn write_fate(out: &mut String, fate: Fate) {
     out.push_str(match fate {
         Fate::Deliver(_) => "",
-        Fate::Reorder(_) => "; later packets overtake it on the link",
+        Fate::Reorder(_) => "; held back on the link: later packets may overtake it",
+        Fate::Overtake(_) => "; sent ahead on the link: it may overtake earlier packets",
         Fate::Duplicate(_) => "; the link delivers it twice",
-        Fate::Corrupt(_) => "; a bit of it flips on the link",
-        Fate::Drop(why) => {
-            LOSSES.iter().find(|(reason, _)| *reason == why).map_or("; dropped on the link", |(_, words)| words)
+        Fate::Corrupt(Flip { octet, bit, .. }) => {
+            return put(out, format_args!("; corrupted on the link: bit {bit} of octet {octet} flips"));
         }
+        Fate::Drop(DropReason::Loss) => "; lost on the link",
+        Fate::Drop(DropReason::BurstLoss(ChannelState::Bad)) => "; lost on the link: Gilbert–Elliott, bad state",
+        Fate::Drop(DropReason::BurstLoss(ChannelState::Good)) => "; lost on the link: Gilbert–Elliott, good state",
+        Fate::Drop(DropReason::Fault) => "; taken from the link, as was asked for",
+        Fate::Drop(DropReason::QueueFull) => "; dropped, the queue of the link is full",
+        Fate::Drop(DropReason::LinkDown { until }) => {
+            out.push_str("; lost, the link is down until ");
+            return write_duration(out, until);
+        }
+        Fate::Drop(DropReason::TooBig) => "; dropped, too big for the link",
+        Fate::Drop(DropReason::NoRoute) => "; dropped, no way leads there",
+        Fate::Drop(_) => "; dropped on the link",
     });
 }
 
-/// The fate that a comment of ours tells of. The instants are not in the words.
-pub(crate) fn fate_in(comment: &str) -> Option<Fate> {
+/// The kind of fate that a comment of ours tells of. Its numbers are not looked for.
+pub(super) fn fate_in(comment: &str) -> Option<Fate> {
     let at = Instant::EPOCH;
-    let others = [Fate::Reorder(at), Fate::Duplicate(at), Fate::Corrupt(at)];
-    let fates = LOSSES.iter().map(|(why, _)| Fate::Drop(*why)).chain(others);
+    let (_, last) = comment.rsplit_once("; ")?;
+    let kinds = [
+        ("held back on the link", Fate::Reorder(at)),
+        ("sent ahead on the link", Fate::Overtake(at)),
+        ("the link delivers it twice", Fate::Duplicate(at)),
+        ("corrupted on the link", Fate::Corrupt(Flip { at, octet: 0, bit: 0 })),
+        ("lost", Fate::Drop(DropReason::Loss)),
+        ("taken from the link", Fate::Drop(DropReason::Fault)),
+        ("dropped", Fate::Drop(DropReason::QueueFull)),
+    ];
+    kinds.into_iter().find(|(words, _)| last.starts_with(words)).map(|(_, fate)| fate)
+}
+
+/// What a link does to a packet, without the comment on it.
+pub(super) fn fate_words(fate: Fate) -> String {
     let mut words = String::new();
-    fates.into_iter().find(|fate| {
-        words.clear();
-        write_fate(&mut words, *fate);
-        comment.ends_with(&words)
-    })
+    write_fate(&mut words, fate);
+    words.trim_start_matches("; ").to_owned()
 }
 
 /// `1.0 s`, `204.0 ms`, `1.204 s`, `85 us`: four digits that count, and no zeros that say nothing. Clocks of

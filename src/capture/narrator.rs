@@ -47,8 +47,46 @@ impl Narrator {
         (flow.observe(at, from, segment), flow)
     }
 
-    /// The fate that a comment of ours tells of.
+    /// The kind of fate that a comment of ours tells of. Its numbers are not looked for.
     pub(crate) fn fate_in(comment: &str) -> Option<Fate> {
         comment::fate_in(comment)
+    }
+
+    /// What a link does to a packet.
+    pub(crate) fn fate_words(fate: Fate) -> String {
+        comment::fate_words(fate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ChannelState, DropReason, Flip};
+    use crate::time::Duration;
+
+    #[test]
+    fn the_fate_in_a_comment_is_found_again() {
+        let at = Instant::EPOCH;
+        let fates = [
+            Fate::Reorder(at),
+            Fate::Overtake(at),
+            Fate::Duplicate(at),
+            Fate::Corrupt(Flip { at, octet: 9, bit: 1 }),
+            Fate::Drop(DropReason::Loss),
+            Fate::Drop(DropReason::BurstLoss(ChannelState::Bad)),
+            Fate::Drop(DropReason::Fault),
+            Fate::Drop(DropReason::QueueFull),
+            Fate::Drop(DropReason::LinkDown { until: Duration::from_secs(2) }),
+            Fate::Drop(DropReason::TooBig),
+            Fate::Drop(DropReason::NoRoute),
+            Fate::Drop(DropReason::Malformed),
+        ];
+        for fate in fates {
+            let comment = format!("data 1:2; snd_una 1, snd_nxt 2; {}", Narrator::fate_words(fate));
+            let found = Narrator::fate_in(&comment).unwrap_or_else(|| panic!("{comment}"));
+            assert_eq!(core::mem::discriminant(&found), core::mem::discriminant(&fate), "{comment}");
+        }
+        assert_eq!(Narrator::fate_words(Fate::Deliver(at)), "");
+        assert!(Narrator::fate_in("data 1:2; snd_una 1, snd_nxt 2").is_none());
     }
 }

@@ -3,9 +3,10 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::help;
-use crate::bench::Subject;
+use crate::bench::{self, Subject};
 use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
+use crate::stack::Congestion;
 use crate::time::Duration;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
@@ -66,6 +67,9 @@ pub(super) enum Command {
     },
     /// The ladder of a capture, ours or anybody's: who sent what when, and why
     Show(Show),
+    /// Captures as tests: one side is fed to our stack, which plays the other
+    #[command(after_help = help::REPLAY)]
+    Replay(super::replay::Args),
     /// Measured runs, against bare smoltcp
     Bench(Bench),
     /// A completion script for a shell, on standard output
@@ -165,14 +169,95 @@ pub(super) enum Name {
         #[command(flatten)]
         only: Only,
     },
-    /// One connection that carries many MiB
+    /// One connection that carries many megabytes over 1 Gbit/s and 1 ms
     Bulk {
-        /// MiB to carry
-        #[arg(long, value_name = "N", default_value_t = 256, value_parser = count())]
+        /// Megabytes to carry
+        #[arg(long, value_name = "N", default_value_t = 200, value_parser = count())]
         count: u32,
+        #[command(flatten)]
+        flows: Flows,
         #[command(flatten)]
         only: Only,
     },
+    /// One connection over 100 Mbit/s and 50 ms that loses 1 packet in 100
+    Loss {
+        /// Virtual seconds
+        #[arg(long, value_name = "S", default_value_t = 20, value_parser = count())]
+        seconds: u32,
+        #[command(flatten)]
+        flows: Flows,
+    },
+    /// Many flows through one bottleneck of 1 Gbit/s, three hops
+    Dumbbell {
+        /// Flows: pairs of hosts
+        #[arg(long = "flows", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+        count: u32,
+        /// Virtual seconds
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = count())]
+        seconds: u32,
+        #[command(flatten)]
+        flows: Flows,
+    },
+    /// One connection to the kernel of this machine over a TUN device, each way, the sides in turn
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Tun {
+        /// Runs of each side and direction; the median counts
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
+        /// Length of a run
+        #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+        seconds: Duration,
+        #[command(flatten)]
+        only: Only,
+    },
+}
+
+/// What the runs of long flows have in common.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct Flows {
+    /// The congestion control of every host
+    #[arg(long, value_name = "NAME", default_value = "reno")]
+    pub(super) cc: Controller,
+    /// KiB of each socket buffer [default: 4096; of more than 16 flows 256]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
+    pub(super) buffer: Option<u32>,
+    /// What luck follows from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// A capture of the first host that sends
+    #[arg(short, long = "write", value_name = "FILE")]
+    pub(super) write: Option<std::path::PathBuf>,
+    /// At most so many octets of each packet; 0 for all
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub(super) snaplen: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Controller {
+    Reno,
+    Cubic,
+}
+
+impl From<Controller> for Congestion {
+    fn from(controller: Controller) -> Self {
+        match controller {
+            Controller::Reno => Self::Reno,
+            Controller::Cubic => Self::Cubic,
+        }
+    }
+}
+
+impl Flows {
+    /// For so many flows: what each needs of the same bottleneck is less, the more they are.
+    pub(super) fn settings(&self, count: usize) -> bench::Flows {
+        let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
+        bench::Flows {
+            buffer: buffer as usize * 1024,
+            congestion: self.cc.into(),
+            seed: self.seed,
+            capture: self.write.clone().map(|path| bench::Recording { path, snaplen: self.snaplen }),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ClapArgs)]
@@ -204,4 +289,10 @@ fn count() -> clap::builder::RangedI64ValueParser<u32> {
 
 fn time(text: &str) -> Result<Duration, String> {
     parse_time(text).ok_or_else(|| format!("expected {TIME_EXPECTED}"))
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds from 0.01 to 600, such as 2 or 0.5".to_owned())
 }

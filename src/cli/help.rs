@@ -49,7 +49,7 @@ Examples:
 pub(super) const SHOW: &str = "\
 The ladder: seconds since the first packet, the number of the connection, states where they begin (inferred from the \
 packets, ? is unknown), flags, relative start:end and ack, octets of data; below it the comment in the file, or what \
-there is to say. ✗ is lost on the link, ↠ arrives twice, ⇢ is overtaken, ≁ is changed: captures of tcplab tell that.
+there is to say. ✗ is lost on the link, ↠ arrives twice, ⇢ is held back, ⇉ is sent ahead, ≁ is changed: captures of tcplab tell that.
 --json: number, at, len, comment; of a segment stream, from (0 is the left end), flags, seq, ack, window, payload, states.
 A file that is damaged is shown up to there; then the error names the packet, and the exit code is 2.
 
@@ -57,6 +57,14 @@ Examples:
   tcplab show tcplab-demo.pcapng
   tcplab show --flows --fds bad.pcapng
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
+
+pub(super) const REPLAY: &str = "\
+Nothing is sent anywhere: the packets meet our stack in virtual time. Exit codes: 0 every verdict is pass or skipped; 1 \
+one differs or is stalled; 2 a file cannot be read.
+
+Examples:
+  tcplab replay tcplab-demo.pcapng
+  tcplab replay --json captures/one.pcap captures/two.pcap";
 
 pub(super) const BENCH: &str = "\
 Each bench runs tcplab's simulator and bare smoltcp on the same work, and prints both with their ratio.

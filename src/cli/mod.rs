@@ -10,6 +10,7 @@ mod help;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
+mod replay;
 mod show;
 
 use std::io::{self, Write};
@@ -28,7 +29,6 @@ enum CliError {
     #[error("{0}")]
     Run(String),
     /// What was asked for makes no sense; exit 2.
-    #[cfg(all(feature = "live", target_os = "linux"))]
     #[error("{0}")]
     Usage(String),
     /// A file that cannot be read, or not to its end; exit 2.
@@ -43,9 +43,7 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
-            #[cfg(all(feature = "live", target_os = "linux"))]
-            Self::Usage(_) => ExitCode::from(2),
-            Self::Input(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
         }
     }
 }
@@ -85,6 +83,7 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Show(show) => show::run(show, output).map(|()| 0),
+        Command::Replay(replay) => replay::run(replay, output),
         Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -110,7 +110,8 @@ fn flow(stream: &Stream) -> Value {
         "octets": stream.octets,
         "retransmissions": stream.retransmissions,
         "states": states(stream.states()),
-        "close": stream.close.to_string(),
+        "close": stream.close.kind(),
+        "closed_by": stream.close.side(),
     })
 }
 

@@ -51,7 +51,7 @@ impl Cable {
     }
 
     /// Sends `packet` into the cable at `end`. `sequence` is a counter of the loop that breaks ties in time. Publishes
-    /// [`Event::Sent`], [`Event::Duplicated`] and [`Event::LinkDropped`].
+    /// [`Event::Sent`] or [`Event::Forwarded`], [`Event::Duplicated`] and [`Event::LinkDropped`].
     pub fn handle_packet(
         &mut self,
         now: Instant,
@@ -64,7 +64,13 @@ impl Cable {
         let Direction { link, id, from } = &mut self.directions[end as usize];
         let (id, host) = (*id, *from);
         let passage = link.handle_packet(now, &packet);
-        observer.on_event(now, &Event::Sent { host, link: id, packet: &packet, fate: passage.fate });
+        let fate = passage.fate;
+        let event = if packet.meta.forwarded {
+            Event::Forwarded { host, link: id, packet: &packet, fate }
+        } else {
+            Event::Sent { host, link: id, packet: &packet, fate }
+        };
+        observer.on_event(now, &event);
         if let Fate::Drop(why) = passage.fate {
             observer.on_event(now, &Event::LinkDropped { link: id, packet: &packet, why });
         }

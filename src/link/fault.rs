@@ -1,5 +1,5 @@
-//! Scripted faults: a predicate on the packets that enter a link, for what chance cannot tell ("drop the first
-//! SYN|ACK").
+//! Scripted faults in code: a predicate on the packets that enter a link, for what neither chance nor a link line can
+//! tell.
 
 use crate::segment::Packet;
 use crate::time::{Duration, Instant};
@@ -14,6 +14,18 @@ pub enum Verdict {
     Drop,
     /// The packet arrives so much later; packets behind it do not wait for it.
     Delay(Duration),
+}
+
+impl Verdict {
+    /// Both: one that drops wins, delays add up.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Drop, _) | (_, Self::Drop) => Self::Drop,
+            (Self::Delay(one), Self::Delay(two)) => Self::Delay(one.saturating_add(two)),
+            (Self::Pass, verdict) | (verdict, Self::Pass) => verdict,
+        }
+    }
 }
 
 /// Judges every packet that enters one direction of a link, in order, also those that are lost for another reason: a

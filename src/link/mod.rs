@@ -11,17 +11,23 @@
 //! model of ns-3; tc-netem(8) loses packets before its queue). A copy is made only of a packet that arrives, harmed or
 //! not, and only if the queue has room for it; it is whole and not held back.
 //!
-//! *reorder* holds a packet back on the wire, so that those behind it overtake it; tc-netem(8) sends it ahead instead,
-//! so that it overtakes those before it. Both shift it by one `delay`.
+//! *reorder* has a packet skip the delay, so that it overtakes those on the way, as in tc-netem(8); with a time it holds
+//! the packet back instead. Nothing else reorders: jitter keeps the order, a copy comes right behind its original.
 //!
-//! Every impairment draws from a stream of its own, named after the link and its purpose, one draw for each packet that
-//! enters: the n-th packet meets the same luck in each, whatever the others do. A draw is left out only while its
-//! probability is zero.
+//! While the link is down nothing gets into it, and what the transmitter has ready then is lost too; what is on the wire
+//! already arrives.
+//!
+//! Every impairment draws from a stream of its own, named after the link and its purpose, as many draws for each packet
+//! that enters: the n-th packet meets the same luck in each, whatever the others do. A draw is left out only while its
+//! impairment is off.
 //!
 //! Packets are conserved: sent + duplicated = delivered + dropped + in flight ([`Counters`]).
 
 mod fault;
 mod flight;
+mod jitter;
+mod loss;
+mod script;
 mod spec;
 mod transmitter;
 mod value;
@@ -30,16 +36,21 @@ mod value;
 mod tests;
 
 pub use fault::{Fault, Verdict};
+pub use jitter::{Distribution, Jitter};
+pub use loss::{GilbertElliott, Loss};
+pub use script::{Kind, Outage, Script};
 pub use spec::{LinkLine, LinkSpec, SpecError};
 pub use value::{Limit, Percent, Rate, TIME_EXPECTED, parse_time};
 
 use core::fmt;
 
-use crate::event::{DropReason, Fate};
+use crate::event::{DropReason, Fate, Flip};
 use crate::rng::Rng;
 use crate::segment::Packet;
 use crate::time::{Duration, Instant};
 use flight::Flight;
+use loss::Channel;
+use script::Scripts;
 use transmitter::Transmitter;
 
 /// One direction of a wire.
@@ -50,14 +61,20 @@ pub struct Link {
     name: String,
     spec: LinkSpec,
     transmitter: Transmitter,
-    loss: Luck,
+    loss: Channel,
+    jitter: Rng,
     reorder: Luck,
     duplicate: Luck,
     corrupt: Luck,
     bit: Rng,
+    scripts: Scripts,
     faults: Vec<Box<dyn Fault>>,
-    /// Neither chance nor script: rate, delay, queue and MTU are all there is.
+    /// Neither chance nor script nor times: rate, delay, queue and MTU are all there is.
     is_plain: bool,
+    /// What `down` counts from.
+    began: Instant,
+    /// The last arrival of a packet that keeps its place: the next one is not earlier.
+    last_in_order: Instant,
     flight: Flight,
     counted: Counters,
 }
@@ -67,10 +84,9 @@ pub struct Link {
 #[derive(Debug)]
 #[must_use = "the packet is counted as sent: let the link carry it"]
 pub struct Passage {
-    /// What becomes of the packet. Of several things the gravest is named: lost, corrupted, duplicated, held back.
+    /// What becomes of the packet. Of several things the gravest is named: lost, corrupted, duplicated, out of its place.
     pub fate: Fate,
     copy_at: Option<Instant>,
-    flip: Option<usize>,
 }
 
 /// How many packets entered a link and what became of them.
@@ -114,10 +130,12 @@ struct Luck {
 
 /// What chance and script hold ready for one packet.
 struct Chance {
-    lost: bool,
-    held: bool,
+    loss: Option<DropReason>,
+    delay: Duration,
+    out_of_place: bool,
     copied: bool,
-    flip: Option<usize>,
+    /// A bit of the packet, counted from its first.
+    flip: Option<u64>,
     fault: Verdict,
 }
 
@@ -136,15 +154,19 @@ impl Link {
     pub fn new(spec: &LinkSpec, seed: u64, name: &str) -> Self {
         let mut link = Self {
             name: name.to_owned(),
-            spec: *spec,
+            spec: spec.clone(),
             transmitter: Transmitter::new(spec),
-            loss: Luck::new(seed, name, "loss"),
+            loss: Channel::new(seed, name),
+            jitter: Rng::new(seed, &format!("link {name} jitter")),
             reorder: Luck::new(seed, name, "reorder"),
             duplicate: Luck::new(seed, name, "duplicate"),
             corrupt: Luck::new(seed, name, "corrupt"),
             bit: Rng::new(seed, &format!("link {name} bit")),
+            scripts: Scripts::default(),
             faults: Vec::new(),
             is_plain: true,
+            began: Instant::EPOCH,
+            last_in_order: Instant::EPOCH,
             flight: Flight::default(),
             counted: Counters::default(),
         };
@@ -152,16 +174,26 @@ impl Link {
         link
     }
 
-    /// Another spec, for the packets that enter from now on. Those on the way keep their times.
+    /// Another spec, for the packets that enter from now on. Those on the way keep their times; scripts count anew.
     pub fn set_spec(&mut self, spec: &LinkSpec) {
-        self.spec = *spec;
+        self.spec = spec.clone();
         self.transmitter.set(spec);
-        self.loss.probability = spec.loss.probability();
+        self.loss.set(spec.loss);
         self.reorder.probability = spec.reorder.probability();
         self.duplicate.probability = spec.duplicate.probability();
         self.corrupt.probability = spec.corrupt.probability();
+        self.scripts = Scripts::new(&spec.scripts);
+        self.last_in_order = Instant::EPOCH;
         self.is_plain = self.faults.is_empty()
-            && [spec.loss, spec.reorder, spec.duplicate, spec.corrupt].iter().all(|percent| *percent == Percent::NEVER);
+            && self.scripts.is_empty()
+            && (spec.loss, spec.jitter) == (Loss::NONE, None)
+            && spec.down.is_empty()
+            && [spec.reorder, spec.duplicate, spec.corrupt].iter().all(|percent| *percent == Percent::NEVER);
+    }
+
+    /// What `down` is counted from, if not [`Instant::EPOCH`].
+    pub fn set_beginning(&mut self, began: Instant) {
+        self.began = began;
     }
 
     /// Adds a scripted fault. Every fault judges every packet; one that drops wins, delays add up.
@@ -174,19 +206,12 @@ impl Link {
     #[inline]
     pub fn handle_packet(&mut self, now: Instant, packet: &Packet) -> Passage {
         self.counted.sent += 1;
-        let len = packet.bytes.len();
-        // Before anything else, so that a draw belongs to its packet whatever becomes of it.
-        let luck = if self.is_plain { None } else { Some(self.draw(now, packet)) };
-        if self.spec.mtu.is_some_and(|mtu| len > usize::from(mtu)) {
-            return self.drop(DropReason::TooBig);
+        if !self.is_plain {
+            return self.try_luck(now, packet);
         }
-        let Some(departure) = self.transmitter.enqueue(now, len) else {
-            return self.drop(DropReason::QueueFull);
-        };
-        let at = departure + self.spec.delay;
-        match luck {
-            None => Passage { fate: Fate::Deliver(at), copy_at: None, flip: None },
-            Some(luck) => self.harm(now, len, at, &luck),
+        match self.depart(now, packet.bytes.len()) {
+            Ok(departure) => Passage { fate: Fate::Deliver(departure + self.spec.delay), copy_at: None },
+            Err(why) => self.drop(why),
         }
     }
 
@@ -196,13 +221,13 @@ impl Link {
     #[inline]
     #[must_use = "the buffer of a dropped packet can be used again"]
     pub fn carry(&mut self, passage: &Passage, sequence: u64, mut packet: Packet) -> Option<Packet> {
-        let (Fate::Deliver(at) | Fate::Reorder(at) | Fate::Duplicate(at) | Fate::Corrupt(at)) = passage.fate else {
+        let Some(at) = passage.fate.arrival() else {
             return Some(packet);
         };
-        if let Some(bit) = passage.flip
-            && let Some(octet) = packet.bytes.get_mut(bit / 8)
+        if let Fate::Corrupt(Flip { octet, bit, .. }) = passage.fate
+            && let Some(octet) = packet.bytes.get_mut(octet as usize)
         {
-            *octet ^= 0x80 >> (bit % 8);
+            *octet ^= 0x80 >> bit;
             packet.meta.sound = false;
         }
         self.flight.insert(at, sequence, packet);
@@ -258,56 +283,98 @@ impl Link {
         (self.transmitter.queued_packets(now), self.transmitter.queued_octets(now))
     }
 
-    /// One draw from every stream for every packet, whatever becomes of it.
-    fn draw(&mut self, now: Instant, packet: &Packet) -> Chance {
-        let (lost, held) = (self.loss.strikes(), self.reorder.strikes());
-        let (copied, corrupted) = (self.duplicate.strikes(), self.corrupt.strikes());
-        let flip = if corrupted { Some(self.bit.below(packet.bytes.len() as u64 * 8) as usize) } else { None };
-        let fault = if self.faults.is_empty() { Verdict::Pass } else { self.judge(now, packet) };
-        Chance { lost, held, copied, flip, fault }
+    /// When the last bit of a packet leaves the transmitter, if it takes it.
+    #[inline]
+    fn depart(&mut self, now: Instant, len: usize) -> Result<Instant, DropReason> {
+        if self.spec.mtu.is_some_and(|mtu| len > usize::from(mtu)) {
+            return Err(DropReason::TooBig);
+        }
+        self.transmitter.enqueue(now, len).ok_or(DropReason::QueueFull)
     }
 
-    /// What the wire does to a packet that would arrive at `at`.
-    fn harm(&mut self, now: Instant, len: usize, mut at: Instant, luck: &Chance) -> Passage {
-        let mut late = false;
-        match luck.fault {
-            Verdict::Pass => {}
-            Verdict::Drop => return self.drop(DropReason::Fault),
-            Verdict::Delay(delay) => (at, late) = (at + delay, !delay.is_zero()),
+    fn try_luck(&mut self, now: Instant, packet: &Packet) -> Passage {
+        // Before anything else, so that a draw belongs to its packet whatever becomes of it.
+        let luck = self.draw(now, packet);
+        self.decide(now, packet.bytes.len(), &luck).unwrap_or_else(|why| self.drop(why))
+    }
+
+    /// The draws from every stream, as many for every packet, whatever becomes of it.
+    fn draw(&mut self, now: Instant, packet: &Packet) -> Chance {
+        let bits = packet.bytes.len() as u64 * 8;
+        Chance {
+            loss: self.loss.draw(),
+            delay: match self.spec.jitter {
+                None => self.spec.delay,
+                Some(jitter) => jitter.delay(self.spec.delay, &mut self.jitter),
+            },
+            out_of_place: self.reorder.strikes(),
+            copied: self.duplicate.strikes(),
+            flip: self.corrupt.strikes().then(|| self.bit.below(bits)),
+            fault: self.judge(now, packet),
         }
-        if luck.lost {
-            return self.drop(DropReason::Loss);
+    }
+
+    fn decide(&mut self, now: Instant, len: usize, luck: &Chance) -> Result<Passage, DropReason> {
+        self.check_up(now)?;
+        let departure = self.depart(now, len)?;
+        let late = match luck.fault {
+            Verdict::Drop => return Err(DropReason::Fault),
+            Verdict::Pass => Duration::ZERO,
+            Verdict::Delay(late) => late,
+        };
+        self.check_up(departure)?;
+        if let Some(why) = luck.loss {
+            return Err(why);
         }
-        if luck.held {
-            (at, late) = (at + self.spec.hold(), true);
-        }
+        let fate = self.place(departure, luck, late);
+        let at = fate.arrival().expect("it is not lost");
         let copy = if luck.copied { self.transmitter.enqueue(now, len) } else { None };
         self.counted.duplicated += u64::from(copy.is_some());
-        let fate = match (luck.flip, copy) {
-            (Some(_), _) => Fate::Corrupt(at),
-            (None, Some(_)) => Fate::Duplicate(at),
-            (None, None) if late => Fate::Reorder(at),
-            (None, None) => Fate::Deliver(at),
+        let copy_at = copy.map(|departure| self.in_order(departure + luck.delay));
+        let fate = match luck.flip {
+            Some(bit) => Fate::Corrupt(Flip { at, octet: (bit / 8) as u32, bit: (bit % 8) as u8 }),
+            None if copy.is_some() => Fate::Duplicate(at),
+            None => fate,
         };
-        Passage { fate, copy_at: copy.map(|departure| departure + self.spec.delay), flip: luck.flip }
+        Ok(Passage { fate, copy_at })
+    }
+
+    /// When a packet that leaves the transmitter at `departure` arrives, and whether that is in its place.
+    fn place(&mut self, departure: Instant, luck: &Chance, late: Duration) -> Fate {
+        let held = late + luck.out_of_place.then(|| self.spec.hold()).flatten().unwrap_or_default();
+        if !held.is_zero() {
+            Fate::Reorder(departure + luck.delay + held)
+        } else if luck.out_of_place {
+            Fate::Overtake(departure)
+        } else {
+            Fate::Deliver(self.in_order(departure + luck.delay))
+        }
+    }
+
+    /// An arrival that overtakes nobody who keeps the order.
+    fn in_order(&mut self, at: Instant) -> Instant {
+        self.last_in_order = self.last_in_order.max(at);
+        self.last_in_order
+    }
+
+    /// Whether the link is up.
+    fn check_up(&self, at: Instant) -> Result<(), DropReason> {
+        let since = at.since(self.began);
+        let down = self.spec.down.iter().filter(|outage| outage.from <= since && since < outage.until);
+        match down.map(|outage| outage.until).max() {
+            None => Ok(()),
+            Some(until) => Err(DropReason::LinkDown { until }),
+        }
     }
 
     fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
-        let mut delay = Duration::ZERO;
-        let mut dropped = false;
-        for fault in &mut self.faults {
-            match fault.judge(now, packet) {
-                Verdict::Pass => {}
-                Verdict::Drop => dropped = true,
-                Verdict::Delay(more) => delay += more,
-            }
-        }
-        if dropped { Verdict::Drop } else { Verdict::Delay(delay) }
+        let scripted = if self.scripts.is_empty() { Verdict::Pass } else { self.scripts.judge(packet) };
+        self.faults.iter_mut().fold(scripted, |verdict, fault| verdict.and(fault.judge(now, packet)))
     }
 
     fn drop(&mut self, why: DropReason) -> Passage {
         self.counted.dropped += 1;
-        Passage { fate: Fate::Drop(why), copy_at: None, flip: None }
+        Passage { fate: Fate::Drop(why), copy_at: None }
     }
 }
 

@@ -1,32 +1,55 @@
 //! A link as one line of text, the same in tests, scenario files and on the command line:
 //!
 //! ```text
-//! [A>B:]rate=10Mbit,delay=20ms,loss=1%,reorder=0.5%[:3ms],duplicate=0.1%,corrupt=0.01%,limit=100|64KiB,mtu=1400
+//! [A>B:]rate=10Mbit,delay=20ms,jitter=2ms:normal,loss=1%,reorder=0.5%,limit=64KiB,down=1s..2s,drop=data:3
 //! ```
 //!
-//! Keys are those of tc-netem(8), each at most once, in any order; the empty line is a plain cable. `A>B:` restricts
-//! the line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one line in its `Display`, and its
-//! name in `KEYS`.
+//! | item | what it does |
+//! |---|---|
+//! | `rate=10Mbit` | bits of IP datagrams per second; without it sending takes no time and nothing queues |
+//! | `delay=20ms` | propagation delay |
+//! | `jitter=2ms[:uniform\|normal\|pareto]` | how the delay varies; the order of packets stays |
+//! | `loss=1%` | loss, each packet for itself |
+//! | `loss=gemodel:1%[:10%[:100%[:0%]]]` | loss in bursts (Gilbert–Elliott): good to bad, bad to good, loss when bad, loss when good |
+//! | `reorder=0.5%` | these skip the delay and overtake those on the way |
+//! | `reorder=0.5%:3ms` | these are held back so long, and are overtaken |
+//! | `duplicate=0.1%` | these arrive twice |
+//! | `corrupt=0.01%` | in these a bit flips |
+//! | `limit=100`, `limit=64KiB` | the queue in front of the rate, in packets or octets, drop-tail; 1,000 packets by default |
+//! | `mtu=1400` | larger packets are dropped: in silence by a host's own link, with ICMP at a router |
+//! | `down=1s..2s` | what enters or would leave in this time is lost; may be repeated |
+//! | `drop=synack:1` | takes packets by kind and number (see [`Script`]); may be repeated |
+//! | `hold=packet:7:300ms` | has packets arrive later, by kind and number; may be repeated |
+//!
+//! Keys are those of tc-netem(8) where it has them, in any order; the empty line is a plain cable. `A>B:` restricts the
+//! line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one line in its `Display`, its name in
+//! `KEYS`, and a row above.
 
 use core::fmt;
 use core::str::FromStr;
 
+use super::jitter::Jitter;
+use super::loss::Loss;
+use super::script::{Outage, Script};
 use super::value::{self, Limit, Percent, Rate};
 use crate::time::Duration;
 
 /// What one direction of a wire does to packets. The default is a plain cable: no delay, no limit, no harm.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct LinkSpec {
     /// Bits of IP datagram per second; without it transmission takes no time and nothing queues.
     pub rate: Option<Rate>,
     /// Propagation delay, added after transmission.
     pub delay: Duration,
-    /// How many packets are lost on the wire.
-    pub loss: Percent,
-    /// How many packets are held back, so that later ones overtake them.
+    /// How the delay varies.
+    pub jitter: Option<Jitter>,
+    /// Which packets are lost on the wire.
+    pub loss: Loss,
+    /// How many packets overtake others, or are overtaken.
     pub reorder: Percent,
-    /// How much later than usual a packet that is held back arrives. By default one more [`LinkSpec::delay`], or
-    /// [`LinkSpec::HOLD_WITHOUT_DELAY`] where there is none.
+    /// How much later than usual a packet chosen for `reorder` arrives. Without it, it is sent ahead instead, with no
+    /// delay at all, as in tc-netem(8); where there is no delay to skip it is held back by
+    /// [`LinkSpec::HOLD_WITHOUT_DELAY`].
     pub hold: Option<Duration>,
     /// How many packets arrive twice.
     pub duplicate: Percent,
@@ -37,6 +60,10 @@ pub struct LinkSpec {
     pub limit: Option<Limit>,
     /// Larger packets are dropped, without a word to the sender.
     pub mtu: Option<u16>,
+    /// When the link is down.
+    pub down: Vec<Outage>,
+    /// Single packets that are lost or late.
+    pub scripts: Vec<Script>,
 }
 
 /// A [`LinkSpec`] and the direction it is for: the line as it is written.
@@ -76,20 +103,22 @@ pub enum SpecError {
     Direction(String),
 }
 
-const KEYS: [&str; 8] = ["rate", "delay", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu"];
+const KEYS: [&str; 12] =
+    ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
+/// Those that may stand in a line more than once.
+const REPEATED: [&str; 3] = ["down", "drop", "hold"];
 const MTU_EXPECTED: &str = "octets from 68 (RFC 791) to 65535";
 const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
 
 impl LinkSpec {
     /// The queue in front of a rate when nothing else is said: 1,000 packets, as in tc-netem(8).
     pub const DEFAULT_LIMIT: Limit = Limit::Packets(1_000);
-    /// How long a packet is held back on a link without delay.
+    /// How long a packet chosen for `reorder` is held back on a link without delay.
     pub const HOLD_WITHOUT_DELAY: Duration = Duration::from_millis(1);
 
-    /// How long a packet is held back, whoever said so.
-    pub fn hold(&self) -> Duration {
-        let usual = if self.delay.is_zero() { Self::HOLD_WITHOUT_DELAY } else { self.delay };
-        self.hold.unwrap_or(usual)
+    /// How long a packet chosen for `reorder` is held back; `None` if it is sent ahead.
+    pub fn hold(&self) -> Option<Duration> {
+        self.hold.or(self.delay.is_zero().then_some(Self::HOLD_WITHOUT_DELAY))
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), SpecError> {
@@ -100,7 +129,8 @@ impl LinkSpec {
         let set: Result<(), &'static str> = match key {
             "rate" => or_expected(Rate::parse(value), Rate::EXPECTED).map(|rate| self.rate = Some(rate)),
             "delay" => or_expected(value::parse_time(value), value::TIME_EXPECTED).map(|delay| self.delay = delay),
-            "loss" => percent(value).map(|loss| self.loss = loss),
+            "jitter" => or_expected(Jitter::parse(value), Jitter::EXPECTED).map(|jitter| self.jitter = Some(jitter)),
+            "loss" => or_expected(Loss::parse(value), Loss::EXPECTED).map(|loss| self.loss = loss),
             "reorder" => or_expected(parse_reorder(value), REORDER_EXPECTED)
                 .map(|(reorder, hold)| (self.reorder, self.hold) = (reorder, hold)),
             "duplicate" => percent(value).map(|duplicate| self.duplicate = duplicate),
@@ -108,6 +138,13 @@ impl LinkSpec {
             "limit" => or_expected(Limit::parse(value), Limit::EXPECTED).map(|limit| self.limit = Some(limit)),
             "mtu" => {
                 or_expected(value.parse().ok().filter(|mtu| *mtu >= 68), MTU_EXPECTED).map(|mtu| self.mtu = Some(mtu))
+            }
+            "down" => or_expected(Outage::parse(value), Outage::EXPECTED).map(|outage| self.down.push(outage)),
+            "drop" => {
+                or_expected(Script::parse_drop(value), Script::DROP_EXPECTED).map(|script| self.scripts.push(script))
+            }
+            "hold" => {
+                or_expected(Script::parse_hold(value), Script::HOLD_EXPECTED).map(|script| self.scripts.push(script))
             }
             unknown => return Err(SpecError::UnknownKey(unknown.to_owned())),
         };
@@ -136,6 +173,7 @@ impl FromStr for LinkSpec {
             let (key, value) = item.split_once('=').ok_or_else(|| SpecError::NoValue(item.to_owned()))?;
             if let Some(at) = KEYS.iter().position(|known| *known == key)
                 && core::mem::replace(&mut seen[at], true)
+                && !REPEATED.contains(&key)
             {
                 return Err(SpecError::Twice(key.to_owned()));
             }
@@ -165,7 +203,7 @@ impl FromStr for LinkLine {
 impl fmt::Display for LinkSpec {
     /// The line that reads back to the same spec: only what differs from a plain cable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rate, delay, loss, reorder, hold, duplicate, corrupt, limit, mtu } = self;
+        let Self { rate, delay, jitter, loss, reorder, hold, duplicate, corrupt, limit, mtu, down, scripts } = self;
         let mut separator = "";
         let mut item = |f: &mut fmt::Formatter<'_>, key: &str, value: &dyn fmt::Display| {
             write!(f, "{separator}{key}={value}")?;
@@ -178,7 +216,10 @@ impl fmt::Display for LinkSpec {
         if !delay.is_zero() {
             item(f, "delay", &Time(*delay))?;
         }
-        if *loss > Percent::NEVER {
+        if let Some(jitter) = jitter {
+            item(f, "jitter", jitter)?;
+        }
+        if *loss != Loss::NONE {
             item(f, "loss", loss)?;
         }
         match hold {
@@ -197,6 +238,12 @@ impl fmt::Display for LinkSpec {
         }
         if let Some(mtu) = mtu {
             item(f, "mtu", mtu)?;
+        }
+        for outage in down {
+            item(f, "down", outage)?;
+        }
+        for script in scripts {
+            item(f, if script.hold.is_some() { "hold" } else { "drop" }, script)?;
         }
         Ok(())
     }

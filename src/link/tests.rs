@@ -1,6 +1,7 @@
 //! What a link promises: times exact to the nanosecond, queues exact to the packet, luck that does not depend on its
 //! neighbours, and no packet out of nothing or into nothing.
 
+mod impairments;
 mod spec;
 
 use core::net::SocketAddr;
@@ -162,9 +163,10 @@ fn a_packet_held_back_is_overtaken_by_those_within_one_delay() {
 }
 
 #[test]
-fn reorder_adds_one_delay_or_the_time_that_is_given() {
+fn reorder_skips_the_delay_or_adds_the_time_that_is_given() {
     let fate = |line: &str| send(&mut link(line), nanos(0), packet(0, 40));
-    assert_eq!(fate("delay=10ms,reorder=100%"), Fate::Reorder(nanos(20_000_000)));
+    assert_eq!(fate("delay=10ms,reorder=100%"), Fate::Overtake(nanos(0)));
+    assert_eq!(fate("rate=1Mbit,delay=10ms,reorder=100%"), Fate::Overtake(nanos(320_000)));
     assert_eq!(fate("delay=10ms,reorder=100%:3ms"), Fate::Reorder(nanos(13_000_000)));
     assert_eq!(fate("reorder=100%"), Fate::Reorder(nanos(1_000_000)));
 }
@@ -211,16 +213,17 @@ fn a_change_of_spec_is_for_packets_that_enter_later() {
     assert_eq!(send(&mut link, nanos(0), packet(2, 1500)), Fate::Drop(DropReason::Loss));
 }
 
-/// For each of 2,000 packets whether the link dropped, copied, held back and corrupted it; the last three only where
-/// they can be seen.
-fn luck(line: &str) -> Vec<(bool, bool, bool, Option<usize>)> {
+/// For each of 2,000 packets whether the link dropped, copied and held it back, and which bit it flipped; the last three
+/// only where they can be seen.
+type Luck = (bool, bool, bool, Option<(u32, u8)>);
+
+fn luck(line: &str) -> Vec<Luck> {
     let mut link = link(line);
     let decide = |id| {
         let passage = link.handle_packet(nanos(id), &packet(id, 100));
-        let late = [Fate::Deliver(nanos(id)), Fate::Duplicate(nanos(id)), Fate::Corrupt(nanos(id))]
-            .iter()
-            .all(|fate| *fate != passage.fate);
-        (matches!(passage.fate, Fate::Drop(_)), passage.has_copy(), late, passage.flip)
+        let late = passage.fate.arrival().is_some_and(|at| at != nanos(id));
+        let flip = if let Fate::Corrupt(flip) = passage.fate { Some((flip.octet, flip.bit)) } else { None };
+        (matches!(passage.fate, Fate::Drop(_)), passage.has_copy(), late, flip)
     };
     (0..2_000).map(decide).collect()
 }
@@ -234,7 +237,7 @@ fn a_change_of_one_impairment_changes_no_draw_of_another() {
     for (quiet, lossy) in quiet.iter().zip(&lossy) {
         assert!(lossy.0 || quiet == lossy, "a packet that came through met the same luck");
     }
-    let copied = |lines: &[(bool, bool, bool, Option<usize>)]| lines.iter().map(|line| line.1).collect::<Vec<_>>();
+    let copied = |lines: &[Luck]| lines.iter().map(|line| line.1).collect::<Vec<_>>();
     assert_eq!(copied(&quiet), copied(&luck("duplicate=10%")));
     assert_eq!(copied(&quiet), copied(&luck("duplicate=10%,reorder=50%,corrupt=50%")));
 }
@@ -267,23 +270,60 @@ fn every_flipped_bit_is_caught_by_length_or_checksum_over_ipv4() {
     assert!(places.first() < Some(&20) && places.last() > Some(&300), "header and payload are both hit: {places:?}");
 }
 
-fn any_spec() -> impl Strategy<Value = LinkSpec> {
-    let percent = || prop_oneof![Just(0.0), Just(100.0), 0.0..100.0].prop_map(|p| Percent::new(p).expect("in range"));
-    let limit = prop_oneof![(1_u64..20).prop_map(Limit::Packets), (1_u64..20_000).prop_map(Limit::Octets)];
-    let impairments = (percent(), percent(), percent(), percent());
-    let times = (0_u64..50_000_000, prop::option::of(0_u64..5_000_000));
-    let sizes = (prop::option::of(1_000_u64..1_000_000_000), prop::option::of(limit), prop::option::of(68_u16..2000));
-    (impairments, times, sizes).prop_map(|(percents, (delay, hold), (rate, limit, mtu))| LinkSpec {
-        rate: rate.and_then(Rate::from_bits_per_second),
-        delay: Duration::from_nanos(delay),
-        loss: percents.0,
-        reorder: percents.1,
+fn any_percent() -> impl Strategy<Value = Percent> {
+    prop_oneof![Just(0.0), Just(100.0), 0.0..100.0].prop_map(|p| Percent::new(p).expect("in range"))
+}
+
+fn any_loss() -> impl Strategy<Value = Loss> {
+    let model = (any_percent(), any_percent(), any_percent(), any_percent())
+        .prop_map(|(p, r, bad_loss, good_loss)| GilbertElliott { p, r, bad_loss, good_loss });
+    prop_oneof![any_percent().prop_map(Loss::Bernoulli), model.prop_map(Loss::GilbertElliott)]
+}
+
+fn any_jitter() -> impl Strategy<Value = Jitter> {
+    let distribution = prop::sample::select(&[Distribution::Uniform, Distribution::Normal, Distribution::Pareto][..]);
+    (0_u64..20_000_000, distribution)
+        .prop_map(|(nanos, distribution)| Jitter { deviation: Duration::from_nanos(nanos), distribution })
+}
+
+fn any_script() -> impl Strategy<Value = Script> {
+    let kind = prop::sample::select(&[Kind::Packet, Kind::Syn, Kind::Data, Kind::Ack, Kind::Udp][..]);
+    let ranges = prop::collection::vec((1_u64..50, 0_u64..5).prop_map(|(first, more)| (first, first + more)), 0..3);
+    (kind, ranges, prop::option::of(0_u64..30_000_000)).prop_map(|(what, which, hold)| Script {
+        what,
+        which,
         hold: hold.map(Duration::from_nanos),
-        duplicate: percents.2,
-        corrupt: percents.3,
-        limit,
-        mtu,
     })
+}
+
+fn any_outage() -> impl Strategy<Value = Outage> {
+    let nanos = Duration::from_nanos;
+    (0_u64..30_000_000, 1_u64..10_000_000)
+        .prop_map(move |(from, lasts)| Outage { from: nanos(from), until: nanos(from + lasts) })
+}
+
+fn any_spec() -> impl Strategy<Value = LinkSpec> {
+    let limit = prop_oneof![(1_u64..20).prop_map(Limit::Packets), (1_u64..20_000).prop_map(Limit::Octets)];
+    let impairments = (any_loss(), any_percent(), any_percent(), any_percent());
+    let times = (0_u64..50_000_000, prop::option::of(0_u64..5_000_000), prop::option::of(any_jitter()));
+    let sizes = (prop::option::of(1_000_u64..1_000_000_000), prop::option::of(limit), prop::option::of(68_u16..2000));
+    let scripts = (prop::collection::vec(any_outage(), 0..3), prop::collection::vec(any_script(), 0..3));
+    (impairments, times, sizes, scripts).prop_map(
+        |((loss, reorder, duplicate, corrupt), (delay, hold, jitter), (rate, limit, mtu), (down, scripts))| LinkSpec {
+            rate: rate.and_then(Rate::from_bits_per_second),
+            delay: Duration::from_nanos(delay),
+            jitter,
+            loss,
+            reorder,
+            hold: hold.map(Duration::from_nanos),
+            duplicate,
+            corrupt,
+            limit,
+            mtu,
+            down,
+            scripts,
+        },
+    )
 }
 
 proptest! {
@@ -299,12 +339,12 @@ proptest! {
         let mut told = Vec::new();
         for (id, (gap, len, poll)) in packets.into_iter().enumerate() {
             now += Duration::from_nanos(gap);
-            match send(&mut link, now, packet(id as u64, len)) {
-                Fate::Drop(_) => {}
-                Fate::Deliver(at) | Fate::Reorder(at) | Fate::Duplicate(at) | Fate::Corrupt(at) => {
-                    prop_assert!(at >= now + spec.delay);
-                    promised.push((id as u64, at.as_nanos()));
-                }
+            let fate = send(&mut link, now, packet(id as u64, len));
+            if let Some(at) = fate.arrival() {
+                prop_assert!(at >= now);
+                let early = matches!(fate, Fate::Overtake(_) | Fate::Corrupt(_) | Fate::Duplicate(_));
+                prop_assert!(early || spec.jitter.is_some() || at >= now + spec.delay);
+                promised.push((id as u64, at.as_nanos()));
             }
             prop_assert!(link.counters().conserved(), "{}", link.counters());
             while poll && link.next_at().is_some_and(|at| at <= now) {

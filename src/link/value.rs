@@ -81,6 +81,11 @@ impl Percent {
         (0.0..=100.0).contains(&percent).then_some(Self(percent))
     }
 
+    /// The number that was written, from 0 to 100.
+    pub fn percent(self) -> f64 {
+        self.0
+    }
+
     /// From 0 to 1.
     pub fn probability(self) -> f64 {
         self.0 / 100.0

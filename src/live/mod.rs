@@ -62,6 +62,8 @@ pub struct Live {
     sequence: u64,
     packets: u64,
     lost_in_write: u64,
+    /// The last batch was full: more is waiting already.
+    more: bool,
 }
 
 #[derive(Default)]
@@ -110,12 +112,16 @@ pub fn set_up(name: &str, settings: &device::Settings) -> Result<(), TunError> {
 impl Live {
     /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back.
     pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSpec; 2]) -> Self {
-        let link = |spec, name| Link::new(spec, config.seed, name);
+        let clock = Clock::start();
+        let link = |spec, name| {
+            let mut link = Link::new(spec, config.seed, name);
+            link.set_beginning(clock.now());
+            link
+        };
         let cable = Cable::new([
             (link(links[0], "host>kernel"), LinkId(0), HOST),
             (link(links[1], "kernel>host"), LinkId(1), KERNEL),
         ]);
-        let clock = Clock::start();
         let mut host = Host::new(config);
         host.set_now(clock.now());
         Self {
@@ -128,6 +134,7 @@ impl Live {
             sequence: 0,
             packets: 0,
             lost_in_write: 0,
+            more: false,
         }
     }
 
@@ -158,17 +165,21 @@ impl Live {
         self.lost_in_write
     }
 
+    /// Packets in both directions so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
     /// The clock of the loop.
     pub fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent. Gives the
-    /// instant at which the next turn is due at the latest.
+    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent.
     ///
     /// # Errors
     /// [`LiveError::Tun`] if the device has gone.
-    pub fn turn(&mut self) -> Result<Option<Instant>, LiveError> {
+    pub fn turn(&mut self) -> Result<(), LiveError> {
         let mut now = self.clock.now();
         let mut packet = self.pool.take();
         let mut read = 0;
@@ -195,10 +206,15 @@ impl Live {
             self.deliver(now)?;
         }
         self.deliver(now)?;
-        // A full batch means that more is waiting already.
-        let at_once = (read == BATCH).then_some(now);
+        self.more = read == BATCH;
+        Ok(())
+    }
+
+    /// The instant at which the next turn is due at the latest. A program that was spawned since the last one is due now.
+    pub fn next_at(&mut self) -> Option<Instant> {
+        let at_once = self.more.then(|| self.clock.now());
         let links = [End::A, End::B].into_iter().filter_map(|end| self.cable[end].next_at());
-        Ok(at_once.into_iter().chain(self.runtime.next_at()).chain(links).min())
+        at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
     }
 
     /// Waits until a packet has come, one of `others` is readable, or `until` has come.
@@ -233,7 +249,7 @@ impl Live {
         }
         while let Some(packet) = self.cable.poll_packet(now, End::A) {
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
-            self.lost_in_write += u64::from(!self.tun.send(&packet)?);
+            self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
             self.pool.give_back(packet);
         }
         Ok(())

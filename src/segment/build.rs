@@ -88,7 +88,7 @@ pub(crate) fn udp_packet(src: SocketAddr, dst: SocketAddr, ttl: u8, payload: &[u
 
 /// The IP header of a packet that carries `len` octets of `protocol`: as smoltcp writes it, with don't-fragment set and
 /// an identification of zero (RFC 6864 allows it for atomic datagrams).
-fn write_ip(bytes: &mut Vec<u8>, src: IpAddr, dst: IpAddr, protocol: u8, ttl: u8, len: usize) {
+pub(super) fn write_ip(bytes: &mut Vec<u8>, src: IpAddr, dst: IpAddr, protocol: u8, ttl: u8, len: usize) {
     match (src, dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             let total = ((20 + len) as u16).to_be_bytes();

@@ -12,6 +12,7 @@
 mod build;
 mod checksum;
 mod diff;
+mod icmp;
 mod ip;
 mod notation;
 mod options;
@@ -27,6 +28,7 @@ pub use seq::Seq;
 
 pub(crate) use build::udp_packet;
 pub(crate) use checksum::fill_checksums;
+pub(crate) use icmp::{IcmpError, decrement_ttl};
 
 use core::net::SocketAddr;
 use core::ops::BitOr;

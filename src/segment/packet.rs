@@ -13,6 +13,8 @@ pub struct PacketMeta {
     /// A stack of this process has filled in the checksums and nothing has changed the bytes since, so that the receiver
     /// need not verify them (as between the two ends of a veth(4)). Whoever changes a byte takes this back.
     pub sound: bool,
+    /// A router sends it on: it was on a link before.
+    pub forwarded: bool,
 }
 
 /// An IP datagram: the bytes from the first of the IP header to the last of the payload. The buffer is meant to be used

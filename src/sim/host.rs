@@ -64,7 +64,7 @@ impl HostHandle {
     {
         let net = self.with(|network| {
             network.wake(self.id);
-            network.hosts[self.id.0 as usize].endpoint.net()
+            network.seat(self.id).endpoint.net()
         });
         let own = net.clone();
         net.spawn_named(name, async move { program(own).await })
@@ -76,7 +76,7 @@ impl HostHandle {
         self.with(|network| {
             network.wake(self.id);
             let now = network.now;
-            let mut host = network.hosts[self.id.0 as usize].endpoint.host_mut();
+            let mut host = network.seat(self.id).endpoint.host_mut();
             host.set_now(now);
             calls(&mut host)
         })
@@ -157,7 +157,12 @@ impl LinkHandle {
     #[track_caller]
     pub fn spec(&self, from: impl AsRef<str>) -> LinkSpec {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| *network.cables[self.cable][end].spec())
+        with(&self.network, |network| network.cables[self.cable][end].spec().clone())
+    }
+
+    /// The names of the hosts and routers at its ends, in the order in which they were joined.
+    pub fn ends(&self) -> [&str; 2] {
+        [&self.names[0], &self.names[1]]
     }
 
     #[track_caller]
@@ -178,7 +183,7 @@ impl core::fmt::Debug for LinkHandle {
 }
 
 #[track_caller]
-fn with<R>(network: &Weak<RefCell<Network<Runtime>>>, act: impl FnOnce(&mut Network<Runtime>) -> R) -> R {
+pub(super) fn with<R>(network: &Weak<RefCell<Network<Runtime>>>, act: impl FnOnce(&mut Network<Runtime>) -> R) -> R {
     let network = network.upgrade().expect("the simulation that this handle belongs to is gone");
     let mut network = network.try_borrow_mut().expect(BUSY);
     act(&mut network)

@@ -1,4 +1,4 @@
-//! Hosts and links in virtual time. The same host that runs on a TUN runs here; a clock that jumps from event to event
+//! Hosts, routers and links in virtual time. The same host that runs on a TUN runs here; a clock that jumps from event to event
 //! moves it, so that a minute in TIME-WAIT costs nothing, and the same seed gives the same packets.
 //!
 //! A test reads as the story that it tells:
@@ -35,7 +35,8 @@
 //! # Ok::<(), tcplab::socket::Errno>(())
 //! ```
 //!
-//! `network` is the loop, `queue` decides who is next, `endpoint` is what the loop wants of a host. Hosts draw
+//! `network` is the loop, `queue` decides who is next, `endpoint` is what the loop wants of a host, `router` sends packets
+//! on by `routes`. Hosts draw
 //! their secrets from the seed and their name, links from the seed and `A>B`: who else takes part changes nothing for
 //! them.
 //!
@@ -48,6 +49,8 @@ mod gave_up;
 mod host;
 mod network;
 mod queue;
+mod router;
+mod routes;
 mod run;
 
 #[cfg(test)]
@@ -57,6 +60,7 @@ mod tests;
 pub(crate) use address::parse_one as parse_address;
 pub use gave_up::{GaveUp, Reason};
 pub use host::{HostHandle, LinkHandle};
+pub use router::RouterHandle;
 pub use run::Until;
 
 use std::cell::{Cell, RefCell};
@@ -69,7 +73,7 @@ use crate::net::Runtime;
 use crate::rng::Rng;
 use crate::socket::{Host, HostConfig};
 use crate::time::Instant;
-use network::Network;
+use network::{Network, Role};
 use run::Limits;
 
 const BUSY: &str = "the simulation is running: a program reaches its own host through its `net`, and no other";
@@ -87,17 +91,17 @@ pub struct Sim {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
-    /// Two hosts of one name.
-    #[error("host `{0}`: there is one of that name already")]
+    /// Two hosts or routers of one name.
+    #[error("`{0}`: there is a host or router of that name already")]
     NameTaken(String),
     /// A name that cannot stand in a link line.
-    #[error("host `{0}`: a name is not empty and has no `>`, `:`, `=`, `,` and no space in it")]
+    #[error("`{0}`: a name is not empty and has no `>`, `:`, `=`, `,` and no space in it")]
     Name(String),
     /// Not an address with its prefix length.
     #[error("`{0}` is not an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")]
     Address(String),
     /// No such host.
-    #[error("there is no host `{name}`; there are {known}")]
+    #[error("there is no host or router `{name}`; there are {known}")]
     UnknownHost {
         /// The name.
         name: String,
@@ -105,7 +109,7 @@ pub enum SimError {
         known: String,
     },
     /// A link from a host to itself.
-    #[error("a link joins two hosts, not `{0}` with itself")]
+    #[error("a link joins two hosts or routers, not `{0}` with itself")]
     SameHost(String),
     /// A host or direction that the link has not.
     #[error("`{host}` is at neither end of the link {link}")]
@@ -154,12 +158,7 @@ impl Sim {
         addresses: &str,
         adjust: impl FnOnce(&mut HostConfig),
     ) -> Result<HostHandle, SimError> {
-        if name.is_empty() || name.contains(|c: char| matches!(c, '>' | ':' | '=' | ',') || c.is_whitespace()) {
-            return Err(SimError::Name(name.to_owned()));
-        }
-        if self.find(name).is_some() {
-            return Err(SimError::NameTaken(name.to_owned()));
-        }
+        self.check_name(name)?;
         let addresses = address::parse(addresses)?;
         let mut network = self.network.borrow_mut();
         let seed = Rng::new(network.seed, &format!("host {name}")).next_u64();
@@ -175,10 +174,42 @@ impl Sim {
     /// The host of that name.
     pub fn find(&self, name: &str) -> Option<HostHandle> {
         let id = self.id(name)?;
-        Some(self.handle(id))
+        let is_host = matches!(self.network.borrow().nodes[id.0 as usize].role, Role::Host(_));
+        is_host.then(|| self.handle(id))
     }
 
-    /// Joins two hosts by a link, or changes the link that joins them: `spec` is a link line as in [`LinkLine`], for
+    /// The router of that name.
+    pub fn find_router(&self, name: &str) -> Option<RouterHandle> {
+        let id = self.id(name)?;
+        let network = self.network.borrow();
+        let node = &network.nodes[id.0 as usize];
+        let is_router = matches!(node.role, Role::Router(_));
+        is_router.then(|| RouterHandle { network: Rc::downgrade(&self.network), id, name: Rc::clone(&node.name) })
+    }
+
+    /// Adds a router: it sends packets on, from link to link, by the shortest way through the network as it stands when
+    /// the packet comes. It needs no addresses.
+    ///
+    /// # Panics
+    /// With the text of the [`SimError`] that [`Sim::try_router`] would return.
+    #[track_caller]
+    pub fn router(&self, name: &str) -> RouterHandle {
+        self.try_router(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Adds a router, for a name that comes from a file.
+    ///
+    /// # Errors
+    /// [`SimError::Name`], [`SimError::NameTaken`].
+    pub fn try_router(&self, name: &str) -> Result<RouterHandle, SimError> {
+        self.check_name(name)?;
+        let mut network = self.network.borrow_mut();
+        let id = network.add_router(name);
+        let name = Rc::clone(&network.nodes[id.0 as usize].name);
+        Ok(RouterHandle { network: Rc::downgrade(&self.network), id, name })
+    }
+
+    /// Joins two hosts or routers by a link, or changes the link that joins them: `spec` is a link line as in [`LinkLine`], for
     /// both directions, or for one with `A>B:` in front; a direction never mentioned is a plain cable. A change is for
     /// packets that enter later. (A partition: `sim.link("a", "b", "loss=100%")`, and later the old line.)
     ///
@@ -189,7 +220,7 @@ impl Sim {
         self.try_link(a.as_ref(), b.as_ref(), spec).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Joins two hosts, for names and specs that come from a file.
+    /// Joins two hosts or routers, for names and specs that come from a file.
     ///
     /// # Errors
     /// [`SimError::Spec`], [`SimError::UnknownHost`], [`SimError::SameHost`]; [`SimError::NotAtThisLink`] if the line
@@ -220,7 +251,7 @@ impl Sim {
             }
         }
         let ends = [cable.host(End::A), cable.host(End::B)];
-        let names = ends.map(|host| Rc::clone(&network.hosts[host.0 as usize].name));
+        let names = ends.map(|host| Rc::clone(&network.nodes[host.0 as usize].name));
         Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })
     }
 
@@ -238,20 +269,29 @@ impl Sim {
     }
 
     fn id(&self, name: &str) -> Option<HostId> {
-        let network = self.network.borrow();
-        network.hosts.iter().position(|node| &*node.name == name).map(|at| HostId(at as u32))
+        self.network.borrow().names.get(name).copied()
     }
 
     fn known(&self, name: &str) -> Result<HostId, SimError> {
         self.id(name).ok_or_else(|| {
-            let known: Vec<_> = self.network.borrow().hosts.iter().map(|node| node.name.to_string()).collect();
+            let known: Vec<_> = self.network.borrow().nodes.iter().map(|node| node.name.to_string()).collect();
             SimError::UnknownHost { name: name.to_owned(), known: known.join(", ") }
         })
     }
 
+    fn check_name(&self, name: &str) -> Result<(), SimError> {
+        if name.is_empty() || name.contains(|c: char| matches!(c, '>' | ':' | '=' | ',') || c.is_whitespace()) {
+            return Err(SimError::Name(name.to_owned()));
+        }
+        if self.id(name).is_some() {
+            return Err(SimError::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
     fn handle(&self, id: HostId) -> HostHandle {
         let network = self.network.borrow();
-        let node = &network.hosts[id.0 as usize];
+        let node = &network.nodes[id.0 as usize];
         let (name, addresses) = (Rc::clone(&node.name), node.addresses.as_slice().into());
         HostHandle { network: Rc::downgrade(&self.network), id, name, addresses }
     }

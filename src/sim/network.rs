@@ -6,6 +6,8 @@
 //!   woken --> (the test did something) -------------------------+
 //! ```
 //!
+//! At a router a packet goes straight on into the next link (`forward`).
+//!
 //! One event is one packet or one deadline at one host, with all that this host does about it at that instant; what it
 //! does reaches another host only through a link. Events at the same instant come in the order in which they were
 //! arranged: a packet when it was sent, a deadline when the host first named it.
@@ -19,6 +21,8 @@ use std::rc::Rc;
 use super::endpoint::Endpoint;
 use super::gave_up::{GaveUp, Reason};
 use super::queue::{EventQueue, Slot};
+use super::router::Router;
+use super::routes::{Route, RouteTable, Topology};
 use crate::device::{Cable, End, Pool};
 use crate::event::{DropReason, Event, HostEvent, HostId, LinkId, Observer};
 use crate::link::{Link, LinkSpec};
@@ -31,8 +35,15 @@ const MOST_PACKETS_AT_ONCE: u32 = 10_000_000;
 pub(super) struct Network<E> {
     pub(super) seed: u64,
     pub(super) now: Instant,
-    pub(super) hosts: Vec<Node<E>>,
+    /// Hosts and routers, by their numbers.
+    pub(super) nodes: Vec<Node<E>>,
+    pub(super) names: BTreeMap<Rc<str>, HostId>,
     pub(super) cables: Vec<Cable>,
+    /// By the numbers of the nodes that they join, the smaller first.
+    cable_between: BTreeMap<(HostId, HostId), usize>,
+    /// A node or a cable was added since the routes were computed.
+    routes_are_old: bool,
+    pub(super) routers: u32,
     pub(super) pool: Pool,
     /// Always at hand for a host that may have something to send.
     next: Packet,
@@ -51,15 +62,26 @@ pub(super) struct Network<E> {
     sequence: u64,
 }
 
+/// A host or a router.
 pub(super) struct Node<E> {
     pub(super) name: Rc<str>,
     pub(super) addresses: Vec<(IpAddr, u8)>,
+    pub(super) role: Role<E>,
+    links: Vec<LinkId>,
+    /// Of routers, and of hosts with several links.
+    routes: RouteTable,
+}
+
+pub(super) enum Role<E> {
+    Host(Seat<E>),
+    Router(Router),
+}
+
+/// The place of a host in the loop.
+pub(super) struct Seat<E> {
     pub(super) endpoint: E,
     slot: Slot,
     woken: bool,
-    links: Vec<LinkId>,
-    /// With several links: which one leads to an address. Filled from the neighbours; routers will fill it too.
-    routes: BTreeMap<IpAddr, LinkId>,
 }
 
 /// A program that has to end before the network is at rest.
@@ -109,8 +131,12 @@ impl<E: Endpoint> Network<E> {
         Self {
             seed,
             now: Instant::EPOCH,
-            hosts: Vec::new(),
+            nodes: Vec::new(),
+            names: BTreeMap::new(),
             cables: Vec::new(),
+            cable_between: BTreeMap::new(),
+            routes_are_old: false,
+            routers: 0,
             pool: Pool::new(1500),
             next: Packet::default(),
             programs: Vec::new(),
@@ -126,59 +152,73 @@ impl<E: Endpoint> Network<E> {
     }
 
     pub(super) fn add_host(&mut self, name: &str, addresses: Vec<(IpAddr, u8)>, mut endpoint: E) -> HostId {
-        let id = HostId(self.hosts.len() as u32);
-        let slot = self.add_source(Source::Host(id));
+        let slot = self.add_source(Source::Host(HostId(self.nodes.len() as u32)));
         endpoint.observe_events(!self.observers.0.is_empty());
         endpoint.observe_numbers(self.observers.wants_numbers());
-        self.hosts.push(Node {
-            name: name.into(),
-            addresses,
-            endpoint,
-            slot,
-            woken: false,
-            links: Vec::new(),
-            routes: BTreeMap::new(),
-        });
+        let id = self.add_node(name, addresses, Role::Host(Seat { endpoint, slot, woken: false }));
         self.wake(id);
         id
     }
 
-    /// The cable between two hosts: there is one at most, and it is made when it is first asked for.
+    pub(super) fn add_router(&mut self, name: &str) -> HostId {
+        let router = Router::new(self.routers);
+        self.routers += 1;
+        self.add_node(name, Vec::new(), Role::Router(router))
+    }
+
+    fn add_node(&mut self, name: &str, addresses: Vec<(IpAddr, u8)>, role: Role<E>) -> HostId {
+        let id = HostId(self.nodes.len() as u32);
+        let name: Rc<str> = name.into();
+        self.names.insert(Rc::clone(&name), id);
+        self.nodes.push(Node { name, addresses, role, links: Vec::new(), routes: RouteTable::default() });
+        self.routes_are_old = true;
+        id
+    }
+
+    /// The seat of a host.
+    #[inline]
+    pub(super) fn seat(&mut self, host: HostId) -> &mut Seat<E> {
+        match &mut self.nodes[host.0 as usize].role {
+            Role::Host(seat) => seat,
+            Role::Router(_) => unreachable!("a router has no programs and no deadlines"),
+        }
+    }
+
+    /// The cable between two nodes: there is one at most, and it is made when it is first asked for.
     pub(super) fn cable(&mut self, a: HostId, b: HostId) -> usize {
-        let joins = |cable: &Cable| [cable.host(End::A), cable.host(End::B)];
-        if let Some(at) = self.cables.iter().position(|cable| joins(cable) == [a, b] || joins(cable) == [b, a]) {
-            return at;
+        let between = (a.min(b), a.max(b));
+        if let Some(at) = self.cable_between.get(&between) {
+            return *at;
         }
         let at = self.cables.len();
         let mut direction = |from: HostId, to: HostId, id: LinkId| {
-            let name = format!("{}>{}", self.hosts[from.0 as usize].name, self.hosts[to.0 as usize].name);
+            let name = format!("{}>{}", self.nodes[from.0 as usize].name, self.nodes[to.0 as usize].name);
             let slot = self.add_source(Source::Link(id));
             self.link_slots.push(slot);
-            let routes =
-                self.hosts[to.0 as usize].addresses.iter().map(|(address, _)| (*address, id)).collect::<Vec<_>>();
-            let sender = &mut self.hosts[from.0 as usize];
-            sender.links.push(id);
-            sender.routes.extend(routes);
+            self.nodes[from.0 as usize].links.push(id);
             (Link::new(&LinkSpec::default(), self.seed, &name), id, from)
         };
         let first = LinkId(2 * at as u32);
         let links = [direction(a, b, first), direction(b, a, LinkId(first.0 + 1))];
         self.cables.push(Cable::new(links));
+        self.cable_between.insert(between, at);
+        self.routes_are_old = true;
         at
     }
 
     pub(super) fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.0.push(observer);
-        for node in &mut self.hosts {
-            node.endpoint.observe_events(true);
-            node.endpoint.observe_numbers(self.observers.wants_numbers());
+        for node in &mut self.nodes {
+            if let Role::Host(seat) = &mut node.role {
+                seat.endpoint.observe_events(true);
+                seat.endpoint.observe_numbers(self.observers.wants_numbers());
+            }
         }
     }
 
     /// Has the host run at this instant, before the next event.
     pub(super) fn wake(&mut self, host: HostId) {
-        let node = &mut self.hosts[host.0 as usize];
-        if !core::mem::replace(&mut node.woken, true) {
+        if !core::mem::replace(&mut self.seat(host).woken, true) {
             self.woken.push_back(host);
         }
     }
@@ -186,7 +226,7 @@ impl<E: Endpoint> Network<E> {
     /// Handles the next event if it is not later than `until`.
     pub(super) fn step(&mut self, until: Instant) -> Step {
         if let Some(host) = self.woken.pop_front() {
-            self.hosts[host.0 as usize].woken = false;
+            self.seat(host).woken = false;
             self.turn(host);
             return Step::Done;
         }
@@ -201,7 +241,7 @@ impl<E: Endpoint> Network<E> {
             Source::Link(link) => self.deliver(link),
             Source::Host(host) => {
                 self.queue.set(slot, None);
-                self.hosts[host.0 as usize].endpoint.handle_timeout(at);
+                self.seat(host).endpoint.handle_timeout(at);
                 self.publish(host, None);
                 self.turn(host);
             }
@@ -224,12 +264,19 @@ impl<E: Endpoint> Network<E> {
     pub(super) fn who(&self) -> String {
         let mut text = String::new();
         let mut line = |line: core::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes everything");
-        for node in &self.hosts {
-            match self.queue.key(node.slot) {
+        for node in &self.nodes {
+            let seat = match &node.role {
+                Role::Host(seat) => seat,
+                Role::Router(router) => {
+                    line(format_args!("  router {}: {router}", node.name));
+                    continue;
+                }
+            };
+            match self.queue.key(seat.slot) {
                 Some((at, _)) => line(format_args!("  host {}: next deadline {at}", node.name)),
                 None => line(format_args!("  host {}: no deadline", node.name)),
             }
-            for waiting in node.endpoint.waiting() {
+            for waiting in seat.endpoint.waiting() {
                 line(format_args!("    {waiting}"));
             }
         }
@@ -258,7 +305,10 @@ impl<E: Endpoint> Network<E> {
         self.queue.set(self.link_slots[link.0 as usize], cable[end].next_key());
         let host = cable.host(!end);
         self.observers.on_event(self.now, &Event::Delivered { host, link, packet: &packet });
-        self.hosts[host.0 as usize].endpoint.handle_packet(self.now, &mut packet);
+        let Role::Host(seat) = &mut self.nodes[host.0 as usize].role else {
+            return self.forward(host, packet);
+        };
+        seat.endpoint.handle_packet(self.now, &mut packet);
         self.publish(host, Some(&packet));
         self.pool.give_back(packet);
         self.turn(host);
@@ -266,15 +316,18 @@ impl<E: Endpoint> Network<E> {
 
     /// All that a host does at this instant after its input.
     fn turn(&mut self, host: HostId) {
-        self.hosts[host.0 as usize].endpoint.run(self.now);
+        let now = self.now;
+        self.seat(host).endpoint.run(now);
         self.publish(host, None);
         let mut sent = 0;
-        while self.hosts[host.0 as usize].endpoint.poll_transmit(self.now, &mut self.next) {
+        while let Role::Host(seat) = &mut self.nodes[host.0 as usize].role
+            && seat.endpoint.poll_transmit(now, &mut self.next)
+        {
             let packet = core::mem::replace(&mut self.next, self.pool.take());
             self.transmit(host, packet);
             self.publish(host, None);
             sent += 1;
-            assert!(sent < MOST_PACKETS_AT_ONCE, "{} sends without end", self.hosts[host.0 as usize].name);
+            assert!(sent < MOST_PACKETS_AT_ONCE, "{} sends without end", self.nodes[host.0 as usize].name);
         }
         self.publish(host, None);
         self.arrange(host);
@@ -282,36 +335,78 @@ impl<E: Endpoint> Network<E> {
 
     /// Puts the next deadline of a host into the queue; one that is over is due now.
     fn arrange(&mut self, host: HostId) {
-        let node = &mut self.hosts[host.0 as usize];
-        let at = node.endpoint.next_at().map(|at| at.max(self.now));
-        let old = self.queue.key(node.slot);
+        let now = self.now;
+        let seat = self.seat(host);
+        let (at, slot) = (seat.endpoint.next_at().map(|at| at.max(now)), seat.slot);
+        let old = self.queue.key(slot);
         if at != old.map(|(at, _)| at) {
             self.sequence += 1;
-            self.queue.set(node.slot, at.map(|at| (at, self.sequence)));
+            self.queue.set(slot, at.map(|at| (at, self.sequence)));
         }
     }
 
     fn transmit(&mut self, host: HostId, mut packet: Packet) {
+        self.number(&mut packet);
+        // The only link, or the one that leads to the destination.
+        let link = match self.nodes[host.0 as usize].links[..] {
+            [only] => Some(only),
+            _ => match IpView::parse(&packet.bytes).ok().and_then(|ip| self.route(host, ip.dst)) {
+                Some(Route::Via(link)) => Some(link),
+                Some(Route::OnLink) | None => None,
+            },
+        };
+        match link {
+            Some(link) => self.enter_link(link, packet),
+            None => self.drop(host, packet, DropReason::NoRoute),
+        }
+    }
+
+    /// A packet that was not there before gets its number.
+    pub(super) fn number(&mut self, packet: &mut Packet) {
         self.packets += 1;
         packet.meta.id = PacketId(self.packets);
-        let Some(link) = self.route(host, &packet) else {
-            self.observers.on_event(self.now, &Event::StackDropped { host, packet: &packet, why: DropReason::NoRoute });
-            self.pool.give_back(packet);
-            return;
-        };
+        packet.meta.forwarded = false;
+    }
+
+    /// Puts a packet into a link.
+    #[inline]
+    pub(super) fn enter_link(&mut self, link: LinkId, packet: Packet) {
         let (cable, end) = place(link);
         let cable = &mut self.cables[cable];
         cable.handle_packet(self.now, end, packet, &mut self.sequence, &mut self.pool, &mut self.observers);
         self.queue.set(self.link_slots[link.0 as usize], cable[end].next_key());
     }
 
-    /// The link that a packet leaves by: the only one, or the one that leads to its destination.
-    fn route(&self, host: HostId, packet: &Packet) -> Option<LinkId> {
-        let node = &self.hosts[host.0 as usize];
-        match node.links[..] {
-            [only] => Some(only),
-            _ => node.routes.get(&IpView::parse(&packet.bytes).ok()?.dst).copied(),
+    /// A packet ends at a host or router.
+    pub(super) fn drop(&mut self, host: HostId, packet: Packet, why: DropReason) {
+        self.observers.on_event(self.now, &Event::StackDropped { host, packet: &packet, why });
+        self.pool.give_back(packet);
+    }
+
+    /// What the table of a node says about a destination.
+    #[inline]
+    pub(super) fn route(&mut self, node: HostId, destination: IpAddr) -> Option<Route> {
+        if self.routes_are_old {
+            self.compute_routes();
         }
+        self.nodes[node.0 as usize].routes.look_up(destination)
+    }
+
+    #[cold]
+    fn compute_routes(&mut self) {
+        for at in 0..self.nodes.len() {
+            let node = &self.nodes[at];
+            if node.links.len() > 1 || matches!(node.role, Role::Router(_)) {
+                self.nodes[at].routes = RouteTable::compute(&*self, HostId(at as u32));
+            }
+        }
+        self.routes_are_old = false;
+    }
+
+    /// The link direction with this number.
+    pub(super) fn link(&self, link: LinkId) -> &Link {
+        let (cable, end) = place(link);
+        &self.cables[cable][end]
     }
 
     /// Hands what happened inside a host to the observers. `packet` is the one just handled, if any.
@@ -324,13 +419,34 @@ impl<E: Endpoint> Network<E> {
 
     #[cold]
     fn publish_all(&mut self, host: HostId, packet: Option<&Packet>) {
-        let (now, endpoint) = (self.now, &mut self.hosts[host.0 as usize].endpoint);
-        while let Some(event) = endpoint.poll_event() {
+        let now = self.now;
+        while let Some(event) = self.seat(host).endpoint.poll_event() {
             let event = match (event, packet) {
                 (HostEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host, packet, why },
                 (event, _) => Event::Host { host, event },
             };
             self.observers.on_event(now, &event);
         }
+    }
+}
+
+impl<E> Topology for Network<E> {
+    fn neighbours(&self, node: HostId) -> impl Iterator<Item = (LinkId, HostId)> {
+        self.nodes[node.0 as usize].links.iter().map(|link| {
+            let (cable, end) = place(*link);
+            (*link, self.cables[cable].host(!end))
+        })
+    }
+
+    fn is_router(&self, node: HostId) -> bool {
+        matches!(self.nodes[node.0 as usize].role, Role::Router(_))
+    }
+
+    fn addresses(&self, node: HostId) -> &[(IpAddr, u8)] {
+        &self.nodes[node.0 as usize].addresses
+    }
+
+    fn len(&self) -> usize {
+        self.nodes.len()
     }
 }

@@ -46,7 +46,7 @@ fn a_deadline_named_after_a_packet_was_sent_comes_after_it() {
 #[test]
 fn one_event_is_one_packet_and_all_that_the_host_does_about_it() {
     let (mut network, log) = network(7, &[(0, 1, "delay=1ms")]);
-    network.hosts[1].endpoint.echoes = 2;
+    network.seat(HostId(1)).endpoint.echoes = 2;
     send(&mut network, 0, 1, b"");
     send(&mut network, 0, 1, b"");
     let mut events = 0;
@@ -92,7 +92,7 @@ fn a_deadline_that_is_over_is_due_now() {
 #[test]
 fn run_until_a_condition_stops_at_once_or_says_that_it_never_came_true() {
     let (mut network, log) = network(7, &[(0, 1, "delay=1ms")]);
-    network.hosts[1].endpoint.echoes = 1;
+    network.seat(HostId(1)).endpoint.echoes = 1;
     send(&mut network, 0, 1, b"");
     let network = RefCell::new(network);
     let arrived = |who: &'static str| {
@@ -111,9 +111,9 @@ fn run_until_a_condition_stops_at_once_or_says_that_it_never_came_true() {
 fn the_limit_of_events_is_exact_and_the_message_says_who_waits_for_what() {
     let ping_pong = |events| {
         let (mut network, _) = network(7, &[(0, 1, "delay=1ms")]);
-        network.hosts[0].endpoint.echoes = 2;
-        network.hosts[1].endpoint.echoes = 3;
-        network.hosts[1].endpoint.timers.insert(Instant::from_secs(1));
+        network.seat(HostId(0)).endpoint.echoes = 2;
+        network.seat(HostId(1)).endpoint.echoes = 3;
+        network.seat(HostId(1)).endpoint.timers.insert(Instant::from_secs(1));
         send(&mut network, 0, 1, b"");
         Limits { events, ..Limits::default() }.run_until_idle(&mut network)
     };
@@ -175,7 +175,11 @@ fn events_come_in_order_and_only_when_somebody_looks() {
     let (mut network, _) = network(7, &[(0, 1, "duplicate=100%")]);
     send(&mut network, 0, 1, b"x");
     assert_eq!(idle(&mut network), Ok(()));
-    assert!(network.hosts.iter().all(|node| !node.endpoint.observed && node.endpoint.events.is_empty()));
+    assert!(
+        (0..3)
+            .map(HostId)
+            .all(|host| !network.seat(host).endpoint.observed && network.seat(host).endpoint.events.is_empty())
+    );
 
     let seen = observe(&mut network);
     send(&mut network, 0, 1, b"x");
@@ -204,7 +208,7 @@ fn the_same_seed_gives_the_same_events_and_another_seed_others() {
         let (mut network, _) = network(seed, &[(0, 1, line), (1, 2, line)]);
         let seen = observe(&mut network);
         for host in 0..3 {
-            network.hosts[host].endpoint.echoes = 100;
+            network.seat(HostId(host as u32)).endpoint.echoes = 100;
         }
         for i in 0..20 {
             send(&mut network, 0, 1, &vec![i; usize::from(i) * 50]);
@@ -224,7 +228,7 @@ fn the_same_seed_gives_the_same_events_and_another_seed_others() {
 fn packets_are_used_again() {
     let (mut network, _) = network(7, &[(0, 1, "delay=1ms,reorder=10%")]);
     for host in 0..2 {
-        network.hosts[host].endpoint.echoes = u64::MAX;
+        network.seat(HostId(host as u32)).endpoint.echoes = u64::MAX;
     }
     let drop_late = |now: Instant, _: &Packet| if now < Instant::from_secs(1) { Verdict::Pass } else { Verdict::Drop };
     network.cables[0][End::A].add_fault(drop_late);
@@ -252,7 +256,7 @@ proptest! {
     ) {
         let (mut network, _) = network(seed, &[(0, 1, lines[0]), (1, 2, lines[1]), (2, 0, lines[2])]);
         for host in 0..3 {
-            network.hosts[host].endpoint.echoes = 10;
+            network.seat(HostId(host as u32)).endpoint.echoes = 10;
         }
         for (from, hop, len) in sent {
             send(&mut network, from, (from + 1 + hop % 2) % 3, &vec![0; len]);
@@ -275,9 +279,9 @@ fn errors_of_a_description_name_what_is_wrong_and_what_there_is() {
     assert_eq!(host("a", "192.0.2.1/33"), format!("`192.0.2.1/33` {expected}"));
     assert_eq!(host("a", "192.0.2.1/24, ::1/129"), format!("`::1/129` {expected}"));
     assert_eq!(host("a", ""), format!("`` {expected}"));
-    assert!(host("a>b", "192.0.2.1/24").starts_with("host `a>b`: a name is not empty and has no `>`"));
-    assert!(host("", "192.0.2.1/24").starts_with("host ``"));
+    assert!(host("a>b", "192.0.2.1/24").starts_with("`a>b`: a name is not empty and has no `>`"));
+    assert!(host("", "192.0.2.1/24").starts_with("``"));
     let link = |line| sim.try_link("a", "b", line).expect_err("wrong").to_string();
     assert_eq!(link("delay=1"), "link spec: `delay=1`: expected a time such as 20ms (s, ms, us, ns)");
-    assert_eq!(link(""), "there is no host `a`; there are ");
+    assert_eq!(link(""), "there is no host or router `a`; there are ");
 }

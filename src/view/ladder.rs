@@ -19,7 +19,7 @@ use core::net::SocketAddr;
 use super::row::{Arrow, Body, Page, Row, Shown, describe};
 use crate::capture::Narrator;
 use crate::conversation::Side;
-use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer, State};
+use crate::event::{ChannelState, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
 use crate::segment::{IpView, Packet, PacketId, Segment};
 use crate::time::Instant;
 
@@ -172,6 +172,16 @@ impl Observer for Ladder {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         match *event {
             Event::Sent { host, packet, fate, .. } => self.sent(at, host, packet, fate),
+            // What a router sends on is drawn already; what its link does to it is not.
+            Event::Forwarded { host, packet, fate, .. } if !matches!(fate, Fate::Deliver(_)) => {
+                let note = format!("behind {}: {}", self.name(host), Narrator::fate_words(fate));
+                if let Some(row) = self.row_of(packet.meta.id) {
+                    row.comments.push(note);
+                    if let Body::Arrow(arrow) = &mut row.body {
+                        arrow.fate = Some(fate);
+                    }
+                }
+            }
             Event::StackDropped { host, packet, why } => {
                 let note = format!("{} dropped it: {}", self.name(host), reason(why));
                 if let Some(row) = self.row_of(packet.meta.id) {
@@ -206,9 +216,13 @@ fn reason(why: DropReason) -> String {
         DropReason::Loss => "lost on the link".to_owned(),
         DropReason::Fault => "a scripted fault".to_owned(),
         DropReason::QueueFull => "the queue of the link is full".to_owned(),
-        DropReason::LinkDown => "the link is down".to_owned(),
+        DropReason::BurstLoss(ChannelState::Good) => "lost on the link, Gilbert–Elliott, good state".to_owned(),
+        DropReason::BurstLoss(ChannelState::Bad) => "lost on the link, Gilbert–Elliott, bad state".to_owned(),
+        DropReason::LinkDown { until } => format!("the link is down until {} s", until.as_secs_f64()),
         DropReason::TooBig => "larger than the link's MTU".to_owned(),
         DropReason::NoRoute => "no route".to_owned(),
+        DropReason::HostUnreachable => "nobody has that address".to_owned(),
+        DropReason::TtlExceeded => "its TTL is over".to_owned(),
         DropReason::Checksum => "wrong checksum".to_owned(),
         DropReason::SynQueueFull => "the SYN queue is full".to_owned(),
         DropReason::AcceptQueueFull => "the accept queue is full".to_owned(),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The head of the arrow says what the link does to the packet: `→` it arrives, `✗` it is lost, `↠` it arrives twice,
-//! `⇢` later packets overtake it, `≁` a bit of it flips.
+//! `⇢` it is held back, `⇉` it is sent ahead, `≁` a bit of it flips.
 
 use core::fmt::{self, Write};
 
@@ -194,6 +194,7 @@ impl fmt::Display for Arrow {
             Some(Fate::Drop(_)) => ['✗', '✗'],
             Some(Fate::Duplicate(_)) => ['↠', '↞'],
             Some(Fate::Reorder(_)) => ['⇢', '⇠'],
+            Some(Fate::Overtake(_)) => ['⇉', '⇇'],
             Some(Fate::Corrupt(_)) => ['≁', '≁'],
             Some(Fate::Deliver(_)) | None => ['→', '←'],
         };
@@ -262,6 +263,7 @@ pub(super) fn flags(flags: Flags) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Flip;
 
     fn drawn(row: &Row) -> String {
         let mut text = String::new();
@@ -292,7 +294,10 @@ mod tests {
         let head = |from, fate| Arrow { from, text: "ACK".to_owned(), fate: Some(fate) }.to_string();
         assert!(head(0, Fate::Drop(crate::event::DropReason::Loss)).ends_with("─✗"));
         assert!(head(1, Fate::Duplicate(at)).starts_with("↞─"));
-        assert!(head(0, Fate::Reorder(at)).ends_with("─⇢") && head(0, Fate::Corrupt(at)).ends_with("─≁"));
+        assert!(
+            head(0, Fate::Reorder(at)).ends_with("─⇢")
+                && head(0, Fate::Corrupt(Flip { at, octet: 0, bit: 0 })).ends_with("─≁")
+        );
         assert_eq!(head(0, Fate::Deliver(at)).chars().count(), WIDTH);
     }
 

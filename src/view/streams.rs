@@ -187,15 +187,36 @@ fn key(one: SocketAddr, other: SocketAddr) -> [SocketAddr; 2] {
     if one <= other { [one, other] } else { [other, one] }
 }
 
+impl Close {
+    /// What kind of end it is, in one word or two.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Half(_) => "half closed",
+            Self::Closed(_) => "closed",
+            Self::Reset(_) => "reset",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// The side that began it.
+    pub const fn side(self) -> Option<usize> {
+        match self {
+            Self::Open => None,
+            Self::Half(side) | Self::Closed(side) | Self::Reset(side) | Self::Refused(side) => Some(side),
+        }
+    }
+}
+
 impl core::fmt::Display for Close {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let end = |side: usize| if side == 0 { "left" } else { "right" };
         match *self {
-            Self::Open => f.write_str("open"),
-            Self::Half(side) => write!(f, "half closed, by the {}", end(side)),
-            Self::Closed(side) => write!(f, "closed, {} first", end(side)),
-            Self::Reset(side) => write!(f, "reset by the {}", end(side)),
-            Self::Refused(side) => write!(f, "refused by the {}", end(side)),
+            Self::Open => f.write_str(self.kind()),
+            Self::Closed(side) => write!(f, "{} first, {}", end(side), self.kind()),
+            Self::Half(side) | Self::Reset(side) | Self::Refused(side) => {
+                write!(f, "by the {}, {}", end(side), self.kind())
+            }
         }
     }
 }

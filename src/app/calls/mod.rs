@@ -150,10 +150,20 @@ impl From<Errno> for Why {
 }
 
 /// Runs a program. `before` is told of each call when it is made: its number from 1, and the call.
-pub async fn run(net: Net, calls: &[Call], mut before: impl FnMut(usize, &Call)) -> Result<Done, Failed> {
+pub async fn run(net: Net, calls: &[Call], before: impl FnMut(usize, &Call)) -> Result<Done, Failed> {
+    run_heard(net, calls, before, |_| {}).await
+}
+
+/// As [`run`], and `heard` is told of the octets that were read, as they come.
+pub async fn run_heard(
+    net: Net,
+    calls: &[Call],
+    mut before: impl FnMut(usize, &Call),
+    heard: impl FnMut(&[u8]),
+) -> Result<Done, Failed> {
     let buf = vec![0; BUFFER];
-    let mut process =
-        Process { net, open: Vec::new(), listener: None, connection: None, offset: 0, done: Done::default(), buf };
+    let done = Done::default();
+    let mut process = Process { net, open: Vec::new(), listener: None, connection: None, offset: 0, done, buf, heard };
     for (index, call) in calls.iter().enumerate() {
         before(index + 1, call);
         if let Err(why) = process.make(call).await {
@@ -165,7 +175,7 @@ pub async fn run(net: Net, calls: &[Call], mut before: impl FnMut(usize, &Call))
 }
 
 /// A program that runs, with what it has open. Dropping it closes that.
-struct Process {
+struct Process<H> {
     net: Net,
     /// Oldest first.
     open: Vec<Fd>,
@@ -175,9 +185,10 @@ struct Process {
     offset: u64,
     done: Done,
     buf: Vec<u8>,
+    heard: H,
 }
 
-impl Drop for Process {
+impl<H> Drop for Process<H> {
     fn drop(&mut self) {
         for &fd in &self.open {
             let _ = self.net.close(fd); // nobody is left to be told
@@ -185,7 +196,7 @@ impl Drop for Process {
     }
 }
 
-impl Process {
+impl<H: FnMut(&[u8])> Process<H> {
     async fn make(&mut self, call: &Call) -> Result<(), Why> {
         match *call {
             Call::Connect(addr) => {
@@ -277,6 +288,7 @@ impl Process {
         let limit = limit.min(BUFFER as u64) as usize;
         let count = self.net.read(self.connection()?, &mut self.buf[..limit]).await? as u64;
         self.done.received += count;
+        (self.heard)(&self.buf[..count as usize]);
         Ok(count)
     }
 }

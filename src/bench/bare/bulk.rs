@@ -1,97 +1,123 @@
-//! One connection that carries many MiB, by smoltcp alone. The packets of a burst wait in a queue of recycled buffers
-//! and are fed one at a time; the receiver reads and has its egress after each.
+//! One connection that carries many megabytes, by smoltcp alone. Its loop is the smallest that gives the same timing: to
+//! the next packet that arrives or the next deadline of a socket, and whoever was touched has its egress.
 
-use std::collections::VecDeque;
-
-use smoltcp::socket::tcp::State;
+use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
+use super::wire::{Line, Wire};
 use super::{BareHost, CLIENT, SERVER, Settings, ports};
-use crate::bench::Figures;
-use crate::bench::bulk::{BUFFER, CHUNK};
+use crate::bench::bulk::{CHUNK, DELAY, LIMIT, RATE, Workload};
+use crate::bench::flow::ACK_DELAY;
 use crate::bench::measure::Stopwatch;
+use crate::bench::{BenchError, Figures};
+use crate::stack::Congestion;
 
-/// Packets on the way in one direction, and buffers not in use.
-#[derive(Default)]
-struct Wire {
-    queue: VecDeque<Vec<u8>>,
-    packets: u64,
+/// A host and the wire that leads away from it.
+struct End {
+    host: BareHost,
+    wire: Wire,
+    next_at: Option<u64>,
 }
 
-impl Wire {
-    /// Everything that a socket has to send.
-    fn drain(&mut self, host: &mut BareHost, now: Instant, spare: &mut Vec<Vec<u8>>) {
-        loop {
-            let mut packet = spare.pop().unwrap_or_else(|| Vec::with_capacity(1500));
-            if !host.egress(now, 0, &mut packet) {
-                spare.push(packet);
-                return;
-            }
-            self.packets += 1;
-            self.queue.push_back(packet);
+impl End {
+    fn new(host: BareHost) -> Self {
+        Self { host, wire: Wire::new(Line { rate: RATE, delay: DELAY, limit: LIMIT }), next_at: Some(0) }
+    }
+
+    /// Takes a packet, and sends what smoltcp answers at once: an ACK for a segment out of its place.
+    fn ingress(&mut self, now: u64, packet: &[u8]) {
+        let mut reply = self.wire.buffer();
+        self.host.ingress(instant(now), packet, &mut reply);
+        if reply.is_empty() {
+            self.wire.give_back(reply);
+        } else {
+            self.wire.send(now, reply);
         }
+    }
+
+    /// Everything that the socket has to send, then its deadline.
+    fn egress(&mut self, now: u64) {
+        let at = instant(now);
+        loop {
+            let mut packet = self.wire.buffer();
+            if !self.host.egress(at, 0, &mut packet) {
+                self.wire.give_back(packet);
+                break;
+            }
+            self.wire.send(now, packet);
+        }
+        self.next_at = self.host.next_at(at, 0).map(|at| at.total_micros() as u64 * 1_000);
     }
 }
 
-pub(in crate::bench) fn run(mib: usize, one_set: bool) -> Figures {
-    let settings = Settings { buffer: BUFFER, ack_delay: Some(Duration::from_millis(10)), one_set };
-    let (mut client, mut server) = (BareHost::new(CLIENT, settings), BareHost::new(SERVER, settings));
+/// smoltcp counts in microseconds.
+fn instant(nanos: u64) -> Instant {
+    Instant::from_micros((nanos / 1_000) as i64)
+}
+
+pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figures, BenchError> {
+    let flows = &workload.flows;
+    let congestion = match flows.congestion {
+        Congestion::None => CongestionControl::None,
+        Congestion::Reno => CongestionControl::Reno,
+        Congestion::Cubic => CongestionControl::Cubic,
+    };
+    let ack_delay = Some(Duration::from_micros(ACK_DELAY.as_micros() as u64));
+    let settings = Settings { buffer: flows.buffer, congestion, timestamps: false, ack_delay, one_set };
+    let (mut client, mut server) =
+        (End::new(BareHost::new(CLIENT, settings)), End::new(BareHost::new(SERVER, settings)));
     let (client_port, server_port) = ports(0);
-    server.open(server_port, (CLIENT, client_port), false);
-    client.open(client_port, (SERVER, server_port), true);
-    let (mut to_server, mut to_client, mut spare) = (Wire::default(), Wire::default(), Vec::new());
-    let (mut left, mut received, mut now, mut reply) = (mib << 20, 0, Instant::ZERO, Vec::with_capacity(1500));
+    server.host.open(server_port, (CLIENT, client_port), false);
+    client.host.open(client_port, (SERVER, server_port), true);
+    let (octets, mut written, mut received, mut now) = (workload.octets(), 0, 0, 0_u64);
     let (chunk, mut buf) = (vec![7; CHUNK], vec![0; CHUNK]);
     let stopwatch = Stopwatch::start();
-    while received < mib << 20 {
-        let socket = client.socket(0);
-        while left > 0
-            && let Ok(len @ 1..) = socket.send_slice(&chunk[..left.min(CHUNK)])
-        {
-            left -= len;
-        }
-        to_server.drain(&mut client, now, &mut spare);
-        core::hint::black_box(client.next_at(now, 0));
-        now += Duration::from_micros(50);
-        while let Some(packet) = to_server.queue.pop_front() {
-            server.ingress(now, &packet, &mut reply);
-            spare.push(packet);
-            let socket = server.socket(0);
-            while let Ok(len @ 1..) = socket.recv_slice(&mut buf) {
-                received += len;
+    client.egress(now);
+    server.egress(now);
+    while received < octets {
+        let next = [client.wire.next_at(), server.wire.next_at(), client.next_at, server.next_at];
+        let Some(at) = next.into_iter().flatten().min() else {
+            return Err(BenchError::Stuck { now });
+        };
+        now = now.max(at);
+        if let Some(packet) = client.wire.receive(now) {
+            server.ingress(now, &packet);
+            client.wire.give_back(packet);
+            while let Ok(len @ 1..) = server.host.socket(0).recv_slice(&mut buf) {
+                received += len as u64;
             }
-            to_client.drain(&mut server, now, &mut spare);
-            core::hint::black_box(server.next_at(now, 0));
-        }
-        if to_client.queue.is_empty() && client.socket(0).state() == State::Established {
-            // The last segment of a burst may wait for its delayed ACK.
-            now += Duration::from_millis(10);
-            to_client.drain(&mut server, now, &mut spare);
-        }
-        now += Duration::from_micros(50);
-        while let Some(packet) = to_client.queue.pop_front() {
-            client.ingress(now, &packet, &mut reply);
-            spare.push(packet);
-            let socket = client.socket(0);
-            while left > 0
-                && let Ok(len @ 1..) = socket.send_slice(&chunk[..left.min(CHUNK)])
-            {
-                left -= len;
+            server.egress(now);
+        } else if let Some(packet) = server.wire.receive(now) {
+            client.ingress(now, &packet);
+            server.wire.give_back(packet);
+            while written < octets {
+                let len = (octets - written).min(CHUNK as u64) as usize;
+                let Ok(len @ 1..) = client.host.socket(0).send_slice(&chunk[..len]) else { break };
+                written += len as u64;
             }
-            to_server.drain(&mut client, now, &mut spare);
-            core::hint::black_box(client.next_at(now, 0));
+            client.egress(now);
+        } else {
+            for end in [&mut client, &mut server] {
+                if end.next_at.is_some_and(|at| at <= now) {
+                    end.egress(now);
+                    // A deadline that is not later than now would keep the clock where it is.
+                    end.next_at = end.next_at.map(|at| at.max(now + 1_000));
+                }
+            }
         }
     }
     let taken = stopwatch.stop();
-    let packets = to_server.packets + to_client.packets;
-    Figures {
+    let packets = client.wire.sent + server.wire.sent;
+    Ok(Figures {
         packets,
         frames: packets,
         connections: 1,
-        buffer_kib: BUFFER as u64 / 1024,
-        sim_s: now.total_micros() as f64 / 1e6,
+        hosts: 2,
+        buffer_kib: flows.buffer as u64 / 1024,
+        sim_s: now as f64 / 1e9,
         taken,
-        octets: (mib << 20) as u64,
+        octets: received,
+        dropped: client.wire.dropped + server.wire.dropped,
         ..Figures::default()
-    }
+    })
 }

@@ -1,7 +1,7 @@
 //! Short connections, by smoltcp alone: new sockets with new buffers for each, gone at the client's TIME-WAIT. In each
 //! round every open connection moves one packet each way.
 
-use smoltcp::socket::tcp::State;
+use smoltcp::socket::tcp::{CongestionControl, State};
 use smoltcp::time::{Duration, Instant};
 
 use super::{BareHost, CLIENT, SERVER, Settings, ports};
@@ -95,7 +95,13 @@ impl Run {
 }
 
 pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
-    let settings = Settings { buffer: BUFFER, ack_delay: Some(Duration::from_millis(10)), one_set };
+    let settings = Settings {
+        buffer: BUFFER,
+        congestion: CongestionControl::Reno,
+        timestamps: true,
+        ack_delay: Some(Duration::from_millis(10)),
+        one_set,
+    };
     let mut run = Run {
         client: BareHost::new(CLIENT, settings),
         server: BareHost::new(SERVER, settings),
@@ -135,6 +141,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         packets: run.packets,
         frames: run.packets,
         connections: workload.count as u64,
+        hosts: 2,
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: run.now.total_micros() as f64 / 1e6,
         taken,

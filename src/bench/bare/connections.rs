@@ -1,5 +1,6 @@
 //! Messages on established connections, by smoltcp alone.
 
+use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
 use super::{BareHost, CLIENT, SERVER, Settings, ports};
@@ -71,7 +72,8 @@ impl Pair {
 }
 
 pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
-    let settings = Settings { buffer: BUFFER, ack_delay: None, one_set };
+    let settings =
+        Settings { buffer: BUFFER, congestion: CongestionControl::Reno, timestamps: true, ack_delay: None, one_set };
     let resident = resident_kib();
     let mut pair = Pair {
         client: BareHost::new(CLIENT, settings),
@@ -104,6 +106,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         packets,
         frames: packets,
         connections: workload.count as u64,
+        hosts: 2,
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: (pair.now - started).total_micros() as f64 / 1e6,
         taken,

@@ -9,6 +9,9 @@ pub(super) mod bulk;
 pub(super) mod churn;
 pub(super) mod connections;
 mod one_packet;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub(super) mod tun;
+mod wire;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -50,6 +53,8 @@ fn key_of(packet: &[u8]) -> Key {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) buffer: usize,
+    pub(super) congestion: tcp::CongestionControl,
+    pub(super) timestamps: bool,
     pub(super) ack_delay: Option<Duration>,
     /// All sockets of a host in one set, as smoltcp is meant to be used; a packet then costs a walk over all of them.
     pub(super) one_set: bool,
@@ -95,8 +100,10 @@ impl BareHost {
     fn open(&mut self, port: u16, remote: (Ipv4Address, u16), active: bool) -> usize {
         let buffer = || tcp::SocketBuffer::new(vec![0; self.settings.buffer]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
-        socket.set_congestion_control(tcp::CongestionControl::Reno);
-        socket.set_tsval_generator(Some(|| MILLIS.get()));
+        socket.set_congestion_control(self.settings.congestion);
+        if self.settings.timestamps {
+            socket.set_tsval_generator(Some(|| MILLIS.get()));
+        }
         socket.set_ack_delay(self.settings.ack_delay);
         if active {
             socket.connect(self.interface.context(), remote, port).expect("the ends are not zero");

@@ -3,7 +3,7 @@
 use super::{on, segment};
 use crate::capture::comment::write_duration;
 use crate::capture::{Capture, Comments, Numbers, Reader, Settings};
-use crate::event::{DropReason, Event, Fate, HostEvent, HostId, LinkId, Observer, TimerKind};
+use crate::event::{DropReason, Event, Fate, Flip, HostEvent, HostId, LinkId, Observer, TimerKind};
 use crate::segment::{Flags, Packet, SegmentTemplate, Seq};
 use crate::time::{Duration, Instant};
 
@@ -43,16 +43,16 @@ fn a_timer_that_went_off_is_named_whether_it_is_told_of_before_or_after_the_pack
     let said = comments(Settings::default(), |capture| {
         capture.on_event(at(0), &sent(&packet, Fate::Drop(DropReason::QueueFull)));
         capture.on_event(at(1), &timer);
-        capture.on_event(at(1), &sent(&packet, Fate::Corrupt(at(2))));
+        capture.on_event(at(1), &sent(&packet, Fate::Corrupt(Flip { at: at(2), octet: 57, bit: 3 })));
         capture.on_event(at(3), &sent(&packet, Fate::Duplicate(at(4))));
         capture.on_event(at(3), &timer);
         capture.on_event(at(4), &sent(&packet, Fate::Reorder(at(5))));
     });
     let expected = [
         "data 1:101; dropped, the queue of the link is full",
-        "retransmission of 1:101 after RTO 1.0 s; a bit of it flips on the link",
+        "retransmission of 1:101 after RTO 1.0 s; corrupted on the link: bit 3 of octet 57 flips",
         "retransmission 2 of 1:101 after RTO 2.0 s; the link delivers it twice",
-        "retransmission 3 of 1:101 after 1.0 s; later packets overtake it on the link",
+        "retransmission 3 of 1:101 after 1.0 s; held back on the link: later packets may overtake it",
     ];
     assert_eq!(said, expected);
 }

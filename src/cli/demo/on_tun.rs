@@ -55,7 +55,7 @@ pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError>
     let (own, prefix) = ADDRESSES[0];
     let config = HostConfig { addresses: vec![(IpAddr::from(own), prefix)], ..HostConfig::default() };
     let name = tun.name().to_owned();
-    let mut live = Live::new(&config, tun, [&LinkSpec::default(); 2]);
+    let mut live = Live::new(&config, tun, [&LinkSpec::default(), &LinkSpec::default()]);
     let mut ladder = Ladder::new();
     ladder.name_hosts([(HOST, "server".to_owned()), (KERNEL, "client (kernel)".to_owned())]);
     let ladder = Rc::new(RefCell::new(FromZero { ladder, origin: live.now() }));
@@ -79,7 +79,7 @@ pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError>
     let mut last = deadline;
     let mut served = false;
     while Instant::now() < last {
-        let next = live.turn().map_err(|error| run("the device")(&error))?;
+        live.turn().map_err(|error| run("the device")(&error))?;
         if let Some(Err(error)) = serving.try_take() {
             return Err(run("the server's calls failed")(&error));
         }
@@ -96,7 +96,8 @@ pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError>
         }
         let limit = live.now() + last.saturating_duration_since(Instant::now());
         let others: Vec<_> = signals.descriptors().collect();
-        live.wait(next.into_iter().chain([limit]).min(), &others).map_err(|error| run("wait")(&error))?;
+        let until = live.next_at().into_iter().chain([limit]).min();
+        live.wait(until, &others).map_err(|error| run("wait")(&error))?;
         if signals.poll_stop().is_some() {
             return Err(CliError::Run("demo: stopped by a signal".to_owned()));
         }

@@ -30,9 +30,10 @@ pub(in crate::cli) struct Device {
     /// The largest packet in octets
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1280..))]
     pub(super) mtu: u16,
-    /// What the way does to packets, as in tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction
+    /// What the way does to packets, as in tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction;
+    /// can be repeated
     #[arg(long, value_name = "SPEC")]
-    pub(super) link: Option<LinkLine>,
+    pub(super) link: Vec<LinkLine>,
 }
 
 /// What is captured.

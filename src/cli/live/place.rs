@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::args::Device;
 use crate::cli::CliError;
 use crate::device::{self, Tun, TunReason};
-use crate::link::LinkSpec;
+use crate::link::{LinkLine, LinkSpec};
 use crate::live;
 use crate::socket::HostConfig;
 use crate::stack::Congestion;
@@ -29,7 +28,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn open(wanted: &Device) -> Result<Self, CliError> {
-        let links = links(wanted)?;
+        let links = links(&wanted.link)?;
         let in_sandbox = wanted.tun.is_none();
         if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
             let text = "in a sandbox --address and --kernel-address go together: one is the other's neighbour";
@@ -39,7 +38,7 @@ impl Place {
             live::enter().map_err(|error| CliError::Run(error.to_string()))?;
         }
         let name = wanted.tun.as_deref().unwrap_or(NAME);
-        let was_there = !in_sandbox && Path::new("/sys/class/net").join(name).exists();
+        let was_there = !in_sandbox && device::exists(name);
         let failed = |error: device::TunError| CliError::Run(error.to_string());
         let tun = Tun::open(name).map_err(failed)?;
         let given = !wanted.kernel_address.is_empty();
@@ -75,16 +74,23 @@ fn or_default(given: &[(IpAddr, u8)], last: u8) -> Vec<(IpAddr, u8)> {
     }
 }
 
-fn links(wanted: &Device) -> Result<[LinkSpec; 2], CliError> {
-    let Some(line) = &wanted.link else { return Ok([LinkSpec::default(); 2]) };
-    match line.direction.as_ref().map(|(from, to)| (from.as_str(), to.as_str())) {
-        None => Ok([line.spec; 2]),
-        Some(("host", "kernel")) => Ok([line.spec, LinkSpec::default()]),
-        Some(("kernel", "host")) => Ok([LinkSpec::default(), line.spec]),
-        Some((from, to)) => Err(CliError::Usage(format!(
-            "--link: no direction `{from}>{to}` here; there are `host>kernel:` and `kernel>host:`"
-        ))),
+/// From the host to the kernel, and back. A line is for both directions or for the one that it names, and replaces what
+/// an earlier one said of it.
+fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
+    let [mut out, mut back] = <[LinkSpec; 2]>::default();
+    for LinkLine { direction, spec } in lines {
+        match direction.as_ref().map(|(from, to)| (from.as_str(), to.as_str())) {
+            None => (out, back) = (spec.clone(), spec.clone()),
+            Some(("host", "kernel")) => out = spec.clone(),
+            Some(("kernel", "host")) => back = spec.clone(),
+            Some((from, to)) => {
+                return Err(CliError::Usage(format!(
+                    "--link: no direction `{from}>{to}` here; there are `host>kernel:` and `kernel>host:`"
+                )));
+            }
+        }
     }
+    Ok([out, back])
 }
 
 /// Initial sequence numbers that nobody can foretell (RFC 6528).

@@ -1,6 +1,8 @@
 //! The link line: what it says, and what is said to those who write it wrong.
 
-use crate::link::{Limit, LinkLine, LinkSpec, Percent, Rate};
+use crate::link::{
+    Distribution, GilbertElliott, Jitter, Kind, Limit, LinkLine, LinkSpec, Loss, Outage, Percent, Rate, Script,
+};
 use crate::time::Duration;
 
 #[track_caller]
@@ -10,21 +12,35 @@ fn error(line: &str) -> String {
 
 #[test]
 fn a_whole_line() {
-    let line: LinkLine = "client>server:rate=10Mbit,delay=20ms,loss=1%,reorder=0.5%:3ms,duplicate=0.1%,corrupt=0.01%,\
-        limit=64KiB,mtu=1400"
+    let line: LinkLine = "client>server:rate=10Mbit,delay=20ms,jitter=2ms:normal,loss=gemodel:1%:10%:90%:0.1%,\
+        reorder=0.5%:3ms,duplicate=0.1%,corrupt=0.01%,limit=64KiB,mtu=1400,down=1s..2s,down=5s..6s,drop=data:3,\
+        drop=rst,hold=packet:7+9-11:300ms"
         .parse()
         .expect("a line");
+    let outage = |from, until| Outage { from: Duration::from_secs(from), until: Duration::from_secs(until) };
     let percent = |percent| Percent::new(percent).expect("in range");
     let spec = LinkSpec {
         rate: Rate::from_bits_per_second(10_000_000),
         delay: Duration::from_millis(20),
-        loss: percent(1.0),
+        jitter: Some(Jitter { deviation: Duration::from_millis(2), distribution: Distribution::Normal }),
+        loss: Loss::GilbertElliott(GilbertElliott {
+            p: percent(1.0),
+            r: percent(10.0),
+            bad_loss: percent(90.0),
+            good_loss: percent(0.1),
+        }),
         reorder: percent(0.5),
         hold: Some(Duration::from_millis(3)),
         duplicate: percent(0.1),
         corrupt: percent(0.01),
         limit: Some(Limit::Octets(65_536)),
         mtu: Some(1400),
+        down: [(1, 2), (5, 6)].map(|(from, until)| outage(from, until)).to_vec(),
+        scripts: vec![
+            Script { what: Kind::Data, which: vec![(3, 3)], hold: None },
+            Script { what: Kind::Rst, which: Vec::new(), hold: None },
+            Script { what: Kind::Packet, which: vec![(7, 7), (9, 11)], hold: Some(Duration::from_millis(300)) },
+        ],
     };
     assert_eq!(line, LinkLine { direction: Some(("client".to_owned(), "server".to_owned())), spec });
 }
@@ -50,6 +66,14 @@ fn values_print_as_the_shortest_text_that_means_the_same() {
         ("limit=1MiB", "limit=1MiB"),
         ("limit=1", "limit=1"),
         ("reorder=0%:1ms", "reorder=0%:1ms"),
+        ("jitter=2ms:uniform", "jitter=2ms"),
+        ("jitter=2ms:pareto", "jitter=2ms:pareto"),
+        ("loss=gemodel:1%", "loss=gemodel:1%:99%"),
+        ("loss=gemodel:1%:10%:100%:0%", "loss=gemodel:1%:10%"),
+        ("loss=gemodel:1%:10%:50%", "loss=gemodel:1%:10%:50%"),
+        ("loss=gemodel:1%:10%:100%:1%", "loss=gemodel:1%:10%:100%:1%"),
+        ("drop=syn:1,down=1000ms..2s,drop=ack:2-2+5-6", "down=1s..2s,drop=syn:1,drop=ack:2+5-6"),
+        ("hold=udp:10ms", "hold=udp:10ms"),
     ] {
         assert_eq!(written.parse::<LinkLine>().expect(written).to_string(), printed, "{written}");
     }
@@ -57,15 +81,41 @@ fn values_print_as_the_shortest_text_that_means_the_same() {
 
 #[test]
 fn an_error_names_the_key_and_what_is_known_or_expected() {
-    let known = "known are rate, delay, loss, reorder, duplicate, corrupt, limit, mtu";
+    let known = "known are rate, delay, jitter, loss, reorder, duplicate, corrupt, limit, mtu, down, drop, \
+         hold";
     assert_eq!(error("rat=10Mbit"), format!("link spec: unknown key `rat`; {known}"));
     assert_eq!(
         error("delay"),
-        "link spec: `delay` is not KEY=VALUE; known keys are rate, delay, loss, reorder, duplicate, corrupt, limit, mtu"
+        "link spec: `delay` is not KEY=VALUE; known keys are rate, delay, jitter, loss, reorder, duplicate, corrupt, limit, mtu, down, drop, \
+         hold"
     );
     assert_eq!(error("delay=1ms,delay=2ms"), "link spec: `delay` is given twice");
     assert_eq!(error("delay=20"), "link spec: `delay=20`: expected a time such as 20ms (s, ms, us, ns)");
-    assert_eq!(error("loss=2"), "link spec: `loss=2`: expected a probability from 0% to 100% such as 0.5%");
+    assert_eq!(
+        error("loss=2"),
+        "link spec: `loss=2`: expected a probability from 0% to 100% such as 0.5%, or bursts, \
+         gemodel:P[:R[:1-H[:1-K]]] such as gemodel:1%:10%:100%:0% (P good to bad, R bad to good, loss when bad, loss \
+         when good)"
+    );
+    assert_eq!(
+        error("jitter=2ms:gauss"),
+        "link spec: `jitter=2ms:gauss`: expected a time, and a distribution if it is not uniform: 2ms, 2ms:normal, \
+         2ms:pareto"
+    );
+    assert_eq!(
+        error("down=2s..1s"),
+        "link spec: `down=2s..1s`: expected a time when the link is down, counted from the beginning, such as 1s..2s"
+    );
+    assert_eq!(
+        error("drop=dat:3"),
+        "link spec: `drop=dat:3`: expected packets to lose, WHAT[:WHICH] such as data:3, synack:1 or packet:1+4-6 \
+         (packet, syn, synack, data, ack, fin, rst, udp, icmp)"
+    );
+    assert_eq!(
+        error("hold=packet:7"),
+        "link spec: `hold=packet:7`: expected packets to hold back, WHAT[:WHICH]:TIME such as packet:7:300ms \
+         (packet, syn, synack, data, ack, fin, rst, udp, icmp)"
+    );
     assert_eq!(
         error("rate=10Mbps"),
         "link spec: `rate=10Mbps`: expected a rate above zero such as 10Mbit (bit, kbit, Mbit, Gbit, Tbit; Kibit, \
@@ -112,6 +162,26 @@ fn what_is_no_value_is_refused() {
         "limit=64kilo",
         "limit=0KiB",
         "mtu=65536",
+        "jitter=",
+        "jitter=normal",
+        "jitter=2ms:normal:1",
+        "loss=gemodel",
+        "loss=gemodel:",
+        "loss=gemodel:1",
+        "loss=gemodel:1%:2%:3%:4%:5%",
+        "loss=1%,loss=gemodel:1%",
+        "down=1s",
+        "down=1s..1s",
+        "down=1..2",
+        "drop=",
+        "drop=data:",
+        "drop=data:0",
+        "drop=data:3-2",
+        "drop=data:+3",
+        "drop=data:1-2-3",
+        "hold=1s",
+        "hold=data:1",
+        "hold=data:1:",
         "a>",
         "a>:loss=1%",
         ">b:loss=1%",

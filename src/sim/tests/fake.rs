@@ -114,12 +114,12 @@ pub(super) fn idle(network: &mut Network<Fake>) -> Result<(), GaveUp> {
 pub(super) fn send(network: &mut Network<Fake>, from: usize, to: usize, payload: &[u8]) {
     let address = |host: usize| SocketAddr::new(format!("192.0.2.{}", host + 1).parse().expect("an address"), 7);
     let segment = SegmentTemplate { payload, ..SegmentTemplate::new(address(from), address(to)) };
-    network.hosts[from].endpoint.outbox.push_back(segment.to_bytes());
+    network.seat(HostId(from as u32)).endpoint.outbox.push_back(segment.to_bytes());
     network.wake(HostId(from as u32));
 }
 
 pub(super) fn ticks(network: &mut Network<Fake>, host: usize, at: Instant) {
-    network.hosts[host].endpoint.timers.insert(at);
+    network.seat(HostId(host as u32)).endpoint.timers.insert(at);
     network.wake(HostId(host as u32));
 }
 

@@ -1,0 +1,110 @@
+//! One-way flows: a client that writes, a server that reads and counts. What `bulk`, `loss` and `dumbbell` have in
+//! common, with the settings that they share with the ns-3 program for the same scenarios: MSS 1460 without timestamps, an
+//! ACK for every other segment, buffers that never are the bottleneck.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::BenchError;
+use crate::capture::{Capture, Settings};
+use crate::event::HostId;
+use crate::net::{Net, TcpListener, TcpStream};
+use crate::sim::Sim;
+use crate::socket::HostConfig;
+use crate::stack::Congestion;
+use crate::time::{Duration, Instant};
+
+/// Octets of one call of a program.
+const CHUNK: usize = 16 * 1024;
+/// How long a receiver may hold an ACK back.
+pub(super) const ACK_DELAY: Duration = Duration::from_millis(200);
+
+/// What the flows of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Flows {
+    /// Octets of each socket buffer.
+    pub buffer: usize,
+    /// The controller of every host.
+    pub congestion: Congestion,
+    /// What luck follows from.
+    pub seed: u64,
+    /// A capture of the first host that sends.
+    pub capture: Option<Recording>,
+}
+
+/// Where a run is captured to.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The file.
+    pub path: PathBuf,
+    /// At most so many octets of each packet; 0 for all.
+    pub snaplen: u32,
+}
+
+impl Flows {
+    /// The settings of a host.
+    pub(super) fn apply(&self, config: &mut HostConfig) {
+        (config.rcv_buf, config.snd_buf) = (self.buffer, self.buffer);
+        config.congestion = self.congestion;
+        config.timestamps = false;
+        config.ack_delay = Some(ACK_DELAY);
+    }
+
+    /// Begins the capture, if one is wanted.
+    pub(super) fn record(&self, sim: &Sim, at: HostId) -> Result<Option<Rc<RefCell<Capture>>>, BenchError> {
+        let Some(Recording { path, snaplen }) = &self.capture else { return Ok(None) };
+        let capture = Settings::default().at(at).snaplen(*snaplen).create(path)?;
+        Ok(Some(sim.observe(capture)))
+    }
+}
+
+/// What a receiver has seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    octets: Rc<Cell<u64>>,
+    last: Rc<Cell<Instant>>,
+}
+
+impl Account {
+    /// Octets that arrived.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets.get()
+    }
+
+    /// When the last of them did.
+    pub(super) fn last(&self) -> Instant {
+        self.last.get()
+    }
+}
+
+/// Accepts one connection and reads it to its end.
+pub(super) async fn receive(net: Net, addr: SocketAddr, account: Account) -> io::Result<()> {
+    let listener = TcpListener::bind(&net, addr)?;
+    let (stream, _) = listener.accept().await?;
+    let mut buf = vec![0; CHUNK];
+    loop {
+        let count = stream.read(&mut buf).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        account.octets.set(account.octets.get() + count as u64);
+        account.last.set(net.now());
+    }
+}
+
+/// Connects, writes so many octets, and waits until the receiver has closed.
+pub(super) async fn send(net: Net, addr: SocketAddr, mut left: u64) -> io::Result<()> {
+    let stream = TcpStream::connect(&net, addr).await?;
+    let chunk = vec![7; CHUNK];
+    while left > 0 {
+        let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        left -= stream.write(&chunk[..len]).await? as u64;
+    }
+    stream.shutdown_write()?;
+    // The end of the server's direction: everything has been read.
+    stream.read(&mut [0; 1]).await?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! ICMP errors as a router says them (RFC 792, RFC 4443), and the questions that have to be asked first.
+
+use core::net::IpAddr;
+
+use super::build::write_ip;
+use super::{IpView, Protocol, fill_checksums};
+
+/// What a router has to say about a packet that it does not forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IcmpError {
+    /// No route leads there.
+    NetUnreachable,
+    /// The last network on the way is here, and nobody has the address.
+    HostUnreachable,
+    /// The next link takes no more than this.
+    TooBig {
+        /// Octets.
+        mtu: u16,
+    },
+    /// It came with a TTL or hop limit that ends here.
+    TimeExceeded,
+}
+
+impl IcmpError {
+    /// Type, code and the second word of the header.
+    fn head(self, v6: bool) -> (u8, u8, u32) {
+        let (v4_head, v6_head, word) = match self {
+            Self::NetUnreachable => ((3, 0), (1, 0), 0),
+            Self::HostUnreachable => ((3, 1), (1, 3), 0),
+            Self::TooBig { mtu } => ((3, 4), (2, 0), mtu.into()),
+            Self::TimeExceeded => ((11, 0), (3, 0), 0),
+        };
+        let (kind, code) = if v6 { v6_head } else { v4_head };
+        (kind, code, word)
+    }
+
+    /// Writes the packet from `src` to the sender of `about`, whose IP version `src` has to be of, into `bytes`, whose
+    /// old content is gone. As much is quoted as fits into 576 octets (RFC 1812, section 4.3.2.3) or 1280 (RFC 4443,
+    /// section 2.4).
+    pub(crate) fn write(self, src: IpAddr, about: &IpView<'_>, about_bytes: &[u8], bytes: &mut Vec<u8>) {
+        bytes.clear();
+        let v6 = src.is_ipv6();
+        let (longest, header, protocol) = if v6 { (1280, 40, Protocol::Icmpv6) } else { (576, 20, Protocol::Icmp) };
+        let quoted = &about_bytes[..about.total_len().min(longest - header - 8)];
+        write_ip(bytes, src, about.src, protocol.number(), 64, 8 + quoted.len());
+        let (kind, code, word) = self.head(v6);
+        bytes.extend_from_slice(&[kind, code, 0, 0]);
+        bytes.extend_from_slice(&word.to_be_bytes());
+        bytes.extend_from_slice(quoted);
+        fill_checksums(bytes);
+    }
+}
+
+impl IpView<'_> {
+    /// Whether an ICMP error may be sent about this packet (RFC 1122, section 3.2.2; RFC 4443, section 2.4): not about
+    /// an ICMP error, nor a later fragment, nor to or from somebody who is no single host. "Packet too big" over IPv6
+    /// may also answer multicast; nothing here sends any.
+    pub(crate) fn may_be_told_of(&self) -> bool {
+        let single = |address: IpAddr| match address {
+            IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback()),
+            IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast() || v6.is_loopback()),
+        };
+        let is_error = match (self.protocol, self.payload.first()) {
+            (Protocol::Icmp, kind) => !matches!(kind, Some(0 | 8 | 9 | 10 | 13 | 14)),
+            (Protocol::Icmpv6, kind) => kind.is_none_or(|kind| *kind < 128),
+            _ => false,
+        };
+        single(self.src) && single(self.dst) && !is_error && !self.fragment
+    }
+}
+
+/// Takes one from the TTL or hop limit of a packet that has one left, and mends the checksum of the IPv4 header as RFC
+/// 1624 has it: a header that was wrong stays wrong.
+pub(crate) fn decrement_ttl(packet: &mut [u8]) {
+    match packet.first().map(|byte| byte >> 4) {
+        Some(4) if packet.len() >= 20 => {
+            let old = u16::from_be_bytes([packet[8], packet[9]]);
+            packet[8] = packet[8].saturating_sub(1);
+            let new = u16::from_be_bytes([packet[8], packet[9]]);
+            let check = u16::from_be_bytes([packet[10], packet[11]]);
+            // RFC 1624, equation 3: HC' = ~(~HC + ~m + m').
+            let sum = u32::from(!check) + u32::from(!old) + u32::from(new);
+            let sum = (sum & 0xffff) + (sum >> 16);
+            let sum = (sum & 0xffff) + (sum >> 16);
+            packet[10..12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+        }
+        Some(6) if packet.len() >= 40 => packet[7] = packet[7].saturating_sub(1),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::SegmentTemplate;
+
+    fn segment(ttl: u8, payload: &[u8], v6: bool) -> Vec<u8> {
+        let [src, dst] = if v6 { ["[fd00::1]:80", "[fd00::2]:90"] } else { ["192.0.2.1:80", "192.0.2.2:90"] };
+        let [src, dst] = [src, dst].map(|addr| addr.parse().expect("an address"));
+        SegmentTemplate { payload, ttl, ..SegmentTemplate::new(src, dst) }.to_bytes()
+    }
+
+    #[test]
+    fn a_ttl_goes_down_by_one_and_the_checksum_stays_right_for_every_ttl() {
+        for (ttl, v6) in (1..=255).flat_map(|ttl| [(ttl, false), (ttl, true)]) {
+            let mut packet = segment(ttl, &[ttl; 9], v6);
+            decrement_ttl(&mut packet);
+            let ip = IpView::parse(&packet).expect("a packet");
+            assert_eq!(ip.ttl, ttl - 1);
+            assert!(ip.checksums_ok(), "TTL {ttl}");
+            packet[10] ^= 0x10;
+            decrement_ttl(&mut packet);
+            assert!(!IpView::parse(&packet).is_ok_and(|ip| ip.checksums_ok()), "a wrong header stays wrong");
+        }
+    }
+
+    #[test]
+    fn an_error_quotes_what_fits_and_its_checksums_are_right() {
+        let mut bytes = Vec::new();
+        for (v6, longest) in [(false, 576), (true, 1280)] {
+            let about = segment(9, &[1; 1400], v6);
+            let ip = IpView::parse(&about).expect("a packet");
+            let src: IpAddr = if v6 { "fd00::9" } else { "192.0.2.9" }.parse().expect("an address");
+            IcmpError::TooBig { mtu: 1400 }.write(src, &ip, &about, &mut bytes);
+            let error = IpView::parse(&bytes).expect("a packet");
+            assert_eq!((bytes.len(), error.src, error.dst), (longest, src, ip.src));
+            assert!(error.checksums_ok() && about.starts_with(&error.payload[8..]));
+            assert_eq!(error.payload[..2], if v6 { [2, 0] } else { [3, 4] });
+            assert_eq!(error.payload[4..8], 1400_u32.to_be_bytes());
+            assert!(ip.may_be_told_of() && !error.may_be_told_of(), "no error about an error");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A router: it takes packets from one link and sends them into the next (RFC 1812), and says by ICMP why it does not.
+//!
+//! ```text
+//!  packet --> sound? --> TTL --> route --> MTU of the next link --> that link
+//!             drop       time    net or    fragmentation needed,
+//!                        exceeded host      packet too big
+//!                                 unreachable
+//! ```
+//!
+//! Forwarding takes no time; what takes time and has a queue is the link. A router never fragments: a packet that is
+//! larger than the next link's `mtu` is dropped and its sender told, whether don't-fragment is set or not (every packet
+//! of a tcplab host has it set). With [`RouterHandle::set_icmp`]`(false)` the sender is not told: a black hole. Routes
+//! are static: a link that is down keeps its routes, and what enters it is lost without a word.
+//!
+//! The links of a router need no addresses. Its ICMP comes from one address of each IP version, from the networks for
+//! benchmarks (RFC 2544, RFC 5180): the first router has 198.18.0.1 and `2001:2::1`. Nobody can send to it.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use super::endpoint::Endpoint;
+use super::host::with;
+use super::network::{Network, Role};
+use super::routes::Route;
+use crate::event::{DropReason, HostId, LinkId};
+use crate::net::Runtime;
+use crate::segment::{IcmpError, IpView, Packet, decrement_ttl};
+
+/// What a router is, beside its routes.
+#[derive(Debug)]
+pub(super) struct Router {
+    addresses: [IpAddr; 2],
+    icmp: bool,
+    forwarded: u64,
+    dropped: u64,
+}
+
+impl Router {
+    /// The router that is made after `others` others.
+    pub(super) fn new(others: u32) -> Self {
+        let v4 = Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits().wrapping_add(others));
+        let v6 = Ipv6Addr::from_bits(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1).to_bits() + u128::from(others));
+        Self { addresses: [v4.into(), v6.into()], icmp: true, forwarded: 0, dropped: 0 }
+    }
+}
+
+impl fmt::Display for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "forwarded {}, dropped {}", self.forwarded, self.dropped)
+    }
+}
+
+/// What becomes of a packet at a router.
+enum Way {
+    On(LinkId),
+    Dropped(DropReason),
+    Refused(IcmpError),
+}
+
+impl<E: Endpoint> Network<E> {
+    /// Sends a packet that has come to a router on its way.
+    pub(super) fn forward(&mut self, at: HostId, mut packet: Packet) {
+        let way = self.way(at, &packet);
+        if let Role::Router(router) = &mut self.nodes[at.0 as usize].role {
+            let counter = if matches!(way, Way::On(_)) { &mut router.forwarded } else { &mut router.dropped };
+            *counter += 1;
+        }
+        match way {
+            Way::On(link) => {
+                decrement_ttl(&mut packet.bytes);
+                packet.meta.forwarded = true;
+                self.enter_link(link, packet);
+            }
+            Way::Dropped(why) => self.drop(at, packet, why),
+            Way::Refused(error) => self.refuse(at, packet, error),
+        }
+    }
+
+    fn way(&mut self, at: HostId, packet: &Packet) -> Way {
+        let Ok(ip) = IpView::parse(&packet.bytes) else {
+            return Way::Dropped(DropReason::Malformed);
+        };
+        if !packet.meta.sound && !ip.header_checksum_ok() {
+            return Way::Dropped(DropReason::Checksum);
+        }
+        if ip.ttl <= 1 {
+            return Way::Refused(IcmpError::TimeExceeded);
+        }
+        match self.route(at, ip.dst) {
+            Some(Route::Via(link)) => match self.link(link).spec().mtu {
+                Some(mtu) if packet.bytes.len() > usize::from(mtu) => Way::Refused(IcmpError::TooBig { mtu }),
+                _ => Way::On(link),
+            },
+            Some(Route::OnLink) => Way::Refused(IcmpError::HostUnreachable),
+            None => Way::Refused(IcmpError::NetUnreachable),
+        }
+    }
+
+    /// Drops a packet and tells its sender, if it may and wants to.
+    fn refuse(&mut self, at: HostId, packet: Packet, error: IcmpError) {
+        let mut message = None;
+        if let (Role::Router(router), Ok(ip)) = (&self.nodes[at.0 as usize].role, IpView::parse(&packet.bytes))
+            && router.icmp
+            && ip.may_be_told_of()
+        {
+            let [v4, v6] = router.addresses;
+            let mut icmp = self.pool.take();
+            error.write(if ip.src.is_ipv4() { v4 } else { v6 }, &ip, &packet.bytes, &mut icmp.bytes);
+            icmp.meta.sound = true;
+            message = Some((icmp, ip.src));
+        }
+        let why = match error {
+            IcmpError::NetUnreachable => DropReason::NoRoute,
+            IcmpError::HostUnreachable => DropReason::HostUnreachable,
+            IcmpError::TooBig { .. } => DropReason::TooBig,
+            IcmpError::TimeExceeded => DropReason::TtlExceeded,
+        };
+        self.drop(at, packet, why);
+        if let Some((mut icmp, sender)) = message {
+            self.number(&mut icmp);
+            match self.route(at, sender) {
+                Some(Route::Via(link)) => self.enter_link(link, icmp),
+                Some(Route::OnLink) | None => self.drop(at, icmp, DropReason::NoRoute),
+            }
+        }
+    }
+}
+
+/// A router of a [`Sim`](super::Sim). Clones are the same router. It stands for its name wherever a name is asked for.
+#[derive(Clone)]
+pub struct RouterHandle {
+    pub(super) network: Weak<RefCell<Network<Runtime>>>,
+    pub(super) id: HostId,
+    pub(super) name: Rc<str>,
+}
+
+impl RouterHandle {
+    /// Whether it tells senders by ICMP why it did not forward their packets. It does when nothing else is said; without
+    /// it is a black hole for what it cannot forward.
+    pub fn set_icmp(&self, on: bool) {
+        self.router(|router| router.icmp = on);
+    }
+
+    /// The address that its ICMP over IPv4 and over IPv6 comes from.
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        self.router(|router| router.addresses)
+    }
+
+    /// How many packets it has sent on.
+    pub fn forwarded(&self) -> u64 {
+        self.router(|router| router.forwarded)
+    }
+
+    /// How many packets ended at it.
+    pub fn dropped(&self) -> u64 {
+        self.router(|router| router.dropped)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number in events.
+    pub fn id(&self) -> HostId {
+        self.id
+    }
+
+    #[track_caller]
+    fn router<R>(&self, act: impl FnOnce(&mut Router) -> R) -> R {
+        with(&self.network, |network| match &mut network.nodes[self.id.0 as usize].role {
+            Role::Router(router) => act(router),
+            Role::Host(_) => unreachable!("a node does not change its role"),
+        })
+    }
+}
+
+impl AsRef<str> for RouterHandle {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for RouterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RouterHandle({})", self.name)
+    }
+}
