@@ -184,8 +184,13 @@ impl Observer for Ladder {
             }
             Event::StackDropped { host, packet, why } => {
                 let note = format!("{} dropped it: {}", self.name(host), reason(why));
+                let is_end = |connection: &Connection| connection.ends.iter().any(|(end, _)| *end == host);
+                let on_the_way = !self.connections.iter().any(is_end);
                 if let Some(row) = self.row_of(packet.meta.id) {
                     row.comments.push(note);
+                    if let (true, Body::Arrow(arrow)) = (on_the_way, &mut row.body) {
+                        arrow.fate = Some(Fate::Drop(why));
+                    }
                 }
             }
             Event::Host { host, event: HostEvent::State { local, remote, to, .. } } => {
