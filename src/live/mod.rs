@@ -49,6 +49,8 @@ pub const KERNEL: HostId = HostId(1);
 
 /// Packets read in one batch before deadlines and programs get their turn again.
 const BATCH: usize = 512;
+/// Packets made before they are written.
+const BURST: usize = 64;
 
 /// A host on a TUN device.
 pub struct Live {
@@ -195,14 +197,7 @@ impl Live {
         self.publish(now, None);
         self.runtime.run(now);
         self.publish(now, None);
-        loop {
-            let mut packet = self.pool.take();
-            if !self.runtime.poll_transmit(now, &mut packet) {
-                self.pool.give_back(packet);
-                break;
-            }
-            self.enter_link(now, End::A, packet);
-            self.publish(now, None);
+        while self.burst(now) {
             self.deliver(now)?;
         }
         self.deliver(now)?;
@@ -217,20 +212,36 @@ impl Live {
         at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
     }
 
-    /// Waits until a packet has come, one of `others` is readable, or `until` has come.
+    /// Waits until a packet has come, one of `others` is readable, or `until` has come. True if one of `others` is.
     ///
     /// # Errors
     /// [`LiveError::Wait`].
-    pub fn wait(&self, until: Option<Instant>, others: &[BorrowedFd<'_>]) -> Result<(), LiveError> {
+    pub fn wait(&self, until: Option<Instant>, others: &[BorrowedFd<'_>]) -> Result<bool, LiveError> {
         let mut fds: Vec<_> = core::iter::once(self.tun.as_fd())
             .chain(others.iter().copied())
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
         let timeout = until.map(|until| timespec(until - self.clock.now()));
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) => Ok(fds[1..].iter().any(|fd| !fd.revents().is_empty())),
+            Err(rustix::io::Errno::INTR) => Ok(false),
             Err(errno) => Err(LiveError::Wait(errno.into())),
         }
+    }
+
+    /// Makes packets until there is nothing to send or the burst is full; true if it is full. They are written to the
+    /// device one right after the other, so that the kernel wakes who reads them once for many and not for each.
+    fn burst(&mut self, now: Instant) -> bool {
+        for _ in 0..BURST {
+            let mut packet = self.pool.take();
+            if !self.runtime.poll_transmit(now, &mut packet) {
+                self.pool.give_back(packet);
+                return false;
+            }
+            self.enter_link(now, End::A, packet);
+            self.publish(now, None);
+        }
+        true
     }
 
     fn enter_link(&mut self, now: Instant, end: End, mut packet: Packet) {

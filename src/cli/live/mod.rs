@@ -92,7 +92,6 @@ impl Session {
 
     /// One turn, without waiting.
     fn turn(&mut self) -> Result<(), CliError> {
-        self.bell.silence();
         self.live.turn().map_err(|error| CliError::Run(error.to_string()))?;
         let due = self.recording.as_mut().and_then(Recording::keep_flushed);
         self.flush_at = due.map(|due| self.live.now() + due);
@@ -108,15 +107,17 @@ impl Session {
         let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
         let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
         let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
-        self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
-        if let Some(stop) = self.stop()? {
+        let called = self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
+        if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
         }
         self.turn()?;
         Ok(None)
     }
 
+    /// To be asked when a signal (SIGCHLD is one) or the bell has called.
     fn stop(&mut self) -> Result<Option<Stop>, CliError> {
+        self.bell.silence();
         if let Some(signal) = self.signals.poll_stop() {
             return Ok(Some(Stop::Signal(signal)));
         }
