@@ -217,8 +217,8 @@ fn a_ladder_shows_each_segment_once_and_what_befell_it_behind_a_router() {
     drop(path.client.spawn(move |net| bulk::send(net, at, 2_000)));
     path.sim.run_for(Duration::from_millis(100));
     let text = ladder.borrow().to_string();
-    assert_eq!(text.matches("--- SYN 0:1").count(), 1, "{text}");
-    assert!(text.contains("r2 dropped it: larger than the link's MTU"), "{text}");
+    assert_eq!(text.matches("── SYN 0:1").count(), 1, "{text}");
+    assert!(text.contains("r2 dropped it: larger than the link's MTU") && text.contains("✗│"), "{text}");
 }
 
 #[test]
