@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use crate::segment::{Flags, Packet};
 use crate::time::{Duration, Instant};
 
-/// Takes events, in the order in which they happen.
+/// Takes events, in the order in which they happen. Any `FnMut(Instant, &Event<'_>)` is one.
 pub trait Observer {
     /// One event at its instant.
     fn on_event(&mut self, at: Instant, event: &Event<'_>);
@@ -17,6 +17,12 @@ pub trait Observer {
     /// is given to a loop; without such an observer there is no such event, and no cost.
     fn wants_numbers(&self) -> bool {
         false
+    }
+}
+
+impl<F: FnMut(Instant, &Event<'_>)> Observer for F {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        self(at, event);
     }
 }
 

@@ -73,6 +73,7 @@ pub mod live;
 pub mod net;
 pub mod replay;
 pub mod rng;
+pub mod scenario;
 pub mod segment;
 pub mod sim;
 pub mod socket;

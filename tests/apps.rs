@@ -288,7 +288,7 @@ fn every_call_of_a_list_does_what_it_says() {
     let mut server = lab.server.spawn(async move |net| calls::run(net, &calls, |_, _| {}).await);
     lab.sim.run_until_idle();
 
-    assert_eq!(client.try_take(), Some(Ok(Done { calls: 11, sent: 1008, received: 15 })));
+    assert_eq!(client.try_take(), Some(Ok(Done { calls: 11, sent: 1008, received: 15, ..Done::default() })));
     let failed = server.try_take().expect("ended").expect_err("the second connection is aborted");
     assert_eq!(failed.to_string(), "call 9 (recv eof): ECONNRESET (Connection reset by peer)");
     assert_eq!(failed.why, Why::Errno(Errno::ECONNRESET));
@@ -317,10 +317,10 @@ fn every_call_of_a_list_does_what_it_says() {
 fn a_call_that_fails_is_named_with_its_place_and_reason() {
     let lab = lab(1, LINK);
     let [server, client] = run_both(&lab, "listen 80\naccept\nsend 5\nclose", "connect server:80\nrecv 5\nrecv 10");
-    assert_eq!(server, Ok(Done { calls: 4, sent: 5, received: 0 }));
+    assert_eq!(server, Ok(Done { calls: 4, sent: 5, ..Done::default() }));
     let failed = client.expect_err("five octets are not ten more");
     assert_eq!(failed.to_string(), "call 3 (recv 10): the peer ended after 0 of 10 octets");
-    assert_eq!(failed.done, Done { calls: 2, sent: 0, received: 5 });
+    assert_eq!(failed.done, Done { calls: 2, received: 5, ..Done::default() });
 
     let [_, client] = run_both(&lab, "sleep 1s", "sleep 1s\nconnect server:81");
     let failed = client.expect_err("nobody listens");

@@ -34,6 +34,15 @@ pub(super) fn pattern(offset: u64, limit: u64) -> &'static [u8] {
     &TABLE[start..start + len]
 }
 
+/// `count` octets of the pattern, from its beginning.
+pub(crate) fn octets(count: u64) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while (octets.len() as u64) < count {
+        octets.extend_from_slice(pattern(octets.len() as u64, count - octets.len() as u64));
+    }
+    octets
+}
+
 /// Where `octets`, which stand at `offset` of the stream, first differ from the pattern.
 fn first_difference(mut offset: u64, mut octets: &[u8]) -> Option<u64> {
     while !octets.is_empty() {

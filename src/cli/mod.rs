@@ -7,11 +7,15 @@ mod args;
 mod bench;
 mod demo;
 mod help;
+mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
 mod replay;
+mod run;
+mod scenario;
 mod show;
+mod sweep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -84,6 +88,9 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Replay(replay) => replay::run(replay, output),
+        Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
+        Command::Run(args) => run::run(args, output).map(|()| 0),
+        Command::Sweep(sweep) => sweep::run(sweep, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -70,6 +70,11 @@ impl Output {
         }
     }
 
+    /// Whether progress is not wanted.
+    pub(super) fn is_quiet(self) -> bool {
+        self.talk == Talk::Quiet
+    }
+
     /// What only the curious want to know.
     pub(super) fn detail(self, text: impl Display) {
         if self.talk == Talk::Verbose {

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::SimError;
 
-pub(super) fn parse(text: &str) -> Result<Vec<(IpAddr, u8)>, SimError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<(IpAddr, u8)>, SimError> {
     text.split(',').map(|one| parse_one(one.trim()).ok_or_else(|| SimError::Address(one.trim().to_owned()))).collect()
 }
 

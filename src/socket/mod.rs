@@ -15,11 +15,13 @@ mod options;
 mod poll;
 mod stream;
 mod table;
+mod transcript;
 mod types;
 
 pub use errno::Errno;
 pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
+pub use transcript::Transcript;
 pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
 
 pub use crate::stack::{Account, Congestion, HostConfig, Phase, TcpInfo};
@@ -37,6 +39,7 @@ use options::Options;
 use poll::Epoll;
 use stream::Stream;
 use table::Table;
+use transcript::Transcripts;
 
 /// A host: TCP/IP and a descriptor table.
 ///
@@ -50,6 +53,7 @@ pub struct Host {
     table: Table<Entry>,
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
+    transcripts: Option<Transcripts>,
 }
 
 /// What a descriptor stands for.
@@ -63,7 +67,12 @@ enum Entry {
 impl Host {
     /// A host with these settings, at the epoch, with no descriptor open.
     pub fn new(config: &HostConfig) -> Self {
-        Self { table: Table::new(config.descriptor_limit), stack: Stack::new(config), epolls: Vec::new() }
+        Self {
+            table: Table::new(config.descriptor_limit),
+            stack: Stack::new(config),
+            epolls: Vec::new(),
+            transcripts: None,
+        }
     }
 
     /// The clock of the host.
@@ -137,6 +146,16 @@ impl Host {
     /// Segments that connections of this host sent again, those that are over included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()
+    }
+
+    /// Keeps from now on what programs write and read on each connection.
+    pub fn keep_transcripts(&mut self) {
+        self.transcripts.get_or_insert_default();
+    }
+
+    /// What programs wrote and read, connection by connection, since [`Host::keep_transcripts`].
+    pub fn transcripts(&self) -> Vec<Transcript> {
+        self.transcripts.as_ref().map_or(Vec::new(), |transcripts| transcripts.all().to_vec())
     }
 
     /// Whether to keep events for [`Host::poll_event`].

@@ -7,7 +7,7 @@ use super::stream::Role;
 use super::{Domain, Entry, Errno, Fd, Host};
 
 /// An option with its value. `setsockopt` takes one; `getsockopt` takes an [`OptionName`] and gives one back.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SocketOption {
     /// `SO_REUSEADDR`: bind although connections in TIME-WAIT hold the port.

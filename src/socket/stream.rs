@@ -7,7 +7,9 @@ use crate::event::State;
 use crate::stack::{Binding, ConnectRefusal, ConnectionId, ListenerId, Received, Sent};
 
 use super::options::Options;
-use super::{Domain, Entry, Errno, Fd, Host, MsgFlags, Shutdown, canonical, destination, presented, unbound};
+use super::{
+    Domain, Entry, Errno, Fd, Host, MsgFlags, Shutdown, Transcript, canonical, destination, presented, unbound,
+};
 
 /// States without a peer for getpeername(2): Linux's socket is CLOSED as soon as TIME-WAIT has taken over.
 const fn is_unconnected(state: State) -> bool {
@@ -176,6 +178,7 @@ impl Host {
                 Sent::Taken(0) | Sent::NotYet if sent == 0 => return Err(Errno::EAGAIN),
                 Sent::Ended if sent == 0 => return Err(Errno::EPIPE),
                 Sent::Taken(taken) => {
+                    self.transcribe(id, |transcript| transcript.written.extend_from_slice(&buf[..taken]));
                     sent += taken;
                     if taken < buf.len() {
                         break;
@@ -208,6 +211,9 @@ impl Host {
         for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
             match self.stack.receive(id, buf, peek) {
                 Received::Data(len) => {
+                    if !peek {
+                        self.transcribe(id, |transcript| transcript.read.extend_from_slice(&buf[..len]));
+                    }
                     received += len;
                     if len < buf.len() {
                         break;
@@ -220,6 +226,14 @@ impl Host {
             }
         }
         Ok(received)
+    }
+
+    /// Writes into the transcript of a connection, if there is one.
+    fn transcribe(&mut self, id: ConnectionId, write: impl FnOnce(&mut Transcript)) {
+        if let Some(transcripts) = &mut self.transcripts {
+            let account = self.stack.account(id);
+            write(transcripts.of(id, account.local, account.remote));
+        }
     }
 
     /// `MSG_PEEK` into several buffers: the stack looks once, since a second look would see the same octets.

@@ -1,36 +1,49 @@
 //! The program that is a list of calls, one per line, for scenario files and replay:
 //!
 //! ```text
-//! connect server:80      connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
-//! listen 80 [backlog]    listen, on every address, or on one: listen 10.0.0.2:80
-//! accept                 accept the next connection; the calls below are about it from now on
-//! send 3000              write so many octets of the pattern of `bulk`
-//! send "GET /\r\n"       write a text; escapes \" \\ \n \r \t \0 \xHH
-//! recv 10                read exactly so many octets
-//! recv eof               read to the end
-//! sleep 1.5s             wait: ns, us, ms, s, m
-//! shutdown wr            end a direction: wr, rd or rdwr
-//! close                  close the connection; the listener, if there is no connection
-//! abort                  close the connection with an RST
+//! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
+//! listen 80 [backlog]      listen, on every address, or on one: listen 10.0.0.2:80
+//! accept                   accept the next connection; the calls below are about it from now on
+//! send 3000                write so many octets of the pattern of `bulk`
+//! send "GET /\r\n"         write a text; escapes \" \\ \n \r \t \0 \xHH
+//! send 3000 by 10 every 5ms   write them in pieces, with a pause behind each
+//! recv 10                  read exactly so many octets
+//! recv 3000 by 10 every 5ms   read them in pieces, with a pause behind each
+//! recv eof                 read to the end
+//! sleep 1.5s               wait: ns, us, ms, s, m
+//! until 10s                wait until so much time has passed on the host's clock
+//! shutdown wr              end a direction: wr, rd or rdwr
+//! close                    close the connection; the listener, if there is no connection
+//! abort                    close the connection with an RST
+//! socket [udp]             make a socket that `set`, `bind`, `connect` and `listen` then use; else they make their own
+//! bind 5000                bind it, as listen has its address
+//! set nodelay on           setsockopt(2): on the new socket, else on the connection, else on the listener
+//! use 4                    the calls below are about this descriptor from now on
+//! sendto server:53 100     send a datagram of so many octets of the pattern, or a text
+//! recvfrom                 read a datagram
+//! recvfrom all 1s          read datagrams until none has come for so long
+//! CALL -> ECONNREFUSED     the call must fail with this error, or the program has failed
 //! ```
 //!
-//! Everything after `#` outside a text is a comment. The program stops at the first call that fails. At its end every
-//! descriptor that is still open is closed, oldest first, as when a process ends.
+//! `set` knows `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
+//! `keepcnt`, `ttl` (a number), `keepidle`, `keepintvl`, `usertimeout`, `rcvtimeo`, `sndtimeo`, `linger` (a time).
+//!
+//! A listener that `listen` makes itself has `SO_REUSEADDR`, one made by `socket` has what is set. Everything after `#`
+//! outside a text is a comment. The program stops at the first call that fails. At its end every descriptor that is
+//! still open is closed, oldest first, as when a process ends.
 
 mod parse;
+mod process;
 
 pub use parse::{ParseError, parse};
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::bulk;
 use crate::net::Net;
 use crate::socket::{Domain, Errno, Fd, Shutdown, SocketOption, Type};
-use crate::time::Duration;
-
-/// Octets read at once.
-const BUFFER: usize = 16 * 1024;
+use crate::time::{Duration, Instant};
+use process::Process;
 
 /// One call of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +70,39 @@ pub enum Call {
     Close,
     /// Close the connection with an RST.
     Abort,
+    /// Write so many octets of the pattern in pieces, with a pause behind each.
+    SendPaced(u64, Pace),
+    /// Read exactly so many octets in pieces, with a pause behind each.
+    RecvPaced(u64, Pace),
+    /// Wait until this instant.
+    Until(Instant),
+    /// Make a socket.
+    Socket(Domain, Type),
+    /// Bind the new socket.
+    Bind(SocketAddr),
+    /// Set an option.
+    Set(SocketOption),
+    /// Make this descriptor the one that the calls are about.
+    Use(Fd),
+    /// Send a datagram with so many octets of the pattern.
+    SendToPattern(SocketAddr, u64),
+    /// Send a datagram with these octets.
+    SendTo(SocketAddr, Vec<u8>),
+    /// Read a datagram.
+    RecvFrom,
+    /// Read datagrams until none has come for so long.
+    RecvFromAll(Duration),
+    /// The call must fail with this error.
+    Fails(Box<Call>, Errno),
+}
+
+/// How octets are written or read in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Octets at once.
+    pub by: u64,
+    /// The pause behind each piece.
+    pub every: Duration,
 }
 
 impl fmt::Display for Call {
@@ -67,27 +113,10 @@ impl fmt::Display for Call {
             Self::Listen(addr, backlog) => write!(f, "listen {addr} {backlog}"),
             Self::Accept => f.write_str("accept"),
             Self::SendPattern(count) => write!(f, "send {count}"),
-            Self::Send(octets) => {
-                f.write_str("send \"")?;
-                for &octet in octets {
-                    match octet {
-                        b'"' | b'\\' => write!(f, "\\{}", char::from(octet))?,
-                        b' '..=b'~' => write!(f, "{}", char::from(octet))?,
-                        b'\n' => f.write_str("\\n")?,
-                        b'\r' => f.write_str("\\r")?,
-                        _ => write!(f, "\\x{octet:02x}")?,
-                    }
-                }
-                f.write_str("\"")
-            }
+            Self::Send(octets) => write!(f, "send {}", Text(octets)),
             Self::Recv(count) => write!(f, "recv {count}"),
             Self::RecvEof => f.write_str("recv eof"),
-            Self::Sleep(time) => {
-                let nanos = time.as_nanos();
-                let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-                let (unit, scale) = units.into_iter().find(|&(_, scale)| nanos % scale == 0).unwrap_or(("ns", 1));
-                write!(f, "sleep {}{unit}", nanos / scale)
-            }
+            Self::Sleep(time) => write!(f, "sleep {}", Time(*time)),
             Self::Shutdown(how) => f.write_str(match how {
                 Shutdown::Read => "shutdown rd",
                 Shutdown::Write => "shutdown wr",
@@ -95,7 +124,61 @@ impl fmt::Display for Call {
             }),
             Self::Close => f.write_str("close"),
             Self::Abort => f.write_str("abort"),
+            Self::SendPaced(count, pace) => write!(f, "send {count} {pace}"),
+            Self::RecvPaced(count, pace) => write!(f, "recv {count} {pace}"),
+            Self::Until(at) => write!(f, "until {}", Time(*at - Instant::EPOCH)),
+            Self::Socket(domain, kind) => f.write_str(match (kind, domain) {
+                (Type::Stream, Domain::Inet) => "socket tcp",
+                (Type::Stream, Domain::Inet6) => "socket tcp6",
+                (Type::Datagram, Domain::Inet) => "socket udp",
+                (Type::Datagram, Domain::Inet6) => "socket udp6",
+            }),
+            Self::Bind(addr) => write!(f, "bind {addr}"),
+            Self::Set(option) => write!(f, "set {}", parse::Setting(*option)),
+            Self::Use(fd) => write!(f, "use {fd}"),
+            Self::SendToPattern(addr, count) => write!(f, "sendto {addr} {count}"),
+            Self::SendTo(addr, octets) => write!(f, "sendto {addr} {}", Text(octets)),
+            Self::RecvFrom => f.write_str("recvfrom"),
+            Self::RecvFromAll(time) => write!(f, "recvfrom all {}", Time(*time)),
+            Self::Fails(call, errno) => write!(f, "{call} -> {}", errno.name()),
         }
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "by {} every {}", self.by, Time(self.every))
+    }
+}
+
+/// Octets as a text in quotation marks.
+struct Text<'a>(&'a [u8]);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for &octet in self.0 {
+            match octet {
+                b'"' | b'\\' => write!(f, "\\{}", char::from(octet))?,
+                b' '..=b'~' => write!(f, "{}", char::from(octet))?,
+                b'\n' => f.write_str("\\n")?,
+                b'\r' => f.write_str("\\r")?,
+                _ => write!(f, "\\x{octet:02x}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+/// A time in its largest whole unit.
+struct Time(Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+        let (unit, scale) = units.into_iter().find(|&(_, scale)| nanos % scale == 0).unwrap_or(("ns", 1));
+        write!(f, "{}{unit}", nanos / scale)
     }
 }
 
@@ -108,6 +191,10 @@ pub struct Done {
     pub sent: u64,
     /// Octets read.
     pub received: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Datagrams read.
+    pub datagrams_received: u64,
 }
 
 /// The call that ended a program early.
@@ -141,6 +228,9 @@ pub enum Why {
     /// There is no connection, or no listener, to make the call on. `parse` refuses such a program.
     #[error("there is no descriptor to make it on")]
     NoDescriptor,
+    /// It went well, and should not have.
+    #[error("it went well; it was to fail with {0}")]
+    WentWell(Errno),
 }
 
 impl From<Errno> for Why {
@@ -161,134 +251,13 @@ pub async fn run_heard(
     mut before: impl FnMut(usize, &Call),
     heard: impl FnMut(&[u8]),
 ) -> Result<Done, Failed> {
-    let buf = vec![0; BUFFER];
-    let done = Done::default();
-    let mut process = Process { net, open: Vec::new(), listener: None, connection: None, offset: 0, done, buf, heard };
+    let mut process = Process::new(net, heard);
     for (index, call) in calls.iter().enumerate() {
         before(index + 1, call);
-        if let Err(why) = process.make(call).await {
+        if let Err(why) = process.make_expecting(call).await {
             return Err(Failed { number: index + 1, call: call.clone(), why, done: process.done });
         }
         process.done.calls += 1;
     }
     Ok(process.done)
-}
-
-/// A program that runs, with what it has open. Dropping it closes that.
-struct Process<H> {
-    net: Net,
-    /// Oldest first.
-    open: Vec<Fd>,
-    listener: Option<Fd>,
-    connection: Option<Fd>,
-    /// How much of the pattern was sent on the connection.
-    offset: u64,
-    done: Done,
-    buf: Vec<u8>,
-    heard: H,
-}
-
-impl<H> Drop for Process<H> {
-    fn drop(&mut self) {
-        for &fd in &self.open {
-            let _ = self.net.close(fd); // nobody is left to be told
-        }
-    }
-}
-
-impl<H: FnMut(&[u8])> Process<H> {
-    async fn make(&mut self, call: &Call) -> Result<(), Why> {
-        match *call {
-            Call::Connect(addr) => {
-                let fd = self.socket(&addr)?;
-                self.connection = Some(fd);
-                self.offset = 0;
-                self.net.connect(fd, addr).await?;
-            }
-            Call::Listen(addr, backlog) => {
-                let fd = self.socket(&addr)?;
-                self.listener = Some(fd);
-                self.net.setsockopt(fd, SocketOption::ReuseAddr(true))?;
-                self.net.bind(fd, addr)?;
-                self.net.listen(fd, backlog)?;
-            }
-            Call::Accept => {
-                let (fd, _) = self.net.accept(self.listener.ok_or(Why::NoDescriptor)?).await?;
-                self.open.push(fd);
-                self.connection = Some(fd);
-                self.offset = 0;
-            }
-            Call::SendPattern(count) => self.send_pattern(count).await?,
-            Call::Send(ref octets) => self.send(octets).await?,
-            Call::Recv(count) => self.receive(count).await?,
-            Call::RecvEof => while self.read(BUFFER as u64).await? > 0 {},
-            Call::Sleep(time) => self.net.sleep(time).await,
-            Call::Shutdown(how) => self.net.shutdown(self.connection()?, how)?,
-            Call::Close => {
-                let fd = self.connection.take().or_else(|| self.listener.take()).ok_or(Why::NoDescriptor)?;
-                self.close(fd)?;
-            }
-            Call::Abort => {
-                let fd = self.connection.take().ok_or(Why::NoDescriptor)?;
-                self.net.setsockopt(fd, SocketOption::Linger(Some(Duration::ZERO)))?;
-                self.close(fd)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn socket(&mut self, addr: &SocketAddr) -> Result<Fd, Errno> {
-        let fd = self.net.socket(Domain::of(addr), Type::Stream)?;
-        self.open.push(fd);
-        Ok(fd)
-    }
-
-    fn connection(&self) -> Result<Fd, Why> {
-        self.connection.ok_or(Why::NoDescriptor)
-    }
-
-    fn close(&mut self, fd: Fd) -> Result<(), Errno> {
-        self.open.retain(|&open| open != fd);
-        self.net.close(fd)
-    }
-
-    async fn send_pattern(&mut self, count: u64) -> Result<(), Why> {
-        let end = self.offset.saturating_add(count);
-        while self.offset < end {
-            let piece = bulk::pattern(self.offset, end - self.offset);
-            self.send(piece).await?;
-            self.offset += piece.len() as u64;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, mut octets: &[u8]) -> Result<(), Why> {
-        let fd = self.connection()?;
-        // A write that an error cut short is followed by one that gives the error.
-        while !octets.is_empty() {
-            let count = self.net.write(fd, octets).await?;
-            self.done.sent += count as u64;
-            octets = &octets[count..];
-        }
-        Ok(())
-    }
-
-    async fn receive(&mut self, wanted: u64) -> Result<(), Why> {
-        let mut got = 0;
-        while got < wanted {
-            match self.read(wanted - got).await? {
-                0 => return Err(Why::Eof { got, wanted }),
-                count => got += count,
-            }
-        }
-        Ok(())
-    }
-
-    async fn read(&mut self, limit: u64) -> Result<u64, Why> {
-        let limit = limit.min(BUFFER as u64) as usize;
-        let count = self.net.read(self.connection()?, &mut self.buf[..limit]).await? as u64;
-        self.done.received += count;
-        (self.heard)(&self.buf[..count as usize]);
-        Ok(count)
-    }
 }

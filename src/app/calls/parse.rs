@@ -5,16 +5,25 @@ use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::{CharIndices, FromStr};
 
-use super::Call;
-use crate::socket::Shutdown;
-use crate::time::Duration;
+use super::{Call, Pace};
+use crate::socket::{Domain, Errno, Fd, Shutdown, Type};
+use crate::time::{Duration, Instant};
+
+mod setting;
+
+pub(super) use setting::Setting;
 
 /// The backlog of a `listen` that names none.
 const BACKLOG: usize = 128;
 
-const CALLS: &str = "connect, listen, accept, send, recv, sleep, shutdown, close or abort";
+/// The largest payload of a datagram over IPv4.
+const DATAGRAM: u64 = 65_507;
+
+const CALLS: &str = "connect, listen, accept, send, recv, sleep, until, shutdown, close, abort, socket, bind, set, use, \
+    sendto or recvfrom";
 const ADDRESS: &str = "HOST:PORT, for example server:80, 10.0.0.2:80 or [fd00::2]:80";
 const LISTEN: &str = "a port, or an address and a port, for example 80, 10.0.0.2:80 or [::]:80";
+const ERRNO: &str = "the name of an error, for example ECONNREFUSED";
 const DURATION: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
 
 /// A line that is no call.
@@ -41,6 +50,11 @@ pub fn parse<'a>(
         let mut line = Line { number: index + 1, words: Words(text.char_indices().peekable(), text), hosts };
         let Some(word) = line.next()? else { continue };
         let call = line.call(&word)?;
+        let call = match line.next()? {
+            Some(Word::Bare(arrow)) if arrow == "->" => Call::Fails(Box::new(call), line.take(ERRNO, errno)?),
+            Some(word) => return Err(line.error(&word, "nothing more on this line")),
+            None => call,
+        };
         if let Some(word) = line.next()? {
             return Err(line.error(&word, "nothing more on this line"));
         }
@@ -53,21 +67,40 @@ pub fn parse<'a>(
 /// What a program has open at a point.
 #[derive(Default)]
 struct Open {
+    fresh: bool,
     connection: bool,
     listener: bool,
+    datagram: bool,
 }
 
 impl Open {
     fn follow(&mut self, call: &Call) -> Result<(), &'static str> {
+        const NO_CONNECTION: &str = "connect or accept before it: there is no connection";
         match call {
-            Call::Connect(_) => self.connection = true,
-            Call::Listen(..) => self.listener = true,
-            Call::Sleep(_) => {}
+            Call::Connect(_) => (self.fresh, self.connection) = (false, true),
+            Call::Listen(..) => (self.fresh, self.listener) = (false, true),
+            Call::Socket(_, Type::Stream) => self.fresh = true,
+            Call::Socket(_, Type::Datagram) | Call::SendTo(..) | Call::SendToPattern(..) => self.datagram = true,
+            Call::Bind(_) => self.fresh |= !self.datagram,
+            Call::Use(_) => self.connection = true,
+            Call::Sleep(_) | Call::Until(_) => {}
             Call::Accept if self.listener => self.connection = true,
             Call::Accept => return Err("listen before it"),
-            Call::Close | Call::Abort if self.connection => self.connection = false,
-            Call::Close if self.listener => self.listener = false,
-            _ if !self.connection => return Err("connect or accept before it: there is no connection"),
+            Call::Set(_) if self.fresh || self.connection || self.listener || self.datagram => {}
+            Call::Set(_) => return Err("socket, connect, listen or accept before it: there is no descriptor"),
+            Call::RecvFrom | Call::RecvFromAll(_) if self.datagram => {}
+            Call::RecvFrom | Call::RecvFromAll(_) => return Err("sendto or \"socket udp\" before it"),
+            Call::Close => {
+                let slots = [&mut self.connection, &mut self.fresh, &mut self.datagram, &mut self.listener];
+                *slots.into_iter().find(|open| **open).ok_or(NO_CONNECTION)? = false;
+            }
+            Call::Abort if self.connection => self.connection = false,
+            Call::Fails(call, _) => match **call {
+                Call::Connect(_) => (self.fresh, self.connection) = (false, false),
+                Call::Listen(..) => self.fresh = false,
+                ref other => return self.follow(other),
+            },
+            _ if !self.connection => return Err(NO_CONNECTION),
             _ => {}
         }
         Ok(())
@@ -91,6 +124,7 @@ impl Word {
 }
 
 /// Cuts a line into words and texts in quotes.
+#[derive(Clone)]
 struct Words<'a>(Peekable<CharIndices<'a>>, &'a str);
 
 impl Words<'_> {
@@ -185,10 +219,7 @@ impl Line<'_> {
             "listen" => self.listen()?,
             "accept" => Call::Accept,
             "send" => self.send()?,
-            "recv" => self.take("a number of octets, or eof", |word| match word {
-                "eof" => Some(Call::RecvEof),
-                _ => octets(word).map(Call::Recv),
-            })?,
+            "recv" => self.recv()?,
             "sleep" => Call::Sleep(self.take(DURATION, duration)?),
             "shutdown" => Call::Shutdown(self.take("wr, rd or rdwr", |word| match word {
                 "wr" => Some(Shutdown::Write),
@@ -198,6 +229,15 @@ impl Line<'_> {
             })?),
             "close" => Call::Close,
             "abort" => Call::Abort,
+            "until" => Call::Until(Instant::EPOCH + self.take(DURATION, duration)?),
+            "socket" => self.socket()?,
+            "bind" => Call::Bind(self.local()?),
+            "set" => Call::Set(setting::read(self)?),
+            "use" => Call::Use(Fd(
+                self.take("the number of a descriptor, from 3 up", |word| number(word).filter(|&fd| fd >= 3))?
+            )),
+            "sendto" => self.send_to()?,
+            "recvfrom" => self.recv_from()?,
             _ => return Err(self.error(word, CALLS)),
         })
     }
@@ -205,10 +245,76 @@ impl Line<'_> {
     fn send(&mut self) -> Result<Call, ParseError> {
         let expected = "a number of octets, or a text in quotation marks";
         let word = self.word(expected)?;
-        match &word {
-            Word::Text(octets, _) => Ok(Call::Send(octets.clone())),
-            Word::Bare(bare) => octets(bare).map(Call::SendPattern).ok_or_else(|| self.error(&word, expected)),
+        let count = match &word {
+            Word::Text(octets, _) => return Ok(Call::Send(octets.clone())),
+            Word::Bare(bare) => octets(bare).ok_or_else(|| self.error(&word, expected))?,
+        };
+        Ok(self.pace()?.map_or(Call::SendPattern(count), |pace| Call::SendPaced(count, pace)))
+    }
+
+    fn recv(&mut self) -> Result<Call, ParseError> {
+        let read = |word: &str| if word == "eof" { Some(None) } else { octets(word).map(Some) };
+        let Some(count) = self.take("a number of octets, or eof", read)? else { return Ok(Call::RecvEof) };
+        Ok(self.pace()?.map_or(Call::Recv(count), |pace| Call::RecvPaced(count, pace)))
+    }
+
+    /// `by 10 every 5ms`, or nothing.
+    fn pace(&mut self) -> Result<Option<Pace>, ParseError> {
+        if !self.next_if("by") {
+            return Ok(None);
         }
+        let by = self.take("a number of octets from 1 up", |word| octets(word).filter(|&by| by > 0))?;
+        self.take("every", |word| (word == "every").then_some(()))?;
+        Ok(Some(Pace { by, every: self.take(DURATION, duration)? }))
+    }
+
+    fn socket(&mut self) -> Result<Call, ParseError> {
+        for (word, domain, kind) in [
+            ("tcp", Domain::Inet, Type::Stream),
+            ("tcp6", Domain::Inet6, Type::Stream),
+            ("udp", Domain::Inet, Type::Datagram),
+            ("udp6", Domain::Inet6, Type::Datagram),
+        ] {
+            if self.next_if(word) {
+                return Ok(Call::Socket(domain, kind));
+            }
+        }
+        Ok(Call::Socket(if self.only_v6() { Domain::Inet6 } else { Domain::Inet }, Type::Stream))
+    }
+
+    fn send_to(&mut self) -> Result<Call, ParseError> {
+        let to = self.address()?;
+        let expected = "a number of octets up to 65507, or a text in quotation marks";
+        let word = self.word(expected)?;
+        match &word {
+            Word::Text(octets, _) if octets.len() as u64 <= DATAGRAM => Ok(Call::SendTo(to, octets.clone())),
+            Word::Bare(bare) => octets(bare)
+                .filter(|&count| count <= DATAGRAM)
+                .map(|count| Call::SendToPattern(to, count))
+                .ok_or_else(|| self.error(&word, expected)),
+            Word::Text(..) => Err(self.error(&word, expected)),
+        }
+    }
+
+    fn recv_from(&mut self) -> Result<Call, ParseError> {
+        if self.next_if("all") {
+            return Ok(Call::RecvFromAll(self.take(DURATION, duration)?));
+        }
+        Ok(Call::RecvFrom)
+    }
+
+    /// Takes the next word if it is this one.
+    fn next_if(&mut self, wanted: &str) -> bool {
+        let mut ahead = self.words.clone();
+        let is_it = matches!(ahead.next(), Ok(Some(Word::Bare(word))) if word == wanted);
+        if is_it {
+            self.words = ahead;
+        }
+        is_it
+    }
+
+    fn only_v6(&self) -> bool {
+        !self.hosts.is_empty() && self.hosts.values().all(IpAddr::is_ipv6)
     }
 
     fn address(&mut self) -> Result<SocketAddr, ParseError> {
@@ -230,14 +336,22 @@ impl Line<'_> {
     }
 
     /// A port alone means every address: of IPv6 only where no host of the table has an IPv4 address.
-    fn listen(&mut self) -> Result<Call, ParseError> {
-        let only_v6 = !self.hosts.is_empty() && self.hosts.values().all(IpAddr::is_ipv6);
-        let any = if only_v6 { IpAddr::from(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
-        let addr = self.take(LISTEN, |word| {
+    fn local(&mut self) -> Result<SocketAddr, ParseError> {
+        let any = if self.only_v6() { IpAddr::from(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
+        self.take(LISTEN, |word| {
             let addr = SocketAddr::from_str(word).ok().filter(|addr| addr.port() != 0);
             addr.or_else(|| port_number(word).map(|port| SocketAddr::new(any, port)))
-        })?;
+        })
+    }
+
+    fn listen(&mut self) -> Result<Call, ParseError> {
+        let addr = self.local()?;
+        let ahead = self.words.clone();
         let Some(word) = self.next()? else { return Ok(Call::Listen(addr, BACKLOG)) };
+        if word == Word::Bare("->".to_owned()) {
+            self.words = ahead;
+            return Ok(Call::Listen(addr, BACKLOG));
+        }
         let backlog = if let Word::Bare(bare) = &word { number(bare) } else { None };
         let backlog = backlog.ok_or_else(|| self.error(&word, "a backlog (a number), or nothing"))?;
         Ok(Call::Listen(addr, backlog))
@@ -247,6 +361,10 @@ impl Line<'_> {
 fn number<T: FromStr>(word: &str) -> Option<T> {
     let all_digits = !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_digit());
     all_digits.then(|| word.parse().ok())?
+}
+
+fn errno(name: &str) -> Option<Errno> {
+    Errno::ALL.iter().copied().find(|errno| errno.name() == name)
 }
 
 fn octets(word: &str) -> Option<u64> {

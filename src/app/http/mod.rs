@@ -6,9 +6,11 @@
 //! [`Settings::stall_timeout`].
 
 mod body;
+mod client;
 mod path;
 mod patient;
 
+pub use client::get;
 pub use path::{Refusal, resolve};
 
 use std::convert::Infallible;

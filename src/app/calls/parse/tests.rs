@@ -1,6 +1,7 @@
 //! Programs and what is wrong with them, in tables.
 
 use super::*;
+use crate::socket::SocketOption;
 
 fn hosts() -> BTreeMap<String, IpAddr> {
     let host = |name: &str, ip: &str| (name.to_owned(), ip.parse().expect("an address"));
@@ -9,6 +10,10 @@ fn hosts() -> BTreeMap<String, IpAddr> {
 
 fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
+}
+
+fn fails(call: Call, errno: Errno) -> Call {
+    Call::Fails(Box::new(call), errno)
 }
 
 /// Reads one call where a connection and a listener are there.
@@ -50,6 +55,37 @@ fn calls() {
         ("shutdown rdwr", Call::Shutdown(Shutdown::Both)),
         ("close", Call::Close),
         ("abort", Call::Abort),
+        ("until 2.5s", Call::Until(Instant::from_millis(2500))),
+        ("socket", Call::Socket(Domain::Inet, Type::Stream)),
+        ("socket tcp6", Call::Socket(Domain::Inet6, Type::Stream)),
+        ("socket udp", Call::Socket(Domain::Inet, Type::Datagram)),
+        ("socket udp6 # v6", Call::Socket(Domain::Inet6, Type::Datagram)),
+        ("bind 5000", Call::Bind(addr("0.0.0.0:5000"))),
+        ("bind 10.0.0.1:5000", Call::Bind(addr("10.0.0.1:5000"))),
+        ("use 4", Call::Use(Fd(4))),
+        ("send 100 by 10 every 5ms", Call::SendPaced(100, Pace { by: 10, every: Duration::from_millis(5) })),
+        ("recv 100 by 1 every 1s", Call::RecvPaced(100, Pace { by: 1, every: Duration::from_secs(1) })),
+        ("sendto server:53 65507", Call::SendToPattern(addr("10.0.0.2:53"), 65_507)),
+        ("sendto server:53 \"who?\"", Call::SendTo(addr("10.0.0.2:53"), b"who?".to_vec())),
+        ("set reuseaddr off", Call::Set(SocketOption::ReuseAddr(false))),
+        ("set nodelay on", Call::Set(SocketOption::NoDelay(true))),
+        ("set quickack on", Call::Set(SocketOption::QuickAck(true))),
+        ("set keepalive on", Call::Set(SocketOption::KeepAlive(true))),
+        ("set v6only on", Call::Set(SocketOption::V6Only(true))),
+        ("set rcvbuf 16777216", Call::Set(SocketOption::RcvBuf(16 << 20))),
+        ("set sndbuf 1", Call::Set(SocketOption::SndBuf(1))),
+        ("set maxseg 536", Call::Set(SocketOption::MaxSeg(536))),
+        ("set keepcnt 3", Call::Set(SocketOption::KeepCnt(3))),
+        ("set ttl 255", Call::Set(SocketOption::Ttl(255))),
+        ("set keepidle 10s", Call::Set(SocketOption::KeepIdle(Duration::from_secs(10)))),
+        ("set keepintvl 1s", Call::Set(SocketOption::KeepIntvl(Duration::from_secs(1)))),
+        ("set usertimeout 5s", Call::Set(SocketOption::UserTimeout(Duration::from_secs(5)))),
+        ("set rcvtimeo 1s", Call::Set(SocketOption::RcvTimeo(Some(Duration::from_secs(1))))),
+        ("set sndtimeo 1s", Call::Set(SocketOption::SndTimeo(Some(Duration::from_secs(1))))),
+        ("set linger 0s", Call::Set(SocketOption::Linger(Some(Duration::ZERO)))),
+        ("connect server:81 -> ECONNREFUSED", fails(Call::Connect(addr("10.0.0.2:81")), Errno::ECONNREFUSED)),
+        ("listen 80 -> EADDRINUSE", fails(Call::Listen(addr("0.0.0.0:80"), 128), Errno::EADDRINUSE)),
+        ("recv eof -> ECONNRESET # RST", fails(Call::RecvEof, Errno::ECONNRESET)),
     ];
     for (text, call) in table {
         assert_eq!(one(text), Ok(call.clone()), "{text}");
@@ -88,6 +124,26 @@ fn errors_name_the_line_the_word_and_what_was_expected() {
         ("sleep 1.0000000001s", format!("\"1.0000000001s\": expected {DURATION}")),
         ("sleep 99999999999999999999s", format!("\"99999999999999999999s\": expected {DURATION}")),
         ("shutdown", "the line ends: expected wr, rd or rdwr".to_owned()),
+        ("until now", format!("\"now\": expected {DURATION}")),
+        ("connect server:80 -> EWHAT", format!("\"EWHAT\": expected {ERRNO}")),
+        ("connect server:80 -> EPIPE 1", "\"1\": expected nothing more on this line".to_owned()),
+        ("close ->", format!("the line ends: expected {ERRNO}")),
+        (
+            "set",
+            "the line ends: expected reuseaddr, nodelay, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, \
+            keepcnt, ttl, keepidle, keepintvl, usertimeout, rcvtimeo, sndtimeo or linger"
+                .to_owned(),
+        ),
+        ("set nodelay 1", "\"1\": expected on or off".to_owned()),
+        ("set rcvbuf 16777217", "\"16777217\": expected a number up to 16777216".to_owned()),
+        ("use 2", "\"2\": expected the number of a descriptor, from 3 up".to_owned()),
+        ("send 10 by 0 every 1s", "\"0\": expected a number of octets from 1 up".to_owned()),
+        ("send 10 by 1", "the line ends: expected every".to_owned()),
+        (
+            "sendto server:1 65508",
+            "\"65508\": expected a number of octets up to 65507, or a text in quotation marks".to_owned(),
+        ),
+        ("socket raw", "\"raw\": expected nothing more on this line".to_owned()),
         ("shutdown both", "\"both\": expected wr, rd or rdwr".to_owned()),
     ];
     for (text, error) in table {
@@ -102,6 +158,15 @@ fn a_call_for_which_nothing_is_open_is_refused() {
         ("send 1", "line 1: \"send\": expected connect or accept before it: there is no connection"),
         ("close", "line 1: \"close\": expected connect or accept before it: there is no connection"),
         ("listen 80\n\nrecv 1", "line 3: \"recv\": expected connect or accept before it: there is no connection"),
+        (
+            "set nodelay on",
+            "line 1: \"set\": expected socket, connect, listen or accept before it: there is no descriptor",
+        ),
+        ("recvfrom", "line 1: \"recvfrom\": expected sendto or \"socket udp\" before it"),
+        (
+            "connect server:80 -> EPIPE\nsend 1",
+            "line 2: \"send\": expected connect or accept before it: there is no connection",
+        ),
         ("listen 80\nclose\naccept", "line 3: \"accept\": expected listen before it"),
         (
             "connect server:80\nabort\nclose",

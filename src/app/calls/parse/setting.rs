@@ -1,0 +1,87 @@
+//! `set NAME VALUE`: a socket option as a word and its value, read and written by one table.
+
+use std::fmt;
+
+use super::{Line, ParseError, duration, number};
+use crate::app::calls::Time;
+use crate::socket::SocketOption as O;
+use crate::time::Duration;
+
+const NAMES: &str = "reuseaddr, nodelay, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, keepcnt, ttl, keepidle, \
+    keepintvl, usertimeout, rcvtimeo, sndtimeo or linger";
+const SWITCH: &str = "on or off";
+const TIME: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
+
+/// How the value of an option is read.
+#[derive(Clone, Copy)]
+enum Kind {
+    Switch(fn(bool) -> O),
+    Count(u64, fn(u64) -> O),
+    Time(fn(Duration) -> O),
+}
+
+const SETTINGS: [(&str, Kind); 16] = [
+    ("reuseaddr", Kind::Switch(O::ReuseAddr)),
+    ("nodelay", Kind::Switch(O::NoDelay)),
+    ("quickack", Kind::Switch(O::QuickAck)),
+    ("keepalive", Kind::Switch(O::KeepAlive)),
+    ("v6only", Kind::Switch(O::V6Only)),
+    ("rcvbuf", Kind::Count(MOST_BUFFER, |size| O::RcvBuf(size as usize))),
+    ("sndbuf", Kind::Count(MOST_BUFFER, |size| O::SndBuf(size as usize))),
+    ("maxseg", Kind::Count(u16::MAX as u64, |size| O::MaxSeg(size as u16))),
+    ("keepcnt", Kind::Count(127, |count| O::KeepCnt(count as u32))),
+    ("ttl", Kind::Count(255, |ttl| O::Ttl(ttl as u8))),
+    ("keepidle", Kind::Time(O::KeepIdle)),
+    ("keepintvl", Kind::Time(O::KeepIntvl)),
+    ("usertimeout", Kind::Time(O::UserTimeout)),
+    ("rcvtimeo", Kind::Time(|time| O::RcvTimeo(Some(time)))),
+    ("sndtimeo", Kind::Time(|time| O::SndTimeo(Some(time)))),
+    ("linger", Kind::Time(|time| O::Linger(Some(time)))),
+];
+
+/// The largest buffer that a program can ask for: 16 MiB.
+const MOST_BUFFER: u64 = 16 << 20;
+
+/// Name and value behind `set`.
+pub(super) fn read(line: &mut Line<'_>) -> Result<O, ParseError> {
+    let kind = line.take(NAMES, |name| SETTINGS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind))?;
+    match kind {
+        Kind::Switch(option) => line.take(SWITCH, |word| match word {
+            "on" => Some(option(true)),
+            "off" => Some(option(false)),
+            _ => None,
+        }),
+        Kind::Count(most, option) => {
+            line.take(&format!("a number up to {most}"), |word| number(word).filter(|&count| count <= most).map(option))
+        }
+        Kind::Time(option) => line.take(TIME, |word| duration(word).map(option)),
+    }
+}
+
+/// An option as it is written behind `set`.
+pub(in crate::app::calls) struct Setting(pub(in crate::app::calls) O);
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let switch = |on: bool| if on { "on" } else { "off" };
+        let time = |time: Option<Duration>| Time(time.unwrap_or_default());
+        match self.0 {
+            O::ReuseAddr(on) => write!(f, "reuseaddr {}", switch(on)),
+            O::NoDelay(on) => write!(f, "nodelay {}", switch(on)),
+            O::QuickAck(on) => write!(f, "quickack {}", switch(on)),
+            O::KeepAlive(on) => write!(f, "keepalive {}", switch(on)),
+            O::V6Only(on) => write!(f, "v6only {}", switch(on)),
+            O::RcvBuf(size) => write!(f, "rcvbuf {size}"),
+            O::SndBuf(size) => write!(f, "sndbuf {size}"),
+            O::MaxSeg(size) => write!(f, "maxseg {size}"),
+            O::KeepCnt(count) => write!(f, "keepcnt {count}"),
+            O::Ttl(ttl) => write!(f, "ttl {ttl}"),
+            O::KeepIdle(idle) => write!(f, "keepidle {}", time(Some(idle))),
+            O::KeepIntvl(interval) => write!(f, "keepintvl {}", time(Some(interval))),
+            O::UserTimeout(limit) => write!(f, "usertimeout {}", time(Some(limit))),
+            O::RcvTimeo(limit) => write!(f, "rcvtimeo {}", time(limit)),
+            O::SndTimeo(limit) => write!(f, "sndtimeo {}", time(limit)),
+            O::Linger(limit) => write!(f, "linger {}", time(limit)),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `tcplab lessons`: what there is to run, and each of it as a file to start from.
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::CliError;
+use super::output::{Output, print};
+use crate::scenario::{Scenario, lessons};
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Lessons {
+    /// Print a lesson as a scenario file to start from: `tcplab lessons --show handshake > mine.toml`
+    #[arg(long, value_name = "NAME")]
+    show: Option<String>,
+}
+
+pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
+    if let Some(name) = &args.show {
+        let lesson = Scenario::lesson(name).ok_or_else(|| {
+            let all = lessons().collect::<Vec<_>>().join(", ");
+            CliError::Usage(format!("there is no lesson `{name}`; there are {all}"))
+        })?;
+        if output.json {
+            return Ok(print(format_args!("{}\n", json!({ "name": name, "text": lesson.text() })))?);
+        }
+        return Ok(print(lesson.text())?);
+    }
+    let mut topic = String::new();
+    for name in lessons() {
+        let lesson = Scenario::lesson(name).expect("it is on the list");
+        if output.json {
+            let line = json!({ "name": name, "topic": lesson.topic(), "summary": lesson.summary() });
+            print(format_args!("{line}\n"))?;
+            continue;
+        }
+        if lesson.topic() != topic {
+            lesson.topic().clone_into(&mut topic);
+            print(format_args!("{topic}\n"))?;
+        }
+        print(format_args!("  {name:<20} {}\n", lesson.summary()))?;
+    }
+    if !output.json {
+        output.note("\n`tcplab run NAME` runs one; `tcplab lessons --show NAME` prints it as a file to start from");
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! `tcplab run`: a scenario in virtual time; its story, its ladder, its captures, its events.
+
+mod events;
+mod pace;
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::Args as ClapArgs;
+
+use super::CliError;
+use super::output::{Output, print};
+use super::scenario::{KEYS, Which, setting};
+use crate::capture::{Capture, Comments, Format, WriteError};
+use crate::scenario::{Outcome, Recipe, Scenario, World};
+use crate::view::Ladder;
+use events::Events;
+use pace::Pace;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = KEYS)]
+pub(super) struct Run {
+    #[command(flatten)]
+    which: Which,
+    /// Where luck comes from [default: that of the scenario, else 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Change a key of the scenario; can be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Take the capture at this host, or at all of them, one file for each: x.client.pcapng [default: that of the
+    /// scenario, else the first]
+    #[arg(long, value_name = "HOST|all")]
+    at: Option<String>,
+    /// Run as slowly as the wall clock goes
+    #[arg(long)]
+    realtime: bool,
+    #[command(flatten)]
+    capture: Taken,
+}
+
+/// What is captured.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Capture")]
+struct Taken {
+    /// Every packet into a file for Wireshark; `-` is standard output
+    #[arg(short, long = "write", value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// The first N packets only
+    #[arg(short, long = "count", value_name = "N", requires = "write")]
+    count: Option<u64>,
+    /// At most N octets of each packet; 0 is all of them
+    #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
+    snaplen: Option<u32>,
+    /// The old format, without comments (also by a name that ends in .pcap)
+    #[arg(long, requires = "write")]
+    pcap: bool,
+    /// What is said about each packet: brief, full (with srtt, rttvar, rto, cwnd, ssthresh, flight size) or none
+    #[arg(long, value_name = "HOW", default_value = "brief", value_parser = comments)]
+    comments: Comments,
+}
+
+fn comments(word: &str) -> Result<Comments, String> {
+    match word {
+        "brief" => Ok(Comments::Brief),
+        "full" => Ok(Comments::Full),
+        "none" => Ok(Comments::None),
+        _ => Err("expected brief, full or none".to_owned()),
+    }
+}
+
+/// Captures that are open: where each goes.
+type Captures = Vec<(String, Rc<RefCell<Capture>>)>;
+
+pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
+    let mut scenario = args.which.open()?;
+    for (key, value) in &args.set {
+        scenario.set(key, value).map_err(|error| CliError::Usage(error.to_string()))?;
+    }
+    let seed = args.seed.unwrap_or_else(|| scenario.seed());
+    let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
+    // Whatever would go to standard output goes to standard error when a capture goes there.
+    let to_stdout = args.capture.write.as_deref() != Some(Path::new("-"));
+    if args.realtime {
+        world.observe(Pace::new());
+    }
+    let captures = captures(args, &scenario, &world, seed)?;
+    let names = world.hosts().iter().map(|host| (host.id(), host.name().to_owned()));
+    let ladder = (!output.json).then(|| {
+        let mut ladder = Ladder::new();
+        ladder.name_hosts(names.clone());
+        world.observe(ladder)
+    });
+    let events = output.json.then(|| world.observe(Events::new(names.clone(), to_stdout, args.realtime)));
+    let outcome = world.run();
+    for (path, capture) in &captures {
+        let summary = capture.borrow_mut().close().map_err(|error| failed(&error))?;
+        output.note(format_args!("{} packets in {path}", summary.captured));
+    }
+    if let Some(events) = events {
+        events.borrow_mut().finish(&outcome)?;
+    }
+    if let Some(ladder) = ladder {
+        let text = told(&scenario, &ladder.borrow(), &outcome);
+        if to_stdout {
+            print(text)?;
+        } else {
+            output.note(text.trim_end());
+        }
+    }
+    match outcome.failures.len() {
+        0 => Ok(()),
+        _ => Err(CliError::Run(format!("{}: {}", args.which.scenario, outcome.failures.join("\n")))),
+    }
+}
+
+/// Opens the captures that are asked for.
+fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result<Captures, CliError> {
+    let known = || scenario.hosts().collect::<Vec<_>>().join(", ");
+    let unknown =
+        |at: &str| CliError::Usage(format!("--at {at}: there is no host of that name; there are {}", known()));
+    let hosts = match args.at.as_deref() {
+        None => vec![scenario.at().to_owned()],
+        Some("all") if world.find("all").is_none() => scenario.hosts().map(str::to_owned).collect(),
+        Some(at) => vec![world.find(at).map(|host| host.name().to_owned()).ok_or_else(|| unknown(at))?],
+    };
+    let Some(path) = &args.capture.write else { return Ok(Vec::new()) };
+    let several = args.at.as_deref() == Some("all") && hosts.len() > 1;
+    let stdout = path == Path::new("-");
+    if stdout && several {
+        return Err(CliError::Usage("--at all writes one file for each host: give -w a name, not `-`".to_owned()));
+    }
+    if stdout && io::stdout().is_terminal() {
+        return Err(CliError::Usage(
+            "-w - is for a pipe, not for a terminal: `tcplab run ... -w - | wireshark -k -i -`".to_owned(),
+        ));
+    }
+    let mut captures = Vec::new();
+    for host in hosts {
+        let taken = &args.capture;
+        let mut recipe = Recipe::new(scenario, seed).at(&host).comments(taken.comments);
+        recipe = recipe.snaplen(taken.snaplen.unwrap_or(0));
+        if let Some(count) = taken.count {
+            recipe = recipe.count(count);
+        }
+        let mut settings = recipe.settings(world).map_err(|error| CliError::Usage(error.to_string()))?;
+        if taken.pcap {
+            settings = settings.format(Format::Pcap);
+        }
+        let own = if several { beside(path, &host) } else { path.clone() };
+        let capture = if stdout {
+            settings.stream(io::stdout(), "standard output")
+        } else {
+            // Small runs end before a thread has begun.
+            settings.create(&own)
+        };
+        let capture = Rc::new(RefCell::new(capture.map_err(|error| failed(&error))?));
+        if args.realtime {
+            world.observe(pace::Flushing(Rc::clone(&capture)));
+        } else {
+            world.observe(pace::Shared(Rc::clone(&capture)));
+        }
+        captures.push((if stdout { "standard output".to_owned() } else { own.display().to_string() }, capture));
+    }
+    Ok(captures)
+}
+
+/// `x.client.pcapng` for `x.pcapng`.
+fn beside(path: &Path, host: &str) -> PathBuf {
+    let ending = path.extension().map_or_else(|| host.to_owned(), |ending| format!("{host}.{}", ending.display()));
+    path.with_extension(ending)
+}
+
+fn failed(error: &WriteError) -> CliError {
+    CliError::Run(format!("{error}; another place for the capture is given with -w"))
+}
+
+/// The story, the ladder, the descriptors, what the programs did, and what to look at.
+fn told(scenario: &Scenario, ladder: &Ladder, outcome: &Outcome) -> String {
+    let mut parts = Vec::new();
+    if let Some(name) = scenario.name() {
+        parts.push(format!("{name}: {}\n", scenario.summary()));
+    } else if !scenario.summary().is_empty() {
+        parts.push(format!("{}\n", scenario.summary()));
+    }
+    if !scenario.story().is_empty() {
+        parts.push(format!("{}\n", scenario.story()));
+    }
+    parts.push(ladder.to_string());
+    if let Some(table) = &outcome.table {
+        parts.push(format!("descriptors of {} at {}\n{}", table.host, table.at, table.text));
+    }
+    let mut programs = String::new();
+    for report in outcome.reports.iter().filter(|report| !report.daemon) {
+        programs += &format!("{} on {}: {}\n", report.name, report.host, did(report));
+    }
+    parts.push(programs);
+    if !scenario.look().is_empty() {
+        let lines: String = scenario.look().iter().map(|line| format!("- {line}\n")).collect();
+        parts.push(format!("In Wireshark (-w FILE writes the capture):\n{lines}"));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+/// What a program did, in a line.
+fn did(report: &crate::scenario::Report) -> String {
+    let at = report.ended.map_or(String::new(), |at| format!(", ended at {at}"));
+    match &report.result {
+        None => "has not ended".to_owned(),
+        Some(Err(why)) => format!("failed: {why}{at}"),
+        Some(Ok(done)) => {
+            let datagrams = match (done.datagrams_sent, done.datagrams_received) {
+                (0, 0) => String::new(),
+                (sent, received) => format!(" ({sent} datagrams sent, {received} received)"),
+            };
+            format!("{} octets sent, {} received{datagrams}{at}", done.sent, done.received)
+        }
+    }
+}

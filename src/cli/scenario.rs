@@ -1,0 +1,88 @@
+//! What `run`, `sweep` and `lessons` share: which scenario is meant, and how it is set.
+
+use std::path::Path;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::CliError;
+use crate::link::LinkLine;
+use crate::scenario::{Scenario, lessons};
+
+/// A scenario and how it is set.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Which {
+    /// A lesson (`tcplab lessons` lists them), or a scenario file
+    #[arg(value_name = "LESSON|FILE.toml")]
+    pub(super) scenario: String,
+    /// What the links do to packets, laid over what the scenario says: `delay=50ms,loss=1%`; `A>B:loss=1%` for one
+    /// direction
+    #[arg(long, value_name = "SPEC")]
+    pub(super) link: Option<LinkLine>,
+    /// Congestion control of every host
+    #[arg(long, value_name = "NAME")]
+    pub(super) cc: Option<Control>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Control {
+    Reno,
+    Cubic,
+    None,
+}
+
+impl Which {
+    /// Reads the scenario, and sets what the flags say, `--set` excepted.
+    pub(super) fn open(&self) -> Result<Scenario, CliError> {
+        let mut scenario = self.read()?;
+        let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());
+        if let Some(line) = &self.link {
+            scenario.set_link(line).map_err(usage)?;
+        }
+        if let Some(control) = self.cc {
+            let name = match control {
+                Control::Reno => "reno",
+                Control::Cubic => "cubic",
+                Control::None => "none",
+            };
+            scenario.set("host.cc", name).map_err(usage)?;
+        }
+        Ok(scenario)
+    }
+
+    fn read(&self) -> Result<Scenario, CliError> {
+        let name = self.scenario.as_str();
+        if let Some(lesson) = Scenario::lesson(name) {
+            return Ok(lesson);
+        }
+        let path = Path::new(name);
+        let looks_like_a_path = path.extension().is_some() || name.contains(['/', '\\']) || path.exists();
+        if !looks_like_a_path {
+            let all = lessons().collect::<Vec<_>>().join(", ");
+            return Err(CliError::Usage(format!(
+                "there is no lesson `{name}` and no such file; the lessons are {all}; a scenario file ends in .toml"
+            )));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::Usage(format!("read the scenario {name}: {error}; `tcplab lessons --show handshake` prints one"))
+        })?;
+        Scenario::parse(&text).map_err(|error| CliError::Usage(format!("{name}: {error}")))
+    }
+}
+
+/// `KEY=VALUE`.
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as link.loss=1%")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// What `--set` takes, for the end of `--help`.
+pub(super) const KEYS: &str = "\
+Keys of --set:
+  link.ITEM            an item of every link line: link.loss, link.delay, link.rate ...; 0 takes it away
+  links.A-B.ITEM       of one link; links.A>B.ITEM of one direction
+  host.KEY             a key of every host: host.cc, host.mtu, host.rcv_buf ...
+  hosts.NAME.KEY       of one host: hosts.client.cc
+  programs.NAME.KEY    size, port, backlog, start, count, every of a program, by its name or number from 1
+  until                when the run ends
+
+docs/scenarios.md has every key of a scenario file.";

@@ -1,0 +1,127 @@
+//! `tcplab sweep`: many runs of a scenario on all cores, a row of CSV for each.
+
+use std::io::{IsTerminal, Write};
+
+use clap::Args as ClapArgs;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use super::CliError;
+use super::output::Output;
+use super::scenario::{KEYS, Which, setting};
+use crate::scenario::{Axis, Run, Shard, Sweep as Plan};
+
+/// More seeds than this are a slip of the finger.
+const MOST_SEEDS: u64 = 10_000_000;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = format!("{KEYS}\n\n{}", super::help::SWEEP))]
+pub(super) struct Sweep {
+    #[command(flatten)]
+    which: Which,
+    /// Seeds: one, a range, or several with commas between: `7`, `1..100` (both ends included), `1,5,9..12` [default:
+    /// that of the scenario]
+    #[arg(long, value_name = "SEEDS", value_parser = seeds)]
+    seed: Option<Seeds>,
+    /// A key and its values: `link.loss=0,1%`; can be repeated, the runs are the product
+    #[arg(long, value_name = "KEY=V1,V2", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Threads [default: one for each core]
+    #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Part K of N of the runs, for a batch system: the parts together are all of it
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    shard: Option<Shard>,
+}
+
+#[derive(Clone, Debug)]
+struct Seeds(Vec<u64>);
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    const EXPECTED: &str = "expected seeds such as 7, 1..100 or 1,5,9..12";
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once("..").unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| EXPECTED.to_owned());
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last || last - first >= MOST_SEEDS || all.len() as u64 + (last - first) >= MOST_SEEDS {
+            return Err(format!("{EXPECTED}, at most {MOST_SEEDS} of them, the first before the last"));
+        }
+        all.extend(first..=last);
+    }
+    Ok(Seeds(all))
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((part, of)) if (1..=of).contains(&part) => Ok(Shard { part, of }),
+        _ => Err("expected K/N with K from 1 to N, such as 1/4".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Sweep, output: Output) -> Result<(), CliError> {
+    let scenario = args.which.open()?;
+    let seeds = args.seed.as_ref().map_or_else(|| vec![scenario.seed()], |seeds| seeds.0.clone());
+    let axes = args.set.iter().map(|(key, values)| Axis {
+        key: key.clone(),
+        values: values.split(',').map(|value| value.trim().to_owned()).collect(),
+    });
+    let plan = Plan::new(scenario, seeds, axes.collect()).map_err(|error| CliError::Usage(error.to_string()))?;
+    let plan = plan.shard(args.shard.unwrap_or(Shard { part: 1, of: 1 }));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.jobs.map_or(cores, usize::from);
+
+    let bar = progress(plan.len(), output);
+    let mut stdout = std::io::stdout().lock();
+    if !output.json {
+        writeln!(stdout, "{}", plan.header())?;
+    }
+    let (mut failed, mut first, mut written) = (0, None, Ok(()));
+    plan.run(threads, |run| {
+        let line = if output.json { json_of(&args.set, &run) } else { run.row() };
+        written = bar.suspend(|| writeln!(stdout, "{line}"));
+        if let Some(why) = run.failures.first() {
+            failed += 1;
+            first.get_or_insert_with(|| format!("seed {}: {why}", run.seed));
+        }
+        bar.inc(1);
+        written.is_ok()
+    });
+    bar.finish_and_clear();
+    written?;
+    stdout.flush()?;
+    match first {
+        None => Ok(()),
+        Some(first) => {
+            Err(CliError::Run(format!("{failed} of {} runs did not go as they are written, first {first}", plan.len())))
+        }
+    }
+}
+
+/// On a terminal only.
+fn progress(runs: usize, output: Output) -> ProgressBar {
+    if output.is_quiet() || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(runs as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {eta} to go");
+    style.map_or(ProgressBar::hidden(), |style| bar.with_style(style))
+}
+
+fn json_of(set: &[(String, String)], run: &Run) -> String {
+    let settings: serde_json::Map<_, _> =
+        set.iter().zip(&run.settings).map(|((key, _), value)| (key.clone(), json!(value))).collect();
+    let mut line = json!({ "seed": run.seed, "set": settings, "failures": run.failures });
+    if let Ok(figures) = &run.figures {
+        line["goodput_mbit"] = json!(figures.goodput_mbit);
+        line["octets"] = json!(figures.octets);
+        line["completion_s"] = json!(figures.completed.as_secs_f64());
+        line["connections"] = json!(figures.connections);
+        line["packets"] = json!(figures.packets);
+        line["retransmissions"] = json!(figures.retransmissions);
+        line["drops"] = json!(figures.drops);
+        line["fairness"] = json!(figures.fairness);
+    }
+    line.to_string()
+}

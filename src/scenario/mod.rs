@@ -1,0 +1,158 @@
+//! Scenarios: a network, its programs, its faults and the story of it all, in one TOML file. The lessons are such files.
+//!
+//! ```
+//! use tcplab::scenario::{Recipe, Scenario};
+//!
+//! let lesson = Scenario::lesson("handshake").expect("a lesson of that name");
+//! let world = lesson.build(5)?;
+//! let outcome = world.run();
+//! assert!(outcome.failures.is_empty());
+//!
+//! // What a capture is made from, and can be made from again:
+//! let recipe = Recipe::new(&lesson, 5);
+//! assert_eq!(recipe.to_json(), r#"{"tcplab":1,"scenario":"handshake","seed":5,"set":{},"at":"client"}"#);
+//! let capture = recipe.rerun_to_bytes()?;
+//! assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A file is read in three steps, each with its own kind of mistake: TOML into values with their places (`toml`), values
+//! into parts (`read`, `host`, `link`, `program`, `fault`, `expect`), parts into a network that runs (`world`). A setting
+//! is a key of the file with a new value (`set`), the same on the command line, in a sweep and in a recipe.
+//!
+//! A scenario may come from a stranger's capture: nothing in it names a file, a command or a device, and what it can
+//! cost is bounded.
+
+mod error;
+mod expect;
+mod fault;
+mod figures;
+mod host;
+mod lessons;
+mod link;
+mod program;
+mod read;
+mod recipe;
+mod run;
+mod set;
+mod source;
+mod sweep;
+mod world;
+
+pub use error::{BuildError, ScenarioError, SetError};
+pub use expect::Frames;
+pub use figures::Figures;
+pub use lessons::lessons;
+pub use read::keys;
+pub use recipe::{Recipe, RecipeError};
+pub use run::{Outcome, Report, Table};
+pub use sweep::{Axis, Run, Shard, Sweep};
+pub use world::World;
+
+use std::collections::BTreeMap;
+
+use crate::time::{Duration, Instant};
+
+/// A scenario, read and found to be sound.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    source: Source,
+    /// What the lesson is about, in one or two words.
+    topic: String,
+    summary: String,
+    story: String,
+    look: Vec<String>,
+    seed: u64,
+    at: Option<String>,
+    until: Option<Duration>,
+    fds: Option<(String, Instant)>,
+    hosts: Vec<host::HostPart>,
+    links: Vec<link::LinkPart>,
+    programs: Vec<program::ProgramPart>,
+    faults: Vec<fault::FaultPart>,
+    tshark: BTreeMap<String, Frames>,
+    /// What was set, in order of the keys.
+    set: BTreeMap<String, String>,
+}
+
+/// Where a scenario comes from, as a recipe tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// A lesson: its name.
+    Lesson(&'static str),
+    /// A user's file: its text.
+    Text(String),
+}
+
+impl Scenario {
+    /// Reads the text of a scenario file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        read::scenario(text, Source::Text(text.to_owned()))
+    }
+
+    /// The lesson of that name.
+    pub fn lesson(name: &str) -> Option<Self> {
+        let (name, text) = lessons::find(name)?;
+        // `tests/lessons.rs` reads every one of them.
+        Some(read::scenario(text, Source::Lesson(name)).unwrap_or_else(|error| panic!("lesson {name}: {error}")))
+    }
+
+    /// The name, if it is a lesson.
+    pub fn name(&self) -> Option<&str> {
+        match self.source {
+            Source::Lesson(name) => Some(name),
+            Source::Text(_) => None,
+        }
+    }
+
+    /// The file.
+    pub fn text(&self) -> &str {
+        match &self.source {
+            Source::Lesson(name) => lessons::find(name).map_or("", |(_, text)| text),
+            Source::Text(text) => text,
+        }
+    }
+
+    /// What it is about, in one or two words.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// What it is about, in a line.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// What happens and why.
+    pub fn story(&self) -> &str {
+        &self.story
+    }
+
+    /// What to look at in the capture.
+    pub fn look(&self) -> &[String] {
+        &self.look
+    }
+
+    /// The seed of the file; 1 if it names none.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The names of the hosts, in order.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().filter(|host| !host.router).map(|host| host.name.as_str())
+    }
+
+    /// The host at whose interface a capture is taken: `at` of the file, or the first host.
+    pub fn at(&self) -> &str {
+        self.at.as_deref().or_else(|| self.hosts().next()).unwrap_or_default()
+    }
+
+    /// What tshark has to find in the capture taken there, and nothing else.
+    pub fn tshark(&self) -> &BTreeMap<String, Frames> {
+        &self.tshark
+    }
+}

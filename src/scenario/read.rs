@@ -1,0 +1,179 @@
+//! The file as a whole: its tables, in what order they are read, and the list of all keys.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::error::ScenarioError;
+use super::fault::FaultPart;
+use super::host::HostPart;
+use super::link::LinkPart;
+use super::program::ProgramPart;
+use super::source::{Section, Text};
+use super::{Scenario, Source, expect, fault, host, program};
+use crate::sim::parse_addresses;
+use crate::time::Instant;
+
+/// Keys of the file itself with what they mean.
+const KEYS: [(&str, &str); 14] = [
+    ("topic", "what it is about, in one or two words"),
+    ("summary", "what it is about, in a line"),
+    ("story", "what happens and why"),
+    ("look", "what to look at in the capture: one text, or a list"),
+    ("seed", "where luck comes from, unless --seed says otherwise (default 1)"),
+    ("at", "the host at whose interface captures are taken (default: the first)"),
+    ("until", "when the run ends; by default when every program has ended and nothing can happen any more"),
+    ("fds", "\"HOST at TIME\": the descriptors of a host at an instant are printed"),
+    ("hosts", "tables [hosts.NAME]"),
+    ("routers", "tables [routers.NAME]"),
+    ("links", "the table [links]: A-B = \"a link line\", or a list of lines"),
+    ("programs", "tables [[programs]]"),
+    ("faults", "tables [[faults]]"),
+    ("tshark", "the table [tshark]: what tshark finds in the capture, by the name of the expert item"),
+];
+
+const TABLES: &str = "a table";
+/// More hosts than anybody draws.
+const MOST_HOSTS: usize = 1_000;
+/// A longer text fits into no capture, and is no scenario.
+const LONGEST: usize = 1 << 20;
+
+/// Every key of a scenario file, with the tables that it is in, and what it means.
+pub fn keys() -> Vec<(String, &'static str)> {
+    let below = |table: &str, keys: &[(&str, &'static str)]| -> Vec<_> {
+        keys.iter().map(|(key, what)| (format!("{table}{key}"), *what)).collect()
+    };
+    [
+        below("", &KEYS),
+        below("hosts.NAME.", &host::KEYS),
+        below("routers.NAME.", &host::ROUTER_KEYS),
+        below("programs.", &program::KEYS),
+        below("faults.", &fault::KEYS),
+    ]
+    .concat()
+}
+
+pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioError> {
+    let text = Text(text);
+    if text.0.len() > LONGEST {
+        return Err(text.error(0, "", format!("at most {LONGEST} octets")));
+    }
+    let document = text.parse()?;
+    let root = Section::root(text, &document);
+    for entry in root.entries() {
+        if !KEYS.iter().any(|(key, _)| *key == entry.key) {
+            return Err(entry.unknown(&KEYS.map(|(key, _)| key)));
+        }
+    }
+    let hosts = hosts(&root)?;
+    let known: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
+    let links = match root.entry("links") {
+        None => Vec::new(),
+        Some(entry) => {
+            let entries = entry.table(TABLES)?.entries();
+            entries.iter().map(|entry| LinkPart::read(entry, &known)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let table = addresses(&hosts);
+    let sections = |key: &str| root.entry(key).map_or(Ok(Vec::new()), |entry| entry.tables("tables, [[...]]"));
+    let programs = sections("programs")?;
+    let programs = programs.iter().map(|section| ProgramPart::read(section, &table)).collect::<Result<_, _>>()?;
+    let faults = sections("faults")?;
+    let faults = faults.iter().map(|section| FaultPart::read(section, &links)).collect::<Result<_, _>>()?;
+    let tshark = root.entry("tshark").map_or(Ok(BTreeMap::new()), |entry| expect::read(&entry.table(TABLES)?))?;
+    let plain = |key: &str| match root.entry(key) {
+        Some(entry) => entry.string("a text").map(|text| text.trim().to_owned()),
+        None => Ok(String::new()),
+    };
+    let mut scenario = Scenario {
+        source,
+        topic: plain("topic")?,
+        summary: plain("summary")?,
+        story: plain("story")?,
+        look: Vec::new(),
+        seed: 1,
+        at: None,
+        until: None,
+        fds: None,
+        hosts,
+        links,
+        programs,
+        faults,
+        tshark,
+        set: BTreeMap::new(),
+    };
+    if let Some(entry) = root.entry("look") {
+        let places = entry.strings("a text, or a list of texts")?;
+        scenario.look = places.iter().map(|place| place.string.trim().to_owned()).collect();
+    }
+    rest(&mut scenario, &root)?;
+    Ok(scenario)
+}
+
+/// What names hosts and times.
+fn rest(scenario: &mut Scenario, root: &Section<'_, '_>) -> Result<(), ScenarioError> {
+    if let Some(entry) = root.entry("seed") {
+        let expected = "a number from 0 to 18446744073709551615";
+        scenario.seed = entry.scalar(expected)?.parse().map_err(|_| entry.wrong(expected))?;
+    }
+    let one_of = format!("one of the hosts: {}", scenario.hosts().collect::<Vec<_>>().join(", "));
+    if let Some(entry) = root.entry("at") {
+        let name = entry.string(&one_of)?;
+        if !scenario.hosts().any(|host| host == name) {
+            return Err(entry.wrong(one_of));
+        }
+        scenario.at = Some(name.to_owned());
+    }
+    if let Some(entry) = root.entry("until") {
+        let until = entry.scalar("a time")?;
+        scenario.until = Some(host::time(&until).map_err(|expected| entry.wrong(expected))?);
+    }
+    if let Some(entry) = root.entry("fds") {
+        let expected = "\"HOST at TIME\", such as \"server at 1s\"";
+        let words = entry.string(expected)?.split_once(" at ");
+        let (name, at) = words.ok_or_else(|| entry.wrong(expected))?;
+        if !scenario.hosts().any(|host| host == name) {
+            return Err(entry.wrong(one_of));
+        }
+        let at = host::time(at.trim()).map_err(|expected| entry.wrong(expected))?;
+        scenario.fds = Some((name.to_owned(), Instant::EPOCH + at));
+    }
+    Ok(())
+}
+
+fn hosts(root: &Section<'_, '_>) -> Result<Vec<HostPart>, ScenarioError> {
+    let mut all: Vec<HostPart> = Vec::new();
+    for (key, router) in [("hosts", false), ("routers", true)] {
+        let Some(entry) = root.entry(key) else { continue };
+        for entry in entry.table("tables [hosts.NAME] or [routers.NAME]")?.entries() {
+            let name = entry.key;
+            let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            if !plain || name.len() > 64 {
+                return Err(entry.unknown_name("a name of letters, digits, - and _"));
+            }
+            if all.iter().any(|host| host.name == name) {
+                return Err(entry.unknown_name("another name: there is a host of this name"));
+            }
+            let mut host = HostPart::read(&entry.table(TABLES)?, name, router)?;
+            if !router && host.address.is_empty() {
+                host.address = format!("192.0.2.{}/24", all.len() % 254 + 1);
+            }
+            if let Some(address) = (!router).then(|| entry.table(TABLES).ok()?.entry("address")).flatten() {
+                parse_addresses(&host.address).map_err(|_| address.wrong(host::ADDRESS))?;
+            }
+            all.push(host);
+        }
+    }
+    if all.iter().all(|host| host.router) {
+        return Err(root.missing("hosts", "at least one table [hosts.NAME]"));
+    }
+    if all.len() > MOST_HOSTS {
+        return Err(root.missing("hosts", format!("at most {MOST_HOSTS} hosts and routers")));
+    }
+    Ok(all)
+}
+
+/// The first address of each host.
+pub(super) fn addresses(hosts: &[HostPart]) -> BTreeMap<String, IpAddr> {
+    let first = |host: &HostPart| Some((host.name.clone(), parse_addresses(&host.address).ok()?.first()?.0));
+    hosts.iter().filter(|host| !host.router).filter_map(first).collect()
+}

@@ -1,0 +1,118 @@
+//! A run from beginning to end, and what came of it.
+
+use super::world::World;
+use crate::app::calls::Done;
+use crate::socket::{Transcript, descriptor_table};
+use crate::time::{Duration, Instant};
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// When it was over.
+    pub end: Instant,
+    /// When the last program that is no daemon ended; zero if there is none.
+    pub completed: Duration,
+    /// What each program did, in order.
+    pub reports: Vec<Report>,
+    /// What did not go as it is written; empty if all went well.
+    pub failures: Vec<String>,
+    /// The descriptors that were asked for.
+    pub table: Option<Table>,
+    /// What the programs wrote and read on each connection, by host, if [`World::keep_transcripts`] was called.
+    pub transcripts: Vec<(String, Vec<Transcript>)>,
+}
+
+/// What one program did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its name.
+    pub name: String,
+    /// Where it ran.
+    pub host: String,
+    /// The run did not wait for it.
+    pub daemon: bool,
+    /// When it ended, if it did.
+    pub ended: Option<Instant>,
+    /// What it did, or what went wrong; `None` while it runs.
+    pub result: Option<Result<Done, String>>,
+}
+
+/// The descriptors of a host at an instant.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Whose.
+    pub host: String,
+    /// When.
+    pub at: Instant,
+    /// One on each line.
+    pub text: String,
+}
+
+impl Report {
+    pub(super) fn new(name: String, host: String, daemon: bool) -> Self {
+        Self { name, host, daemon, ended: None, result: None }
+    }
+
+    pub(super) fn end(&mut self, at: Instant, result: Result<Done, String>) {
+        self.ended = Some(at);
+        self.result = Some(result);
+    }
+}
+
+impl World {
+    /// Has every host keep what programs write and read, for [`Outcome::transcripts`].
+    pub fn keep_transcripts(&self) {
+        for host in self.hosts() {
+            host.sys(|host| host.keep_transcripts());
+        }
+    }
+
+    /// Runs to the end. A program that failed, or that has not ended when nothing can happen any more, is a failure; one
+    /// that still runs when the time is over (`until`) is not.
+    pub fn run(self) -> Outcome {
+        let mut failures = Vec::new();
+        let mut table = None;
+        if let Err(why) = self.go(&mut table) {
+            failures.push(why);
+        }
+        let reports = self.reports.borrow().clone();
+        for report in &reports {
+            if let Some(Err(why)) = &report.result {
+                failures.push(format!("{} on {}: {why}", report.name, report.host));
+            }
+        }
+        let mine = reports.iter().filter(|report| !report.daemon);
+        let completed = mine.filter_map(|report| report.ended).max().map_or(Duration::ZERO, |at| at - Instant::EPOCH);
+        let transcripts = self.hosts().iter().map(|host| (host.name().to_owned(), host.sys(|host| host.transcripts())));
+        let transcripts = transcripts.filter(|(_, all)| !all.is_empty()).collect();
+        Outcome { end: self.sim.now(), completed, reports, failures, table, transcripts }
+    }
+
+    /// From one instant at which something is to be done to the next, and then to the end.
+    fn go(&self, table: &mut Option<Table>) -> Result<(), String> {
+        let mut changes = self.changes.iter().peekable();
+        let mut look = self.fds.as_ref();
+        let end = self.until.unwrap_or(Instant::FAR_FUTURE);
+        loop {
+            let change_at = changes.peek().map(|change| change.at);
+            let look_at = look.map(|(_, at)| *at);
+            let Some(next) = change_at.into_iter().chain(look_at).min().filter(|next| *next <= end) else { break };
+            self.sim.try_run_until(next).map_err(|gave_up| gave_up.to_string())?;
+            while let Some(change) = changes.next_if(|change| change.at == next) {
+                let [a, b] = &change.ends;
+                for line in &change.lines {
+                    self.sim.try_link(a, b, line).map_err(|error| error.to_string())?;
+                }
+            }
+            if let Some((host, at)) = look.take_if(|(_, at)| *at == next) {
+                let text = host.sys(|host| descriptor_table(host));
+                *table = Some(Table { host: host.name().to_owned(), at: *at, text });
+            }
+        }
+        let run = match self.until {
+            Some(until) => self.sim.try_run_until(until),
+            None => self.sim.try_run_until_idle(),
+        };
+        run.map_err(|gave_up| gave_up.to_string())
+    }
+}

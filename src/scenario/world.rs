@@ -1,0 +1,254 @@
+//! A scenario as a network that stands and waits to run.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::error::BuildError;
+use super::fault::{FaultPart, Scripted};
+use super::link::LinkPart;
+use super::program::{App, ProgramPart, What, resolve};
+use super::read::addresses;
+use super::run::Report;
+use super::{Scenario, host};
+use crate::app::{self, Listen, bulk, calls, chat, discard, echo, hello, http};
+use crate::event::{HostId, Observer};
+use crate::net::Net;
+use crate::sim::{HostHandle, LinkHandle, Sim};
+use crate::socket::HostConfig;
+use crate::time::Instant;
+
+/// A run that handles more events than this is given up: a scenario may come from a stranger.
+const MOST_EVENTS: u64 = 20_000_000;
+
+/// What a client of echo sends, it has in memory.
+const MOST_ECHOED: u64 = 16 << 20;
+
+/// A network with its programs, at the beginning of its time. Observe it, then run it.
+pub struct World {
+    pub(super) sim: Sim,
+    hosts: Vec<HostHandle>,
+    pub(super) until: Option<Instant>,
+    pub(super) fds: Option<(HostHandle, Instant)>,
+    /// What changes on the way, in order of time: ends of a link and their new lines.
+    pub(super) changes: Vec<Change>,
+    pub(super) reports: Rc<RefCell<Vec<Report>>>,
+}
+
+/// A link that changes.
+pub(super) struct Change {
+    pub(super) at: Instant,
+    pub(super) ends: [String; 2],
+    pub(super) lines: [String; 2],
+}
+
+impl Scenario {
+    /// Builds the network and puts the programs on it.
+    ///
+    /// # Errors
+    /// Parts that do not fit together, which a file that was read and not set otherwise has none of.
+    pub fn build(&self, seed: u64) -> Result<World, BuildError> {
+        let wrong = |error: &dyn std::fmt::Display| BuildError(error.to_string());
+        let sim = Sim::seeded(seed);
+        sim.limit_events(MOST_EVENTS);
+        let mut hosts = Vec::new();
+        for part in &self.hosts {
+            if part.router {
+                sim.try_router(&part.name).map_err(|error| wrong(&error))?.set_icmp(part.icmp);
+            } else {
+                hosts.push(add_host(&sim, part).map_err(|error| wrong(&error))?);
+            }
+        }
+        let mut links = Vec::new();
+        for link in &self.links {
+            let [a, b] = &link.ends;
+            let [there, back] = link.written();
+            sim.try_link(a, b, &there).map_err(|error| wrong(&error))?;
+            links.push(sim.try_link(a, b, &back).map_err(|error| wrong(&error))?);
+        }
+        let changes = self.put_faults(&links);
+        let find = |name: &str| hosts.iter().find(|host| host.name() == name).cloned();
+        let fds = self.fds.as_ref().and_then(|(name, at)| Some((find(name)?, *at)));
+        let until = self.until.map(|until| Instant::EPOCH + until);
+        let world = World { hosts, until, fds, changes, reports: Rc::default(), sim };
+        for (at, program) in self.programs.iter().enumerate() {
+            self.start(&world, at + 1, program)?;
+        }
+        Ok(world)
+    }
+
+    /// Puts the faults into the links and gives the changes that are to come.
+    fn put_faults(&self, handles: &[LinkHandle]) -> Vec<Change> {
+        let mut links: Vec<LinkPart> = self.links.clone();
+        let mut changes = Vec::new();
+        let mut faults: Vec<_> = self.faults.iter().collect();
+        // A change lays its line over what the link is at that time.
+        faults.sort_by_key(|fault| if let FaultPart::Change { at, .. } = fault { *at } else { Instant::EPOCH });
+        for fault in faults {
+            match fault {
+                FaultPart::Packet { from, to, which, action } => {
+                    if let Some(at) = links.iter().position(|link| link.joins(from, to)) {
+                        handles[at].fault(from, Scripted::new(*which, *action));
+                    }
+                }
+                FaultPart::Change { at, link, line } => {
+                    if let Some(link) = links.iter_mut().find(|known| known.name == *link)
+                        && link.merge(line).is_ok()
+                    {
+                        changes.push(Change { at: *at, ends: link.ends.clone(), lines: link.written() });
+                    }
+                }
+            }
+        }
+        changes
+    }
+
+    fn start(&self, world: &World, number: usize, program: &ProgramPart) -> Result<(), BuildError> {
+        let table = addresses(&self.hosts);
+        let host = world.find(&program.host).ok_or_else(|| BuildError(format!("no host {}", program.host)))?;
+        for copy in 0..program.count {
+            let name = match (&program.name, program.count) {
+                (Some(name), 1) => name.clone(),
+                (Some(name), _) => format!("{name} {}", copy + 1),
+                (None, 1) => format!("program {number}"),
+                (None, _) => format!("program {number}.{}", copy + 1),
+            };
+            let slot = {
+                let mut reports = world.reports.borrow_mut();
+                reports.push(Report::new(name, host.name().to_owned(), program.daemon));
+                reports.len() - 1
+            };
+            let reports = Rc::clone(&world.reports);
+            let task = Task::new(program, &table)?;
+            let start = Instant::EPOCH + program.start + program.every * copy;
+            let body = async move |net: Net| {
+                if start > Instant::EPOCH {
+                    net.sleep_until(start).await;
+                }
+                let result = task.run(&net).await;
+                reports.borrow_mut()[slot].end(net.now(), result);
+            };
+            if program.daemon {
+                host.spawn_daemon(body);
+            } else {
+                host.spawn(body);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn add_host(sim: &Sim, part: &host::HostPart) -> Result<HostHandle, crate::sim::SimError> {
+    sim.try_host(&part.name, &part.address, |config| {
+        let default_route = part.config.default_route;
+        let (seed, addresses) = (config.seed, core::mem::take(&mut config.addresses));
+        *config = HostConfig { seed, addresses, default_route, ..part.config.clone() };
+    })
+}
+
+impl World {
+    /// The simulation.
+    pub fn sim(&self) -> &Sim {
+        &self.sim
+    }
+
+    /// The hosts in order.
+    pub fn hosts(&self) -> &[HostHandle] {
+        &self.hosts
+    }
+
+    /// The host of that name.
+    pub fn find(&self, name: &str) -> Option<HostHandle> {
+        self.hosts.iter().find(|host| host.name() == name).cloned()
+    }
+
+    /// The number of a host in events.
+    pub fn id(&self, name: &str) -> Option<HostId> {
+        self.find(name).map(|host| host.id())
+    }
+
+    /// Shows everything that happens to `observer`.
+    pub fn observe<O: Observer + 'static>(&self, observer: O) -> Rc<RefCell<O>> {
+        self.sim.observe(observer)
+    }
+}
+
+/// What a program does, with its addresses.
+enum Task {
+    Calls(Vec<calls::Call>),
+    Server(App, Listen, u64),
+    Client(App, std::net::SocketAddr, u64),
+}
+
+impl Task {
+    fn new(
+        program: &ProgramPart,
+        table: &std::collections::BTreeMap<String, std::net::IpAddr>,
+    ) -> Result<Self, BuildError> {
+        let host = &program.host;
+        Ok(match &program.what {
+            What::Calls(lines) => Self::Calls(
+                calls::parse(lines.iter().map(String::as_str), table)
+                    .map_err(|error| BuildError(format!("program on {host}: {error}")))?,
+            ),
+            What::Server(app) => {
+                let ip = table.get(host).copied().ok_or_else(|| BuildError(format!("{host} has no address")))?;
+                let any: std::net::IpAddr = match ip {
+                    std::net::IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+                    std::net::IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+                };
+                let listen = Listen { backlog: program.backlog, ..Listen::on(any, program.port.unwrap_or(app.port())) };
+                Self::Server(*app, listen, program.size)
+            }
+            What::Client(App::Echo, _) if program.size > MOST_ECHOED => {
+                return Err(BuildError(format!("the client of echo on {host} sends at most {MOST_ECHOED} octets")));
+            }
+            What::Client(app, to) => {
+                let port = program.port.unwrap_or(app.port());
+                let to = resolve(to, port, table).ok_or_else(|| BuildError(format!("{to} has no address")))?;
+                Self::Client(*app, to, program.size)
+            }
+        })
+    }
+
+    /// Gives what was sent and received, or what went wrong.
+    async fn run(self, net: &Net) -> Result<calls::Done, String> {
+        let net = net.clone();
+        let plain = |result: std::io::Result<()>| result.map(|()| calls::Done::default()).map_err(|e| described(&e));
+        let received = |received: u64| calls::Done { received, ..calls::Done::default() };
+        match self {
+            Self::Calls(calls) => calls::run(net, &calls, |_, _| {}).await.map_err(|failed| failed.to_string()),
+            Self::Server(app, listen, size) => match app {
+                App::Hello => {
+                    hello::server(net, listen).await.map(|()| calls::Done::default()).map_err(|e| e.to_string())
+                }
+                App::Echo => plain(echo::server(net, listen).await),
+                App::Discard => plain(discard::server(net, listen).await),
+                App::Chat => plain(chat::server(net, listen).await),
+                App::Bulk => plain(bulk::server(net, listen, |_, _| {}).await),
+                App::Http => plain(http::server(net, listen, http::Settings::new(http::Source::Size(size))).await),
+            },
+            Self::Client(app, to, size) => match app {
+                App::Hello => {
+                    let said = hello::client(net, to).await.map_err(|errno| errno.to_string())?;
+                    Ok(received(said.len() as u64))
+                }
+                App::Echo => {
+                    let octets = bulk::octets(size);
+                    let result = echo::client(net, to, octets).await.map_err(|error| described(&error))?;
+                    Ok(calls::Done { sent: size, ..received(result.len() as u64) })
+                }
+                App::Http => http::get(net, to, "/file").await.map(received).map_err(|error| described(&error)),
+                App::Bulk => {
+                    let sent = bulk::send(net, to, size).await;
+                    sent.map(|()| calls::Done { sent: size, ..calls::Done::default() }).map_err(|e| described(&e))
+                }
+                App::Discard | App::Chat => Err(format!("{} has no client", app.name())),
+            },
+        }
+    }
+}
+
+/// The errno inside, if there is one.
+fn described(error: &std::io::Error) -> String {
+    app::errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string())
+}

@@ -1,0 +1,41 @@
+//! What programs wrote and read on each connection, kept on request: the other half of a comparison with what was on the
+//! wire.
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+
+use crate::stack::ConnectionId;
+
+/// What programs wrote and read on one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    /// This host's end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Octets that writes took.
+    pub written: Vec<u8>,
+    /// Octets that reads gave.
+    pub read: Vec<u8>,
+}
+
+/// The transcripts of a host, in the order of their first octets.
+#[derive(Debug, Default)]
+pub(super) struct Transcripts {
+    all: Vec<Transcript>,
+    places: BTreeMap<ConnectionId, usize>,
+}
+
+impl Transcripts {
+    pub(super) fn all(&self) -> &[Transcript] {
+        &self.all
+    }
+
+    pub(super) fn of(&mut self, id: ConnectionId, local: SocketAddr, remote: SocketAddr) -> &mut Transcript {
+        let at = *self.places.entry(id).or_insert_with(|| {
+            self.all.push(Transcript { local, remote, written: Vec::new(), read: Vec::new() });
+            self.all.len() - 1
+        });
+        &mut self.all[at]
+    }
+}
