@@ -15,7 +15,7 @@ use crate::scenario::{Axis, Run, Shard, Sweep as Plan};
 const MOST_SEEDS: u64 = 10_000_000;
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = KEYS)]
+#[command(after_help = format!("{KEYS}\n\n{}", super::help::SWEEP))]
 pub(super) struct Sweep {
     #[command(flatten)]
     which: Which,
