@@ -76,7 +76,7 @@ impl Events {
     }
 
     fn name(&self, host: HostId) -> Value {
-        self.names.get(&host).map_or_else(|| json!(format!("router {}", host.0)), |name| json!(name))
+        json!(self.names.get(&host))
     }
 }
 
@@ -92,7 +92,7 @@ impl Observer for Events {
                 put("host", self.name(host));
                 put("link", json!(link.0));
                 put("fate", json!(fate_name(fate)));
-                put("arrives", arrival(fate));
+                put("arrives", json!(fate.arrival().map(|at| at.to_string())));
                 line.extend(described(packet));
             }
             Event::Duplicated { link, packet } => {
@@ -131,16 +131,10 @@ fn fate_name(fate: Fate) -> String {
     match fate {
         Fate::Deliver(_) => "deliver".to_owned(),
         Fate::Reorder(_) => "reorder".to_owned(),
+        Fate::Overtake(_) => "overtake".to_owned(),
         Fate::Duplicate(_) => "duplicate".to_owned(),
         Fate::Corrupt(_) => "corrupt".to_owned(),
         Fate::Drop(why) => format!("drop {why:?}"),
-    }
-}
-
-fn arrival(fate: Fate) -> Value {
-    match fate {
-        Fate::Deliver(at) | Fate::Reorder(at) | Fate::Duplicate(at) | Fate::Corrupt(at) => json!(at.to_string()),
-        _ => Value::Null,
     }
 }
 

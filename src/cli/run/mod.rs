@@ -87,13 +87,13 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
         world.observe(Pace::new());
     }
     let captures = captures(args, &scenario, &world, seed)?;
-    let names = world.hosts().iter().map(|host| (host.id(), host.name().to_owned()));
+    let names = || world.names().iter().cloned();
     let ladder = (!output.json).then(|| {
         let mut ladder = Ladder::new();
-        ladder.name_hosts(names.clone());
+        ladder.name_hosts(names());
         world.observe(ladder)
     });
-    let events = output.json.then(|| world.observe(Events::new(names.clone(), to_stdout, args.realtime)));
+    let events = output.json.then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
     let outcome = world.run();
     for (path, capture) in &captures {
         let summary = capture.borrow_mut().close().map_err(|error| failed(&error))?;
