@@ -71,6 +71,7 @@ pub mod link;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
 pub mod net;
+pub mod replay;
 pub mod rng;
 pub mod scenario;
 pub mod segment;

@@ -217,8 +217,23 @@ fn a_ladder_shows_each_segment_once_and_what_befell_it_behind_a_router() {
     drop(path.client.spawn(move |net| bulk::send(net, at, 2_000)));
     path.sim.run_for(Duration::from_millis(100));
     let text = ladder.borrow().to_string();
-    assert_eq!(text.matches("--- SYN 0:1").count(), 1, "{text}");
-    assert!(text.contains("r2 dropped it: larger than the link's MTU"), "{text}");
+    assert_eq!(text.matches("── SYN 0:1").count(), 1, "{text}");
+    assert!(text.contains("r2 dropped it: larger than the link's MTU") && text.contains("✗│"), "{text}");
+}
+
+#[test]
+fn a_ladder_says_what_a_later_link_did_to_a_segment() {
+    let path = path("delay=1ms,drop=data:1");
+    let ladder = path.sim.observe(Ladder::new());
+    ladder.borrow_mut().name_hosts([(path.sim.find_router("r2").unwrap().id(), "r2".to_owned())]);
+    let at: SocketAddr = "10.0.2.2:9".parse().unwrap();
+    drop(path.server.spawn(move |net| bulk::receive(net, Listen::new(at))));
+    drop(path.client.spawn(move |net| bulk::send(net, at, 500)));
+    path.sim.run_for(Duration::from_secs(3));
+    let text = ladder.borrow().to_string();
+    let lost = text.lines().find(|line| line.ends_with("behind r2: dropped: a scripted fault"));
+    assert!(lost.is_some_and(|line| line.contains("ack 1 (500)")), "{text}");
+    assert!(text.contains("  retransmission 1"), "{text}");
 }
 
 #[test]

@@ -5,9 +5,11 @@
 //! - `churn`: short connections, one after the other or many at a time;
 //! - `bulk`: one connection that carries many megabytes; `loss`: one on a lossy path; `dumbbell`: many through one
 //!   bottleneck; `flow` is what these three have in common;
+//! - `tun`: one connection to the kernel of this machine, over a TUN device;
 //! - `bare`: the reference; `measure`: time and memory; `report`: JSON and the table.
 //!
-//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here.
+//! A *packet* is one that a host sent; a *frame* is one packet on one hop. Virtual time only orders events here;
+//! on the TUN it is the wall's.
 
 mod bare;
 mod bulk;
@@ -18,6 +20,8 @@ mod flow;
 mod loss;
 mod measure;
 mod report;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod tun;
 
 pub use bulk::Workload as Bulk;
 pub use churn::Workload as Churn;
@@ -27,6 +31,8 @@ pub use flow::{Flows, Recording};
 pub use loss::Workload as Loss;
 pub use measure::Taken;
 pub use report::{Line, Report};
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub use tun::{Direction, Workload as OverTun, prepare};
 
 use std::cell::RefCell;
 use std::io;
@@ -56,6 +62,9 @@ pub enum Bench {
     Loss(Loss),
     /// Many flows through one bottleneck.
     Dumbbell(Dumbbell),
+    /// One connection to the kernel.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Tun(OverTun),
 }
 
 /// Which side to run.
@@ -128,6 +137,18 @@ pub enum BenchError {
     /// The capture of the run.
     #[error("bench: {0}")]
     Capture(#[from] WriteError),
+    /// The private network namespace.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Sandbox(#[from] crate::live::SandboxError),
+    /// The device.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Tun(#[from] crate::device::TunError),
+    /// The loop on the device.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[error("bench: {0}")]
+    Live(#[from] crate::live::LiveError),
 }
 
 impl Bench {
@@ -139,6 +160,8 @@ impl Bench {
             Self::Bulk(_) => "bulk",
             Self::Loss(_) => "loss",
             Self::Dumbbell(_) => "dumbbell",
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Self::Tun(_) => "tun",
         }
     }
 
@@ -160,8 +183,26 @@ impl Bench {
             (Self::Bulk(workload), _) => bare::bulk::run(workload, one_set)?,
             (Self::Loss(workload), _) => loss::run(workload)?,
             (Self::Dumbbell(workload), _) => dumbbell::run(workload)?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            (Self::Tun(workload), Subject::Tcplab) => tun::run(*workload)?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            (Self::Tun(workload), _) => bare::tun::run(*workload)?,
         };
         Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
+    }
+}
+
+impl Figures {
+    /// Of an odd number of runs, the one with the middle goodput.
+    pub fn median(mut runs: Vec<Self>) -> Option<Self> {
+        runs.sort_by(|one, other| one.goodput_mbit().total_cmp(&other.goodput_mbit()));
+        runs.get(runs.len() / 2).copied()
+    }
+
+    /// Octets that programs got, in Mbit for each second, of virtual time where there is one.
+    pub fn goodput_mbit(&self) -> f64 {
+        let seconds = if self.sim_s > 0.0 { self.sim_s } else { self.taken.wall.as_secs_f64() };
+        if seconds > 0.0 { self.octets as f64 * 8.0 / seconds / 1e6 } else { 0.0 }
     }
 }
 

@@ -49,10 +49,6 @@ impl Figures {
     fn cpu_s(&self) -> f64 {
         self.taken.cpu.as_secs_f64().max(1e-9)
     }
-
-    fn goodput_mbit(&self) -> f64 {
-        if self.sim_s > 0.0 { self.octets as f64 * 8.0 / self.sim_s / 1e6 } else { 0.0 }
-    }
 }
 
 impl Line {
@@ -85,6 +81,10 @@ impl Line {
             object["time_wait_s"] = workload.time_wait.as_secs_f64().into();
             object["connections_per_cpu_s"] = figures.connections_per_cpu_s().into();
         }
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        if let Bench::Tun(workload) = bench {
+            object["direction"] = workload.direction.name().into();
+        }
         if let Some(bytes) = figures.bytes_per_end {
             object["bytes_per_end_beyond_buffers"] = bytes.into();
         }
@@ -106,7 +106,7 @@ impl Report {
             Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811",
             Bench::Dumbbell(workload) if workload.count >= 100 => "32,700",
             Bench::Dumbbell(_) => "46,500 to 65,400",
-            Bench::Connections(_) => return String::new(),
+            _ => return String::new(),
         };
         format!("ns-3: {figure}")
     }
@@ -130,6 +130,17 @@ impl Report {
             _ => "-".to_owned(),
         };
         writeln!(f, " {ratio:>7}  {target}")
+    }
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl Report {
+    /// CPU time is that of both ends: the kernel's is a thread of this process.
+    fn over_tun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.row(f, "goodput, Mbit/s", "0.9 x", |figures| Some(figures.goodput_mbit()))?;
+        self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
+        self.row(f, "CPU ns per packet", "", |figures| Some(figures.cpu_ns_per_packet()))?;
+        self.row(f, "segments sent again", "", |figures| Some(figures.retransmissions as f64))
     }
 }
 
@@ -168,6 +179,13 @@ impl fmt::Display for Report {
                 workload.seconds,
                 described(&workload.flows)
             )?,
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Bench::Tun(workload) => writeln!(
+                f,
+                "tun: one connection to the kernel for {} s, MTU 1500; the userspace host: {}",
+                workload.length.as_secs_f64(),
+                workload.direction.name()
+            )?,
         }
         if !CPU_TIME_KNOWN {
             writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
@@ -177,6 +195,10 @@ impl fmt::Display for Report {
             write!(f, " {:>12}", line.subject.name())?;
         }
         writeln!(f, " {:>7}  target", "ratio")?;
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        if let Bench::Tun(_) = self.bench {
+            return self.over_tun(f);
+        }
         self.row(f, "packets", "", |figures| Some(figures.packets as f64))?;
         self.row(f, "frames", "", |figures| Some(figures.frames as f64))?;
         let target = if self.bench.has_reference() { "1.25 x (in instructions)" } else { "" };

@@ -4,6 +4,12 @@ use super::CliError;
 use super::args::{Bench as Args, Name, Only};
 use super::output::{Output, print};
 use crate::bench::{Bench, BenchError, Bulk, Churn, Connections, Dumbbell, Figures, Line, Loss, Report, Subject};
+#[cfg(all(feature = "live", target_os = "linux"))]
+use {
+    super::args::Side,
+    crate::bench::{Direction, OverTun, prepare},
+    crate::time::Duration,
+};
 
 /// More sockets than this in one set take minutes: each packet walks over all of them.
 const ONE_SET_AT_MOST: usize = 100;
@@ -30,6 +36,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
             let (count, seconds) = (*count as usize, u64::from(*seconds));
             (Bench::Dumbbell(Dumbbell { count, seconds, flows: flows.settings(count) }), Only { only: None })
         }
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Name::Tun { count, seconds, only } => return over_tun(*count, *seconds, only.only, output),
     };
     let subjects = match (only, &bench) {
         (Some(side), _) => vec![side.into()],
@@ -72,6 +80,36 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
         report.at_few = Some(measure(&few, Subject::Tcplab)?);
     }
     Ok(output.titled(&report.to_string())?)
+}
+
+/// Both directions, one after the other; the sides take turns, so that what else the machine does meets both.
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> Result<(), CliError> {
+    prepare().map_err(|error| CliError::Run(error.to_string()))?;
+    let subjects = only.map_or_else(|| vec![Subject::Tcplab, Subject::BareSmoltcp], |side| vec![Subject::from(side)]);
+    for direction in [Direction::Receive, Direction::Send] {
+        let bench = Bench::Tun(OverTun { direction, length });
+        let mut figures = vec![Vec::new(); subjects.len()];
+        for _ in 0..runs {
+            for (subject, figures) in subjects.iter().zip(&mut figures) {
+                let run = bench.run(*subject).map_err(|error| CliError::Run(error.to_string()))?;
+                let (direction, goodput) = (direction.name(), run.goodput_mbit());
+                output.detail(format_args!("bench tun, {direction}: {}: {goodput:.0} Mbit/s", subject.name()));
+                figures.push(run);
+            }
+        }
+        let medians = figures.into_iter().filter_map(Figures::median);
+        let lines = subjects.iter().zip(medians).map(|(&subject, figures)| Line { subject, figures }).collect();
+        let report = Report { bench: bench.clone(), lines, at_few: None };
+        if output.json {
+            for line in &report.lines {
+                print(format_args!("{}\n", line.json(&bench)))?;
+            }
+        } else {
+            output.titled(&report.to_string())?;
+        }
+    }
+    Ok(())
 }
 
 fn measure(bench: &Bench, subject: Subject) -> Result<Figures, CliError> {

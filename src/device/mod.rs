@@ -12,6 +12,6 @@ pub use cable::{Cable, End};
 pub use pool::Pool;
 
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub use netif::{Settings, configure, is_tentative, up};
+pub use netif::{Settings, configure, exists, is_tentative, up};
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub use tun::{Tun, TunError, TunReason};

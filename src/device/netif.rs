@@ -1,18 +1,18 @@
 //! Addresses, MTU, queue length and "up" of a network interface, by ioctl(2) (netdevice(7), and `in6_ifreq` for IPv6):
-//! what `ip address add` and `ip link set` would do, without needing the program.
+//! what `ip address add` and `ip link set` would do, without needing the program. The queue length goes by rtnetlink(7):
+//! its ioctl wants the capability outside of every user namespace, where an ordinary user never has it.
 //!
 //! The unsafe code of the TUN device: each call hands the kernel a structure of ours that lives for the call.
 
 #![allow(unsafe_code)]
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::io;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::tun::TunError;
-
-/// `SIOCSIFTXQLEN`, which libc does not name.
-const SIOCSIFTXQLEN: libc::c_ulong = 0x8943;
 
 /// How the kernel's side of a device is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +64,11 @@ struct Request6 {
 /// [`TunError`] that names the step.
 pub fn configure(name: &str, settings: &Settings) -> Result<(), TunError> {
     let step = |step| move |cause| TunError::new(step, name, cause);
-    let v4 = socket(libc::AF_INET).map_err(step("open a socket to set up"))?;
+    let v4 = socket(libc::AF_INET, 0).map_err(step("open a socket to set up"))?;
     ioctl(&v4, libc::SIOCSIFMTU, name, RequestData { number: settings.mtu as libc::c_int })
         .map_err(step("set the MTU of"))?;
     if let Some(queue_len) = settings.queue_len {
-        ioctl(&v4, SIOCSIFTXQLEN, name, RequestData { number: queue_len as libc::c_int })
-            .map_err(step("set the queue length of"))?;
+        set_queue_len(name, queue_len).map_err(step("set the queue length of"))?;
     }
     for (address, prefix) in &settings.addresses {
         if let IpAddr::V4(address) = address {
@@ -85,6 +84,11 @@ pub fn configure(name: &str, settings: &Settings) -> Result<(), TunError> {
         }
     }
     Ok(())
+}
+
+/// Whether there is an interface of that name in the network namespace of this process (/sys shows another's).
+pub fn exists(name: &str) -> bool {
+    index_of(name).is_ok()
 }
 
 /// Whether an IPv6 address of the interface is still tentative (RFC 4862, section 5.4). The kernel leaves that state by a
@@ -114,7 +118,7 @@ pub fn is_tentative(name: &str) -> Result<bool, TunError> {
 /// # Errors
 /// [`TunError`].
 pub fn up(name: &str) -> Result<(), TunError> {
-    let socket = socket(libc::AF_INET).map_err(|cause| TunError::new("open a socket to set up", name, cause))?;
+    let socket = socket(libc::AF_INET, 0).map_err(|cause| TunError::new("open a socket to set up", name, cause))?;
     bring_up(&socket, name).map_err(|cause| TunError::new("bring up", name, cause))
 }
 
@@ -135,17 +139,11 @@ fn bring_up(socket: &OwnedFd, name: &str) -> io::Result<()> {
 }
 
 fn add_v6(name: &str, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
-    let socket = socket(libc::AF_INET6)?;
-    let name = std::ffi::CString::new(name)?;
-    // SAFETY: the name is NUL-terminated and lives for the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    if index == 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let socket = socket(libc::AF_INET6, 0)?;
     let request = Request6 {
         address: libc::in6_addr { s6_addr: address.octets() },
         prefix: u32::from(prefix),
-        index: index as libc::c_int,
+        index: index_of(name)?,
     };
     // SAFETY: SIOCSIFADDR on an IPv6 socket reads an in6_ifreq, which `request` is and which lives for the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as _, &raw const request) })
@@ -162,9 +160,47 @@ fn in4(address: Ipv4Addr) -> RequestData {
     }
 }
 
-fn socket(family: libc::c_int) -> io::Result<OwnedFd> {
+fn index_of(name: &str) -> io::Result<libc::c_int> {
+    let name = CString::new(name)?;
+    // SAFETY: the name is NUL-terminated and lives for the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index == 0 { Err(io::Error::last_os_error()) } else { Ok(index as libc::c_int) }
+}
+
+/// `RTM_SETLINK` with one attribute, and the answer to it.
+fn set_queue_len(name: &str, queue_len: u32) -> io::Result<()> {
+    const LEN: u32 = 16 + 16 + 8;
+    let mut request = Vec::with_capacity(LEN as usize);
+    // struct nlmsghdr: length, type, flags, sequence number, sender.
+    request.extend_from_slice(&LEN.to_ne_bytes());
+    request.extend_from_slice(&libc::RTM_SETLINK.to_ne_bytes());
+    request.extend_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16).to_ne_bytes());
+    request.extend_from_slice(&[0; 8]);
+    // struct ifinfomsg: family and type of device, index, flags and which of them to change: none.
+    request.extend_from_slice(&[0; 4]);
+    request.extend_from_slice(&index_of(name)?.to_ne_bytes());
+    request.extend_from_slice(&[0; 8]);
+    // struct rtattr: length, type, value.
+    request.extend_from_slice(&8_u16.to_ne_bytes());
+    request.extend_from_slice(&libc::IFLA_TXQLEN.to_ne_bytes());
+    request.extend_from_slice(&queue_len.to_ne_bytes());
+    let mut netlink = File::from(socket(libc::AF_NETLINK, libc::NETLINK_ROUTE)?);
+    netlink.write_all(&request)?;
+    let mut answer = [0; 256];
+    let len = netlink.read(&mut answer)?;
+    // The header, then the error number with its sign turned: zero is good.
+    let code = answer[..len].get(16..20).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes);
+    match code {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+        None => Err(io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer is too short")),
+    }
+}
+
+fn socket(family: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
+    let kind = if family == libc::AF_NETLINK { libc::SOCK_RAW } else { libc::SOCK_DGRAM };
     // SAFETY: no memory is handed over.
-    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
     check(fd)?;
     // SAFETY: the descriptor is new and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -136,12 +136,23 @@ impl Tun {
     /// [`TunError`], for example when the device was deleted.
     pub fn receive(&mut self, packet: &mut Packet) -> Result<bool, TunError> {
         packet.bytes.clear();
-        match self.iface.recv(&mut self.buffer) {
-            Ok(len) => {
-                packet.bytes.extend_from_slice(&self.buffer[..len]);
-                Ok(true)
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
+        let mut buffer = core::mem::take(&mut self.buffer);
+        let read = self.read(&mut buffer);
+        if let Ok(Some(len)) = read {
+            packet.bytes.extend_from_slice(&buffer[..len]);
+        }
+        self.buffer = buffer;
+        Ok(read?.is_some())
+    }
+
+    /// As [`Tun::receive`], into a buffer: the length of the packet. What is longer than the buffer is cut.
+    ///
+    /// # Errors
+    /// [`TunError`].
+    pub fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, TunError> {
+        match self.iface.recv(buffer) {
+            Ok(len) => Ok(Some(len)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
             Err(cause) => Err(TunError::new("read a packet from", &self.name, cause)),
         }
     }
@@ -150,8 +161,8 @@ impl Tun {
     ///
     /// # Errors
     /// [`TunError`], for example when the device is down or was deleted.
-    pub fn send(&self, packet: &Packet) -> Result<bool, TunError> {
-        match self.iface.send(&packet.bytes) {
+    pub fn send(&self, packet: &[u8]) -> Result<bool, TunError> {
+        match self.iface.send(packet) {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
             Err(error) if error.raw_os_error() == Some(105) => Ok(false),

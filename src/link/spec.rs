@@ -103,7 +103,7 @@ pub enum SpecError {
     Direction(String),
 }
 
-const KEYS: [&str; 12] =
+pub(super) const KEYS: [&str; 12] =
     ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
 /// Those that may stand in a line more than once.
 const REPEATED: [&str; 3] = ["down", "drop", "hold"];

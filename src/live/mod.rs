@@ -49,6 +49,8 @@ pub const KERNEL: HostId = HostId(1);
 
 /// Packets read in one batch before deadlines and programs get their turn again.
 const BATCH: usize = 512;
+/// Packets made before they are written.
+const BURST: usize = 64;
 
 /// A host on a TUN device.
 pub struct Live {
@@ -62,6 +64,8 @@ pub struct Live {
     sequence: u64,
     packets: u64,
     lost_in_write: u64,
+    /// The last batch was full: more is waiting already.
+    more: bool,
 }
 
 #[derive(Default)]
@@ -72,6 +76,10 @@ impl Observer for Observers {
         for observer in &self.0 {
             observer.borrow_mut().on_event(at, event);
         }
+    }
+
+    fn wants_numbers(&self) -> bool {
+        self.0.iter().any(|observer| observer.borrow().wants_numbers())
     }
 }
 
@@ -128,6 +136,7 @@ impl Live {
             sequence: 0,
             packets: 0,
             lost_in_write: 0,
+            more: false,
         }
     }
 
@@ -140,6 +149,7 @@ impl Live {
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.0.push(observer);
         self.runtime.observe_events(true);
+        self.runtime.observe_numbers(self.observers.wants_numbers());
     }
 
     /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.
@@ -157,17 +167,21 @@ impl Live {
         self.lost_in_write
     }
 
+    /// Packets in both directions so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
     /// The clock of the loop.
     pub fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent. Gives the
-    /// instant at which the next turn is due at the latest.
+    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent.
     ///
     /// # Errors
     /// [`LiveError::Tun`] if the device has gone.
-    pub fn turn(&mut self) -> Result<Option<Instant>, LiveError> {
+    pub fn turn(&mut self) -> Result<(), LiveError> {
         let mut now = self.clock.now();
         let mut packet = self.pool.take();
         let mut read = 0;
@@ -183,37 +197,51 @@ impl Live {
         self.publish(now, None);
         self.runtime.run(now);
         self.publish(now, None);
-        loop {
-            let mut packet = self.pool.take();
-            if !self.runtime.poll_transmit(now, &mut packet) {
-                self.pool.give_back(packet);
-                break;
-            }
-            self.enter_link(now, End::A, packet);
-            self.publish(now, None);
+        while self.burst(now) {
             self.deliver(now)?;
         }
         self.deliver(now)?;
-        // A full batch means that more is waiting already.
-        let at_once = (read == BATCH).then_some(now);
-        let links = [End::A, End::B].into_iter().filter_map(|end| self.cable[end].next_at());
-        Ok(at_once.into_iter().chain(self.runtime.next_at()).chain(links).min())
+        self.more = read == BATCH;
+        Ok(())
     }
 
-    /// Waits until a packet has come, one of `others` is readable, or `until` has come.
+    /// The instant at which the next turn is due at the latest. A program that was spawned since the last one is due now.
+    pub fn next_at(&mut self) -> Option<Instant> {
+        let at_once = self.more.then(|| self.clock.now());
+        let links = [End::A, End::B].into_iter().filter_map(|end| self.cable[end].next_at());
+        at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
+    }
+
+    /// Waits until a packet has come, one of `others` is readable, or `until` has come. True if one of `others` is.
     ///
     /// # Errors
     /// [`LiveError::Wait`].
-    pub fn wait(&self, until: Option<Instant>, others: &[BorrowedFd<'_>]) -> Result<(), LiveError> {
+    pub fn wait(&self, until: Option<Instant>, others: &[BorrowedFd<'_>]) -> Result<bool, LiveError> {
         let mut fds: Vec<_> = core::iter::once(self.tun.as_fd())
             .chain(others.iter().copied())
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
         let timeout = until.map(|until| timespec(until - self.clock.now()));
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) => Ok(fds[1..].iter().any(|fd| !fd.revents().is_empty())),
+            Err(rustix::io::Errno::INTR) => Ok(false),
             Err(errno) => Err(LiveError::Wait(errno.into())),
         }
+    }
+
+    /// Makes packets until there is nothing to send or the burst is full; true if it is full. They are written to the
+    /// device one right after the other, so that the kernel wakes who reads them once for many and not for each.
+    fn burst(&mut self, now: Instant) -> bool {
+        for _ in 0..BURST {
+            let mut packet = self.pool.take();
+            if !self.runtime.poll_transmit(now, &mut packet) {
+                self.pool.give_back(packet);
+                return false;
+            }
+            self.enter_link(now, End::A, packet);
+            self.publish(now, None);
+        }
+        true
     }
 
     fn enter_link(&mut self, now: Instant, end: End, mut packet: Packet) {
@@ -232,7 +260,7 @@ impl Live {
         }
         while let Some(packet) = self.cable.poll_packet(now, End::A) {
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
-            self.lost_in_write += u64::from(!self.tun.send(&packet)?);
+            self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
             self.pool.give_back(packet);
         }
         Ok(())

@@ -151,9 +151,20 @@ impl Runtime {
         stack.into_iter().chain(self.net.clock().next_at()).min()
     }
 
+    /// When the first sleep of a program ends, if one sleeps. A program that is ready, or waits for a descriptor, is not
+    /// counted.
+    pub fn next_wake_up(&self) -> Option<Instant> {
+        self.net.clock().next_at()
+    }
+
     /// Events of the stack and calls of the programs are queued only when asked for.
     pub fn observe_events(&mut self, on: bool) {
         self.net.host_mut().observe_events(on);
+    }
+
+    /// Connections tell their numbers only when asked for ([`HostEvent::Numbers`]).
+    pub fn observe_numbers(&mut self, on: bool) {
+        self.net.host_mut().observe_numbers(on);
     }
 
     /// The next call of a program or thing that happened in the stack.

@@ -11,12 +11,22 @@ use super::{IpView, Protocol};
 /// zero followed.
 pub(super) fn sum(data: &[u8]) -> u64 {
     // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words.
-    let (words, rest) = data.as_chunks::<8>();
-    let mut wide = 0_u64;
-    for word in words {
-        let (sum, carry) = wide.overflowing_add(u64::from_ne_bytes(*word));
-        wide = sum + u64::from(carry);
+    // The upper half of each sum takes the carries; two of them, since each addition waits for the one before.
+    let (blocks, rest) = data.as_chunks::<32>();
+    let [mut one, mut other] = [0_u128; 2];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        one += u128::from(u64::from_ne_bytes(words[0]));
+        other += u128::from(u64::from_ne_bytes(words[1]));
+        one += u128::from(u64::from_ne_bytes(words[2]));
+        other += u128::from(u64::from_ne_bytes(words[3]));
     }
+    let (words, rest) = rest.as_chunks::<8>();
+    for word in words {
+        one += u128::from(u64::from_ne_bytes(*word));
+    }
+    let wide = one + other;
+    let (wide, carries) = (wide as u64, (wide >> 64) as u64);
     let (pairs, odd) = rest.as_chunks::<2>();
     let mut rest = 0_u64;
     for pair in pairs {
@@ -25,7 +35,7 @@ pub(super) fn sum(data: &[u8]) -> u64 {
     if let [last] = odd {
         rest += u64::from(u16::from_ne_bytes([*last, 0]));
     }
-    let wide = (wide & 0xffff_ffff) + (wide >> 32) + rest;
+    let wide = (wide & 0xffff_ffff) + (wide >> 32) + carries + rest;
     u64::from(u16::from_be(fold(wide)))
 }
 

@@ -103,12 +103,29 @@ impl<'a> IpView<'a> {
         }
     }
 
+    /// Reads a packet of a capture: as [`IpView::parse`], but a length field of zero is one that was left to the hardware
+    /// (segmentation offload), and the packet is as long as `bytes`. On the wire there is no such packet.
+    ///
+    /// # Errors
+    /// As [`IpView::parse`].
+    pub fn parse_captured(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        match bytes {
+            [first, _, 0, 0, ..] if first >> 4 == 4 => Self::parse_v4_of(bytes, bytes.len()),
+            [first, _, _, _, 0, 0, ..] if first >> 4 == 6 => Self::parse_v6_of(bytes, bytes.len()),
+            _ => Self::parse(bytes),
+        }
+    }
+
     fn parse_v4(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let total_len = bytes.get(2..4).map_or(0, |field| usize::from(u16::from_be_bytes([field[0], field[1]])));
+        Self::parse_v4_of(bytes, total_len)
+    }
+
+    fn parse_v4_of(bytes: &'a [u8], total_len: usize) -> Result<Self, Malformed> {
         let Some((fixed, _)) = bytes.split_first_chunk::<20>() else {
             return Err(Malformed::IpHeader);
         };
         let header_len = usize::from(fixed[0] & 0x0f) * 4;
-        let total_len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
         if header_len < 20 || total_len < header_len {
             return Err(Malformed::IpHeader);
         }
@@ -128,10 +145,14 @@ impl<'a> IpView<'a> {
     }
 
     fn parse_v6(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let total_len = 40 + bytes.get(4..6).map_or(0, |field| usize::from(u16::from_be_bytes([field[0], field[1]])));
+        Self::parse_v6_of(bytes, total_len)
+    }
+
+    fn parse_v6_of(bytes: &'a [u8], total_len: usize) -> Result<Self, Malformed> {
         let Some((fixed, _)) = bytes.split_first_chunk::<40>() else {
             return Err(Malformed::IpHeader);
         };
-        let total_len = 40 + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
         if total_len > bytes.len() {
             return Err(Malformed::Truncated);
         }
@@ -189,4 +210,41 @@ fn skip_extensions(packet: &[u8], first: u8) -> Result<(usize, u8, bool), Malfor
         }
     }
     Ok((at, next, fragment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::SegmentTemplate;
+
+    fn packet(ends: [&str; 2], payload: &[u8]) -> Vec<u8> {
+        let [src, dst] = ends.map(|end| end.parse().expect("an address"));
+        SegmentTemplate { payload, ..SegmentTemplate::new(src, dst) }.to_bytes()
+    }
+
+    #[test]
+    fn a_length_left_to_the_hardware_is_read_in_a_capture_and_refused_on_the_wire() {
+        for (ends, field) in [(["192.0.2.1:1", "192.0.2.2:2"], 2), (["[fd69::1]:1", "[fd69::2]:2"], 4)] {
+            let mut bytes = packet(ends, b"12345");
+            let sound = IpView::parse(&bytes).expect("a packet").payload.to_vec();
+            assert_eq!(IpView::parse_captured(&bytes).expect("a packet").payload, sound);
+            bytes[field..field + 2].fill(0);
+            assert_eq!(IpView::parse_captured(&bytes).expect("a packet").payload, sound);
+            assert_ne!(IpView::parse(&bytes).map(|ip| ip.payload.len()), Ok(sound.len()));
+        }
+    }
+
+    #[test]
+    fn a_captured_packet_is_cut_at_its_length_and_may_not_be_shorter() {
+        let mut bytes = packet(["192.0.2.1:1", "192.0.2.2:2"], b"12345");
+        let whole = bytes.len();
+        bytes.extend_from_slice(&[0; 6]);
+        assert_eq!(IpView::parse_captured(&bytes).map(|ip| ip.total_len()), Ok(whole));
+        assert_eq!(IpView::parse_captured(&bytes[..whole - 1]), Err(Malformed::Truncated));
+        for len in 0..20 {
+            assert!(IpView::parse_captured(&bytes[..len]).is_err());
+            assert!(IpView::parse_captured(&vec![0x60; len]).is_err());
+            assert!(IpView::parse_captured(&[&[0x45, 0, 0, 0][..], &vec![0; len]].concat()[..len]).is_err());
+        }
+    }
 }

@@ -26,13 +26,56 @@
 //! sim.run_until(|| call.is_finished());
 //! assert_eq!(sim.now().as_millis(), 40);
 //!
-//! // The network splits for an hour. The connection is none the wiser.
-//! sim.link(&client, &server, "loss=100%");
+//! // The network splits for an hour. The connection is none the wiser. Names do as well as handles.
+//! sim.link("client", "server", "loss=100%");
 //! sim.run_for(Duration::from_secs(3600));
 //! server.sys(|host| host.accept(listener))?;
 //! let table = server.sys(|host| descriptor_table(host));
 //! assert!(table.starts_with("3 LISTEN 192.0.2.1:80\n4 ESTABLISHED 192.0.2.1:80 ↔ 192.0.2.2:"), "{table}");
 //! # Ok::<(), tcplab::socket::Errno>(())
+//! ```
+//!
+//! Between hosts there may be routers, and who wants to know what happened observes:
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use std::net::SocketAddr;
+//! use std::rc::Rc;
+//! use tcplab::app::{Listen, echo};
+//! use tcplab::event::{Event, HostEvent, State};
+//! use tcplab::sim::Sim;
+//! use tcplab::socket::Congestion;
+//! use tcplab::time::{Duration, Instant};
+//!
+//! let sim = Sim::seeded(7);
+//! let client = sim.host_with("client", "10.0.1.2/24", |host| host.congestion = Congestion::Cubic);
+//! let server = sim.host("server", "10.0.2.2/24");
+//! sim.router("router");
+//! sim.link("client", "router", "rate=100Mbit,delay=1ms");
+//! // The bottleneck: five packets fit into its queue. The first SYN|ACK never gets there.
+//! let bottleneck = sim.link("router", "server", "rate=2Mbit,delay=10ms,limit=5");
+//! sim.link("router", "server", "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
+//!
+//! let states = Rc::new(RefCell::new(Vec::new()));
+//! let (told, of) = (Rc::clone(&states), client.id());
+//! sim.observe(move |_: Instant, event: &Event<'_>| match event {
+//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => told.borrow_mut().push(*to),
+//!     _ => {}
+//! });
+//!
+//! let at = SocketAddr::new(server.address(), 7);
+//! server.spawn_daemon(move |net| echo::server(net, Listen::on(at.ip(), at.port())));
+//! let mut echoed = client.spawn(async move |net| echo::client(net, at, vec![1; 100_000]).await);
+//! sim.run_until_idle();
+//!
+//! assert_eq!(echoed.try_take().unwrap()?.len(), 100_000);
+//! use State::*;
+//! assert_eq!(states.borrow()[..3], [SynSent, Established, FinWait1]);
+//! assert!(states.borrow().ends_with(&[TimeWait, Closed]));
+//! let way = bottleneck.counters("router");
+//! assert!(way.conserved() && way.dropped > 0, "the queue was full at times: {way}");
+//! assert!(sim.now() > Instant::EPOCH + Duration::from_secs(60), "TIME-WAIT included");
+//! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! `network` is the loop, `queue` decides who is next, `endpoint` is what the loop wants of a host, `router` sends packets

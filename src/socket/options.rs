@@ -94,13 +94,13 @@ impl Options {
             tcp: TcpOptions {
                 rcv_buf: config.rcv_buf,
                 snd_buf: config.snd_buf,
-                nodelay: false,
+                nodelay: config.nodelay,
                 quick_ack: false,
-                keep_alive: false,
+                keep_alive: config.keep_alive,
                 keep_alive_times: KeepAlive {
-                    idle: Duration::from_hours(2),
-                    interval: Duration::from_secs(75),
-                    count: 9,
+                    idle: config.keep_alive_idle,
+                    interval: config.keep_alive_interval,
+                    count: config.keep_alive_probes,
                 },
                 user_timeout: None,
                 max_seg: None,

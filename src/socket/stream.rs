@@ -90,6 +90,7 @@ impl Host {
     }
 
     pub(super) fn listen_stream(&mut self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        let backlog = backlog.min(self.config().backlog_limit);
         let stream = self.stream(fd)?;
         match stream.role {
             Role::Fresh => {}

@@ -9,7 +9,8 @@ use super::connection::KeepAlive;
 /// How the sender is throttled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Congestion {
-    /// Not at all: only where nothing is a bottleneck (replay and drill).
+    /// Not at all: only where nothing is a bottleneck (replay and drill). Behind one the sender drowns in its own
+    /// retransmissions.
     None,
     /// RFC 5681.
     #[default]
@@ -20,6 +21,7 @@ pub enum Congestion {
 
 /// Settings of a host. Start from [`HostConfig::default`] and change what differs.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // sysctl(8) has them one by one
 pub struct HostConfig {
     /// Everything random about this host follows from it: initial sequence numbers, ephemeral ports, timestamp offsets.
     pub seed: u64,
@@ -39,6 +41,19 @@ pub struct HostConfig {
     pub timestamps: bool,
     /// How long an ACK may be delayed (RFC 9293, section 3.8.6.3); `None` is not at all.
     pub ack_delay: Option<Duration>,
+    /// Whether a new socket has `TCP_NODELAY`; without it Nagle's algorithm holds small segments back (RFC 9293, section
+    /// 3.7.4).
+    pub nodelay: bool,
+    /// Whether a new socket has `SO_KEEPALIVE`.
+    pub keep_alive: bool,
+    /// How long a connection is idle before the first probe, unless a socket says otherwise. Linux's `tcp_keepalive_time`.
+    pub keep_alive_idle: Duration,
+    /// From one probe to the next. Linux's `tcp_keepalive_intvl`.
+    pub keep_alive_interval: Duration,
+    /// Probes without an answer before the connection is given up. Linux's `tcp_keepalive_probes`.
+    pub keep_alive_probes: u32,
+    /// The largest backlog that a listener gets, whatever it asks for. Linux's `somaxconn`.
+    pub backlog_limit: usize,
     /// How long TIME-WAIT lasts: 2MSL. Linux's 60 s.
     pub time_wait: Duration,
     /// Retransmissions of a SYN before connect fails. Linux's `tcp_syn_retries`.
@@ -69,6 +84,12 @@ impl Default for HostConfig {
             congestion: Congestion::default(),
             timestamps: true,
             ack_delay: Some(Duration::from_millis(10)),
+            nodelay: false,
+            keep_alive: false,
+            keep_alive_idle: Duration::from_hours(2),
+            keep_alive_interval: Duration::from_secs(75),
+            keep_alive_probes: 9,
+            backlog_limit: 4096,
             time_wait: Duration::from_mins(1),
             syn_retries: 6,
             synack_retries: 5,

@@ -240,8 +240,18 @@ impl From<Errno> for Why {
 }
 
 /// Runs a program. `before` is told of each call when it is made: its number from 1, and the call.
-pub async fn run(net: Net, calls: &[Call], mut before: impl FnMut(usize, &Call)) -> Result<Done, Failed> {
-    let mut process = Process::new(net);
+pub async fn run(net: Net, calls: &[Call], before: impl FnMut(usize, &Call)) -> Result<Done, Failed> {
+    run_heard(net, calls, before, |_| {}).await
+}
+
+/// As [`run`], and `heard` is told of the octets that were read, as they come.
+pub async fn run_heard(
+    net: Net,
+    calls: &[Call],
+    mut before: impl FnMut(usize, &Call),
+    heard: impl FnMut(&[u8]),
+) -> Result<Done, Failed> {
+    let mut process = Process::new(net, heard);
     for (index, call) in calls.iter().enumerate() {
         before(index + 1, call);
         if let Err(why) = process.make_expecting(call).await {

@@ -12,7 +12,7 @@ use crate::time::Duration;
 const BUFFER: usize = 16 * 1024;
 
 /// A program that runs, with what it has open. Dropping it closes that.
-pub(super) struct Process {
+pub(super) struct Process<H> {
     net: Net,
     /// Oldest first.
     open: Vec<Fd>,
@@ -25,9 +25,10 @@ pub(super) struct Process {
     offset: u64,
     pub(super) done: Done,
     buf: Vec<u8>,
+    heard: H,
 }
 
-impl Drop for Process {
+impl<H> Drop for Process<H> {
     fn drop(&mut self) {
         for &fd in &self.open {
             let _ = self.net.close(fd); // nobody is left to be told
@@ -35,8 +36,8 @@ impl Drop for Process {
     }
 }
 
-impl Process {
-    pub(super) fn new(net: Net) -> Self {
+impl<H: FnMut(&[u8])> Process<H> {
+    pub(super) fn new(net: Net, heard: H) -> Self {
         Self {
             net,
             open: Vec::new(),
@@ -48,6 +49,7 @@ impl Process {
             done: Done::default(),
             // A whole datagram fits.
             buf: vec![0; 64 * 1024],
+            heard,
         }
     }
 
@@ -264,6 +266,7 @@ impl Process {
         let limit = limit.min(BUFFER as u64) as usize;
         let count = self.net.read(self.connection()?, &mut self.buf[..limit]).await? as u64;
         self.done.received += count;
+        (self.heard)(&self.buf[..count as usize]);
         Ok(count)
     }
 }

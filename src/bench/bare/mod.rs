@@ -9,6 +9,8 @@ pub(super) mod bulk;
 pub(super) mod churn;
 pub(super) mod connections;
 mod one_packet;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub(super) mod tun;
 mod wire;
 
 use std::cell::Cell;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   open: sandbox --> TUN --> address, MTU, up --> host --> capture        each step says what to do when it fails
-//!   next: one turn of the loop, then wait          until a signal, the end of COMMAND, or the end of the programs
+//!   next: wait, then one turn of the loop          until a signal, the end of COMMAND, or the end of the programs
 //!   close: programs end --> FINs go out, for a bounded time --> capture --> summary
 //! ```
 
@@ -35,6 +35,8 @@ pub(super) struct Session {
     signals: Signals,
     bell: Bell,
     recording: Option<Recording>,
+    /// When the recording wants to be flushed.
+    flush_at: Option<crate::time::Instant>,
     running: Option<Running>,
     own_namespace: bool,
     output: Output,
@@ -64,7 +66,7 @@ impl Session {
         let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGCHLD"))?;
         let bell = Bell::new().map_err(failed("make a pair of sockets for wake-ups"))?;
         let own_namespace = device.tun.is_none();
-        Ok(Self { live, signals, bell, recording, running: None, own_namespace, output })
+        Ok(Self { live, signals, bell, recording, flush_at: None, running: None, own_namespace, output })
     }
 
     pub(super) fn net(&self) -> Net {
@@ -79,7 +81,7 @@ impl Session {
     pub(super) fn start(&mut self, command: &[OsString], to_stderr: bool) -> Result<(), CliError> {
         let on_stdout = self.recording.as_ref().is_some_and(Recording::is_on_stdout);
         let running = crate::live::start(command, to_stderr || on_stdout);
-        self.running = Some(running.map_err(|error| CliError::Run(error.to_string()))?);
+        self.running = Some(running.map_err(|error| CliError::Usage(error.to_string()))?);
         Ok(())
     }
 
@@ -88,33 +90,34 @@ impl Session {
         if self.own_namespace { format!("{} ", crate::live::join_hint()) } else { String::new() }
     }
 
-    /// One turn, without waiting. The instant of the next one is given.
-    fn turn(&mut self) -> Result<Option<crate::time::Instant>, CliError> {
-        self.bell.silence();
-        let next = self.live.turn().map_err(|error| CliError::Run(error.to_string()))?;
+    /// One turn, without waiting.
+    fn turn(&mut self) -> Result<(), CliError> {
+        self.live.turn().map_err(|error| CliError::Run(error.to_string()))?;
         let due = self.recording.as_mut().and_then(Recording::keep_flushed);
-        let due = due.map(|due| self.live.now() + due);
-        Ok(next.into_iter().chain(due).min())
+        self.flush_at = due.map(|due| self.live.now() + due);
+        Ok(())
     }
 
-    /// One turn, then waits until there is something to do.
+    /// Waits until there is something to do, then one turn: whoever calls sees what came of it before the next wait.
     pub(super) fn next(&mut self) -> Result<Option<Stop>, CliError> {
         self.next_until(None)
     }
 
     fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
-        let next = self.turn()?;
-        if let Some(stop) = self.stop()? {
+        let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
+        let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
+        let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
+        let called = self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
+        if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
         }
-        let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
-        let until = next.into_iter().chain(limit).min();
-        let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
-        self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
-        self.stop()
+        self.turn()?;
+        Ok(None)
     }
 
+    /// To be asked when a signal (SIGCHLD is one) or the bell has called.
     fn stop(&mut self) -> Result<Option<Stop>, CliError> {
+        self.bell.silence();
         if let Some(signal) = self.signals.poll_stop() {
             return Ok(Some(Stop::Signal(signal)));
         }

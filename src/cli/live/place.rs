@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::args::Device;
 use crate::cli::CliError;
@@ -39,7 +38,7 @@ impl Place {
             live::enter().map_err(|error| CliError::Run(error.to_string()))?;
         }
         let name = wanted.tun.as_deref().unwrap_or(NAME);
-        let was_there = !in_sandbox && Path::new("/sys/class/net").join(name).exists();
+        let was_there = !in_sandbox && device::exists(name);
         let failed = |error: device::TunError| CliError::Run(error.to_string());
         let tun = Tun::open(name).map_err(failed)?;
         let given = !wanted.kernel_address.is_empty();

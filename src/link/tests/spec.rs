@@ -191,3 +191,31 @@ fn what_is_no_value_is_refused() {
         line.parse::<LinkLine>().expect_err(line);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_line_that_prints_as_itself_or_an_error_that_says_what_is_wrong(
+        text in "(([a-z]{1,2}>)?[a-z]:)?((rate|delay|jitter|loss|reorder|limit|down|drop|hold|mtu|x)=[0-9a-zA-Z%:.+-]{0,12},?){0,4}",
+    ) {
+        match text.parse::<LinkLine>() {
+            Ok(line) => proptest::prop_assert_eq!(line.to_string().parse::<LinkLine>(), Ok(line), "{}", text),
+            Err(error) => proptest::prop_assert!(error.to_string().starts_with("link spec: ")),
+        }
+    }
+}
+
+#[test]
+fn every_item_of_the_how_to_is_one_and_every_key_is_in_it() {
+    let page = include_str!("../../../docs/links.md");
+    let items: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(item, _)| item))
+        .filter(|item| item.contains('='))
+        .collect();
+    for item in &items {
+        item.parse::<LinkSpec>().unwrap_or_else(|error| panic!("docs/links.md: {error}"));
+    }
+    for key in super::super::spec::KEYS {
+        assert!(items.iter().any(|item| item.starts_with(&format!("{key}="))), "docs/links.md does not show {key}");
+    }
+}

@@ -1,0 +1,199 @@
+//! One connection between the userspace host and the kernel of this machine, over a TUN device in a sandbox: how much
+//! goes through it? The peer is a thread with a socket of the kernel; it counts octets and time, the same for both sides.
+//!
+//! The host listens, its program reads and forgets, or writes without end; the settings are those of `tcplab serve`.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream as KernelStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use super::measure::{Stopwatch, Taken};
+use super::{BenchError, Figures};
+use crate::device::{Settings, Tun};
+use crate::link::LinkSpec;
+use crate::live::{self, Bell, Live, Ringer};
+use crate::net::{Net, TcpListener};
+use crate::socket::HostConfig;
+use crate::stack::Congestion;
+use crate::time::Duration;
+
+/// The name of the device.
+const NAME: &str = "tcplab0";
+/// The userspace host.
+pub(super) const HOST: [u8; 4] = [192, 168, 69, 1];
+const KERNEL: [u8; 4] = [192, 168, 69, 2];
+pub(super) const PREFIX: u8 = 24;
+/// Where the host listens.
+pub(super) const PORT: u16 = 5001;
+pub(super) const MTU: usize = 1500;
+/// Octets of each buffer, as of `tcplab serve`.
+const BUFFER: usize = 256 * 1024;
+/// Octets of one call of our program.
+const CHUNK: usize = 64 * 1024;
+/// And of one call of the kernel's.
+const KERNEL_CHUNK: usize = 1_000_000;
+/// Packets that the kernel keeps for us, as of `tcplab serve`.
+const QUEUE_LEN: u32 = 10_000;
+
+/// Which way the octets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The userspace host receives.
+    Receive,
+    /// The userspace host sends.
+    Send,
+}
+
+impl Direction {
+    /// The name in the output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Send => "send",
+        }
+    }
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// Which way.
+    pub direction: Direction,
+    /// How long.
+    pub length: Duration,
+}
+
+/// Gives this process a network namespace of its own; no thread may have been started.
+///
+/// # Errors
+/// What the namespace is refused for.
+pub fn prepare() -> Result<(), BenchError> {
+    Ok(live::enter()?)
+}
+
+/// A device with the kernel's address.
+pub(super) fn device() -> Result<Tun, BenchError> {
+    let tun = Tun::open(NAME)?;
+    let addresses = vec![(IpAddr::from(KERNEL), PREFIX)];
+    live::set_up(tun.name(), &Settings { addresses, mtu: MTU, queue_len: Some(QUEUE_LEN) })?;
+    Ok(tun)
+}
+
+/// The kernel's end of the connection, on a thread.
+pub(super) struct Peer {
+    done: Arc<AtomicBool>,
+    thread: thread::JoinHandle<io::Result<Carried>>,
+}
+
+/// What went through.
+struct Carried {
+    octets: u64,
+    taken: Taken,
+}
+
+impl Peer {
+    /// Connects and goes on for the length of the run. `ringer` is rung at the end.
+    pub(super) fn start(workload: Workload, ringer: Option<Ringer>) -> io::Result<Self> {
+        let done = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&done);
+        let thread = thread::Builder::new().name("the kernel's end".to_owned()).spawn(move || {
+            let result = carry(workload);
+            theirs.store(true, Ordering::SeqCst);
+            if let Some(ringer) = ringer {
+                ringer.ring();
+            }
+            result
+        })?;
+        Ok(Self { done, thread })
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::SeqCst)
+    }
+
+    /// The figures of a run in which the host moved so many packets.
+    pub(super) fn finish(self, packets: u64, buffer: usize) -> Result<Figures, BenchError> {
+        let carried = self.thread.join().map_err(|_| io::Error::other("the kernel's end panicked"))??;
+        Ok(Figures {
+            packets,
+            frames: packets,
+            connections: 1,
+            hosts: 2,
+            buffer_kib: buffer as u64 / 1024,
+            taken: carried.taken,
+            octets: carried.octets,
+            ..Figures::default()
+        })
+    }
+}
+
+fn carry(workload: Workload) -> io::Result<Carried> {
+    let host = SocketAddr::from((HOST, PORT));
+    let mut stream = KernelStream::connect_timeout(&host, Duration::from_secs(10))?;
+    // Whoever stands still for so long is broken.
+    let patience = Some(workload.length + Duration::from_secs(10));
+    stream.set_read_timeout(patience)?;
+    stream.set_write_timeout(patience)?;
+    let mut buffer = vec![0; KERNEL_CHUNK];
+    let mut octets = 0;
+    let stopwatch = Stopwatch::start();
+    let began = Instant::now();
+    while began.elapsed() < workload.length {
+        let count = match workload.direction {
+            Direction::Receive => stream.write(&buffer)?,
+            Direction::Send => stream.read(&mut buffer)?,
+        };
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the host ended the connection"));
+        }
+        octets += count as u64;
+    }
+    Ok(Carried { octets, taken: stopwatch.stop() })
+}
+
+async fn serve(net: Net, direction: Direction) -> io::Result<()> {
+    let listener = TcpListener::bind(&net, SocketAddr::from((HOST, PORT)))?;
+    let (stream, _) = listener.accept().await?;
+    let mut chunk = vec![7; CHUNK];
+    loop {
+        let count = match direction {
+            Direction::Receive => stream.read(&mut chunk).await?,
+            Direction::Send => stream.write(&chunk).await?,
+        };
+        if count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs it on tcplab.
+pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
+    let config = HostConfig {
+        addresses: vec![(IpAddr::from(HOST), PREFIX)],
+        mtu: MTU,
+        rcv_buf: BUFFER,
+        snd_buf: BUFFER,
+        congestion: Congestion::Cubic,
+        ..HostConfig::default()
+    };
+    let mut live = Live::new(&config, device()?, [&LinkSpec::default(); 2]);
+    let net = live.net();
+    let mut serving = net.spawn_named("bench", serve(net.clone(), workload.direction));
+    live.turn()?;
+    let bell = Bell::new()?;
+    let peer = Peer::start(workload, Some(bell.ringer()))?;
+    while !peer.is_done() {
+        let until = live.next_at();
+        live.wait(until, &[bell.descriptor()])?;
+        live.turn()?;
+        if let Some(Err(error)) = serving.try_take()
+            && !peer.is_done()
+        {
+            return Err(error.into());
+        }
+    }
+    Ok(Figures { retransmissions: net.host().retransmissions(), ..peer.finish(live.packets(), BUFFER)? })
+}

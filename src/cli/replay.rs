@@ -1,0 +1,244 @@
+//! `tcplab replay`: captures as tests.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde_json::json;
+
+use super::CliError;
+use super::output::{Output, print};
+use crate::app::{Listen, chat, discard, echo, hello, http};
+use crate::capture::Capture;
+use crate::net::Net;
+use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// Captures: pcap or pcapng
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Which side our stack plays
+    #[arg(long, value_name = "ROLE", default_value = "near")]
+    role: RoleName,
+    /// How closely it must follow [default: strict for captures of tcplab, semantic for others]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<ModeName>,
+    /// A built-in server in place of the program derived from the capture; it plays the server
+    #[arg(long, value_name = "APP")]
+    app: Option<App>,
+    /// http: the files of a directory [default: .]
+    #[arg(long, value_name = "DIR", requires = "app", conflicts_with = "size")]
+    dir: Option<PathBuf>,
+    /// http: a generated file of N octets under every path
+    #[arg(long, value_name = "N", requires = "app")]
+    size: Option<u64>,
+    /// Only this conversation of each file, counted from 0
+    #[arg(long, value_name = "N")]
+    stream: Option<usize>,
+    /// What our stack saw and did, for Wireshark; with several files, all of it
+    #[arg(short, long = "write", value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RoleName {
+    /// The side that the capture was taken on; the client where that is unclear
+    Near,
+    Client,
+    Server,
+    /// One after the other
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModeName {
+    /// Packet by packet
+    Strict,
+    /// The same conversation: octets, turns, close, acknowledgments
+    Semantic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum App {
+    Hello,
+    Echo,
+    Discard,
+    Chat,
+    Http,
+}
+
+impl App {
+    fn port(self) -> u16 {
+        match self {
+            Self::Hello => hello::PORT,
+            Self::Echo => echo::PORT,
+            Self::Discard => discard::PORT,
+            Self::Chat => chat::PORT,
+            Self::Http => http::PORT,
+        }
+    }
+
+    /// Serves on every address until it is dropped.
+    async fn serve(self, net: Net, source: http::Source) -> io::Result<()> {
+        let v6 = net.host().config().addresses.iter().any(|(ip, _)| ip.is_ipv6());
+        let all = if v6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::IpAddr::from([0; 4]) };
+        let listen = Listen::on(all, self.port());
+        match self {
+            Self::Hello => Ok(hello::server(net, listen).await?),
+            Self::Echo => echo::server(net, listen).await,
+            Self::Discard => discard::server(net, listen).await,
+            Self::Chat => chat::server(net, listen).await,
+            Self::Http => http::server(net, listen, http::Settings::new(source)).await,
+        }
+    }
+}
+
+/// Gives the exit code: 2 if a file cannot be read, else 1 if a conversation differs or stalls, or a file has none that
+/// passes, else 0.
+pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
+    let role = role(args)?;
+    let source = source(args)?;
+    let mut capture = match &args.write {
+        Some(path) => Some(Capture::create(path).map_err(|error| CliError::Run(error.to_string()))?),
+        None => None,
+    };
+    let mut all = Report::default();
+    let mut code = 0;
+    for file in &args.files {
+        let outcomes = match replay(args, file, role, source.as_ref(), capture.as_mut()) {
+            Ok(report) => {
+                code = code.max(u8::from(!report.passed()));
+                report.outcomes
+            }
+            Err(error) => {
+                code = 2;
+                output.error(&error);
+                vec![unreadable(args, file, role, &error)]
+            }
+        };
+        for outcome in &outcomes {
+            tell(outcome, output)?;
+        }
+        all.outcomes.extend(outcomes);
+    }
+    summary(&all, args.files.len(), output);
+    if let Some(mut capture) = capture {
+        let written = capture.close().map_err(|error| CliError::Run(error.to_string()))?;
+        output.note(format_args!("{} packets written", written.captured));
+    }
+    Ok(code)
+}
+
+fn role(args: &Args) -> Result<Role, CliError> {
+    match (args.role, args.app) {
+        (RoleName::Near | RoleName::Server, Some(_)) => Ok(Role::Server),
+        (RoleName::Client | RoleName::Both, Some(_)) => {
+            Err(CliError::Usage("--app plays the server: leave out --role, or say --role server".to_owned()))
+        }
+        (RoleName::Near, None) => Ok(Role::Near),
+        (RoleName::Client, None) => Ok(Role::Client),
+        (RoleName::Server, None) => Ok(Role::Server),
+        (RoleName::Both, None) => Ok(Role::Both),
+    }
+}
+
+/// What http serves.
+fn source(args: &Args) -> Result<Option<http::Source>, CliError> {
+    let Some(app) = args.app else { return Ok(None) };
+    if app != App::Http && (args.dir.is_some() || args.size.is_some()) {
+        return Err(CliError::Usage("--dir and --size are for `--app http`".to_owned()));
+    }
+    if let Some(size) = args.size {
+        return Ok(Some(http::Source::Size(size)));
+    }
+    let dir = args.dir.clone().unwrap_or_else(|| ".".into());
+    if app == App::Http && !dir.is_dir() {
+        return Err(CliError::Usage(format!("--dir {}: not a directory that can be read", dir.display())));
+    }
+    Ok(Some(http::Source::Dir(dir)))
+}
+
+fn replay(
+    args: &Args,
+    file: &PathBuf,
+    role: Role,
+    source: Option<&http::Source>,
+    capture: Option<&mut Capture>,
+) -> Result<Report, ReplayError> {
+    let mut replay = Replay::open(file)?.role(role);
+    if let Some(mode) = args.mode {
+        replay = replay.mode(mode.into());
+    }
+    if let Some(stream) = args.stream {
+        replay = replay.stream(stream);
+    }
+    if let (Some(app), Some(source)) = (args.app, source) {
+        let source = Rc::new(source.clone());
+        replay = replay.program(async move |net| app.serve(net, (*source).clone()).await);
+    }
+    Ok(replay.run_into(capture))
+}
+
+impl From<ModeName> for Mode {
+    fn from(mode: ModeName) -> Self {
+        match mode {
+            ModeName::Strict => Self::Strict,
+            ModeName::Semantic => Self::Semantic,
+        }
+    }
+}
+
+fn unreadable(args: &Args, file: &std::path::Path, role: Role, error: &ReplayError) -> Outcome {
+    let mode = args.mode.map_or(Mode::Semantic, Mode::from);
+    Outcome::unreadable(&file.display().to_string(), role, mode, error)
+}
+
+/// One line on standard output.
+fn tell(outcome: &Outcome, output: Output) -> io::Result<()> {
+    let Outcome { file, stream, role, mode, verdict, packet, reason, notes, packets, .. } = outcome;
+    if output.json {
+        let line = json!({
+            "file": file,
+            "stream": stream,
+            "role": role.to_string(),
+            "mode": mode.to_string(),
+            "verdict": verdict.to_string(),
+            "packet": packet,
+            "reason": reason,
+            "packets": packets,
+            "notes": notes,
+        });
+        return print(format_args!("{line}\n"));
+    }
+    let mut out = io::stdout().lock();
+    let stream = stream.map_or_else(|| "-".to_owned(), |stream| stream.to_string());
+    let who = outcome.ends.map_or_else(String::new, |[client, server]| format!(" {client} > {server}"));
+    writeln!(out, "{verdict:<8} {file} {stream} {role} {mode}{who}, {packets} packets")?;
+    if *verdict != Verdict::Pass {
+        let at = packet.map_or_else(String::new, |packet| format!("packet {packet}: "));
+        for (nth, line) in reason.lines().enumerate() {
+            writeln!(out, "         {}{line}", if nth == 0 { at.as_str() } else { "" })?;
+        }
+    }
+    drop(out);
+    for note in notes {
+        output.detail(format_args!("         {note}"));
+    }
+    Ok(())
+}
+
+/// How many of each.
+fn summary(report: &Report, files: usize, output: Output) {
+    let verdicts = [Verdict::Pass, Verdict::Differs, Verdict::Stalled, Verdict::Skipped, Verdict::Error];
+    let counts = verdicts.map(|verdict| (verdict, report.count(verdict)));
+    let shown = counts.iter().filter(|(verdict, count)| *count > 0 || *verdict == Verdict::Pass);
+    output.note(format_args!("{files} files, {} conversations", report.outcomes.len()));
+    for (verdict, count) in shown {
+        output.note(format_args!("  {verdict:<8} {count:>6}"));
+    }
+    if report.count(Verdict::Skipped) > 0 {
+        output.note("what is skipped was not replayed: it is no pass");
+    }
+}

@@ -1,0 +1,187 @@
+//! Finds the TCP conversations in a capture of any link type.
+//!
+//! A conversation is a pair of sockets from one SYN to the next: a SYN that begins anew on a pair that is over begins
+//! another one. Packets that are cut off by the snap length, fragments and segments that cannot be read belong to their
+//! conversation as far as their ports can be read, and make it one that cannot be replayed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::recording::{Recorded, Recording, Skip};
+use crate::capture::{Direction, ReadError, Reader, Record};
+use crate::conversation::{Conversation, DataKind};
+use crate::segment::{IpView, Malformed, Protocol, Segment};
+
+/// No IP datagram is longer.
+const LONGEST: u32 = 65_535 + 40;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) recordings: Vec<Recording>,
+    /// The comment on the section: in our captures the recipe.
+    pub(super) recipe: Option<String>,
+    /// Packets of the file, of whatever kind.
+    pub(super) packets: u64,
+}
+
+#[derive(Default)]
+struct Finder {
+    recordings: Vec<Recording>,
+    /// The newest conversation of each pair of sockets.
+    newest: BTreeMap<[SocketAddr; 2], usize>,
+}
+
+/// Reads a capture to its end.
+///
+/// # Errors
+/// The file cannot be read; the error names it and the packet.
+pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
+    let mut finder = Finder::default();
+    let mut padded = Vec::new();
+    let mut packets = 0;
+    while let Some(record) = reader.next_record() {
+        let record = record?;
+        packets += 1;
+        finder.take(&record, &mut padded);
+    }
+    let recipe = reader.section_comment().map(str::to_owned);
+    Ok(Found { recordings: finder.recordings, recipe, packets })
+}
+
+impl Finder {
+    fn take(&mut self, record: &Record<'_>, padded: &mut Vec<u8>) {
+        let Some(captured) = record.packet else { return };
+        let cut = !record.is_whole();
+        padded.clear();
+        padded.extend_from_slice(captured);
+        padded.resize(captured.len().max(record.original_len.min(LONGEST) as usize), 0);
+        let Ok(ip) = IpView::parse_captured(padded) else { return };
+        if ip.protocol != Protocol::Tcp {
+            return;
+        }
+        let ports = |at: usize| ip.payload.get(at..at + 2).map(|port| u16::from_be_bytes([port[0], port[1]]));
+        let (Some(from), Some(to)) = (ports(0), ports(2)) else { return };
+        let (src, dst) = (SocketAddr::new(ip.src, from), SocketAddr::new(ip.dst, to));
+        let segment = match Segment::parse(&ip) {
+            Ok(segment) => segment,
+            Err(Malformed::Fragment) => {
+                return self.note_trouble(src, dst, record.number, "the packet is an IP fragment");
+            }
+            Err(malformed) => return self.note_trouble(src, dst, record.number, &malformed.to_string()),
+        };
+        let at = self.place(record, &segment);
+        let recording = &mut self.recordings[at];
+        if cut {
+            let reason = format!(
+                "cut off: {} of {} octets of the packet were captured; capture with a larger snaplen",
+                captured.len(),
+                record.original_len
+            );
+            recording.trouble.get_or_insert(Skip::new(record.number, reason));
+        }
+        let area = ip.payload.get(20..ip.payload.len() - segment.payload.len()).unwrap_or_default();
+        recording.note_options(record.number, area);
+    }
+
+    fn key(src: SocketAddr, dst: SocketAddr) -> [SocketAddr; 2] {
+        if src <= dst { [src, dst] } else { [dst, src] }
+    }
+
+    fn note_trouble(&mut self, src: SocketAddr, dst: SocketAddr, number: u64, reason: &str) {
+        if let Some(at) = self.newest.get(&Self::key(src, dst)) {
+            self.recordings[*at].trouble.get_or_insert(Skip::new(number, reason));
+        }
+    }
+
+    /// Puts a segment into its conversation, and says which.
+    fn place(&mut self, record: &Record<'_>, segment: &Segment<'_>) -> usize {
+        let key = Self::key(segment.src, segment.dst);
+        if let Some(at) = self.newest.get(&key).copied() {
+            let recording = &mut self.recordings[at];
+            // A look ahead: a SYN that begins anew resets the variables of the one that is over.
+            let fresh = segment.is_syn() && !segment.is_ack() && !segment.is_rst();
+            let mut ahead = if fresh { recording.conversation.clone() } else { Conversation::new() };
+            let end = recording.end_of(segment.src);
+            if !fresh || !ahead.observe(record.at, Recording::side(end), segment).restarted {
+                recording.push(record, segment);
+                return at;
+            }
+        }
+        let stream = self.recordings.len();
+        let mut recording = Recording {
+            stream,
+            ends: [segment.src, segment.dst],
+            started: record.at,
+            packets: Vec::new(),
+            octets: Vec::new(),
+            conversation: Conversation::new(),
+            outbound: [0; 2],
+            trouble: None,
+            strange_options: Vec::new(),
+        };
+        recording.push(record, segment);
+        self.recordings.push(recording);
+        self.newest.insert(key, stream);
+        stream
+    }
+}
+
+impl Recording {
+    fn end_of(&self, src: SocketAddr) -> usize {
+        usize::from(src != self.ends[0])
+    }
+
+    fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>) {
+        let from = self.end_of(segment.src);
+        let side = Self::side(from);
+        let seen = self.conversation.observe(record.at, side, segment);
+        if seen.restarted {
+            // A SYN|ACK with another number: what came before it from this side was never taken.
+            self.packets.iter_mut().filter(|packet| packet.from == from).for_each(|packet| {
+                packet.kind = DataKind::Unacceptable;
+            });
+        }
+        let start = self.octets.len();
+        self.octets.extend_from_slice(segment.payload);
+        let last = self.duration();
+        self.packets.push(Recorded {
+            number: record.number,
+            at: last.max(record.at.since(self.started)),
+            from,
+            seq: segment.seq,
+            ack: segment.ack,
+            flags: segment.flags,
+            window: segment.window,
+            options: segment.options,
+            ttl: segment.ttl,
+            payload: start..self.octets.len(),
+            kind: seen.data,
+        });
+        self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
+        self.outbound[1 - from] += u32::from(record.direction == Some(Direction::Inbound));
+    }
+
+    /// Options that the stack does not have: most are for those who asked for them, signatures are not.
+    fn note_options(&mut self, number: u64, mut area: &[u8]) {
+        while let [kind, rest @ ..] = area {
+            match kind {
+                0 => break,
+                1 => {
+                    area = rest;
+                    continue;
+                }
+                2..=5 | 8 => {}
+                19 | 29 => {
+                    let name = if *kind == 19 { "MD5 signatures (RFC 2385)" } else { "TCP-AO (RFC 5925)" };
+                    let reason = format!("the stack does not have the option that signs the segments, {name}");
+                    self.trouble.get_or_insert(Skip::new(number, reason));
+                }
+                kind if !self.strange_options.contains(kind) => self.strange_options.push(*kind),
+                _ => {}
+            }
+            let Some(len) = rest.first().map(|len| usize::from(*len).max(2)) else { break };
+            area = area.get(len..).unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Captures as tests: one side of a recorded conversation is fed to our stack, which plays the other side, in virtual
+//! time, and a verdict says whether the conversation came out the same.
+//!
+//! A recorded client against a server of one's own, as it is today:
+//!
+//! ```
+//! use std::io;
+//! use tcplab::net::{Net, TcpListener};
+//! use tcplab::replay::{Replay, Role};
+//!
+//! async fn my_server(net: Net) -> io::Result<()> {
+//!     let listener = TcpListener::bind(&net, "0.0.0.0:7".parse().unwrap())?;
+//!     let (stream, _) = listener.accept().await?;
+//!     let mut buf = [0; 100];
+//!     while let count @ 1.. = stream.read(&mut buf).await? {
+//!         stream.write_all(&buf[..count]).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! Replay::open("tests/replay/echo-client.pcapng")?
+//!     .role(Role::Server)
+//!     .program(async |net| my_server(net).await)
+//!     .run()?
+//!     .assert_same_bytes();
+//! # Ok(()) }
+//! ```
+//!
+//! "You cannot replay TCP traffic to a server" is what replay tools answer: sequence numbers are random, and a stateful
+//! peer answers in its own way. Here the stack, the clock and the initial sequence numbers are ours.
+//!
+//! ```text
+//!   find --> recording --> near (which side) --> program (what it did) --+
+//!                 |                                                      v
+//!                 +--> feed (what is due when, with which numbers) --> play: host and program in virtual time
+//!                 |                                                      |
+//!                 '--> semantic, strict (is it the same?) <-- live ------'
+//! ```
+//!
+//! Without a program of the user's the program on our side is derived from the recording: it reads and writes what was
+//! read and written, waits as long, and ends in the same way ([`crate::app::calls`]).
+
+mod feed;
+mod find;
+mod live;
+mod near;
+mod play;
+mod program;
+mod recording;
+mod report;
+mod semantic;
+
+pub use report::{Mode, Outcome, Report, Role, Verdict};
+
+use core::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::capture::{Capture, ReadError, Reader};
+use crate::net::Net;
+use crate::socket::{Congestion, HostConfig};
+use crate::time::{Duration, Instant};
+use find::Found;
+use play::{Ending, Player, Stage, UserProgram};
+use recording::{End, Facts, Opening, Recording, Skip};
+
+/// Longer than this no conversation is replayed: virtual time has an end.
+const LONGEST: Duration = Duration::from_hours(24 * 30);
+
+/// What is wrong with a replay before it begins.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What the replay does cannot be written.
+    #[error(transparent)]
+    Write(#[from] crate::capture::WriteError),
+}
+
+/// The conversations of a capture, to be replayed. Settings first, then [`Replay::run`].
+pub struct Replay {
+    file: String,
+    found: Found,
+    role: Role,
+    mode: Option<Mode>,
+    stream: Option<usize>,
+    program: Option<UserProgram>,
+    capture: Option<Capture>,
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replay({}, {} conversations, as {})", self.file, self.found.recordings.len(), self.role)
+    }
+}
+
+impl Replay {
+    /// Reads a capture, pcap or pcapng of any link type that [`Reader`] knows.
+    ///
+    /// # Errors
+    /// The file cannot be read, or not to its end.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
+        let name = path.as_ref().display().to_string();
+        Self::read(Reader::open(path)?, name)
+    }
+
+    /// Reads a capture from a stream or from memory; `name` is for messages.
+    ///
+    /// # Errors
+    /// It cannot be read, or not to its end.
+    pub fn from_read(input: impl Read + Send + 'static, name: &str) -> Result<Self, ReplayError> {
+        Self::read(Reader::from_read(input, name)?, name.to_owned())
+    }
+
+    fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
+        let found = find::find(&mut reader)?;
+        Ok(Self { file, found, role: Role::default(), mode: None, stream: None, program: None, capture: None })
+    }
+
+    /// Which side our stack plays. By default the near one.
+    #[must_use]
+    pub fn role(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+
+    /// How closely the replay must follow the recording. By default strictly for captures of tcplab, semantically for all
+    /// others.
+    #[must_use]
+    pub fn mode(self, mode: Mode) -> Self {
+        Self { mode: Some(mode), ..self }
+    }
+
+    /// Only this conversation, counted from 0.
+    #[must_use]
+    pub fn stream(self, stream: usize) -> Self {
+        Self { stream: Some(stream), ..self }
+    }
+
+    /// A program for our side instead of the derived one. It is started anew for each conversation, on a host of its own;
+    /// what it returns is dropped. As a server it listens on the recorded port, or on one other; as a client it connects
+    /// to any address.
+    #[must_use]
+    pub fn program<F, T>(self, program: F) -> Self
+    where
+        F: AsyncFn(Net) -> T + 'static,
+    {
+        let program = Rc::new(program);
+        let start: UserProgram = Rc::new(move |net| {
+            let program = Rc::clone(&program);
+            Box::pin(async move {
+                let _ = program(net).await;
+            })
+        });
+        Self { program: Some(start), ..self }
+    }
+
+    /// Where what passes our stack is written, conversation after conversation, at the times of the recording.
+    #[must_use]
+    pub fn capture(self, capture: Capture) -> Self {
+        Self { capture: Some(capture), ..self }
+    }
+
+    /// How many conversations there are.
+    pub fn conversations(&self) -> usize {
+        self.found.recordings.len()
+    }
+
+    /// Packets in the file.
+    pub fn packets(&self) -> u64 {
+        self.found.packets
+    }
+
+    /// Replays every conversation, one after the other.
+    ///
+    /// # Errors
+    /// What the replay did cannot be written.
+    pub fn run(mut self) -> Result<Report, ReplayError> {
+        let mut capture = self.capture.take();
+        let report = self.run_into(capture.as_mut());
+        if let Some(capture) = &mut capture {
+            capture.close()?;
+        }
+        Ok(report)
+    }
+
+    /// Replays every conversation and writes what passes our stack to a capture that goes on.
+    pub fn run_into(self, mut capture: Option<&mut Capture>) -> Report {
+        let mut outcomes = Vec::new();
+        let chosen = |recording: &&Recording| self.stream.is_none_or(|stream| recording.stream == stream);
+        for recording in self.found.recordings.iter().filter(chosen) {
+            let ends: &[End] = match self.role {
+                Role::Near => &[near::near(recording).unwrap_or(0)],
+                Role::Client => &[0],
+                Role::Server => &[1],
+                Role::Both => &[0, 1],
+            };
+            for &end in ends {
+                outcomes.push(self.replay(recording, end, capture.as_deref_mut()));
+            }
+        }
+        if outcomes.is_empty() {
+            let mut outcome = self.blank(None, self.role);
+            let among = self.found.packets;
+            outcome.reason = match self.stream {
+                Some(stream) if !self.found.recordings.is_empty() => {
+                    format!("there is no stream {stream}: {} in the file, from 0", self.found.recordings.len())
+                }
+                _ => format!("no TCP conversation among {among} packets"),
+            };
+            outcomes.push(outcome);
+        }
+        Report { outcomes }
+    }
+
+    fn mode_or_default(&self) -> Mode {
+        self.mode.unwrap_or(Mode::Semantic)
+    }
+
+    fn blank(&self, recording: Option<&Recording>, role: Role) -> Outcome {
+        Outcome {
+            file: self.file.clone(),
+            stream: recording.map(|recording| recording.stream),
+            ends: recording.map(|recording| recording.ends),
+            role,
+            mode: self.mode_or_default(),
+            verdict: Verdict::Skipped,
+            packet: None,
+            reason: String::new(),
+            notes: Vec::new(),
+            sent: Vec::new(),
+            recorded: Vec::new(),
+            packets: recording.map_or(0, |recording| recording.packets.len()),
+        }
+    }
+
+    fn replay(&self, recording: &Recording, ours: End, capture: Option<&mut Capture>) -> Outcome {
+        let role = if ours == 0 { Role::Client } else { Role::Server };
+        let mut outcome = self.blank(Some(recording), role);
+        let (opening, facts) = match examine(recording) {
+            Ok(known) => known,
+            Err(Skip { packet, reason }) => {
+                (outcome.packet, outcome.reason) = (packet, reason);
+                return outcome;
+            }
+        };
+        let ends = live::addresses(recording.ends);
+        let derived = program::derive(recording, &facts, ours, opening, ends[ours], ends[1 - ours]);
+        let player = self.program.clone().map_or_else(|| Player::Derived(derived.calls.clone()), Player::User);
+        let is_derived = self.program.is_none();
+        let config = settings(recording, &facts, ours, ends[ours].ip());
+        let start = Instant::EPOCH;
+        let stage = Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay: is_derived };
+        let played = play::play(stage, capture);
+        let case = semantic::Case {
+            recording,
+            facts: &facts,
+            ours,
+            opening,
+            program: &derived,
+            derived: is_derived,
+            played: &played,
+            start,
+        };
+        let findings = semantic::judge(&case);
+        let told = (recording, &facts, ours);
+        outcome.notes = notes(told, &played);
+        outcome.verdict = match &played.ending {
+            Ending::Stalled { packet, waited } => {
+                (outcome.packet, outcome.reason) = (Some(*packet), format!("waits for {waited}"));
+                Verdict::Stalled
+            }
+            Ending::Finished if findings.is_empty() => Verdict::Pass,
+            Ending::Finished => Verdict::Differs,
+        };
+        if let Some(first) = findings.first() {
+            // What differs explains why nothing moves.
+            if outcome.verdict == Verdict::Differs {
+                (outcome.packet, outcome.reason) = (first.packet, first.text.clone());
+            }
+            let rest = findings.iter().skip(usize::from(outcome.verdict == Verdict::Differs));
+            outcome.notes.extend(rest.map(|finding| finding.text.clone()));
+        }
+        outcome.sent = played.live.stream.octets;
+        outcome.recorded = facts[ours].stream.clone();
+        outcome
+    }
+}
+
+/// How a conversation begins and what both sides did, or why it is not replayed.
+fn examine(recording: &Recording) -> Result<(Opening, [Facts; 2]), Skip> {
+    if let Some(trouble) = &recording.trouble {
+        return Err(trouble.clone());
+    }
+    let opening = recording.opening()?;
+    if recording.duration() > LONGEST {
+        let last = recording.packets.last().map(|packet| packet.number);
+        return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
+    }
+    Ok((opening, recording.facts()?))
+}
+
+/// A host like the one that was recorded, as far as a recording tells.
+fn settings(recording: &Recording, facts: &[Facts; 2], ours: End, ip: std::net::IpAddr) -> HostConfig {
+    let default = HostConfig::default();
+    let offer = recording.conversation.sender(Recording::side(ours)).offer;
+    let (headers, prefix) = if ip.is_ipv4() { (40, 32) } else { (60, 128) };
+    let (own, theirs) = (&facts[ours], &facts[1 - ours]);
+    let wanted = (own.window as usize).max(2 * own.peer_flight as usize).min(theirs.stream.len());
+    HostConfig {
+        addresses: vec![(ip, prefix)],
+        mtu: offer.mss.map_or(default.mtu, |mss| usize::from(mss) + headers).clamp(576, 65_535),
+        rcv_buf: wanted.clamp(default.rcv_buf, 16 << 20),
+        snd_buf: own.stream.len().clamp(default.snd_buf, 4 << 20),
+        congestion: Congestion::None,
+        timestamps: offer.timestamps,
+        ..default
+    }
+}
+
+/// What is told without being judged.
+fn notes((recording, facts, ours): (&Recording, &[Facts; 2], End), played: &play::Played) -> Vec<String> {
+    let mut notes = Vec::new();
+    let recorded = recording.packets.iter().filter(|packet| packet.from == ours).count();
+    let sent = played.live.emitted.len();
+    notes.push(format!("segments of our side: {sent}, in the recording {recorded}"));
+    if played.split_acks > 0 {
+        notes.push(format!("acknowledgments split, since we had not sent all that they cover: {}", played.split_acks));
+    }
+    if played.split_segments > 0 {
+        notes.push(format!("segments split, larger than our MSS or window: {}", played.split_segments));
+    }
+    if facts[ours].retransmissions > 0 {
+        notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));
+    }
+    if played.live.late_resets > 0 {
+        let count = played.live.late_resets;
+        notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
+    }
+    if played.live.others > 0 {
+        notes.push(format!("packets of our side for somebody else: {}", played.live.others));
+    }
+    for kind in &recording.strange_options {
+        notes.push(format!("option {kind} left out: the stack does not have it"));
+    }
+    notes
+}

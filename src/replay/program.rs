@@ -1,0 +1,267 @@
+//! The program of one side, derived from what it sent: the list of calls of scenario files.
+//!
+//! An ACK tells what its sender's TCP had received. So octets that a side sent with an ACK of place `a` were written by a
+//! program that can have read up to `a` and no further, wherever the capture was taken: it reads that far, waits as long
+//! as the recording shows, and writes. A segment without PSH that is full, or fills the window, was cut from a longer
+//! write; what follows it with the same ACK is the rest. A FIN is close, or shutdown where the peer goes on; an RST is a
+//! close with an RST.
+
+use std::net::SocketAddr;
+
+use super::recording::{Content, End, Facts, Opening, Recording};
+use crate::app::calls::Call;
+use crate::segment::Flags;
+use crate::socket::Shutdown;
+use crate::time::Duration;
+
+/// What the program does between handshake and end, and what it may not do before something has come.
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    pub(super) calls: Vec<Call>,
+    /// Octets `place..` of ours may not be sent before the peer's `read` were fed, by packet.
+    pub(super) turns: Vec<Turn>,
+    /// Octets that it reads in all.
+    pub(super) reads: u32,
+}
+
+/// The beginning of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) packet: u64,
+    /// The place of its first octet, or of the FIN.
+    pub(super) place: u32,
+    /// The place in the peer's stream up to which it has read.
+    pub(super) read: u32,
+}
+
+/// After its last call a program that the recording does not end waits. Nobody waits for it.
+pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
+/// The least that can be told from the instant before.
+const INSTANT: Duration = Duration::from_nanos(1);
+/// A peer that ends later than this after our FIN is waited for: a closed socket would not.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Deriving<'a> {
+    end: End,
+    recording: &'a Recording,
+    ours: &'a Facts,
+    theirs: &'a Facts,
+    program: Program,
+    /// Where the recording's clock stands.
+    clock: Duration,
+    /// The place in the peer's stream up to which everything is read.
+    read: u32,
+}
+
+/// The calls of `end`, which connects to `peer` or listens on `own`.
+pub(super) fn derive(
+    recording: &Recording,
+    facts: &[Facts; 2],
+    end: End,
+    opening: Opening,
+    own: SocketAddr,
+    peer: SocketAddr,
+) -> Program {
+    let mut deriving = Deriving {
+        end,
+        recording,
+        ours: &facts[end],
+        theirs: &facts[1 - end],
+        program: Program::default(),
+        clock: Duration::ZERO,
+        read: 1,
+    };
+    // A SYN without ACK is from one that connects; in a simultaneous open both do.
+    let connects = recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN) && !p.has(Flags::ACK));
+    match (connects, opening) {
+        (true, _) => deriving.program.calls.push(Call::Connect(peer)),
+        (false, Opening::Open) => {
+            deriving.program.calls.push(Call::Listen(SocketAddr::new(own.ip(), own.port()), 8));
+            deriving.program.calls.push(Call::Accept);
+        }
+        // Nobody listens.
+        (false, Opening::Refused) => return deriving.program,
+    }
+    if opening == Opening::Refused {
+        return deriving.program;
+    }
+    deriving.clock = deriving.opened(connects);
+    deriving.talk();
+    deriving.program
+}
+
+impl Deriving<'_> {
+    /// When connect or accept returned.
+    fn opened(&self, connects: bool) -> Duration {
+        let flags = if connects { Flags::SYN } else { Flags::ACK };
+        let answer = |p: &&super::recording::Recorded| {
+            self.is_theirs(p.from) && p.is_acceptable() && p.has(flags) && p.has(Flags::ACK) && !p.has(Flags::RST)
+        };
+        self.recording.packets.iter().find(answer).map_or(Duration::ZERO, |packet| packet.at)
+    }
+
+    fn talk(&mut self) {
+        let fin = self.ours.fin;
+        // What was on its way may be overtaken by the RST behind it.
+        let rst = self.ours.rst.map(|rst| (rst, self.recording.place_of_rst(self.ours, rst)));
+        let mut written = 1;
+        let mut before: Option<Content> = None;
+        for content in &self.ours.content {
+            if rst.is_some_and(|(rst, place)| content.packet > rst && content.end > place) {
+                break;
+            }
+            let ends = fin.is_some_and(|fin| content.end > fin);
+            let text_end = if ends { content.end - 1 } else { content.end };
+            let octets = (written - 1) as usize..(text_end.max(written) - 1) as usize;
+            if !octets.is_empty() {
+                let more = &self.ours.stream[octets];
+                let rest = before.is_some_and(|before| self.is_rest(&before, content));
+                match self.program.calls.last_mut() {
+                    Some(Call::Send(octets)) if rest => octets.extend_from_slice(more),
+                    _ => {
+                        self.reach(content, written);
+                        self.program.calls.push(Call::Send(more.to_vec()));
+                    }
+                }
+                written = text_end;
+            }
+            if ends {
+                self.reach(content, written);
+                self.end(content);
+                return;
+            }
+            before = Some(*content);
+        }
+        self.finish();
+    }
+
+    /// Reads what had come when this was sent, and waits as long as the recording did.
+    fn reach(&mut self, content: &Content, place: u32) {
+        let packet = &self.recording.packets[content.packet];
+        self.read_up_to(content.ack.max(1), content.packet);
+        self.program.turns.push(Turn { packet: packet.number, place, read: self.read });
+        self.wait_until(packet.at);
+    }
+
+    fn wait_until(&mut self, at: Duration) {
+        if at > self.clock {
+            self.program.calls.push(Call::Sleep(at - self.clock));
+            self.clock = at;
+        }
+    }
+
+    /// Reads up to a place of the peer's stream, before the packet `before`; beyond its FIN is the end.
+    fn read_up_to(&mut self, place: u32, before: usize) {
+        let text_end = self.theirs.stream.len() as u32 + 1;
+        let to = place.min(text_end);
+        if to > self.read {
+            self.program.calls.push(Call::Recv(u64::from(to - self.read)));
+            self.program.reads += to - self.read;
+            self.read = to;
+            self.clock = self.clock.max(self.came_at(to));
+        }
+        if self.theirs.fin.is_some_and(|fin| place > fin) && self.read == text_end {
+            self.program.calls.push(Call::RecvEof);
+            self.read = text_end + 1;
+            let passed = self.recording.packets[..before].iter().rev();
+            let fin = passed.into_iter().find(|p| p.is_acceptable() && p.has(Flags::FIN) && self.is_theirs(p.from));
+            self.clock = self.clock.max(fin.map_or(Duration::ZERO, |fin| fin.at));
+        }
+    }
+
+    /// When the octets before a place of the peer's stream had passed.
+    fn came_at(&self, place: u32) -> Duration {
+        self.theirs.came.iter().find(|(end, _)| *end >= place).map_or(Duration::ZERO, |(_, at)| *at)
+    }
+
+    fn is_theirs(&self, from: End) -> bool {
+        from != self.end
+    }
+
+    /// Whether `content` is the rest of the write that the segment before it began.
+    fn is_rest(&self, before: &Content, content: &Content) -> bool {
+        let packet = &self.recording.packets[before.packet];
+        if packet.has(Flags::PSH) || before.ack != content.ack {
+            return false;
+        }
+        let theirs = self.recording.conversation.sender(Recording::side(1 - packet.from));
+        let options = if packet.options.ts.is_some() { 12 } else { 0 };
+        let mss = u32::from(theirs.offer.mss.unwrap_or(536)).saturating_sub(options);
+        let len = packet.payload.len() as u32;
+        len >= mss || before.end >= self.window_edge(before)
+    }
+
+    /// The right edge of the peer's window when this was sent.
+    fn window_edge(&self, content: &Content) -> u32 {
+        let packet = &self.recording.packets[content.packet];
+        let heard = self.recording.packets[..content.packet].iter().rev();
+        let last = heard.into_iter().find(|p| p.from != packet.from && p.has(Flags::ACK) && p.is_acceptable());
+        last.map_or(u32::MAX, |p| {
+            let shift = self.recording.conversation.window_shift(Recording::side(p.from));
+            let shift = if p.has(Flags::SYN) { 0 } else { shift };
+            (p.ack - self.ours.iss).saturating_add(u32::from(p.window) << shift)
+        })
+    }
+
+    /// Our FIN.
+    fn end(&mut self, fin: &Content) {
+        let peer_goes_on = self.theirs.end() > self.read.max(fin.ack);
+        let rst = self.ours.rst.filter(|rst| *rst > fin.packet);
+        let text_end = self.theirs.stream.len() as u32 + 1;
+        let more_text = text_end > self.read;
+        let last = self.theirs.content.last().map_or(Duration::ZERO, |c| self.recording.packets[c.packet].at);
+        let late = last > self.recording.packets[fin.packet].at + PATIENCE;
+        match rst {
+            // Text for a socket that is closed is answered with an RST.
+            Some(_) if more_text => self.program.calls.push(Call::Close),
+            Some(rst) => {
+                self.program.calls.push(Call::Shutdown(Shutdown::Write));
+                self.abort(rst);
+                return;
+            }
+            None if more_text || (peer_goes_on && late) => {
+                self.program.calls.push(Call::Shutdown(Shutdown::Write));
+                self.read_up_to(self.theirs.end(), self.recording.packets.len());
+                if self.theirs.fin.is_some() {
+                    self.program.calls.push(Call::Close);
+                }
+            }
+            None => self.program.calls.push(Call::Close),
+        }
+        self.wait_for_ever();
+    }
+
+    /// No FIN of ours.
+    fn finish(&mut self) {
+        match self.ours.rst {
+            Some(rst) => self.abort(rst),
+            None => {
+                self.read_up_to(self.theirs.end(), self.recording.packets.len());
+                self.wait_for_ever();
+            }
+        }
+    }
+
+    /// Our RST, after everything that passed before it.
+    fn abort(&mut self, rst: usize) {
+        let packet = &self.recording.packets[rst];
+        let before = self.theirs.content.iter().take_while(|content| content.packet < rst);
+        let came = before.map(|content| content.end).max().unwrap_or(1);
+        let acked = if packet.has(Flags::ACK) && packet.ack >= self.theirs.iss {
+            (packet.ack - self.theirs.iss).min(came)
+        } else {
+            came
+        };
+        // An RST that answers a segment carries its numbers: what had come by then was there to be read.
+        self.read_up_to(acked.max(self.ours.ack.min(came)), rst);
+        // An RST throws away what is not sent yet: a packet of the same instant that lets more go comes first.
+        self.wait_until(packet.at + INSTANT);
+        self.program.turns.push(Turn { packet: packet.number, place: u32::MAX, read: self.read });
+        self.program.calls.push(Call::Abort);
+        self.wait_for_ever();
+    }
+
+    fn wait_for_ever(&mut self) {
+        self.program.calls.push(Call::Sleep(FOR_EVER));
+    }
+}

@@ -1,0 +1,318 @@
+//! One recorded conversation: its packets, and what can be known of each side without asking anybody.
+//!
+//! Sequence numbers are told from [`Conversation`](crate::conversation::Conversation); here they are only counted from
+//! the initial one of their side. A *place* is such a number: 0 is the SYN, octet `k` of the stream stands at `k + 1`,
+//! the FIN behind the last octet.
+
+use core::ops::Range;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::conversation::{Conversation, DataKind, Side};
+use crate::segment::{Flags, Options, Segment, Seq};
+use crate::time::{Duration, Instant};
+
+/// One of the two ends: 0 is the one that sent first.
+pub(super) type End = usize;
+
+/// Why a conversation is not replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Skip {
+    /// The packet at which it shows.
+    pub(super) packet: Option<u64>,
+    pub(super) reason: String,
+}
+
+impl Skip {
+    pub(super) fn new(packet: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
+        Self { packet: packet.into(), reason: reason.into() }
+    }
+}
+
+/// One segment as recorded.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    /// In the file, from 1.
+    pub(super) number: u64,
+    /// Since the first packet of the conversation. Never goes back.
+    pub(super) at: Duration,
+    pub(super) from: End,
+    pub(super) seq: Seq,
+    pub(super) ack: Seq,
+    pub(super) flags: Flags,
+    pub(super) window: u16,
+    pub(super) options: Options,
+    pub(super) ttl: u8,
+    /// Where its octets stand in [`Recording::octets`].
+    pub(super) payload: Range<usize>,
+    pub(super) kind: DataKind,
+}
+
+impl Recorded {
+    pub(super) const fn has(&self, flags: Flags) -> bool {
+        self.flags.contains(flags)
+    }
+
+    pub(super) fn is_acceptable(&self) -> bool {
+        self.kind != DataKind::Unacceptable
+    }
+}
+
+/// A conversation as it stands in a file.
+#[derive(Debug)]
+pub(super) struct Recording {
+    /// Which in the file, from 0, in the order in which they begin.
+    pub(super) stream: usize,
+    pub(super) ends: [SocketAddr; 2],
+    /// When its first packet passed.
+    pub(super) started: Instant,
+    pub(super) packets: Vec<Recorded>,
+    pub(super) octets: Vec<u8>,
+    pub(super) conversation: Conversation,
+    /// Packets of each end that the file marks as sent by the host of the capture.
+    pub(super) outbound: [u32; 2],
+    /// What forbids replaying it, found while reading.
+    pub(super) trouble: Option<Skip>,
+    /// Options that were left out, by their kinds.
+    pub(super) strange_options: Vec<u8>,
+}
+
+/// How the conversation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// SYN, SYN|ACK, ACK; or two SYNs that crossed.
+    Open,
+    /// SYN, RST.
+    Refused,
+}
+
+/// New octets (or the FIN) of one side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Content {
+    /// Index in [`Recording::packets`].
+    pub(super) packet: usize,
+    /// From this place up to but not including `end`.
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// What its sender had received: the place that its ACK names.
+    pub(super) ack: u32,
+}
+
+/// What one side did.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) iss: Seq,
+    /// Its octets without holes.
+    pub(super) stream: Vec<u8>,
+    /// The place of its FIN.
+    pub(super) fin: Option<u32>,
+    /// The FIN was sent more than once: it, or what came before it, was lost.
+    pub(super) fin_again: bool,
+    /// The FIN acknowledged the FIN of the peer.
+    pub(super) fin_acks_fin: bool,
+    /// The highest place that its peer acknowledged.
+    pub(super) acked: u32,
+    /// When the octets before a place were all there, in order.
+    pub(super) came: Vec<(u32, Duration)>,
+    /// In the order in which it was sent.
+    pub(super) content: Vec<Content>,
+    /// Index of its first RST.
+    pub(super) rst: Option<usize>,
+    /// Packets that carried nothing new, or a part of what was sent before.
+    pub(super) retransmissions: u32,
+    /// The highest ACK that it sent.
+    pub(super) ack: u32,
+    /// The largest window that it offered, in octets.
+    pub(super) window: u32,
+    /// The most of the peer's octets that were on the way at once.
+    pub(super) peer_flight: u32,
+}
+
+impl Facts {
+    /// The place behind everything that it sent.
+    pub(super) fn end(&self) -> u32 {
+        self.stream.len() as u32 + 1 + u32::from(self.fin.is_some())
+    }
+}
+
+impl Recording {
+    pub(super) fn segment(&self, packet: &Recorded) -> Segment<'_> {
+        let Recorded { seq, ack, flags, window, options, ttl, .. } = *packet;
+        Segment {
+            src: self.ends[packet.from],
+            dst: self.ends[1 - packet.from],
+            seq,
+            ack,
+            flags,
+            window,
+            options,
+            payload: &self.octets[packet.payload.clone()],
+            ttl,
+        }
+    }
+
+    pub(super) fn side(end: End) -> Side {
+        if end == 0 { Side::Local } else { Side::Remote }
+    }
+
+    pub(super) fn duration(&self) -> Duration {
+        self.packets.last().map_or(Duration::ZERO, |packet| packet.at)
+    }
+
+    /// How it begins, or why that is no beginning.
+    pub(super) fn opening(&self) -> Result<Opening, Skip> {
+        let first = &self.packets[0];
+        if !first.has(Flags::SYN) {
+            return Err(Skip::new(first.number, "no handshake: the capture begins in the midst of the connection"));
+        }
+        let other = |packet: &&Recorded| packet.from == 1;
+        if self.conversation.handshake_seen() {
+            if first.has(Flags::ACK) {
+                return Err(Skip::new(first.number, "no handshake: the SYN is not in the capture"));
+            }
+            // Both SYNs, and each of them acknowledged.
+            let [a, b] = [Side::Local, Side::Remote].map(|side| self.conversation.sender(side));
+            let acked = |own: &crate::conversation::Sender| own.iss.is_some_and(|iss| own.snd_una != iss);
+            if acked(a) && acked(b) {
+                return Ok(Opening::Open);
+            }
+            let last = self.packets.last().map(|packet| packet.number);
+            return Err(Skip::new(last, "no handshake: it is not completed in the capture"));
+        }
+        match self.packets.iter().find(other) {
+            Some(answer) if answer.has(Flags::RST) && answer.is_acceptable() => Ok(Opening::Refused),
+            Some(answer) => Err(Skip::new(answer.number, "no handshake: the SYN is not answered by SYN|ACK or RST")),
+            None => Err(Skip::new(first.number, "no handshake: the SYN is not answered")),
+        }
+    }
+
+    /// What both sides did.
+    ///
+    /// # Errors
+    /// Octets that were acknowledged are not in the capture.
+    pub(super) fn facts(&self) -> Result<[Facts; 2], Skip> {
+        let mut facts = [Facts::default(), Facts::default()];
+        let mut streams = [Assembly::default(), Assembly::default()];
+        let mut sent = [0_u32; 2];
+        for (end, facts) in facts.iter_mut().enumerate() {
+            facts.iss = self.conversation.sender(Self::side(end)).iss.unwrap_or_default();
+        }
+        let iss = [facts[0].iss, facts[1].iss];
+        for (index, packet) in self.packets.iter().enumerate() {
+            if !packet.is_acceptable() {
+                continue;
+            }
+            let (own, peer) = (packet.from, 1 - packet.from);
+            // An ACK of something before the SYN is none.
+            let ack = if packet.has(Flags::ACK) && packet.ack >= iss[peer] { packet.ack - iss[peer] } else { 0 };
+            if packet.has(Flags::RST) {
+                facts[own].rst.get_or_insert(index);
+                continue;
+            }
+            facts[own].ack = facts[own].ack.max(ack);
+            facts[peer].acked = facts[peer].acked.max(ack);
+            let shift = if packet.has(Flags::SYN) { 0 } else { self.conversation.window_shift(Self::side(own)) };
+            facts[own].window = facts[own].window.max(u32::from(packet.window) << shift);
+            let start = packet.seq - iss[own] + u32::from(packet.has(Flags::SYN));
+            let end = start + packet.payload.len() as u32;
+            if !packet.payload.is_empty() && packet.kind != DataKind::KeepAlive && start >= 1 {
+                let had = streams[own].octets.len();
+                streams[own].put(start - 1, &self.octets[packet.payload.clone()]);
+                if streams[own].octets.len() > had {
+                    facts[own].came.push((streams[own].octets.len() as u32 + 1, packet.at));
+                }
+            }
+            let fin = packet.has(Flags::FIN);
+            facts[own].fin_again |= fin && facts[own].fin.is_some();
+            if fin && facts[own].fin.is_none() {
+                facts[own].fin = Some(end);
+                facts[own].fin_acks_fin = facts[peer].fin.is_some_and(|fin| ack > fin);
+            }
+            let reach = end + u32::from(fin);
+            if matches!(packet.kind, DataKind::Retransmission { .. } | DataKind::Duplicate) {
+                facts[own].retransmissions += 1;
+            }
+            let carries = fin || !packet.payload.is_empty();
+            if carries && reach > sent[own].max(1) && packet.kind != DataKind::KeepAlive {
+                facts[own].content.push(Content { packet: index, start: sent[own].max(1), end: reach, ack });
+                sent[own] = reach;
+                let flight = reach.saturating_sub(facts[own].acked);
+                facts[peer].peer_flight = facts[peer].peer_flight.max(flight);
+            }
+        }
+        for (end, stream) in streams.into_iter().enumerate() {
+            let (have, acked) = (stream.octets.len() as u32, facts[end].acked);
+            facts[end].stream = stream.octets;
+            if facts[end].fin.is_some_and(|fin| fin != have + 1) && acked <= have + 1 {
+                facts[end].fin = None; // behind a hole that was never filled
+            }
+            let last = facts[end].content.iter().rev().map(|content| content.end).next().unwrap_or(1);
+            let known = if last > have + 2 { have + 1 } else { facts[end].end() };
+            if acked > known {
+                let packet = facts[end].content.iter().find(|content| content.start > known).map(|c| c.packet);
+                let number = packet.map(|packet| self.packets[packet].number);
+                let who = self.ends[end];
+                let reason =
+                    format!("a hole: octets {have} to {} of {who} are not in the capture, but acknowledged", acked - 1);
+                return Err(Skip::new(number, reason));
+            }
+            facts[end].content.retain_mut(|content| {
+                content.end = content.end.min(known.max(1));
+                content.start < content.end
+            });
+        }
+        Ok(facts)
+    }
+
+    /// The place up to which a side had sent when it sent this RST: by its number, if it can be that, or by what passed
+    /// before it.
+    pub(super) fn place_of_rst(&self, facts: &Facts, rst: usize) -> u32 {
+        let before = facts.content.iter().take_while(|content| content.packet < rst);
+        let passed = before.map(|content| content.end).max().unwrap_or(1);
+        let number = self.packets[rst].seq - facts.iss;
+        if number <= facts.end() { passed.max(number) } else { passed }
+    }
+
+    /// The gaps between SYN and SYN|ACK, and between SYN|ACK and the ACK of it.
+    pub(super) fn handshake_gaps(&self) -> Option<(Duration, Duration)> {
+        let answer = self.packets.iter().position(|packet| packet.from == 1 && packet.has(Flags::SYN | Flags::ACK))?;
+        let syn = self.packets[..answer].iter().rev().find(|packet| packet.from == 0 && packet.has(Flags::SYN))?;
+        let behind = &self.packets[answer..];
+        let ack = behind.iter().position(|packet| packet.from == 0 && packet.has(Flags::ACK))?;
+        // A SYN|ACK that was sent again counts from its last time.
+        let said = behind[..ack].iter().rev().find(|packet| packet.from == 1)?;
+        let answer = &self.packets[answer];
+        Some((answer.at.saturating_sub(syn.at), behind[ack].at.saturating_sub(said.at)))
+    }
+}
+
+/// Octets of one direction, put together. What was there first stays.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    pub(super) octets: Vec<u8>,
+    beyond: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Assembly {
+    /// `octets` stand at `offset` of the stream.
+    pub(super) fn put(&mut self, offset: u32, octets: &[u8]) {
+        let have = self.octets.len() as u32;
+        if offset > have {
+            let kept = self.beyond.entry(offset).or_default();
+            if kept.len() < octets.len() {
+                *kept = octets.to_vec();
+            }
+            return;
+        }
+        let known = (have - offset) as usize;
+        self.octets.extend_from_slice(octets.get(known..).unwrap_or_default());
+        while let Some(entry) = self.beyond.first_entry() {
+            let have = self.octets.len() as u32;
+            if *entry.key() > have {
+                break;
+            }
+            let (offset, octets) = entry.remove_entry();
+            self.octets.extend_from_slice(octets.get((have - offset) as usize..).unwrap_or_default());
+        }
+    }
+}
