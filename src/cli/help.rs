@@ -58,20 +58,6 @@ Examples:
   tcplab show --flows --fds bad.pcapng
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
 
-pub(super) const LESSONS: &str = "\
-Examples:
-  tcplab lessons
-  tcplab lessons --show handshake > mine.toml";
-
-pub(super) const RUN: &str = "\
-Examples:
-  tcplab run handshake
-  tcplab run mine.toml --seed 7 -w mine.pcapng";
-
-pub(super) const SWEEP: &str = "\
-Examples:
-  tcplab sweep handshake --seed 1..100";
-
 pub(super) const REPLAY: &str = "\
 Nothing is sent anywhere: the packets meet our stack in virtual time. Exit codes: 0 every verdict is pass or skipped; 1 \
 one differs or is stalled; 2 a file cannot be read.

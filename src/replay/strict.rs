@@ -126,7 +126,10 @@ impl<'a> Walker<'a, '_> {
         let drawn = Drawn::of(&live, self.starts(), self.driver.stage.ours);
         let at = self.driver.now - self.driver.stage.start;
         let line = draw(self.driver.stage.recording.started + at, &drawn);
-        Err(finding(packet, format!("our side sent what is not in the recording\n{line}   replayed, instead of {instead_of}")))
+        Err(finding(
+            packet,
+            format!("our side sent what is not in the recording\n{line}   replayed, instead of {instead_of}"),
+        ))
     }
 
     /// A live segment with the numbers, ends and timestamps of the recording.
@@ -168,8 +171,10 @@ impl<'a> Walker<'a, '_> {
             text.push(format!("first at octet {at}: {:#04x}, got {:#04x}", expected.payload[at], actual.payload[at]));
         }
         let at = recording.started + packet.at;
-        let (expected, actual) = (Drawn::of(&expected, self.starts(), packet.from), Drawn::of(&actual, self.starts(), packet.from));
-        let lines = format!("{}   recorded\n{}   replayed\n{}", draw(at, &expected), draw(at, &actual), actual.marks(&fields));
+        let (expected, actual) =
+            (Drawn::of(&expected, self.starts(), packet.from), Drawn::of(&actual, self.starts(), packet.from));
+        let lines =
+            format!("{}   recorded\n{}   replayed\n{}", draw(at, &expected), draw(at, &actual), actual.marks(&fields));
         Err(finding(packet, format!("{}\n{lines}", text.join("; "))))
     }
 }
