@@ -41,15 +41,19 @@
 //! Without a program of the user's the program on our side is derived from the recording: it reads and writes what was
 //! read and written, waits as long, and ends in the same way ([`crate::app::calls`]).
 
+mod exact;
 mod feed;
 mod find;
+mod lines;
 mod live;
 mod near;
+mod one;
 mod play;
 mod program;
 mod recording;
 mod report;
 mod semantic;
+mod strict;
 
 pub use report::{Mode, Outcome, Report, Role, Verdict};
 
@@ -60,14 +64,9 @@ use std::rc::Rc;
 
 use crate::capture::{Capture, ReadError, Reader};
 use crate::net::Net;
-use crate::socket::{Congestion, HostConfig};
-use crate::time::{Duration, Instant};
 use find::Found;
-use play::{Ending, Player, Stage, UserProgram};
-use recording::{End, Facts, Opening, Recording, Skip};
-
-/// Longer than this no conversation is replayed: virtual time has an end.
-const LONGEST: Duration = Duration::from_hours(24 * 30);
+use play::UserProgram;
+use recording::{End, Recording};
 
 /// What is wrong with a replay before it begins.
 #[derive(Debug, thiserror::Error)]
@@ -199,7 +198,9 @@ impl Replay {
                 Role::Both => &[0, 1],
             };
             for &end in ends {
-                outcomes.push(self.replay(recording, end, capture.as_deref_mut()));
+                let role = if end == 0 { Role::Client } else { Role::Server };
+                let outcome = self.blank(Some(recording), role);
+                outcomes.push(one::replay(recording, end, self.program.as_ref(), outcome, capture.as_deref_mut()));
             }
         }
         if outcomes.is_empty() {
@@ -236,115 +237,4 @@ impl Replay {
             packets: recording.map_or(0, |recording| recording.packets.len()),
         }
     }
-
-    fn replay(&self, recording: &Recording, ours: End, capture: Option<&mut Capture>) -> Outcome {
-        let role = if ours == 0 { Role::Client } else { Role::Server };
-        let mut outcome = self.blank(Some(recording), role);
-        let (opening, facts) = match examine(recording) {
-            Ok(known) => known,
-            Err(Skip { packet, reason }) => {
-                (outcome.packet, outcome.reason) = (packet, reason);
-                return outcome;
-            }
-        };
-        let ends = live::addresses(recording.ends);
-        let derived = program::derive(recording, &facts, ours, opening, ends[ours], ends[1 - ours]);
-        let player = self.program.clone().map_or_else(|| Player::Derived(derived.calls.clone()), Player::User);
-        let is_derived = self.program.is_none();
-        let config = settings(recording, &facts, ours, ends[ours].ip());
-        let start = Instant::EPOCH;
-        let stage = Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay: is_derived };
-        let played = play::play(stage, capture);
-        let case = semantic::Case {
-            recording,
-            facts: &facts,
-            ours,
-            opening,
-            program: &derived,
-            derived: is_derived,
-            played: &played,
-            start,
-        };
-        let findings = semantic::judge(&case);
-        let told = (recording, &facts, ours);
-        outcome.notes = notes(told, &played);
-        outcome.verdict = match &played.ending {
-            Ending::Stalled { packet, waited } => {
-                (outcome.packet, outcome.reason) = (Some(*packet), format!("waits for {waited}"));
-                Verdict::Stalled
-            }
-            Ending::Finished if findings.is_empty() => Verdict::Pass,
-            Ending::Finished => Verdict::Differs,
-        };
-        if let Some(first) = findings.first() {
-            // What differs explains why nothing moves.
-            if outcome.verdict == Verdict::Differs {
-                (outcome.packet, outcome.reason) = (first.packet, first.text.clone());
-            }
-            let rest = findings.iter().skip(usize::from(outcome.verdict == Verdict::Differs));
-            outcome.notes.extend(rest.map(|finding| finding.text.clone()));
-        }
-        outcome.sent = played.live.stream.octets;
-        outcome.recorded = facts[ours].stream.clone();
-        outcome
-    }
-}
-
-/// How a conversation begins and what both sides did, or why it is not replayed.
-fn examine(recording: &Recording) -> Result<(Opening, [Facts; 2]), Skip> {
-    if let Some(trouble) = &recording.trouble {
-        return Err(trouble.clone());
-    }
-    let opening = recording.opening()?;
-    if recording.duration() > LONGEST {
-        let last = recording.packets.last().map(|packet| packet.number);
-        return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
-    }
-    Ok((opening, recording.facts()?))
-}
-
-/// A host like the one that was recorded, as far as a recording tells.
-fn settings(recording: &Recording, facts: &[Facts; 2], ours: End, ip: std::net::IpAddr) -> HostConfig {
-    let default = HostConfig::default();
-    let offer = recording.conversation.sender(Recording::side(ours)).offer;
-    let (headers, prefix) = if ip.is_ipv4() { (40, 32) } else { (60, 128) };
-    let (own, theirs) = (&facts[ours], &facts[1 - ours]);
-    let wanted = (own.window as usize).max(2 * own.peer_flight as usize).min(theirs.stream.len());
-    HostConfig {
-        addresses: vec![(ip, prefix)],
-        mtu: offer.mss.map_or(default.mtu, |mss| usize::from(mss) + headers).clamp(576, 65_535),
-        rcv_buf: wanted.clamp(default.rcv_buf, 16 << 20),
-        snd_buf: own.stream.len().clamp(default.snd_buf, 4 << 20),
-        congestion: Congestion::None,
-        timestamps: offer.timestamps,
-        ..default
-    }
-}
-
-/// What is told without being judged.
-fn notes((recording, facts, ours): (&Recording, &[Facts; 2], End), played: &play::Played) -> Vec<String> {
-    let mut notes = Vec::new();
-    let recorded = recording.packets.iter().filter(|packet| packet.from == ours).count();
-    let sent = played.live.emitted.len();
-    notes.push(format!("segments of our side: {sent}, in the recording {recorded}"));
-    if played.split_acks > 0 {
-        notes.push(format!("acknowledgments split, since we had not sent all that they cover: {}", played.split_acks));
-    }
-    if played.split_segments > 0 {
-        notes.push(format!("segments split, larger than our MSS or window: {}", played.split_segments));
-    }
-    if facts[ours].retransmissions > 0 {
-        notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));
-    }
-    if played.live.late_resets > 0 {
-        let count = played.live.late_resets;
-        notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
-    }
-    if played.live.others > 0 {
-        notes.push(format!("packets of our side for somebody else: {}", played.live.others));
-    }
-    for kind in &recording.strange_options {
-        notes.push(format!("option {kind} left out: the stack does not have it"));
-    }
-    notes
 }

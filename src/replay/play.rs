@@ -10,6 +10,7 @@ use core::pin::Pin;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::exact::{self, Exact};
 use super::feed::{Gate, Mapping, Part, gates};
 use super::live::Live;
 use super::program::FOR_EVER;
@@ -31,6 +32,8 @@ pub(super) type UserProgram = Rc<dyn Fn(Net) -> Pin<Box<dyn Future<Output = ()>>
 pub(super) enum Player {
     /// The program that was derived.
     Derived(Vec<Call>),
+    /// The one that was derived to the segment.
+    Exact(Exact),
     /// The user's.
     User(UserProgram),
 }
@@ -136,6 +139,13 @@ impl<'a, 'c> Driver<'a, 'c> {
                     calls::run_heard(net, &calls, |_, _| {}, |octets| heard.borrow_mut().extend_from_slice(octets))
                         .await
                 }))
+            }
+            Player::Exact(exact) => {
+                let (exact, heard, start) = (exact.clone(), Rc::clone(&heard), stage.start);
+                runtime.spawn("program", async move {
+                    exact::run(net, exact, start, |octets| heard.borrow_mut().extend_from_slice(octets)).await
+                });
+                None
             }
             Player::User(program) => {
                 runtime.spawn("program", program(net));

@@ -76,7 +76,7 @@ impl Events {
     }
 
     fn name(&self, host: HostId) -> Value {
-        self.names.get(&host).map_or_else(|| json!(format!("router {}", host.0)), |name| json!(name))
+        json!(self.names.get(&host))
     }
 }
 
@@ -96,7 +96,7 @@ impl Observer for Events {
                 put("host", self.name(host));
                 put("link", json!(link.0));
                 put("fate", json!(fate_name(fate)));
-                put("arrives", arrival(fate));
+                put("arrives", json!(fate.arrival().map(|at| at.to_string())));
                 line.extend(described(packet));
             }
             Event::Duplicated { link, packet } => {
@@ -140,10 +140,6 @@ fn fate_name(fate: Fate) -> String {
         Fate::Corrupt(_) => "corrupt".to_owned(),
         Fate::Drop(why) => format!("drop {why:?}"),
     }
-}
-
-fn arrival(fate: Fate) -> Value {
-    fate.arrival().map_or(Value::Null, |at| json!(at.to_string()))
 }
 
 /// The fields of a packet.
