@@ -12,6 +12,12 @@ use crate::time::{Duration, Instant};
 pub trait Observer {
     /// One event at its instant.
     fn on_event(&mut self, at: Instant, event: &Event<'_>);
+
+    /// True if hosts are to tell [`HostEvent::Numbers`] with each segment that they send. Asked once, when the observer
+    /// is given to a loop; without such an observer there is no such event, and no cost.
+    fn wants_numbers(&self) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(Instant, &Event<'_>)> Observer for F {
@@ -295,6 +301,21 @@ pub enum TimerKind {
     Linger,
 }
 
+/// What a connection knows of its path and its congestion. What is not known is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Numbers {
+    /// Smoothed round-trip time (RFC 6298).
+    pub srtt: Option<Duration>,
+    /// Its variation.
+    pub rttvar: Option<Duration>,
+    /// Retransmission timeout.
+    pub rto: Option<Duration>,
+    /// Congestion window in octets (RFC 5681).
+    pub cwnd: Option<usize>,
+    /// Slow start threshold in octets.
+    pub ssthresh: Option<usize>,
+}
+
 /// Something that happened inside a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -341,6 +362,16 @@ pub enum HostEvent {
         remote: SocketAddr,
         /// Which.
         timer: TimerKind,
+    },
+    /// What a connection knows of its path, right after a segment of it was sent. Only for those who ask
+    /// ([`Observer::wants_numbers`]).
+    Numbers {
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+        /// What it knows.
+        numbers: Numbers,
     },
     /// A program made a call that did not have to wait.
     Call {

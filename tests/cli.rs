@@ -27,6 +27,7 @@ fn help_says_what_there_is() {
     let help = tcplab(&["--help"]);
     assert_eq!((help.status.code(), stderr(&help)), (Some(0), String::new()));
     golden("cli/help.txt", &stdout(&help));
+    golden("cli/help-show.txt", &stdout(&tcplab(&["show", "--help"])));
     golden("cli/help-bench-churn.txt", &stdout(&tcplab(&["bench", "churn", "--help"])));
     assert_eq!(stdout(&tcplab(&["-V"])), format!("tcplab {}\n", env!("CARGO_PKG_VERSION")));
 }
@@ -66,6 +67,20 @@ fn the_demo_draws_the_same_ladder_every_time() {
     let quiet = tcplab(&["-q", "demo", "--simulated", "-w", path]);
     assert!(std::fs::read(path).expect("the capture") == capture, "same run, same bytes");
     assert_eq!((stdout(&quiet), stderr(&quiet)), (stdout(&demo), String::new()));
+}
+
+#[test]
+fn full_comments_of_the_demo_know_the_sender() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("full-demo.pcapng");
+    let path = path.to_str().expect("UTF-8");
+    assert_eq!(tcplab(&["demo", "--simulated", "--comments", "full", "-w", path]).status.code(), Some(0));
+    let json = stdout(&tcplab(&["show", "--json", path]));
+    // The capture is taken at the server, which is on the right.
+    let ours: Vec<_> = json.lines().filter(|line| line.contains("\"from\":1")).collect();
+    let words = [", srtt ", ", rttvar ", ", rto ", ", cwnd ", "flight size "];
+    assert!(ours.iter().any(|line| words.iter().all(|word| line.contains(word))), "{json}");
+    assert_eq!(tcplab(&["demo", "--simulated", "-w", path]).status.code(), Some(0));
+    assert!(!stdout(&tcplab(&["show", "--json", path])).contains(", rto "), "not unless asked for");
 }
 
 #[test]
@@ -127,7 +142,7 @@ fn the_table_has_tcplab_and_the_reference_next_to_each_other() {
 #[test]
 fn completions_and_the_manual_name_every_command() {
     let man = stdout(&tcplab(&["man"]));
-    for command in ["demo", "bench", "completions"] {
+    for command in ["demo", "show", "bench", "completions"] {
         assert!(man.contains(&format!("tcplab\\-{command}")), "{command}: {man}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -14,6 +14,7 @@ use tcplab::capture::{Comments, Direction, Format, Reader, Settings};
 use tcplab::rng::Rng;
 use tcplab::segment::{Flags, SegmentTemplate, Seq};
 use tcplab::time::Instant;
+use tcplab::view::{Trace, flow_table};
 
 fn cases() -> u64 {
     env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
@@ -68,13 +69,22 @@ fn read(bytes: Vec<u8>) -> u64 {
         }
     };
     let mut records = 0;
+    let (mut trace, mut text) = (Trace::new(), String::new());
     while let Some(record) = reader.next_record() {
         match record {
-            Ok(_) => records += 1,
+            Ok(record) => {
+                // What `tcplab show` does with it; every other file as if it were ours.
+                let step = trace.take(&record, longest.is_multiple_of(2));
+                text.clear();
+                trace.draw(&mut text, &step, false);
+                assert!(text.ends_with('\n'), "{text}");
+                records += 1;
+            }
             Err(error) => named(error, records),
         }
         assert!(records <= longest, "more records than bytes");
     }
+    let _ = (flow_table(trace.streams()), trace.descriptors());
     records
 }
 

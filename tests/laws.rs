@@ -52,6 +52,7 @@ const HASH_MAP_FILES: &[(&str, &str)] = &[
     ("stack/mod.rs", "the demultiplexer's tables: looked up by 4-tuple or address, never iterated"),
     ("stack/ports.rs", "the bind table: looked up by port, never iterated"),
     ("stack/udp.rs", "the demultiplexer's tables for UDP: looked up, never iterated"),
+    ("view/streams.rs", "connections for the ladder and the tables: looked up by their ends, listed in another place"),
 ];
 
 /// Files that may hold `unsafe`, each with its reason.

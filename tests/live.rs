@@ -420,32 +420,6 @@ fn the_capture_of_a_run_that_was_killed_is_readable() {
 }
 
 #[test]
-fn the_commands_of_the_readme_do_what_it_says() {
-    if !(possible() && installed(&["curl", "nc"])) {
-        return;
-    }
-    let readme = include_str!("../README.md");
-    let dir = place("commands");
-    fs::write(dir.join("FILE"), "what is in it\n").expect("a file");
-    let binary = Path::new(env!("CARGO_BIN_EXE_tcplab")).parent().expect("a directory");
-    let inherited = std::env::var("PATH").unwrap_or_default();
-    for (begins, says) in
-        [("    tcplab serve http --dir", "what is in it\n"), ("    echo \"from userspace\" |", "from userspace\n")]
-    {
-        let line = readme.lines().find(|line| line.starts_with(begins)).expect("README.md shows it");
-        let mut shell = Command::new("sh");
-        shell.args(["-c", line]).current_dir(&dir).env("PATH", format!("{}:{inherited}", binary.display()));
-        let shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let output = finish(shell.expect("a shell"));
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{line}: {said}");
-        // What the server of `connect` says is on standard error.
-        assert!(format!("{}{said}", text(&output.stdout)).contains(says), "{line}: {said}");
-    }
-    assert!(dir.join("bad.pcapng").is_file());
-}
-
-#[test]
 fn the_bench_measures_both_sides_in_both_directions() {
     if !possible() {
         return;

@@ -7,9 +7,9 @@
 
 use core::fmt::Write;
 
+use super::Comments;
 use super::flows::{Ends, Flow, FlowTable};
 use super::other;
-use super::{Comments, Direction};
 use crate::conversation::{AckKind, DataKind, Seen, Side};
 use crate::event::{ChannelState, DropReason, Fate, Flip, TimerKind};
 use crate::segment::{IpView, Options, Segment};
@@ -18,23 +18,28 @@ use crate::time::{Duration, Instant};
 /// A packet, and what is known of it beside its bytes.
 pub(super) struct Subject<'a> {
     pub(super) at: Instant,
-    pub(super) direction: Option<Direction>,
+    pub(super) from: Side,
     /// The whole packet: bytes that were not kept are zero.
     pub(super) bytes: &'a [u8],
-    /// Nothing is missing: checksums can be verified.
-    pub(super) whole: bool,
+    /// It was on a wire and nothing of it is missing: checksums can be verified.
+    pub(super) verify: bool,
     pub(super) fate: Option<Fate>,
 }
 
-/// Writes the comment on a packet, and has its flow go on. A packet of unknown direction is taken as outbound.
-pub(super) fn write(out: &mut String, comments: Comments, flows: &mut FlowTable, subject: &Subject<'_>) {
-    let from = if subject.direction == Some(Direction::Inbound) { Side::Remote } else { Side::Local };
+/// Writes the comment on a packet, and has its flow go on. If the packet is a segment that its connection has seen, says
+/// what the segment is, and gives the flow.
+pub(super) fn write<'a>(
+    out: &mut String,
+    comments: Comments,
+    flows: &'a mut FlowTable,
+    subject: &Subject<'_>,
+) -> Option<(Seen, &'a Flow)> {
+    let from = subject.from;
+    let mut told = None;
     match IpView::parse(subject.bytes) {
         Err(malformed) => put(out, format_args!("no packet: {malformed}")),
         // A packet that was changed on the way is dropped by whom it reaches: the connection has not seen it.
-        Ok(ip) if from == Side::Remote && subject.whole && !ip.checksums_ok() => {
-            out.push_str("wrong checksum: changed on the way");
-        }
+        Ok(ip) if subject.verify && !ip.checksums_ok() => out.push_str("wrong checksum: changed on the way"),
         Ok(ip) => match Segment::parse(&ip) {
             Ok(segment) => {
                 let (local, remote) = match from {
@@ -42,10 +47,11 @@ pub(super) fn write(out: &mut String, comments: Comments, flows: &mut FlowTable,
                     Side::Remote => (segment.dst, segment.src),
                 };
                 let flow = flows.flow(Ends { local, remote });
-                write_segment(out, flow, subject.at, from, &segment);
+                let seen = write_segment(out, flow, subject.at, from, &segment);
                 if comments == Comments::Full {
                     write_variables(out, flow, from);
                 }
+                told = Some((seen, &*flow));
             }
             Err(why) => other::write(out, &ip, why),
         },
@@ -53,6 +59,7 @@ pub(super) fn write(out: &mut String, comments: Comments, flows: &mut FlowTable,
     if let Some(fate) = subject.fate {
         write_fate(out, fate);
     }
+    told
 }
 
 /// What has to be known of a flow from before the segment.
@@ -69,8 +76,7 @@ struct Before {
     own_window: u32,
 }
 
-fn write_segment(out: &mut String, flow: &mut Flow, now: Instant, from: Side, segment: &Segment<'_>) {
-    flow.note_base(from, segment);
+fn write_segment(out: &mut String, flow: &mut Flow, now: Instant, from: Side, segment: &Segment<'_>) -> Seen {
     let (own, peer) = (flow.conversation.sender(from), flow.conversation.sender(from.other()));
     let before = Before {
         peer_syn_open: peer.iss.is_some_and(|iss| peer.snd_una == iss),
@@ -82,7 +88,7 @@ fn write_segment(out: &mut String, flow: &mut Flow, now: Instant, from: Side, se
         dup_acks: own.dup_acks,
         own_window: own.rcv_wnd,
     };
-    let seen = flow.conversation.observe(now, from, segment);
+    let seen = flow.observe(now, from, segment);
     if segment.is_rst() {
         write_rst(out, &before, &seen);
     } else if segment.is_syn() {
@@ -95,6 +101,7 @@ fn write_segment(out: &mut String, flow: &mut Flow, now: Instant, from: Side, se
         }
     }
     run_timers(flow, now, from, &before, &seen);
+    seen
 }
 
 fn write_rst(out: &mut String, before: &Before, seen: &Seen) {
@@ -109,7 +116,7 @@ fn write_rst(out: &mut String, before: &Before, seen: &Seen) {
 
 fn write_syn(
     out: &mut String,
-    flow: &mut Flow,
+    flow: &Flow,
     now: Instant,
     from: Side,
     segment: &Segment<'_>,
@@ -136,7 +143,6 @@ fn write_syn(
         _ if before.peer_syn_open && !before.own_known => "SYN: opens the connection too, at the same time",
         _ => "SYN: opens the connection",
     };
-    flow.note_syn(from, segment, seen.restarted);
     out.push_str(why);
     write_offer(out, &segment.options);
     if !segment.payload.is_empty() {
@@ -347,6 +353,29 @@ fn write_fate(out: &mut String, fate: Fate) {
         Fate::Drop(DropReason::NoRoute) => "; dropped, no way leads there",
         Fate::Drop(_) => "; dropped on the link",
     });
+}
+
+/// The kind of fate that a comment of ours tells of. Its numbers are not looked for.
+pub(super) fn fate_in(comment: &str) -> Option<Fate> {
+    let at = Instant::EPOCH;
+    let (_, last) = comment.rsplit_once("; ")?;
+    let kinds = [
+        ("held back on the link", Fate::Reorder(at)),
+        ("sent ahead on the link", Fate::Overtake(at)),
+        ("the link delivers it twice", Fate::Duplicate(at)),
+        ("corrupted on the link", Fate::Corrupt(Flip { at, octet: 0, bit: 0 })),
+        ("lost", Fate::Drop(DropReason::Loss)),
+        ("taken from the link", Fate::Drop(DropReason::Fault)),
+        ("dropped", Fate::Drop(DropReason::QueueFull)),
+    ];
+    kinds.into_iter().find(|(words, _)| last.starts_with(words)).map(|(_, fate)| fate)
+}
+
+/// What a link does to a packet, without the comment on it.
+pub(super) fn fate_words(fate: Fate) -> String {
+    let mut words = String::new();
+    write_fate(&mut words, fate);
+    words.trim_start_matches("; ").to_owned()
 }
 
 /// `1.0 s`, `204.0 ms`, `1.204 s`, `85 us`: four digits that count, and no zeros that say nothing. Clocks of

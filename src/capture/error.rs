@@ -29,8 +29,8 @@ pub enum ReadProblem {
     Empty,
     /// The file begins with something else.
     #[error(
-        "neither pcap nor pcapng (it begins with {0:08x}); what Wireshark can read is converted by \
-         `editcap -F pcapng FILE NEW.pcapng`"
+        "neither pcap nor pcapng ({}); what Wireshark can read is converted by \
+         `editcap -F pcapng FILE NEW.pcapng`", Begins(*.0)
     )]
     UnknownFormat(u32),
     /// The file is compressed.
@@ -62,6 +62,30 @@ pub enum ReadProblem {
          (null, Ethernet, PPP, raw IP, loop, Linux cooked)"
     )]
     LinkType(u32),
+}
+
+/// What a file is that begins so, as far as four octets tell.
+struct Begins(u32);
+
+impl core::fmt::Display for Begins {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let name = match &self.0.to_be_bytes() {
+            b"snoo" => "Sun snoop",
+            b"btsn" => "btsnoop",
+            b"TRSN" => "Sniffer (DOS)",
+            b"XCP\0" => "NetXray, Sniffer (Windows)",
+            b"RTSS" => "Microsoft NetMon 1",
+            b"GMBU" => "Microsoft NetMon 2",
+            b"Obse" => "Viavi Observer",
+            b"\x05VNF" => "Visual Networks",
+            [0xaa, 0xaa, 0xaa, 0xaa] => "InfoVista 5View",
+            [b'T', b'R', 0, _] => "HP-UX nettl",
+            [0x01, 0x10, _, 0] => "Novell LANalyzer",
+            b"+---" => "K12 text",
+            _ => return write!(f, "it begins with {:08x}", self.0),
+        };
+        write!(f, "it looks like {name}")
+    }
 }
 
 /// ` at packet 7`, or nothing.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::Numbers;
-use crate::conversation::{Conversation, Side};
+use crate::conversation::{Conversation, DataKind, Seen, Side};
 use crate::event::TimerKind;
 use crate::segment::{Segment, Seq};
 use crate::time::{Duration, Instant};
@@ -30,8 +30,8 @@ pub(super) struct Ends {
 
 /// What is known of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Flow {
-    pub(super) conversation: Conversation,
+pub(crate) struct Flow {
+    pub(crate) conversation: Conversation,
     /// What sequence numbers of each side are counted from.
     base: [Option<Seq>; 2],
     /// When the retransmission timer of each side was last started, as RFC 6298, section 5 has it.
@@ -77,12 +77,22 @@ impl FlowTable {
 impl Flow {
     /// A sequence number of `side` counted from its SYN (so that its first octet of data is 1), or from the first
     /// segment seen of it.
-    pub(super) fn relative(&self, side: Side, seq: Seq) -> u32 {
+    pub(crate) fn relative(&self, side: Side, seq: Seq) -> u32 {
         seq - self.base[side as usize].unwrap_or(seq - 1)
     }
 
-    /// Fixes what sequence numbers are counted from. Before the conversation sees the segment.
-    pub(super) fn note_base(&mut self, from: Side, segment: &Segment<'_>) {
+    /// Has the conversation see a segment.
+    pub(super) fn observe(&mut self, now: Instant, from: Side, segment: &Segment<'_>) -> Seen {
+        self.note_base(from, segment);
+        let seen = self.conversation.observe(now, from, segment);
+        if segment.is_syn() && !segment.is_rst() && seen.data != DataKind::Unacceptable {
+            self.note_syn(from, segment, seen.restarted);
+        }
+        seen
+    }
+
+    /// Fixes what sequence numbers are counted from, if nothing has fixed it yet.
+    fn note_base(&mut self, from: Side, segment: &Segment<'_>) {
         let first = if segment.is_syn() { segment.seq } else { segment.seq - 1 };
         self.base[from as usize].get_or_insert(first);
         if segment.is_ack() {
@@ -91,7 +101,7 @@ impl Flow {
     }
 
     /// A SYN that counts: it is what its side is counted from, and with a new connection the other side starts anew.
-    pub(super) fn note_syn(&mut self, from: Side, segment: &Segment<'_>, restarted: bool) {
+    fn note_syn(&mut self, from: Side, segment: &Segment<'_>, restarted: bool) {
         self.base[from as usize] = Some(segment.seq);
         if restarted {
             self.base[from.other() as usize] = None;

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Writing: [`Capture`] takes events, `scribe` makes records of them (on a thread of its own or in place, to the same
-//! bytes), `comment`, `flows` and `other` find the words, `encode` the bytes, `sink` writes whole records and deals
+//! bytes), `comment`, `flows` and `other` find the words
+//! (for a ladder, `narrator` says them without a file), `encode` the bytes, `sink` writes whole records and deals
 //! with full disks. Reading: [`Reader`] over `pcap` and `pcapng`, `link_layer` finds the IP packet in a frame. The
 //! crate pcap-file is named in `pcapng` only.
 //!
@@ -29,6 +30,8 @@ mod encode;
 mod error;
 mod flows;
 mod link_layer;
+mod narrator;
+
 mod other;
 mod pcap;
 mod pcapng;
@@ -40,7 +43,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use crate::event::Numbers;
 pub use error::{ReadError, ReadProblem, WriteError};
+pub(crate) use narrator::{Narrator, Told};
 pub use reader::{Reader, Record};
 pub use settings::{Settings, WhenBehind};
 
@@ -50,7 +55,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::event::{Event, Fate, HostEvent, HostId, Observer, TimerKind};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use flows::Ends;
 use scribe::{Batch, Facts, Manner, News, Office, Scribe};
 
@@ -83,21 +88,6 @@ pub enum Comments {
     Brief,
     /// That, and the variables of its sender.
     Full,
-}
-
-/// What a connection tells of itself, for comments in full. What is not known is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Numbers {
-    /// Smoothed round-trip time (RFC 6298).
-    pub srtt: Option<Duration>,
-    /// Its variation.
-    pub rttvar: Option<Duration>,
-    /// Retransmission timeout.
-    pub rto: Option<Duration>,
-    /// Congestion window in octets (RFC 5681).
-    pub cwnd: Option<usize>,
-    /// Slow start threshold in octets.
-    pub ssthresh: Option<usize>,
 }
 
 /// What has become of the packets.
@@ -166,7 +156,8 @@ impl Capture {
         }
     }
 
-    /// What the connection between these ends tells of itself, for the comments on packets that it sends from now on.
+    /// What the connection between these ends tells of itself right after a packet that it sent: for the comments on
+    /// that packet, if it is the last one taken, and on those that follow.
     pub fn numbers(&mut self, local: SocketAddr, remote: SocketAddr, numbers: Numbers) {
         if self.manner.comments == Comments::Full {
             self.push_news(News::Numbers { ends: Ends { local, remote }, numbers });
@@ -288,8 +279,15 @@ impl Observer for Capture {
             {
                 self.push_news(News::Timer { at, ends: Ends { local, remote }, timer });
             }
+            Event::Host { host, event: HostEvent::Numbers { local, remote, numbers } } if host == self.at => {
+                self.numbers(local, remote, numbers);
+            }
             _ => {}
         }
+    }
+
+    fn wants_numbers(&self) -> bool {
+        self.manner.comments == Comments::Full
     }
 }
 

@@ -42,6 +42,10 @@ pub struct Record<'a> {
     pub packet: Option<&'a [u8]>,
     /// The length of the packet on the wire; of the frame if it carries no IP.
     pub original_len: u32,
+    /// The length of the frame on the wire, link layer and padding included: Wireshark's `frame.len`.
+    pub frame_len: u32,
+    /// How much of the frame was captured: `frame.cap_len`.
+    pub frame_captured_len: u32,
     /// The link layer, by its number in tcpdump.org/linktypes.html.
     pub link_type: u32,
     /// Which way it went, if the file says so.
@@ -171,6 +175,8 @@ impl Reader {
             at,
             packet: found.packet.map(|(start, end)| &frame[start..end]),
             original_len: found.original_len,
+            frame_len: original_len,
+            frame_captured_len: captured_len as u32,
             link_type,
             direction: direction.or(found.direction),
             comment: self.comment.as_deref(),

@@ -18,6 +18,7 @@ use super::encode::{self, Record};
 use super::flows::{Ends, FlowTable};
 use super::sink::{Outcome, Sink};
 use super::{Comments, Direction, Format, Numbers};
+use crate::conversation::Side;
 use crate::event::{Fate, TimerKind};
 use crate::time::Instant;
 
@@ -142,10 +143,10 @@ impl Scribe {
         for (n, entry) in batch.entries.iter().enumerate() {
             match entry {
                 Entry::Packet(facts) => {
-                    // A host tells of the timer that made it send right after it has sent.
+                    // A host tells why it sent, and what it knows now, right after it has sent.
                     let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, Entry::News));
                     for news in &news[..behind.count()] {
-                        self.note_timer(news);
+                        self.note(news);
                     }
                     let (bytes, others) = rest.split_at(facts.copied as usize);
                     rest = others;
@@ -154,10 +155,7 @@ impl Scribe {
                 Entry::News => {
                     let (first, others) = news.split_first().expect("one for each such entry");
                     news = others;
-                    self.note_timer(first);
-                    if let News::Numbers { ends, numbers } = *first {
-                        self.flows.flow(ends).numbers = Some(numbers);
-                    }
+                    self.note(first);
                 }
             }
         }
@@ -172,9 +170,10 @@ impl Scribe {
         self.sink.outcome()
     }
 
-    fn note_timer(&mut self, news: &News) {
-        if let News::Timer { at, ends, timer } = *news {
-            self.flows.flow(ends).timer = Some((at, timer));
+    fn note(&mut self, news: &News) {
+        match *news {
+            News::Timer { at, ends, timer } => self.flows.flow(ends).timer = Some((at, timer)),
+            News::Numbers { ends, numbers } => self.flows.flow(ends).numbers = Some(numbers),
         }
     }
 
@@ -195,7 +194,11 @@ impl Scribe {
                 filled_up.resize(original_len as usize, 0);
                 filled_up
             };
-            comment::write(comment, manner.comments, flows, &Subject { at, direction, bytes: packet, whole, fate });
+            // A packet of unknown direction is taken as outbound.
+            let inbound = direction == Some(Direction::Inbound);
+            let from = if inbound { Side::Remote } else { Side::Local };
+            let subject = Subject { at, from, bytes: packet, verify: inbound && whole, fate };
+            comment::write(comment, manner.comments, flows, &subject);
         }
         let kept = manner.snaplen.map_or(bytes.len(), |snaplen| bytes.len().min(snaplen as usize));
         let record = Record { at, direction, bytes: &bytes[..kept], original_len, comment };

@@ -2,14 +2,16 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::help;
 use crate::bench::{self, Subject};
+use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
 use crate::stack::Congestion;
 use crate::time::Duration;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
 #[derive(Debug, Parser)]
-#[command(name = "tcplab", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "tcplab", version, arg_required_else_help = true, max_term_width = 100, after_help = help::TCPLAB)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,
@@ -19,6 +21,7 @@ pub(super) struct Args {
 
 /// Flags that mean the same everywhere.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
     /// Results as JSON on standard output, one object per line
     #[arg(long, global = true)]
@@ -46,8 +49,10 @@ pub(super) enum Command {
     /// One connection from handshake to close, drawn as a ladder and captured for Wireshark
     Demo(Demo),
     /// The lessons: stories of TCP that can be run, each a scenario file to start from
+    #[command(after_help = help::LESSONS)]
     Lessons(super::lessons::Lessons),
     /// A lesson or a scenario file in virtual time: its story, its ladder, its capture
+    #[command(after_help = help::RUN)]
     Run(super::run::Run),
     /// Many runs of a scenario on all cores, a row of CSV for each: seeds and settings, every one with every other
     Sweep(super::sweep::Sweep),
@@ -59,6 +64,7 @@ pub(super) enum Command {
     Connect(super::live::args::Connect),
     /// What this machine allows, and the next step where it does not
     #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_help = help::DOCTOR)]
     Doctor,
     /// The client of the demo
     #[cfg(all(feature = "live", target_os = "linux"))]
@@ -67,30 +73,78 @@ pub(super) enum Command {
         /// The server
         server: std::net::SocketAddr,
     },
+    /// The ladder of a capture, ours or anybody's: who sent what when, and why
+    Show(Show),
     /// Captures as tests: one side is fed to our stack, which plays the other
+    #[command(after_help = help::REPLAY)]
     Replay(super::replay::Args),
     /// Measured runs, against bare smoltcp
     Bench(Bench),
     /// A completion script for a shell, on standard output
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page, on standard output: `tcplab man | man -l -`
+    /// The manual page, on standard output
+    #[command(after_help = help::MAN)]
     Man,
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::DEMO)]
 pub(super) struct Demo {
-    /// The capture
+    /// Where the capture goes; a file of that name is overwritten
     #[arg(short, long = "write", value_name = "FILE", default_value = "tcplab-demo.pcapng")]
     pub(super) write: std::path::PathBuf,
     /// In virtual time, also where the machine has a TUN device: every run is the same
     #[arg(long)]
     pub(super) simulated: bool,
+    /// What is said about each packet in the capture
+    #[arg(long, value_name = "HOW", default_value = "brief")]
+    pub(super) comments: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum How {
+    /// What it is and why it was sent
+    Brief,
+    /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
+    Full,
+    /// Nothing
+    None,
+}
+
+impl From<How> for Comments {
+    fn from(how: How) -> Self {
+        match how {
+            How::Brief => Self::Brief,
+            How::Full => Self::Full,
+            How::None => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::SHOW)]
+pub(super) struct Show {
+    /// A capture in pcap or pcapng, of tcplab, tcpdump, Wireshark, ns-3 or others; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: std::path::PathBuf,
+    /// A table of the connections instead: who, for how long, how much each way, how it ended
+    #[arg(long)]
+    pub(super) flows: bool,
+    /// The sockets instead that the host at the vantage point must have had. Descriptors are not on the wire: their
+    /// numbers are made up, from 3 on
+    #[arg(long)]
+    pub(super) fds: bool,
+    /// The first N packets only
+    #[arg(short, long, value_name = "N")]
+    pub(super) count: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = help::BENCH)]
 pub(super) struct Bench {
     #[command(subcommand)]
     pub(super) name: Name,

@@ -3,11 +3,12 @@
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::CliError;
 use super::output::{Output, print};
+use super::{CliError, help};
 use crate::scenario::{Scenario, lessons};
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::LESSONS)]
 pub(super) struct Lessons {
     /// Print a lesson as a scenario file to start from: `tcplab lessons --show handshake > mine.toml`
     #[arg(long, value_name = "NAME")]

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod demo;
+mod help;
 mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
@@ -13,6 +14,7 @@ mod output;
 mod replay;
 mod run;
 mod scenario;
+mod show;
 mod sweep;
 
 use std::io::{self, Write};
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use crate::capture::ReadError;
 use args::{Args, Command};
 use output::Output;
 
@@ -32,6 +35,9 @@ enum CliError {
     /// What was asked for makes no sense; exit 2.
     #[error("{0}")]
     Usage(String),
+    /// A file that cannot be read, or not to its end; exit 2.
+    #[error(transparent)]
+    Input(#[from] ReadError),
     /// Standard output; exit 1.
     #[error("write to standard output: {0}; if it is a file, look for space on its disk")]
     Output(#[from] io::Error),
@@ -41,7 +47,7 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
-            Self::Usage(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
         }
     }
 }
@@ -80,6 +86,7 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         Command::Doctor => live::doctor::run(),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
+        Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Replay(replay) => replay::run(replay, output),
         Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
         Command::Run(args) => run::run(args, output).map(|()| 0),

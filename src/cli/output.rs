@@ -50,6 +50,11 @@ impl Output {
         }
     }
 
+    /// Whether results may have colours.
+    pub(super) fn color(self) -> bool {
+        self.stdout_color
+    }
+
     /// A result whose first line is a title.
     pub(super) fn titled(self, text: &str) -> io::Result<()> {
         match text.split_once('\n') {

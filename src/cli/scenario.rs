@@ -74,15 +74,3 @@ pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as link.loss=1%")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
-
-/// What `--set` takes, for the end of `--help`.
-pub(super) const KEYS: &str = "\
-Keys of --set:
-  link.ITEM            an item of every link line: link.loss, link.delay, link.rate ...; 0 takes it away
-  links.A-B.ITEM       of one link; links.A>B.ITEM of one direction
-  host.KEY             a key of every host: host.cc, host.mtu, host.rcv_buf ...
-  hosts.NAME.KEY       of one host: hosts.client.cc
-  programs.NAME.KEY    size, port, backlog, start, count, every of a program, by its name or number from 1
-  until                when the run ends
-
-docs/scenarios.md has every key of a scenario file.";

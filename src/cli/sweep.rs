@@ -6,16 +6,16 @@ use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::CliError;
 use super::output::Output;
-use super::scenario::{KEYS, Which, setting};
+use super::scenario::{Which, setting};
+use super::{CliError, help};
 use crate::scenario::{Axis, Run, Shard, Sweep as Plan};
 
 /// More seeds than this are a slip of the finger.
 const MOST_SEEDS: u64 = 10_000_000;
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = KEYS)]
+#[command(after_help = help::SWEEP)]
 pub(super) struct Sweep {
     #[command(flatten)]
     which: Which,

@@ -77,6 +77,10 @@ impl Observer for Observers {
             observer.borrow_mut().on_event(at, event);
         }
     }
+
+    fn wants_numbers(&self) -> bool {
+        self.0.iter().any(|observer| observer.borrow().wants_numbers())
+    }
 }
 
 /// Why the loop could not go on.
@@ -145,6 +149,7 @@ impl Live {
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.0.push(observer);
         self.runtime.observe_events(true);
+        self.runtime.observe_numbers(self.observers.wants_numbers());
     }
 
     /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.

@@ -162,6 +162,11 @@ impl Runtime {
         self.net.host_mut().observe_events(on);
     }
 
+    /// Connections tell their numbers only when asked for ([`HostEvent::Numbers`]).
+    pub fn observe_numbers(&mut self, on: bool) {
+        self.net.host_mut().observe_numbers(on);
+    }
+
     /// The next call of a program or thing that happened in the stack.
     pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.net.host_mut().poll_event()

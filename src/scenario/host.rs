@@ -28,7 +28,7 @@ pub(super) const ADDRESS: &str = "an address with its prefix length, such as 192
     commas between";
 
 /// Keys of a host with what they mean.
-pub(super) const KEYS: [(&str, &str); 16] = [
+pub(super) const KEYS: [(&str, &str); 22] = [
     ("address", "addresses with their prefix lengths, with commas between; by default the next of 192.0.2.0/24"),
     ("cc", "congestion control: reno (the default), cubic or none"),
     ("mtu", "the largest packet of the interface, in octets"),
@@ -42,6 +42,12 @@ pub(super) const KEYS: [(&str, &str); 16] = [
     ("synack_retries", "retransmissions of a SYN|ACK"),
     ("retries", "retransmissions of data"),
     ("orphan_retries", "retransmissions without an application"),
+    ("nodelay", "true or false: whether a new socket has TCP_NODELAY (default false)"),
+    ("keep_alive", "true or false: whether a new socket has SO_KEEPALIVE (default false)"),
+    ("keep_alive_idle", "how long a connection is idle before the first probe"),
+    ("keep_alive_interval", "from one probe to the next"),
+    ("keep_alive_probes", "probes without an answer before the connection is given up"),
+    ("backlog_limit", "the largest backlog that a listener gets"),
     ("default_route", "true or false: whether addresses outside of the prefixes are reached"),
     ("descriptors", "how many descriptors can be open at once"),
     ("buffer_limit", "octets that all buffers of the host may take"),
@@ -95,6 +101,12 @@ impl HostPart {
             "synack_retries" => config.synack_retries = number(value, 0, 127)?,
             "retries" => config.retries = number(value, 0, 127)?,
             "orphan_retries" => config.orphan_retries = number(value, 0, 127)?,
+            "nodelay" => config.nodelay = switch(value)?,
+            "keep_alive" => config.keep_alive = switch(value)?,
+            "keep_alive_idle" => config.keep_alive_idle = time(value)?,
+            "keep_alive_interval" => config.keep_alive_interval = time(value)?,
+            "keep_alive_probes" => config.keep_alive_probes = number(value, 1, 127)?,
+            "backlog_limit" => config.backlog_limit = number(value, 0, 65_535)?,
             "default_route" => config.default_route = switch(value)?,
             "descriptors" => config.descriptor_limit = number(value, 1, 1 << 20)?,
             "buffer_limit" => config.buffer_limit = number(value, 1, usize::MAX)?,

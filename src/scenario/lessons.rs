@@ -7,7 +7,42 @@ macro_rules! lesson {
 }
 
 /// Name and text, in the order in which they are best read.
-const LESSONS: &[(&str, &str)] = &[lesson!("handshake")];
+const LESSONS: &[(&str, &str)] = &[
+    lesson!("hello"),
+    lesson!("http"),
+    lesson!("chat"),
+    lesson!("handshake"),
+    lesson!("simultaneous-open"),
+    lesson!("refused"),
+    lesson!("unreachable"),
+    lesson!("data"),
+    lesson!("nagle"),
+    lesson!("delayed-ack"),
+    lesson!("zero-window"),
+    lesson!("silly-window"),
+    lesson!("keep-alive"),
+    lesson!("close"),
+    lesson!("half-close"),
+    lesson!("simultaneous-close"),
+    lesson!("time-wait-reuse"),
+    lesson!("reset"),
+    lesson!("bind-in-use"),
+    lesson!("backlog"),
+    lesson!("many-clients"),
+    lesson!("lost-syn"),
+    lesson!("lost-synack"),
+    lesson!("lost-data"),
+    lesson!("fast-retransmit"),
+    lesson!("reorder"),
+    lesson!("duplicate"),
+    lesson!("corrupt"),
+    lesson!("slow-start"),
+    lesson!("reno-vs-cubic"),
+    lesson!("bufferbloat"),
+    lesson!("fairness"),
+    lesson!("mtu-blackhole"),
+    lesson!("udp-vs-tcp"),
+];
 
 /// The names of all lessons, in the order in which they are best read.
 pub fn lessons() -> impl Iterator<Item = &'static str> {

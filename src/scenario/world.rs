@@ -4,8 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::error::BuildError;
-use super::fault::{FaultPart, Scripted};
-use super::link::LinkPart;
 use super::program::{App, ProgramPart, What, resolve};
 use super::read::addresses;
 use super::run::Report;
@@ -13,7 +11,7 @@ use super::{Scenario, host};
 use crate::app::{self, Listen, bulk, calls, chat, discard, echo, hello, http};
 use crate::event::{HostId, Observer};
 use crate::net::Net;
-use crate::sim::{HostHandle, LinkHandle, Sim};
+use crate::sim::{HostHandle, Sim};
 use crate::socket::HostConfig;
 use crate::time::Instant;
 
@@ -27,6 +25,8 @@ const MOST_ECHOED: u64 = 16 << 20;
 pub struct World {
     pub(super) sim: Sim,
     hosts: Vec<HostHandle>,
+    /// Of hosts and routers.
+    names: Vec<(HostId, String)>,
     pub(super) until: Option<Instant>,
     pub(super) fds: Option<(HostHandle, Instant)>,
     /// What changes on the way, in order of time: ends of a link and their new lines.
@@ -50,53 +50,47 @@ impl Scenario {
         let wrong = |error: &dyn std::fmt::Display| BuildError(error.to_string());
         let sim = Sim::seeded(seed);
         sim.limit_events(MOST_EVENTS);
-        let mut hosts = Vec::new();
+        let (mut hosts, mut names) = (Vec::new(), Vec::new());
         for part in &self.hosts {
-            if part.router {
-                sim.try_router(&part.name).map_err(|error| wrong(&error))?.set_icmp(part.icmp);
+            let id = if part.router {
+                let router = sim.try_router(&part.name).map_err(|error| wrong(&error))?;
+                router.set_icmp(part.icmp);
+                router.id()
             } else {
-                hosts.push(add_host(&sim, part).map_err(|error| wrong(&error))?);
-            }
+                let host = add_host(&sim, part).map_err(|error| wrong(&error))?;
+                hosts.push(host.clone());
+                host.id()
+            };
+            names.push((id, part.name.clone()));
         }
-        let mut links = Vec::new();
         for link in &self.links {
             let [a, b] = &link.ends;
-            let [there, back] = link.written();
-            sim.try_link(a, b, &there).map_err(|error| wrong(&error))?;
-            links.push(sim.try_link(a, b, &back).map_err(|error| wrong(&error))?);
+            for line in link.written() {
+                sim.try_link(a, b, &line).map_err(|error| wrong(&error))?;
+            }
         }
-        let changes = self.put_faults(&links);
+        let changes = self.changes();
         let find = |name: &str| hosts.iter().find(|host| host.name() == name).cloned();
         let fds = self.fds.as_ref().and_then(|(name, at)| Some((find(name)?, *at)));
         let until = self.until.map(|until| Instant::EPOCH + until);
-        let world = World { hosts, until, fds, changes, reports: Rc::default(), sim };
+        let world = World { hosts, names, until, fds, changes, reports: Rc::default(), sim };
         for (at, program) in self.programs.iter().enumerate() {
             self.start(&world, at + 1, program)?;
         }
         Ok(world)
     }
 
-    /// Puts the faults into the links and gives the changes that are to come.
-    fn put_faults(&self, handles: &[LinkHandle]) -> Vec<Change> {
-        let mut links: Vec<LinkPart> = self.links.clone();
-        let mut changes = Vec::new();
+    /// What the faults will make of the links, in order of time: each lays its line over what the link is by then.
+    fn changes(&self) -> Vec<Change> {
+        let mut links = self.links.clone();
         let mut faults: Vec<_> = self.faults.iter().collect();
-        // A change lays its line over what the link is at that time.
-        faults.sort_by_key(|fault| if let FaultPart::Change { at, .. } = fault { *at } else { Instant::EPOCH });
+        faults.sort_by_key(|fault| fault.at);
+        let mut changes = Vec::new();
         for fault in faults {
-            match fault {
-                FaultPart::Packet { from, to, which, action } => {
-                    if let Some(at) = links.iter().position(|link| link.joins(from, to)) {
-                        handles[at].fault(from, Scripted::new(*which, *action));
-                    }
-                }
-                FaultPart::Change { at, link, line } => {
-                    if let Some(link) = links.iter_mut().find(|known| known.name == *link)
-                        && link.merge(line).is_ok()
-                    {
-                        changes.push(Change { at: *at, ends: link.ends.clone(), lines: link.written() });
-                    }
-                }
+            if let Some(link) = links.iter_mut().find(|known| known.name == fault.link)
+                && link.merge(&fault.line).is_ok()
+            {
+                changes.push(Change { at: fault.at, ends: link.ends.clone(), lines: link.written() });
             }
         }
         changes
@@ -154,6 +148,11 @@ impl World {
     /// The hosts in order.
     pub fn hosts(&self) -> &[HostHandle] {
         &self.hosts
+    }
+
+    /// The names of hosts and routers by their number in events.
+    pub fn names(&self) -> &[(HostId, String)] {
+        &self.names
     }
 
     /// The host of that name.

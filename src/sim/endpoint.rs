@@ -13,6 +13,8 @@ pub(super) trait Endpoint {
     fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool;
     fn next_at(&mut self) -> Option<Instant>;
     fn observe_events(&mut self, on: bool);
+    /// What has no connections has no numbers.
+    fn observe_numbers(&mut self, _on: bool) {}
     /// The next thing that happened in the host: calls, and what the stack did.
     fn poll_event(&mut self) -> Option<HostEvent>;
     /// One line for each program that has not ended.
@@ -42,6 +44,10 @@ impl Endpoint for Runtime {
 
     fn observe_events(&mut self, on: bool) {
         self.observe_events(on);
+    }
+
+    fn observe_numbers(&mut self, on: bool) {
+        self.observe_numbers(on);
     }
 
     fn poll_event(&mut self) -> Option<HostEvent> {

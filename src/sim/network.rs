@@ -116,6 +116,10 @@ impl Observer for Observers {
             observer.borrow_mut().on_event(at, event);
         }
     }
+
+    fn wants_numbers(&self) -> bool {
+        self.0.iter().any(|observer| observer.borrow().wants_numbers())
+    }
 }
 
 const fn place(link: LinkId) -> (usize, End) {
@@ -150,6 +154,7 @@ impl<E: Endpoint> Network<E> {
     pub(super) fn add_host(&mut self, name: &str, addresses: Vec<(IpAddr, u8)>, mut endpoint: E) -> HostId {
         let slot = self.add_source(Source::Host(HostId(self.nodes.len() as u32)));
         endpoint.observe_events(!self.observers.0.is_empty());
+        endpoint.observe_numbers(self.observers.wants_numbers());
         let id = self.add_node(name, addresses, Role::Host(Seat { endpoint, slot, woken: false }));
         self.wake(id);
         id
@@ -206,6 +211,7 @@ impl<E: Endpoint> Network<E> {
         for node in &mut self.nodes {
             if let Role::Host(seat) = &mut node.role {
                 seat.endpoint.observe_events(true);
+                seat.endpoint.observe_numbers(self.observers.wants_numbers());
             }
         }
     }

@@ -163,6 +163,11 @@ impl Host {
         self.stack.observe_events(on);
     }
 
+    /// Whether connections tell their numbers with each segment that they send ([`HostEvent::Numbers`]).
+    pub fn observe_numbers(&mut self, on: bool) {
+        self.stack.observe_numbers(on);
+    }
+
     /// socket(2).
     ///
     /// # Errors

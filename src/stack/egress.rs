@@ -122,6 +122,7 @@ impl Stack {
                     self.events.timer(&connection.tuple, TimerKind::Retransmission);
                 }
                 let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
+                self.tell_numbers(id);
                 self.limit_retransmissions(id);
                 self.follow_state(id, state, Cause::Sent(flags));
                 return sent;

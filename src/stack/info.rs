@@ -1,7 +1,7 @@
 //! `TCP_INFO`: what Linux shows of a connection, as far as it exists here.
 
 use crate::conversation::Side;
-use crate::event::State;
+use crate::event::{HostEvent, Numbers, State};
 use crate::time::Duration;
 
 use super::Stack;
@@ -58,6 +58,25 @@ impl TcpInfo {
 }
 
 impl Stack {
+    /// Tells those who asked for it what a connection knows, right after it has sent.
+    pub(super) fn tell_numbers(&mut self, id: ConnectionId) {
+        if !self.events.numbers {
+            return;
+        }
+        let Some(connection) = self.tables.connections.get(id) else { return };
+        let (tuple, watch) = (&connection.tuple, &connection.watch);
+        let bounded = |octets: usize| (octets != usize::MAX).then_some(octets);
+        let numbers = Numbers {
+            srtt: watch.srtt(),
+            rttvar: watch.rttvar(),
+            rto: Some(watch.rto()),
+            cwnd: bounded(watch.cwnd()),
+            ssthresh: bounded(watch.ssthresh()),
+        };
+        let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
+        self.events.push(HostEvent::Numbers { local, remote, numbers });
+    }
+
     /// What there is to know of a connection.
     pub(crate) fn tcp_info(&self, id: ConnectionId) -> TcpInfo {
         let connection = &*self.tables.connections[id];

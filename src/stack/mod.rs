@@ -176,6 +176,8 @@ impl PacketQueues {
 #[derive(Default)]
 struct Events {
     observed: bool,
+    /// Numbers are wanted with each segment.
+    numbers: bool,
     queue: VecDeque<HostEvent>,
 }
 
@@ -313,6 +315,11 @@ impl Stack {
     /// Whether to keep events for [`Stack::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
         self.events.observed = on;
+    }
+
+    /// Whether to keep [`HostEvent::Numbers`] as well.
+    pub fn observe_numbers(&mut self, on: bool) {
+        self.events.numbers = on;
     }
 
     /// Connections that are not over: half-open ones and those in TIME-WAIT are not among them.

@@ -1,64 +1,52 @@
-//! The ladder of a connection: time runs down, a host stands on each side, an arrow is a segment.
+//! The ladder of a run: time runs down, a host stands on each side, an arrow is a segment.
 //!
 //! ```text
 //!                            client 192.0.2.2:49152                                     server 192.0.2.1:80
-//!    0.000000000 SYN-SENT     |--- SYN 0:1 win 65535 <mss 1460,sackOK> ----------------->|
-//!    0.010000000              |                                                          | SYN-RECEIVED
+//!    0.000000000 SYN-SENT     │── SYN 0:1 win 65535 <mss 1460,sackOK> ──────────────────→│
+//!                             │   SYN: opens the connection, offers MSS 1460, SACK       │
+//!    0.010000000              │                                                          │ SYN-RECEIVED
 //! ```
 //!
 //! A [`Ladder`] is an observer: show it a run, then print it. Each connection has a ladder of its own, with the host
-//! that sent first on the left. An arrow stands at the instant at which its segment is sent; a state stands where it begins,
-//! and holds until the next one. Sequence numbers count from the initial one of their side, `start:end` as tcpdump
-//! writes them. On the right stands what is remarkable: what the link did, and what the segment is by [`Conversation`]
-//! (retransmission, duplicate ACK).
+//! that sent first on the left. An arrow stands at the instant at which its segment is sent; a state stands where it
+//! begins, as its host tells it, and holds until the next one. Sequence numbers count from the initial one of their
+//! side, `start:end` as tcpdump writes them. Below the arrow stands what a capture would say of the packet, and whether
+//! a host did not want it. [`super::Trace`] draws the same from a capture.
 
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::conversation::{AckKind, Conversation, DataKind, Side};
+use super::row::{Arrow, Body, Page, Row, Shown, describe};
+use crate::capture::Narrator;
+use crate::conversation::Side;
 use crate::event::{ChannelState, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
-use crate::segment::{Flags, IpView, Options, Packet, PacketId, Segment, Seq};
+use crate::segment::{IpView, Packet, PacketId, Segment};
 use crate::time::Instant;
 
 /// A host that has not sent anything.
 const UNSEEN: HostId = HostId(u32::MAX);
-/// Columns between the two bars.
-const WIDTH: usize = 66;
-/// Columns of a state.
-const STATE: usize = 12;
 
 /// Draws the connections of a run.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Ladder {
     names: Vec<(HostId, String)>,
+    narrator: Narrator,
     connections: Vec<Connection>,
     /// Packets that are no TCP segments.
-    others: u64,
+    others: Vec<Step>,
 }
 
 /// One connection: left is the host that sent first.
-#[derive(Debug)]
 struct Connection {
     ends: [(HostId, SocketAddr); 2],
-    conversation: Conversation,
-    rows: Vec<Row>,
+    steps: Vec<Step>,
 }
 
-/// What happened at one instant, as far as it fits on one line.
-#[derive(Debug)]
-struct Row {
+/// A row, and the packet on it.
+struct Step {
     at: Instant,
-    arrow: Option<Arrow>,
-    states: [Option<State>; 2],
-    notes: Vec<String>,
-}
-
-#[derive(Debug)]
-struct Arrow {
-    id: PacketId,
-    from: usize,
-    text: String,
-    lost: bool,
+    id: Option<PacketId>,
+    row: Row,
 }
 
 impl Ladder {
@@ -72,115 +60,142 @@ impl Ladder {
         self.names.extend(names);
     }
 
+    /// The ladder with escape sequences for a terminal.
+    pub fn in_color(&self) -> String {
+        self.draw(Page { color: true, numbers: false })
+    }
+
     fn name(&self, host: HostId) -> String {
         let known = self.names.iter().find(|(id, _)| *id == host);
         known.map_or_else(|| format!("host {}", host.0), |(_, name)| name.clone())
     }
 
     fn sent(&mut self, at: Instant, host: HostId, packet: &Packet, fate: Fate) {
-        let Ok(segment) = IpView::parse(&packet.bytes).and_then(|ip| Segment::parse(&ip)) else {
-            self.others += 1;
+        let id = Some(packet.meta.id);
+        let parsed = IpView::parse(&packet.bytes);
+        let Some(segment) = parsed.as_ref().ok().and_then(|ip| Segment::parse(ip).ok()) else {
+            let told = self.narrator.tell(at, Side::Local, &packet.bytes, false, Some(fate));
+            let ends = parsed.map_or(String::new(), |ip| format!("{} → {}: ", ip.src, ip.dst));
+            let row = Row { at: nanos(at), body: Body::Other(format!("{ends}{}", told.text)), ..Row::default() };
+            self.others.push(Step { at, id, row });
             return;
         };
-        self.connection(host, segment.src, segment.dst).sent(at, host, packet.meta.id, &segment, fate);
+        let number = self.connection(host, segment.src, segment.dst);
+        let connection = &mut self.connections[number];
+        let from = usize::from(segment.src != connection.ends[0].1);
+        connection.ends[from].0 = host;
+        let side = if from == 0 { Side::Local } else { Side::Remote };
+        let told = self.narrator.tell(at, side, &packet.bytes, false, Some(fate));
+        let text = describe(&segment, side, &told, false);
+        connection.sent(at, packet.meta.id, Arrow { from, text, fate: Some(fate) }, told.text.to_owned());
     }
 
-    /// The connection between two ends, `own` at `host`; a new one if they are not known.
-    fn connection(&mut self, host: HostId, own: SocketAddr, other: SocketAddr) -> &mut Connection {
+    /// The number of the connection between two ends, `own` at `host`; a new one if they are not known.
+    fn connection(&mut self, host: HostId, own: SocketAddr, other: SocketAddr) -> usize {
         let joins = |connection: &Connection| {
             let [left, right] = connection.ends.map(|(_, addr)| addr);
             [(left, right), (right, left)].contains(&(own, other))
         };
-        let found = self.connections.iter().position(joins).unwrap_or_else(|| {
+        self.connections.iter().position(joins).unwrap_or_else(|| {
             // The other host shows itself when it answers.
-            let ends = [(host, own), (UNSEEN, other)];
-            self.connections.push(Connection { ends, conversation: Conversation::new(), rows: Vec::new() });
+            self.connections.push(Connection { ends: [(host, own), (UNSEEN, other)], steps: Vec::new() });
             self.connections.len() - 1
-        });
-        &mut self.connections[found]
+        })
     }
 
     /// The row of a packet, if it is drawn.
     fn row_of(&mut self, id: PacketId) -> Option<&mut Row> {
-        let rows = self.connections.iter_mut().flat_map(|connection| connection.rows.iter_mut().rev());
-        rows.into_iter().find(|row| row.arrow.as_ref().is_some_and(|arrow| arrow.id == id))
+        let steps = self.connections.iter_mut().flat_map(|connection| connection.steps.iter_mut().rev());
+        steps.chain(&mut self.others).find(|step| step.id == Some(id)).map(|step| &mut step.row)
+    }
+
+    fn draw(&self, page: Page) -> String {
+        let mut out = String::new();
+        for connection in &self.connections {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            let ends = connection.ends.map(|(host, addr)| match host {
+                UNSEEN => addr.to_string(),
+                host => format!("{} {addr}", self.name(host)),
+            });
+            page.heading(&mut out, "", [&ends[0], &ends[1]]);
+            for step in &connection.steps {
+                page.row(&mut out, &step.row);
+            }
+        }
+        if !self.others.is_empty() {
+            out.push_str(if out.is_empty() { "not TCP:\n" } else { "\nnot TCP:\n" });
+        }
+        for step in &self.others {
+            page.row(&mut out, &step.row);
+        }
+        out
     }
 }
 
 impl Connection {
-    fn sent(&mut self, at: Instant, host: HostId, id: PacketId, segment: &Segment<'_>, fate: Fate) {
-        let from = usize::from(segment.src != self.ends[0].1);
-        self.ends[from].0 = host;
-        let side = if from == 0 { Side::Local } else { Side::Remote };
-        let seen = self.conversation.observe(at, side, segment);
-        let text = self.describe(side, segment);
-        let arrow = Arrow { id, from, text, lost: matches!(fate, Fate::Drop(_)) };
-        let notes = [data_remark(seen.data), ack_remark(seen.ack), fate_note(fate)].into_iter().flatten().collect();
+    fn sent(&mut self, at: Instant, id: PacketId, arrow: Arrow, comment: String) {
+        let other = 1 - arrow.from;
+        let (id, body, comments) = (Some(id), Body::Arrow(arrow), vec![comment]);
         // States that this host came to at this instant belong to what it sends.
-        match self.rows.last_mut().filter(|row| row.at == at && row.arrow.is_none() && row.states[1 - from].is_none()) {
-            Some(row) => (row.arrow, row.notes) = (Some(arrow), notes),
-            None => self.rows.push(Row { at, arrow: Some(arrow), states: [None; 2], notes }),
+        match self
+            .steps
+            .last_mut()
+            .filter(|step| step.at == at && step.id.is_none() && step.row.states[other].is_none())
+        {
+            Some(step) => (step.id, step.row.body, step.row.comments) = (id, body, comments),
+            None => self.steps.push(Step { at, id, row: Row { at: nanos(at), body, comments, ..Row::default() } }),
         }
     }
 
     fn state(&mut self, at: Instant, end: usize, to: State) {
-        let fits = |row: &&mut Row| {
-            row.at == at && row.states[end].is_none() && row.arrow.as_ref().is_none_or(|arrow| arrow.from == end)
-        };
-        if let Some(row) = self.rows.last_mut().filter(fits) {
-            row.states[end] = Some(to);
+        let starts_there = |row: &Row| !matches!(&row.body, Body::Arrow(arrow) if arrow.from != end);
+        let fits = |step: &&mut Step| step.at == at && step.row.states[end].is_none() && starts_there(&step.row);
+        let shown = Some(Shown(Some(to)));
+        if let Some(step) = self.steps.last_mut().filter(fits) {
+            step.row.states[end] = shown;
         } else {
-            let mut states = [None; 2];
-            states[end] = Some(to);
-            self.rows.push(Row { at, arrow: None, states, notes: Vec::new() });
+            let mut row = Row { at: nanos(at), ..Row::default() };
+            row.states[end] = shown;
+            self.steps.push(Step { at, id: None, row });
         }
     }
+}
 
-    /// `PSH|ACK 1:15 ack 1 (14)`; window and options on a SYN.
-    fn describe(&self, side: Side, segment: &Segment<'_>) -> String {
-        let (own, peer) = (self.conversation.sender(side), self.conversation.sender(side.other()));
-        let relative = |seq: Seq, iss: Option<Seq>| iss.map_or(seq.0, |iss| seq - iss);
-        let start = relative(segment.seq, own.iss);
-        let mut words = vec![flags(segment.flags)];
-        if !segment.is_empty() {
-            words.push(format!("{start}:{}", relative(segment.end(), own.iss)));
-        } else if segment.is_rst() {
-            words.push(start.to_string());
-        }
-        if segment.is_ack() {
-            words.push(format!("ack {}", relative(segment.ack, peer.iss)));
-        }
-        if segment.is_syn() {
-            words.push(format!("win {}", segment.window));
-            words.extend(options(&segment.options));
-        } else if !segment.payload.is_empty() {
-            words.push(format!("({})", segment.payload.len()));
-        }
-        words.join(" ")
-    }
+/// Nanoseconds since the epoch, where virtual time begins.
+fn nanos(at: Instant) -> i64 {
+    i64::try_from(at.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl Observer for Ladder {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         match *event {
             Event::Sent { host, packet, fate, .. } => self.sent(at, host, packet, fate),
-            // What happens on a later link belongs to the arrow that is there.
-            Event::Forwarded { host, packet, fate, .. } => {
-                if let Some(note) = fate_note(fate) {
-                    let note = format!("behind {}: {note}", self.name(host));
-                    if let Some(row) = self.row_of(packet.meta.id) {
-                        row.notes.push(note);
+            // What a router sends on is drawn already; what its link does to it is not.
+            Event::Forwarded { host, packet, fate, .. } if !matches!(fate, Fate::Deliver(_)) => {
+                let note = format!("behind {}: {}", self.name(host), Narrator::fate_words(fate));
+                if let Some(row) = self.row_of(packet.meta.id) {
+                    row.comments.push(note);
+                    if let Body::Arrow(arrow) = &mut row.body {
+                        arrow.fate = Some(fate);
                     }
                 }
             }
             Event::StackDropped { host, packet, why } => {
                 let note = format!("{} dropped it: {}", self.name(host), reason(why));
+                let is_end = |connection: &Connection| connection.ends.iter().any(|(end, _)| *end == host);
+                let on_the_way = !self.connections.iter().any(is_end);
                 if let Some(row) = self.row_of(packet.meta.id) {
-                    row.notes.push(note);
+                    row.comments.push(note);
+                    if let (true, Body::Arrow(arrow)) = (on_the_way, &mut row.body) {
+                        arrow.fate = Some(Fate::Drop(why));
+                    }
                 }
             }
             Event::Host { host, event: HostEvent::State { local, remote, to, .. } } => {
-                let connection = self.connection(host, local, remote);
+                let number = self.connection(host, local, remote);
+                let connection = &mut self.connections[number];
                 connection.state(at, usize::from(local != connection.ends[0].1), to);
             }
             _ => {}
@@ -190,102 +205,13 @@ impl Observer for Ladder {
 
 impl fmt::Display for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, connection) in self.connections.iter().enumerate() {
-            if at > 0 {
-                writeln!(f)?;
-            }
-            let [left, right] = connection.ends.map(|(host, addr)| match host {
-                UNSEEN => addr.to_string(),
-                host => format!("{} {addr}", self.name(host)),
-            });
-            let gap = (WIDTH + 1).saturating_sub(left.chars().count());
-            writeln!(f, "{:28}{left}{:gap$}{right}", "", "")?;
-            for row in &connection.rows {
-                row.fmt(f)?;
-            }
-        }
-        match self.others {
-            0 => Ok(()),
-            others => writeln!(f, "{others} packets that are not TCP"),
-        }
+        f.write_str(&self.draw(Page::default()))
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Debug for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [left, right] = self.states.map(|state| state.map_or(String::new(), |state| state.to_string()));
-        let mut line = format!("{:>14} {left:<STATE$} |", self.at.to_string());
-        match &self.arrow {
-            Some(arrow) => line += &arrow.to_string(),
-            None => line += &" ".repeat(WIDTH),
-        }
-        line += "| ";
-        line += &right;
-        if !self.notes.is_empty() {
-            line = format!("{line:<width$}  {}", self.notes.join("; "), width = 15 + STATE + 2 + WIDTH + 2);
-        }
-        writeln!(f, "{}", line.trim_end())
-    }
-}
-
-impl fmt::Display for Arrow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = match (self.lost, self.from) {
-            (true, _) => "X",
-            (false, 0) => ">",
-            (false, _) => "<",
-        };
-        let shaft = "-".repeat(WIDTH.saturating_sub(self.text.chars().count() + 6));
-        match self.from {
-            0 => write!(f, "--- {} {shaft}{head}", self.text),
-            _ => write!(f, "{head}{shaft} {} ---", self.text),
-        }
-    }
-}
-
-/// `<mss 1460,sackOK,TS>`. The values of timestamps say little: that they are there is enough.
-fn options(options: &Options) -> Option<String> {
-    let rest = Options { ts: None, ..*options }.to_string();
-    let rest = rest.trim_start_matches(", <").trim_end_matches('>');
-    let all: Vec<_> = [rest, options.ts.map_or("", |_| "TS")].into_iter().filter(|text| !text.is_empty()).collect();
-    (!all.is_empty()).then(|| format!("<{}>", all.join(",")))
-}
-
-fn flags(flags: Flags) -> String {
-    const WORDS: [(Flags, &str); 6] = [
-        (Flags::SYN, "SYN"),
-        (Flags::FIN, "FIN"),
-        (Flags::RST, "RST"),
-        (Flags::PSH, "PSH"),
-        (Flags::URG, "URG"),
-        (Flags::ACK, "ACK"),
-    ];
-    let words: Vec<_> = WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect();
-    if words.is_empty() { "no flags".to_owned() } else { words.join("|") }
-}
-
-fn data_remark(kind: DataKind) -> Option<String> {
-    match kind {
-        DataKind::None | DataKind::New => None,
-        other => Some(other.to_string()),
-    }
-}
-
-fn ack_remark(kind: AckKind) -> Option<String> {
-    match kind {
-        AckKind::None | AckKind::Plain | AckKind::Advance { .. } => None,
-        other => Some(other.to_string()),
-    }
-}
-
-fn fate_note(fate: Fate) -> Option<String> {
-    match fate {
-        Fate::Deliver(_) => None,
-        Fate::Reorder(at) => Some(format!("held back until {at}")),
-        Fate::Overtake(at) => Some(format!("sent ahead, there at {at}")),
-        Fate::Duplicate(_) => Some("duplicated".to_owned()),
-        Fate::Corrupt(flip) => Some(format!("corrupted: bit {} of octet {}", flip.bit, flip.octet)),
-        Fate::Drop(why) => Some(format!("dropped: {}", reason(why))),
+        write!(f, "Ladder({} connections)", self.connections.len())
     }
 }
 
@@ -317,6 +243,7 @@ mod tests {
     use super::*;
     use crate::app::{Listen, echo};
     use crate::link::{Fault, Verdict};
+    use crate::segment::Flags;
     use crate::sim::Sim;
 
     /// Takes the first segment with data.
@@ -345,12 +272,14 @@ mod tests {
         sim.run_until_idle();
         let text = ladder.borrow().to_string();
         let line = |needle: &str| text.lines().find(|line| line.contains(needle)).unwrap_or_else(|| panic!("{text}"));
-        assert!(line("X|").contains("FIN|ACK 1:202 ack 1 (200)"), "{text}");
-        assert!(line("X|").ends_with("dropped: a scripted fault"), "{text}");
-        assert!(line("  retransmission 1").contains(" 1:202 ack 1 (200) -"), "{text}");
+        assert!(line("✗│").contains("FIN|ACK 1:202 ack 1 (200)"), "{text}");
+        let behind = |needle: &str| text.lines().skip_while(|line| !line.contains(needle)).nth(1).expect("a comment");
+        assert!(behind("✗│").ends_with("taken from the    │"), "{text}");
+        let again = text.split_once("✗│").expect("it is lost").1;
+        assert!(again.contains("1:202 ack 1 (200) ─") && again.contains("retransmission of 1:201 and FIN"), "{text}");
         assert!(line("ESTABLISHED").trim_start().starts_with("0.002"), "{text}");
         assert!(text.contains("TIME-WAIT"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 180 && line == line.trim_end()), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 112 && line == line.trim_end()), "{text}");
     }
 
     #[test]
@@ -367,7 +296,12 @@ mod tests {
         ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(4), link, packet: &other, fate });
         let text = ladder.to_string();
         assert!(text.contains("host 4 192.0.2.1:1000") && text.contains("192.0.2.2:80\n"), "{text}");
-        assert!(text.contains("|--- RST 0"), "{text}");
-        assert!(text.ends_with("1 packets that are not TCP\n"), "{text}");
+        assert!(text.contains("│── RST 1"), "{text}");
+        assert!(
+            text.ends_with(
+                "\nnot TCP:\n  0.000000000 no packet: the IP header is cut off or its length is impossible\n"
+            ),
+            "{text}"
+        );
     }
 }

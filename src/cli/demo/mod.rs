@@ -27,7 +27,7 @@ const NAME: &[u8] = b"Client";
 
 pub(super) fn run(args: &Demo, output: Output) -> Result<(), CliError> {
     if args.simulated {
-        return simulated::run(&args.write, "asked for with --simulated", output);
+        return simulated::run(args, "asked for with --simulated", output);
     }
     on_tun_if_possible(args, output)
 }
@@ -35,14 +35,14 @@ pub(super) fn run(args: &Demo, output: Output) -> Result<(), CliError> {
 #[cfg(all(feature = "live", target_os = "linux"))]
 fn on_tun_if_possible(args: &Demo, output: Output) -> Result<(), CliError> {
     match on_tun::prepare() {
-        Ok(tun) => on_tun::run(tun, &args.write, output),
-        Err(reason) => simulated::run(&args.write, &reason, output),
+        Ok(tun) => on_tun::run(tun, args, output),
+        Err(reason) => simulated::run(args, &reason, output),
     }
 }
 
 #[cfg(not(all(feature = "live", target_os = "linux")))]
 fn on_tun_if_possible(args: &Demo, output: Output) -> Result<(), CliError> {
-    simulated::run(&args.write, "this build has no TUN device (Linux, feature `live`)", output)
+    simulated::run(args, "this build has no TUN device (Linux, feature `live`)", output)
 }
 
 /// Reads a name, greets it, and closes when the client has.
@@ -63,7 +63,11 @@ fn finish(
     path: &Path,
     output: Output,
 ) -> Result<(), CliError> {
-    print(ladder)?;
+    if output.color() {
+        print(ladder.in_color())?;
+    } else {
+        print(ladder)?;
+    }
     output.note(format_args!("the client read: {}", String::from_utf8_lossy(greeting)));
     let summary = capture.close().map_err(|error| failed(&error))?;
     output.note(format_args!("{} packets in {}: open it in Wireshark", summary.captured, path.display()));

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::capture::Comments;
+use crate::cli::args::How;
+use crate::cli::help;
 use crate::link::LinkLine;
 use crate::sim::parse_address;
 
@@ -26,7 +27,7 @@ pub(in crate::cli) struct Device {
     /// Addresses of the kernel's side [default: `192.168.69.2/24,fd69::2/64`]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
     pub(super) kernel_address: Vec<(IpAddr, u8)>,
-    /// The largest packet
+    /// The largest packet in octets
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1280..))]
     pub(super) mtu: u16,
     /// What the way does to packets, as in tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction;
@@ -48,7 +49,7 @@ pub(in crate::cli) struct Capture {
     /// At most N octets of each packet; 0 is all of them
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     pub(super) snaplen: Option<u32>,
-    /// Each packet is written at once
+    /// Each packet is written at once, for who reads the file meanwhile
     #[arg(short = 'U', long, requires = "write")]
     pub(super) packet_buffered: bool,
     /// The old format, without comments (also by a name that ends in .pcap)
@@ -59,26 +60,8 @@ pub(in crate::cli) struct Capture {
     pub(super) comments: How,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum How {
-    /// What it is and why it was sent
-    Brief,
-    /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
-    Full,
-    None,
-}
-
-impl From<How> for Comments {
-    fn from(how: How) -> Self {
-        match how {
-            How::Brief => Self::Brief,
-            How::Full => Self::Full,
-            How::None => Self::None,
-        }
-    }
-}
-
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::SERVE)]
 pub(in crate::cli) struct Serve {
     /// What is served
     pub(super) app: App,
@@ -97,7 +80,7 @@ pub(in crate::cli) struct Serve {
     /// Print the open descriptors at the end
     #[arg(long)]
     pub(super) fds: bool,
-    /// Print the connections at the end: who, how many packets and octets each way
+    /// Print the connections at the end: who, for how long, how much each way, how it ended
     #[arg(long)]
     pub(super) flows: bool,
     #[command(flatten)]
@@ -124,6 +107,7 @@ pub(super) enum App {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = help::CONNECT)]
 pub(in crate::cli) struct Connect {
     /// Address and port, such as `192.168.69.2:9000` or `[fd69::2]:9000`
     #[arg(value_name = "IP:PORT")]

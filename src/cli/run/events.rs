@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::event::{Cause, Event, Fate, HostEvent, HostId, Observer};
 use crate::scenario::Outcome;
 use crate::segment::{IpView, Packet, Protocol, Segment};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Lines that are gathered before they are written.
 const GATHER: usize = 64 * 1024;
@@ -76,11 +76,15 @@ impl Events {
     }
 
     fn name(&self, host: HostId) -> Value {
-        self.names.get(&host).map_or_else(|| json!(format!("router {}", host.0)), |name| json!(name))
+        json!(self.names.get(&host))
     }
 }
 
 impl Observer for Events {
+    fn wants_numbers(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         let mut line = Map::new();
         line.insert("at".to_owned(), json!(at.to_string()));
@@ -92,7 +96,7 @@ impl Observer for Events {
                 put("host", self.name(host));
                 put("link", json!(link.0));
                 put("fate", json!(fate_name(fate)));
-                put("arrives", arrival(fate));
+                put("arrives", json!(fate.arrival().map(|at| at.to_string())));
                 line.extend(described(packet));
             }
             Event::Duplicated { link, packet } => {
@@ -136,10 +140,6 @@ fn fate_name(fate: Fate) -> String {
         Fate::Corrupt(_) => "corrupt".to_owned(),
         Fate::Drop(why) => format!("drop {why:?}"),
     }
-}
-
-fn arrival(fate: Fate) -> Value {
-    fate.arrival().map_or(Value::Null, |at| json!(at.to_string()))
 }
 
 /// The fields of a packet.
@@ -195,6 +195,14 @@ fn inside(event: HostEvent) -> Map<String, Value> {
         HostEvent::Timer { local, remote, timer } => json!({
             "event": "timer", "local": local.to_string(), "remote": remote.to_string(), "timer": format!("{timer:?}"),
         }),
+        HostEvent::Numbers { local, remote, numbers } => {
+            let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+            json!({
+                "event": "numbers", "local": local.to_string(), "remote": remote.to_string(),
+                "srtt_s": seconds(numbers.srtt), "rttvar_s": seconds(numbers.rttvar), "rto_s": seconds(numbers.rto),
+                "cwnd": numbers.cwnd, "ssthresh": numbers.ssthresh,
+            })
+        }
         HostEvent::Call { fd, call, result } => json!({
             "event": "call", "fd": fd, "call": call, "result": result.ok(), "errno": result.err(),
         }),

@@ -10,17 +10,18 @@ use std::rc::Rc;
 
 use clap::Args as ClapArgs;
 
-use super::CliError;
+use super::args::How;
 use super::output::{Output, print};
-use super::scenario::{KEYS, Which, setting};
-use crate::capture::{Capture, Comments, Format, WriteError};
+use super::scenario::{Which, setting};
+use super::{CliError, help};
+use crate::capture::{Capture, Format, WriteError};
 use crate::scenario::{Outcome, Recipe, Scenario, World};
 use crate::view::Ladder;
 use events::Events;
 use pace::Pace;
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = KEYS)]
+#[command(after_help = help::RUN)]
 pub(super) struct Run {
     #[command(flatten)]
     which: Which,
@@ -57,18 +58,9 @@ struct Taken {
     /// The old format, without comments (also by a name that ends in .pcap)
     #[arg(long, requires = "write")]
     pcap: bool,
-    /// What is said about each packet: brief, full (with srtt, rttvar, rto, cwnd, ssthresh, flight size) or none
-    #[arg(long, value_name = "HOW", default_value = "brief", value_parser = comments)]
-    comments: Comments,
-}
-
-fn comments(word: &str) -> Result<Comments, String> {
-    match word {
-        "brief" => Ok(Comments::Brief),
-        "full" => Ok(Comments::Full),
-        "none" => Ok(Comments::None),
-        _ => Err("expected brief, full or none".to_owned()),
-    }
+    /// What is said about each packet
+    #[arg(long, value_name = "HOW", default_value = "brief")]
+    comments: How,
 }
 
 /// Captures that are open: where each goes.
@@ -87,13 +79,13 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
         world.observe(Pace::new());
     }
     let captures = captures(args, &scenario, &world, seed)?;
-    let names = world.hosts().iter().map(|host| (host.id(), host.name().to_owned()));
+    let names = || world.names().iter().cloned();
     let ladder = (!output.json).then(|| {
         let mut ladder = Ladder::new();
-        ladder.name_hosts(names.clone());
+        ladder.name_hosts(names());
         world.observe(ladder)
     });
-    let events = output.json.then(|| world.observe(Events::new(names.clone(), to_stdout, args.realtime)));
+    let events = output.json.then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
     let outcome = world.run();
     for (path, capture) in &captures {
         let summary = capture.borrow_mut().close().map_err(|error| failed(&error))?;
@@ -140,7 +132,7 @@ fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result
     let mut captures = Vec::new();
     for host in hosts {
         let taken = &args.capture;
-        let mut recipe = Recipe::new(scenario, seed).at(&host).comments(taken.comments);
+        let mut recipe = Recipe::new(scenario, seed).at(&host).comments(taken.comments.into());
         recipe = recipe.snaplen(taken.snaplen.unwrap_or(0));
         if let Some(count) = taken.count {
             recipe = recipe.count(count);
