@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::recording::{End, Facts, Opening, Recorded, Recording, place};
+use crate::conversation::DataKind;
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::segment::Flags;
 use crate::socket::{Shutdown, SocketOption};
@@ -35,6 +36,8 @@ pub(super) struct Exact {
     pub(super) opens: Option<(bool, SocketAddr)>,
     pub(super) steps: Vec<Step>,
     pub(super) nodelay: bool,
+    /// Time without a segment before the first keep-alive probe, time between probes, and how many are sent in vain.
+    pub(super) keep_alive: Option<(Duration, Duration, Option<u32>)>,
 }
 
 /// The send buffer is a ring: what is sent ends at its end.
@@ -112,7 +115,10 @@ pub(super) fn derive(
             writer.steps.push(if closed { Step::Close } else { Step::ShutdownWrite });
         }
     }
-    Exact { opens, steps: writer.steps, nodelay: false }
+    if goes_on && own.fin.is_none() && own.rst.is_none() {
+        writer.more(&[0]); // and was not sent until the end of the recording
+    }
+    Exact { opens, steps: writer.steps, nodelay: false, keep_alive: keep_alive(recording, end) }
 }
 
 /// Whether a FIN is a close: nothing that came later was read, and an RST behind it answers what came.
@@ -124,6 +130,18 @@ fn closes(recording: &Recording, own: &Facts, peer: &Facts, fin: usize, read: u3
         Some(rst) if rst > fin => answers,
         _ => read >= text_end,
     }
+}
+
+/// The times of keep-alive probes: the first comes after a silence, those behind one that was not answered after another.
+fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Option<u32>)> {
+    let is_probe = |packet: &Recorded| packet.from == end && packet.kind == DataKind::KeepAlive;
+    let pairs = || recording.packets.windows(2).filter(|pair| is_probe(&pair[1]));
+    let gap = |pair: &[Recorded]| pair[1].at.saturating_sub(pair[0].at);
+    let idle = pairs().find(|pair| !is_probe(&pair[0])).map(gap)?;
+    let between = pairs().find(|pair| is_probe(&pair[0])).map(gap);
+    let reset = recording.packets.iter().position(|packet| packet.from == end && packet.has(Flags::RST));
+    let in_vain = reset.map(|reset| recording.packets[..reset].iter().rev().take_while(|p| is_probe(p)).count() as u32);
+    Some((idle, between.unwrap_or(idle), in_vain.filter(|count| *count > 0)))
 }
 
 /// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
@@ -184,6 +202,12 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
     };
     if exact.nodelay {
         net.setsockopt(stream.fd()?, SocketOption::NoDelay(true))?;
+    }
+    if let Some((idle, between, in_vain)) = exact.keep_alive {
+        let options = [SocketOption::KeepIdle(idle), SocketOption::KeepIntvl(between), SocketOption::KeepAlive(true)];
+        for option in in_vain.map(SocketOption::KeepCnt).into_iter().chain(options) {
+            net.setsockopt(stream.fd()?, option)?;
+        }
     }
     let mut stream = Some(stream);
     let mut buf = vec![0; 16 * 1024];

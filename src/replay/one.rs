@@ -122,7 +122,11 @@ impl One<'_> {
             }
             // Sockets have options that no recipe of a host tells.
             let nodelay = self.strictly_with(&Manner { nodelay: true, ..plain }, None);
-            return if nodelay.1.is_empty() { nodelay } else { (played, findings) };
+            if nodelay.1.is_empty() {
+                return nodelay;
+            }
+            let guessed = Self { host: None, ..*self }.strictly(None);
+            return if guessed.1.is_empty() { guessed } else { (played, findings) };
         }
         let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
         for congestion in [Congestion::Reno, Congestion::Cubic, Congestion::None] {
@@ -151,6 +155,7 @@ impl One<'_> {
             ack_delay: manner.ack_delay,
             rcv_buf: receive_buffer(recording, facts, ours),
             snd_buf: HostConfig::default().snd_buf,
+            syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
         let config = match self.host {
@@ -177,6 +182,12 @@ struct Manner {
     congestion: Congestion,
     nodelay: bool,
     ack_delay: Option<Duration>,
+}
+
+/// How often a SYN was sent again that was never answered: so often and no more.
+fn syn_retries(recording: &Recording, ours: End) -> Option<u32> {
+    let silent = recording.packets.iter().all(|packet| packet.from == ours);
+    silent.then_some(recording.packets.len() as u32 - 1)
 }
 
 /// The receive buffer of a host of this stack: the largest window that it offered. One that did not scale may have more.
