@@ -4,7 +4,7 @@ use super::exact;
 use super::live;
 use super::play::{self, Ending, Played, Player, Stage, UserProgram};
 use super::program;
-use super::recording::{End, Facts, Opening, Recording, Skip};
+use super::recording::{Content, End, Facts, Opening, Recording, Skip};
 use super::report::{Mode, Outcome, Verdict};
 use super::semantic::{self, Finding};
 use super::strict;
@@ -154,7 +154,7 @@ impl One<'_> {
             congestion: manner.congestion,
             ack_delay: manner.ack_delay,
             rcv_buf: receive_buffer(recording, facts, ours),
-            snd_buf: HostConfig::default().snd_buf,
+            snd_buf: send_buffer(&facts[ours]),
             syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
@@ -182,6 +182,14 @@ struct Manner {
     congestion: Congestion,
     nodelay: bool,
     ack_delay: Option<Duration>,
+}
+
+/// The send buffer of a host of this stack is a ring, at whose end a segment ends.
+fn send_buffer(own: &Facts) -> usize {
+    let crosses = |content: &Content, size: u32| (content.start - 1) / size != (content.end.max(2) - 2) / size;
+    let fits = |size: &usize| !own.content.iter().any(|content| crosses(content, *size as u32));
+    let least = HostConfig::default().snd_buf;
+    (0..10).map(|doubled| least << doubled).find(fits).unwrap_or(least)
 }
 
 /// How often a SYN was sent again that was never answered: so often and no more.
