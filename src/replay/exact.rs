@@ -24,6 +24,8 @@ pub(super) enum Step {
     /// Reads to the end, where nothing is left but the end.
     ReadEof,
     Write(Vec<u8>),
+    /// Acknowledges at once from now on.
+    QuickAck,
     ShutdownWrite,
     Close,
     Abort,
@@ -43,7 +45,8 @@ pub(super) struct Exact {
 /// The send buffer is a ring: what is sent ends at its end.
 const RING: u32 = 64 * 1024;
 
-/// What the program on `end` did. `rcv_buf` is the size of its receive buffer.
+/// What the program on `end` did. `rcv_buf` is the size of its receive buffer; `quick_acks`, whether it may have asked for
+/// ACKs without delay on the way.
 pub(super) fn derive(
     recording: &Recording,
     facts: &[Facts; 2],
@@ -51,6 +54,7 @@ pub(super) fn derive(
     opening: Opening,
     ends: (SocketAddr, SocketAddr),
     rcv_buf: usize,
+    quick_acks: bool,
 ) -> Exact {
     let (own, peer) = (&facts[end], &facts[1 - end]);
     let connects = recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN) && !p.has(Flags::ACK));
@@ -64,11 +68,17 @@ pub(super) fn derive(
     let shift = recording.conversation.window_shift(Recording::side(end));
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
-    let mut closed = false;
+    let (mut closed, mut quick, mut heard) = (false, false, Duration::ZERO);
     for (index, packet) in recording.packets.iter().enumerate().filter(|(_, packet)| packet.from == end) {
         if packet.has(Flags::SYN) || !packet.is_acceptable() || closed {
             continue;
         }
+        if quick_acks && !quick && acknowledges_at_once(recording, own, peer, index) {
+            writer.until(heard);
+            writer.steps.push(Step::QuickAck);
+            quick = true;
+        }
+        heard = packet.at;
         let unread = unread(packet, rcv_buf, shift);
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
         let to = if acked { place(packet.ack, peer.iss).min(text_end).saturating_sub(unread) } else { read };
@@ -160,6 +170,25 @@ fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
     early.map(|content| recording.packets[content.packet].at)
 }
 
+/// A bare ACK of one segment in order at the instant at which it came: a host that delays would have waited.
+fn acknowledges_at_once(recording: &Recording, own: &Facts, peer: &Facts, index: usize) -> bool {
+    let packet = &recording.packets[index];
+    let Some(before) = index.checked_sub(1).map(|before| &recording.packets[before]) else { return false };
+    let mss = recording.conversation.sender(Recording::side(packet.from)).offer.mss.unwrap_or(536);
+    let alone = recording.packets[..index].iter().rev().find(|p| p.from == packet.from);
+    before.from != packet.from
+        && before.at == packet.at
+        && before.kind == DataKind::New
+        && !before.payload.is_empty()
+        && before.payload.len() + 12 < usize::from(mss)
+        && !before.has(Flags::FIN)
+        && packet.payload.is_empty()
+        && packet.flags == Flags::ACK
+        && own.rst.is_none_or(|rst| rst > index)
+        && alone.is_some_and(|last| place(last.ack, peer.iss) == place(before.seq, peer.iss))
+        && place(packet.ack, peer.iss) == place(before.seq, peer.iss) + before.payload.len() as u32
+}
+
 /// Octets that had come and were not read when this was sent.
 fn unread(packet: &Recorded, rcv_buf: usize, shift: u8) -> u32 {
     let window = u32::from(packet.window) << shift;
@@ -229,6 +258,7 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
             }
             Step::ReadEof => while open.read(&mut buf).await? > 0 {},
             Step::Write(octets) => open.write_all(&octets).await?,
+            Step::QuickAck => net.setsockopt(open.fd()?, SocketOption::QuickAck(true))?,
             Step::ShutdownWrite => open.shutdown(Shutdown::Write)?,
             Step::Close => stream = None,
             Step::Abort => {

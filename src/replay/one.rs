@@ -113,38 +113,36 @@ impl One<'_> {
 
     /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
     fn strictly(&self, mut capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
-        if let Some(host) = self.host {
-            let HostConfig { congestion, ack_delay, .. } = *host;
-            let plain = Manner { congestion, ack_delay, nodelay: false };
-            let (played, findings) = self.strictly_with(&plain, capture.as_deref_mut());
-            if findings.is_empty() {
-                return (played, findings);
+        let usual = HostConfig::default();
+        let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
+        let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
+        let plain = Manner { congestion, nodelay: false, quick_acks: false, ack_delay };
+        // Options of sockets, which the settings of a host do not tell.
+        let mut manners = vec![plain, Manner { nodelay: true, ..plain }, Manner { quick_acks: true, ..plain }];
+        if self.host.is_none() {
+            let others = [usual.congestion, Congestion::Cubic, Congestion::None];
+            let others = others.map(|congestion| [usual.ack_delay, None].map(|ack_delay| (congestion, ack_delay)));
+            for (congestion, ack_delay) in others.into_iter().flatten().skip(1) {
+                manners.extend([false, true].map(|nodelay| Manner { congestion, ack_delay, nodelay, ..plain }));
             }
-            // Sockets have options that no recipe of a host tells.
-            let nodelay = self.strictly_with(&Manner { nodelay: true, ..plain }, None);
-            if nodelay.1.is_empty() {
-                return nodelay;
-            }
-            let guessed = Self { host: None, ..*self }.strictly(None);
-            return if guessed.1.is_empty() { guessed } else { (played, findings) };
         }
         let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
-        for congestion in [Congestion::Reno, Congestion::Cubic, Congestion::None] {
-            for nodelay in [false, true] {
-                for ack_delay in [HostConfig::default().ack_delay, None] {
-                    let first = farthest.is_none();
-                    let capture = capture.as_deref_mut().filter(|_| first);
-                    let manner = Manner { congestion, nodelay, ack_delay };
-                    let (played, findings) = self.strictly_with(&manner, capture);
-                    let Some(finding) = findings.first() else { return (played, findings) };
-                    let packet = finding.packet.unwrap_or(0);
-                    if farthest.as_ref().is_none_or(|(best, _)| packet > *best) {
-                        farthest = Some((packet, (played, findings)));
-                    }
-                }
+        for manner in &manners {
+            let capture = capture.as_deref_mut().filter(|_| farthest.is_none());
+            let (played, findings) = self.strictly_with(manner, capture);
+            let Some(finding) = findings.first() else { return (played, findings) };
+            let packet = finding.packet.unwrap_or(0);
+            if farthest.as_ref().is_none_or(|(best, _)| packet > *best) {
+                farthest = Some((packet, (played, findings)));
             }
         }
-        farthest.expect("there is a first").1
+        let farthest = farthest.expect("there is a first").1;
+        if self.host.is_some() {
+            // A socket may have other buffers and another MSS than its host.
+            let guessed = Self { host: None, ..*self }.strictly(None);
+            return if guessed.1.is_empty() { guessed } else { farthest };
+        }
+        farthest
     }
 
     fn strictly_with(&self, manner: &Manner, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
@@ -167,7 +165,7 @@ impl One<'_> {
             Player::User(program.clone())
         } else {
             let ends = (ends[ours], ends[1 - ours]);
-            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
+            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf, manner.quick_acks);
             Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
@@ -178,9 +176,11 @@ impl One<'_> {
 }
 
 /// What segments alone do not tell of a host.
+#[derive(Clone, Copy)]
 struct Manner {
     congestion: Congestion,
     nodelay: bool,
+    quick_acks: bool,
     ack_delay: Option<Duration>,
 }
 
