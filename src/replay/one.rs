@@ -4,7 +4,7 @@ use super::exact;
 use super::live;
 use super::play::{self, Ending, Played, Player, Stage, UserProgram};
 use super::program;
-use super::recording::{Content, End, Facts, Opening, Recording, Skip};
+use super::recording::{End, Facts, Opening, Recording, Skip};
 use super::report::{Mode, Outcome, Verdict};
 use super::semantic::{self, Finding};
 use super::strict;
@@ -116,14 +116,18 @@ impl One<'_> {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
-        let plain = Manner { congestion, nodelay: false, quick_acks: false, ack_delay };
+        let plain = Manner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
         // Options of sockets, which the settings of a host do not tell.
         let mut manners = vec![plain, Manner { nodelay: true, ..plain }, Manner { quick_acks: true, ..plain }];
         if self.host.is_none() {
-            let others = [usual.congestion, Congestion::Cubic, Congestion::None];
-            let others = others.map(|congestion| [usual.ack_delay, None].map(|ack_delay| (congestion, ack_delay)));
-            for (congestion, ack_delay) in others.into_iter().flatten().skip(1) {
-                manners.extend([false, true].map(|nodelay| Manner { congestion, ack_delay, nodelay, ..plain }));
+            for congestion in [usual.congestion, Congestion::Cubic, Congestion::None] {
+                for ack_delay in [usual.ack_delay, None] {
+                    // The ring of the send buffer shows in where segments end.
+                    for snd_buf in (0..5).map(|doubled| usual.snd_buf << doubled) {
+                        let manner = Manner { congestion, ack_delay, snd_buf, ..plain };
+                        manners.extend([manner, Manner { nodelay: true, ..manner }]);
+                    }
+                }
             }
         }
         let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
@@ -152,7 +156,7 @@ impl One<'_> {
             congestion: manner.congestion,
             ack_delay: manner.ack_delay,
             rcv_buf: receive_buffer(recording, facts, ours),
-            snd_buf: send_buffer(&facts[ours]),
+            snd_buf: manner.snd_buf,
             syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
@@ -181,15 +185,8 @@ struct Manner {
     congestion: Congestion,
     nodelay: bool,
     quick_acks: bool,
+    snd_buf: usize,
     ack_delay: Option<Duration>,
-}
-
-/// The send buffer of a host of this stack is a ring, at whose end a segment ends.
-fn send_buffer(own: &Facts) -> usize {
-    let crosses = |content: &Content, size: u32| (content.start - 1) / size != (content.end.max(2) - 2) / size;
-    let fits = |size: &usize| !own.content.iter().any(|content| crosses(content, *size as u32));
-    let least = HostConfig::default().snd_buf;
-    (0..10).map(|doubled| least << doubled).find(fits).unwrap_or(least)
 }
 
 /// How often a SYN was sent again that was never answered: so often and no more.
