@@ -242,6 +242,41 @@ fn a_program_that_does_not_go_as_it_is_written_is_a_failure() {
 }
 
 #[test]
+fn programs_make_every_kind_of_call() {
+    let text = r#"
+[hosts.a]
+[hosts.b]
+[links]
+a-b = "delay=1ms"
+[[programs]]
+host = "b"
+do = ["listen 80", "accept", "accept", "use 4", "recv 3", "send \"four\"", "use 5", "recv 300", "send \"five\"", "close"]
+[[programs]]
+host = "a"
+do = [
+    "use 9 -> EBADF",
+    "socket", "bind 7000", "set nodelay on", "connect b:80", "send \"abc\"",
+    "connect b:80", "send 300 by 100 every 1ms", "recv 4 by 2 every 1ms", "close",
+    "use 3", "recv 4", "set rcvtimeo 10ms", "recv 1 -> EAGAIN", "until 500ms", "recv eof", "close",
+    "connect b:81 -> ECONNREFUSED",
+]
+[[programs]]
+host = "b"
+do = ["socket udp", "bind 53", "recvfrom", "recvfrom all 100ms", "close"]
+[[programs]]
+host = "a"
+do = ["sleep 10ms", "sendto b:53 \"who?\"", "sendto b:53 10", "sendto b:53 20"]
+"#;
+    let outcome = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}")).build(1).expect("it is built").run();
+    assert_eq!(outcome.failures, Vec::<String>::new());
+    let done = |at: usize| outcome.reports[at].result.clone().expect("ended").expect("well");
+    assert_eq!((done(0).sent, done(0).received), (8, 303));
+    assert_eq!((done(1).sent, done(1).received), (303, 8));
+    assert_eq!((done(2).datagrams_received, done(2).received), (3, 34));
+    assert_eq!((done(3).datagrams_sent, done(3).sent), (3, 34));
+}
+
+#[test]
 fn the_page_on_scenarios_has_every_key_of_the_parser() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenarios.md")).expect("the page");
     let mut missing = Vec::new();

@@ -118,7 +118,7 @@ impl HostPart {
 
 pub(super) fn number<T>(text: &str, least: T, most: T) -> Result<T, String>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
 {
     let read = text.parse().ok().filter(|number| *number >= least && *number <= most);
     read.ok_or_else(|| format!("a number from {least} to {most}"))

@@ -177,7 +177,7 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-        let (unit, scale) = units.into_iter().find(|&(_, scale)| nanos % scale == 0).unwrap_or(("ns", 1));
+        let (unit, scale) = units.into_iter().find(|&(_, scale)| nanos.is_multiple_of(scale)).unwrap_or(("ns", 1));
         write!(f, "{}{unit}", nanos / scale)
     }
 }

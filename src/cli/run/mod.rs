@@ -4,6 +4,7 @@ mod events;
 mod pace;
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -35,7 +36,7 @@ pub(super) struct Run {
     /// scenario, else the first]
     #[arg(long, value_name = "HOST|all")]
     at: Option<String>,
-    /// Run as slowly as the wall clock goes
+    /// Run as slowly as the wall clock goes, but for the end of TIME-WAIT
     #[arg(long)]
     realtime: bool,
     #[command(flatten)]
@@ -75,10 +76,12 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
     // Whatever would go to standard output goes to standard error when a capture goes there.
     let to_stdout = args.capture.write.as_deref() != Some(Path::new("-"));
+    let shown = Rc::default();
     if args.realtime {
-        world.observe(Pace::new());
+        world.observe(Pace::new(Rc::clone(&shown)));
     }
     let captures = captures(args, &scenario, &world, seed)?;
+    shown.borrow_mut().extend(captures.iter().map(|(_, capture)| Rc::clone(capture)));
     let names = || world.names().iter().cloned();
     let ladder = (!output.json).then(|| {
         let mut ladder = Ladder::new();
@@ -142,18 +145,9 @@ fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result
             settings = settings.format(Format::Pcap);
         }
         let own = if several { beside(path, &host) } else { path.clone() };
-        let capture = if stdout {
-            settings.stream(io::stdout(), "standard output")
-        } else {
-            // Small runs end before a thread has begun.
-            settings.create(&own)
-        };
+        let capture = if stdout { settings.stream(io::stdout(), "standard output") } else { settings.create(&own) };
         let capture = Rc::new(RefCell::new(capture.map_err(|error| failed(&error))?));
-        if args.realtime {
-            world.observe(pace::Flushing(Rc::clone(&capture)));
-        } else {
-            world.observe(pace::Shared(Rc::clone(&capture)));
-        }
+        world.observe(pace::Shared(Rc::clone(&capture)));
         captures.push((if stdout { "standard output".to_owned() } else { own.display().to_string() }, capture));
     }
     Ok(captures)
@@ -186,12 +180,11 @@ fn told(scenario: &Scenario, ladder: &Ladder, outcome: &Outcome) -> String {
     }
     let mut programs = String::new();
     for report in outcome.reports.iter().filter(|report| !report.daemon) {
-        programs += &format!("{} on {}: {}\n", report.name, report.host, did(report));
+        let _ = writeln!(programs, "{} on {}: {}", report.name, report.host, did(report));
     }
     parts.push(programs);
     if !scenario.look().is_empty() {
-        let lines: String = scenario.look().iter().map(|line| format!("- {line}\n")).collect();
-        parts.push(format!("In Wireshark (-w FILE writes the capture):\n{lines}"));
+        parts.push(format!("In Wireshark (-w FILE writes the capture):\n- {}\n", scenario.look().join("\n- ")));
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
