@@ -49,8 +49,10 @@ pub(super) enum Command {
     /// One connection from handshake to close, drawn as a ladder and captured for Wireshark
     Demo(Demo),
     /// The lessons: stories of TCP that can be run, each a scenario file to start from
+    #[command(after_help = help::LESSONS)]
     Lessons(super::lessons::Lessons),
     /// A lesson or a scenario file in virtual time: its story, its ladder, its capture
+    #[command(after_help = help::RUN)]
     Run(super::run::Run),
     /// Many runs of a scenario on all cores, a row of CSV for each: seeds and settings, every one with every other
     Sweep(super::sweep::Sweep),

@@ -71,6 +71,8 @@ pub(super) struct Mapping<'a> {
     pub(super) stamps: Vec<(u32, u32)>,
     /// Options that the recorded SYN of the peer loses, since the recorded host did not take them.
     pub(super) no_wscale: bool,
+    /// Timestamps run as in the recording: only their origin is another one.
+    pub(super) constant_stamps: bool,
 }
 
 /// A part of a packet to be fed: its octets from `from` up to `to`, counted in its sequence space.
@@ -105,12 +107,28 @@ impl<'a> Mapping<'a> {
             recorded_iss: facts[ours].iss,
             stamps,
             no_wscale: own.iss.is_some() && own.offer.wscale.is_none(),
+            constant_stamps: false,
         }
     }
 
     /// The live number of a recorded one of ours.
     pub(super) fn number(&self, recorded: Seq, live: &Live) -> Seq {
         live.iss.unwrap_or_default() + (recorded - self.recorded_iss)
+    }
+
+    /// A packet as it was recorded, with the live numbers.
+    pub(super) fn whole(&self, packet: &Recorded, live: &Live, ends: (SocketAddr, SocketAddr)) -> SegmentTemplate<'a> {
+        let part = Part { from: 0, to: Self::len(packet), last: true };
+        let recorded = SegmentTemplate { flags: packet.flags, ..self.part(packet, part, live, ends) };
+        SegmentTemplate { options: Options { wscale: packet.options.wscale, ..recorded.options }, ..recorded }
+    }
+
+    /// A live timestamp of ours as it would stand in the recording, if clocks run alike.
+    pub(super) fn recorded_stamp(&self, live_ts: u32, live: &Live) -> u32 {
+        match (self.stamps.first(), live.first_stamp()) {
+            (Some((_, recorded)), Some(first)) => live_ts.wrapping_sub(first).wrapping_add(*recorded),
+            _ => live_ts,
+        }
     }
 
     /// The octets of a packet are sequence space behind its SYN; its FIN comes behind them.
@@ -178,6 +196,11 @@ impl<'a> Mapping<'a> {
 
     /// The newest live timestamp that is not newer than the one that is echoed in the recording.
     fn echo(&self, recorded: u32, live: &Live) -> u32 {
+        if let (true, Some((_, first)), Some(live_first)) =
+            (self.constant_stamps, self.stamps.first(), live.first_stamp())
+        {
+            return recorded.wrapping_sub(*first).wrapping_add(live_first);
+        }
         let known = self.stamps.iter().find(|(_, ts_val)| *ts_val == recorded);
         live.stamp_at(known.map_or(u32::MAX, |(sent, _)| *sent))
     }

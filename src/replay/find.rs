@@ -20,7 +20,7 @@ const LONGEST: u32 = 65_535 + 40;
 pub(super) struct Found {
     pub(super) recordings: Vec<Recording>,
     /// The comment on the section: in our captures the recipe.
-    pub(super) recipe: Option<String>,
+    pub(super) comment: Option<String>,
     /// Packets of the file, of whatever kind.
     pub(super) packets: u64,
 }
@@ -45,8 +45,8 @@ pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
         packets += 1;
         finder.take(&record, &mut padded);
     }
-    let recipe = reader.section_comment().map(str::to_owned);
-    Ok(Found { recordings: finder.recordings, recipe, packets })
+    let comment = reader.section_comment().map(str::to_owned);
+    Ok(Found { recordings: finder.recordings, comment, packets })
 }
 
 impl Finder {
@@ -70,7 +70,7 @@ impl Finder {
             }
             Err(malformed) => return self.note_trouble(src, dst, record.number, &malformed.to_string()),
         };
-        let at = self.place(record, &segment);
+        let at = self.place(record, &segment, !cut && !ip.checksums_ok());
         let recording = &mut self.recordings[at];
         if cut {
             let reason = format!(
@@ -95,7 +95,7 @@ impl Finder {
     }
 
     /// Puts a segment into its conversation, and says which.
-    fn place(&mut self, record: &Record<'_>, segment: &Segment<'_>) -> usize {
+    fn place(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) -> usize {
         let key = Self::key(segment.src, segment.dst);
         if let Some(at) = self.newest.get(&key).copied() {
             let recording = &mut self.recordings[at];
@@ -104,7 +104,7 @@ impl Finder {
             let mut ahead = if fresh { recording.conversation.clone() } else { Conversation::new() };
             let end = recording.end_of(segment.src);
             if !fresh || !ahead.observe(record.at, Recording::side(end), segment).restarted {
-                recording.push(record, segment);
+                recording.push(record, segment, bad_checksum);
                 return at;
             }
         }
@@ -120,7 +120,7 @@ impl Finder {
             trouble: None,
             strange_options: Vec::new(),
         };
-        recording.push(record, segment);
+        recording.push(record, segment, bad_checksum);
         self.recordings.push(recording);
         self.newest.insert(key, stream);
         stream
@@ -132,7 +132,7 @@ impl Recording {
         usize::from(src != self.ends[0])
     }
 
-    fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>) {
+    fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) {
         let from = self.end_of(segment.src);
         let side = Self::side(from);
         let seen = self.conversation.observe(record.at, side, segment);
@@ -157,6 +157,7 @@ impl Recording {
             ttl: segment.ttl,
             payload: start..self.octets.len(),
             kind: seen.data,
+            bad_checksum,
         });
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
         self.outbound[1 - from] += u32::from(record.direction == Some(Direction::Inbound));

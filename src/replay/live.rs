@@ -203,6 +203,10 @@ impl Live {
         self.peer_edge
     }
 
+    pub(super) fn first_stamp(&self) -> Option<u32> {
+        self.stamps.first().map(|(_, ts_val)| *ts_val)
+    }
+
     /// The newest `TSval` of ours that was sent when no more than `place` had been.
     pub(super) fn stamp_at(&self, place: u32) -> u32 {
         let known = self.stamps.iter().rev().find(|(sent, _)| *sent <= place).or(self.stamps.first());

@@ -41,33 +41,34 @@
 //! Without a program of the user's the program on our side is derived from the recording: it reads and writes what was
 //! read and written, waits as long, and ends in the same way ([`crate::app::calls`]).
 
+mod again;
+mod exact;
 mod feed;
 mod find;
+mod lines;
 mod live;
 mod near;
+mod one;
 mod play;
 mod program;
 mod recording;
 mod report;
 mod semantic;
+mod strict;
 
 pub use report::{Mode, Outcome, Report, Role, Verdict};
 
 use core::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
 use crate::capture::{Capture, ReadError, Reader};
 use crate::net::Net;
-use crate::socket::{Congestion, HostConfig};
-use crate::time::{Duration, Instant};
+use again::{Again, Origin};
 use find::Found;
-use play::{Ending, Player, Stage, UserProgram};
-use recording::{End, Facts, Opening, Recording, Skip};
-
-/// Longer than this no conversation is replayed: virtual time has an end.
-const LONGEST: Duration = Duration::from_hours(24 * 30);
+use play::UserProgram;
+use recording::{End, Recording};
 
 /// What is wrong with a replay before it begins.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,9 @@ pub struct Replay {
     stream: Option<usize>,
     program: Option<UserProgram>,
     capture: Option<Capture>,
+    origin: Origin,
+    /// The whole file, if it has a recipe.
+    bytes: Vec<u8>,
 }
 
 impl fmt::Debug for Replay {
@@ -105,20 +109,31 @@ impl Replay {
     /// The file cannot be read, or not to its end.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let name = path.as_ref().display().to_string();
-        Self::read(Reader::open(path)?, name)
+        let mut replay = Self::read(Reader::open(&path)?, name.clone())?;
+        if matches!(replay.origin, Origin::Recipe(_)) {
+            let unreadable = |error: io::Error| ReadError { file: name, packet: None, problem: error.into() };
+            replay.bytes = std::fs::read(&path).map_err(unreadable)?;
+        }
+        Ok(replay)
     }
 
     /// Reads a capture from a stream or from memory; `name` is for messages.
     ///
     /// # Errors
     /// It cannot be read, or not to its end.
-    pub fn from_read(input: impl Read + Send + 'static, name: &str) -> Result<Self, ReplayError> {
-        Self::read(Reader::from_read(input, name)?, name.to_owned())
+    pub fn from_read(mut input: impl Read, name: &str) -> Result<Self, ReplayError> {
+        let mut bytes = Vec::new();
+        let unreadable = |error: io::Error| ReadError { file: name.to_owned(), packet: None, problem: error.into() };
+        input.read_to_end(&mut bytes).map_err(unreadable)?;
+        let replay = Self::read(Reader::from_read(io::Cursor::new(bytes.clone()), name)?, name.to_owned())?;
+        Ok(Self { bytes, ..replay })
     }
 
     fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
         let found = find::find(&mut reader)?;
-        Ok(Self { file, found, role: Role::default(), mode: None, stream: None, program: None, capture: None })
+        let origin = Origin::of(found.comment.as_deref());
+        let (role, mode, stream, program, capture) = (Role::default(), None, None, None, None);
+        Ok(Self { file, found, role, mode, stream, program, capture, origin, bytes: Vec::new() })
     }
 
     /// Which side our stack plays. By default the near one.
@@ -158,6 +173,14 @@ impl Replay {
         Self { program: Some(start), ..self }
     }
 
+    /// Takes the recipe of a capture of tcplab for no more than a comment: the run is not made again, and the settings of
+    /// the host are found out from the packets.
+    #[must_use]
+    pub fn ignore_recipe(self) -> Self {
+        let mode = self.mode.or_else(|| matches!(self.origin, Origin::Recipe(_)).then_some(Mode::Strict));
+        Self { mode, origin: Origin::Foreign, ..self }
+    }
+
     /// Where what passes our stack is written, conversation after conversation, at the times of the recording.
     #[must_use]
     pub fn capture(self, capture: Capture) -> Self {
@@ -190,6 +213,11 @@ impl Replay {
     /// Replays every conversation and writes what passes our stack to a capture that goes on.
     pub fn run_into(self, mut capture: Option<&mut Capture>) -> Report {
         let mut outcomes = Vec::new();
+        let again = self.run_again();
+        let host = match &self.origin {
+            Origin::Recipe(recipe) => again::host(recipe),
+            Origin::Foreign | Origin::Broken(_) => None,
+        };
         let chosen = |recording: &&Recording| self.stream.is_none_or(|stream| recording.stream == stream);
         for recording in self.found.recordings.iter().filter(chosen) {
             let ends: &[End] = match self.role {
@@ -199,7 +227,10 @@ impl Replay {
                 Role::Both => &[0, 1],
             };
             for &end in ends {
-                outcomes.push(self.replay(recording, end, capture.as_deref_mut()));
+                let role = if end == 0 { Role::Client } else { Role::Server };
+                let outcome = self.blank(Some(recording), role);
+                let player = one::Ours { end, program: self.program.as_ref(), host: host.as_ref() };
+                outcomes.push(one::replay(recording, player, outcome, capture.as_deref_mut()));
             }
         }
         if outcomes.is_empty() {
@@ -213,11 +244,27 @@ impl Replay {
             };
             outcomes.push(outcome);
         }
+        if let Some(again) = again {
+            for outcome in &mut outcomes {
+                outcome.run_again(&again);
+            }
+        }
         Report { outcomes }
     }
 
+    /// A capture of ours is run again, unless it is replayed by the user's program or not strictly.
+    fn run_again(&self) -> Option<Again> {
+        match &self.origin {
+            _ if self.program.is_some() || self.mode_or_default() != Mode::Strict => None,
+            Origin::Recipe(recipe) => Some(again::again(recipe, &self.bytes)),
+            Origin::Broken(why) => Some(Again::Failed(why.clone())),
+            Origin::Foreign => None,
+        }
+    }
+
     fn mode_or_default(&self) -> Mode {
-        self.mode.unwrap_or(Mode::Semantic)
+        let ours = !matches!(self.origin, Origin::Foreign) && self.program.is_none();
+        self.mode.unwrap_or(if ours { Mode::Strict } else { Mode::Semantic })
     }
 
     fn blank(&self, recording: Option<&Recording>, role: Role) -> Outcome {
@@ -236,115 +283,4 @@ impl Replay {
             packets: recording.map_or(0, |recording| recording.packets.len()),
         }
     }
-
-    fn replay(&self, recording: &Recording, ours: End, capture: Option<&mut Capture>) -> Outcome {
-        let role = if ours == 0 { Role::Client } else { Role::Server };
-        let mut outcome = self.blank(Some(recording), role);
-        let (opening, facts) = match examine(recording) {
-            Ok(known) => known,
-            Err(Skip { packet, reason }) => {
-                (outcome.packet, outcome.reason) = (packet, reason);
-                return outcome;
-            }
-        };
-        let ends = live::addresses(recording.ends);
-        let derived = program::derive(recording, &facts, ours, opening, ends[ours], ends[1 - ours]);
-        let player = self.program.clone().map_or_else(|| Player::Derived(derived.calls.clone()), Player::User);
-        let is_derived = self.program.is_none();
-        let config = settings(recording, &facts, ours, ends[ours].ip());
-        let start = Instant::EPOCH;
-        let stage = Stage { recording, facts: &facts, ours, ends, config, player, start, nodelay: is_derived };
-        let played = play::play(stage, capture);
-        let case = semantic::Case {
-            recording,
-            facts: &facts,
-            ours,
-            opening,
-            program: &derived,
-            derived: is_derived,
-            played: &played,
-            start,
-        };
-        let findings = semantic::judge(&case);
-        let told = (recording, &facts, ours);
-        outcome.notes = notes(told, &played);
-        outcome.verdict = match &played.ending {
-            Ending::Stalled { packet, waited } => {
-                (outcome.packet, outcome.reason) = (Some(*packet), format!("waits for {waited}"));
-                Verdict::Stalled
-            }
-            Ending::Finished if findings.is_empty() => Verdict::Pass,
-            Ending::Finished => Verdict::Differs,
-        };
-        if let Some(first) = findings.first() {
-            // What differs explains why nothing moves.
-            if outcome.verdict == Verdict::Differs {
-                (outcome.packet, outcome.reason) = (first.packet, first.text.clone());
-            }
-            let rest = findings.iter().skip(usize::from(outcome.verdict == Verdict::Differs));
-            outcome.notes.extend(rest.map(|finding| finding.text.clone()));
-        }
-        outcome.sent = played.live.stream.octets;
-        outcome.recorded = facts[ours].stream.clone();
-        outcome
-    }
-}
-
-/// How a conversation begins and what both sides did, or why it is not replayed.
-fn examine(recording: &Recording) -> Result<(Opening, [Facts; 2]), Skip> {
-    if let Some(trouble) = &recording.trouble {
-        return Err(trouble.clone());
-    }
-    let opening = recording.opening()?;
-    if recording.duration() > LONGEST {
-        let last = recording.packets.last().map(|packet| packet.number);
-        return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
-    }
-    Ok((opening, recording.facts()?))
-}
-
-/// A host like the one that was recorded, as far as a recording tells.
-fn settings(recording: &Recording, facts: &[Facts; 2], ours: End, ip: std::net::IpAddr) -> HostConfig {
-    let default = HostConfig::default();
-    let offer = recording.conversation.sender(Recording::side(ours)).offer;
-    let (headers, prefix) = if ip.is_ipv4() { (40, 32) } else { (60, 128) };
-    let (own, theirs) = (&facts[ours], &facts[1 - ours]);
-    let wanted = (own.window as usize).max(2 * own.peer_flight as usize).min(theirs.stream.len());
-    HostConfig {
-        addresses: vec![(ip, prefix)],
-        mtu: offer.mss.map_or(default.mtu, |mss| usize::from(mss) + headers).clamp(576, 65_535),
-        rcv_buf: wanted.clamp(default.rcv_buf, 16 << 20),
-        snd_buf: own.stream.len().clamp(default.snd_buf, 4 << 20),
-        congestion: Congestion::None,
-        timestamps: offer.timestamps,
-        ..default
-    }
-}
-
-/// What is told without being judged.
-fn notes((recording, facts, ours): (&Recording, &[Facts; 2], End), played: &play::Played) -> Vec<String> {
-    let mut notes = Vec::new();
-    let recorded = recording.packets.iter().filter(|packet| packet.from == ours).count();
-    let sent = played.live.emitted.len();
-    notes.push(format!("segments of our side: {sent}, in the recording {recorded}"));
-    if played.split_acks > 0 {
-        notes.push(format!("acknowledgments split, since we had not sent all that they cover: {}", played.split_acks));
-    }
-    if played.split_segments > 0 {
-        notes.push(format!("segments split, larger than our MSS or window: {}", played.split_segments));
-    }
-    if facts[ours].retransmissions > 0 {
-        notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));
-    }
-    if played.live.late_resets > 0 {
-        let count = played.live.late_resets;
-        notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
-    }
-    if played.live.others > 0 {
-        notes.push(format!("packets of our side for somebody else: {}", played.live.others));
-    }
-    for kind in &recording.strange_options {
-        notes.push(format!("option {kind} left out: the stack does not have it"));
-    }
-    notes
 }

@@ -10,6 +10,7 @@ use core::pin::Pin;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::exact::{self, Exact};
 use super::feed::{Gate, Mapping, Part, gates};
 use super::live::Live;
 use super::program::FOR_EVER;
@@ -31,6 +32,8 @@ pub(super) type UserProgram = Rc<dyn Fn(Net) -> Pin<Box<dyn Future<Output = ()>>
 pub(super) enum Player {
     /// The program that was derived.
     Derived(Vec<Call>),
+    /// The one that was derived to the segment.
+    Exact(Exact),
     /// The user's.
     User(UserProgram),
 }
@@ -80,7 +83,7 @@ const DELAYED_ACK: Duration = Duration::from_millis(200);
 /// So long the timers of the stack may run when nothing else moves.
 const TIMERS: Duration = Duration::from_secs(5);
 /// So long a program may sleep behind the end of the recording.
-const BEHIND: Duration = Duration::from_secs(60);
+const BEHIND: Duration = Duration::from_mins(1);
 /// When so long nothing has happened behind the last packet, it is over: longer than any delayed ACK, shorter than any
 /// retransmission timeout.
 const QUIET: Duration = Duration::from_millis(500);
@@ -136,6 +139,13 @@ impl<'a, 'c> Driver<'a, 'c> {
                     calls::run_heard(net, &calls, |_, _| {}, |octets| heard.borrow_mut().extend_from_slice(octets))
                         .await
                 }))
+            }
+            Player::Exact(exact) => {
+                let (exact, heard, start) = (exact.clone(), Rc::clone(&heard), stage.start);
+                runtime.spawn("program", async move {
+                    exact::run(net, exact, start, |octets| heard.borrow_mut().extend_from_slice(octets)).await
+                });
+                None
             }
             Player::User(program) => {
                 runtime.spawn("program", program(net));
@@ -398,16 +408,11 @@ impl<'a> Feeder<'a, '_> {
             Blocked::Window => {}
         }
         let next = timer.into_iter().chain(wakes).min();
-        match next.filter(|at| *at <= since + TIMERS || wakes.is_some_and(|wakes| *at <= wakes)) {
-            Some(at) => {
-                self.go_to(at);
-                None
-            }
-            None => {
-                let waited = self.waited_for(how);
-                Some(self.stalled(waited))
-            }
+        if let Some(at) = next.filter(|at| *at <= since + TIMERS || wakes.is_some_and(|wakes| *at <= wakes)) {
+            self.go_to(at);
+            return None;
         }
+        Some(self.stalled(self.waited_for(how)))
     }
 
     /// Acknowledges what we have sent of what the packet acknowledges, with the window that it leaves; false if that says

@@ -145,7 +145,7 @@ impl Deriving<'_> {
 
     fn wait_until(&mut self, at: Duration) {
         if at > self.clock {
-            self.program.calls.push(Call::Sleep(at - self.clock));
+            self.program.calls.push(Call::Sleep(at.saturating_sub(self.clock)));
             self.clock = at;
         }
     }
@@ -233,13 +233,11 @@ impl Deriving<'_> {
 
     /// No FIN of ours.
     fn finish(&mut self) {
-        match self.ours.rst {
-            Some(rst) => self.abort(rst),
-            None => {
-                self.read_up_to(self.theirs.end(), self.recording.packets.len());
-                self.wait_for_ever();
-            }
+        if let Some(rst) = self.ours.rst {
+            return self.abort(rst);
         }
+        self.read_up_to(self.theirs.end(), self.recording.packets.len());
+        self.wait_for_ever();
     }
 
     /// Our RST, after everything that passed before it.

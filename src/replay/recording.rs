@@ -46,6 +46,8 @@ pub(super) struct Recorded {
     /// Where its octets stand in [`Recording::octets`].
     pub(super) payload: Range<usize>,
     pub(super) kind: DataKind,
+    /// A checksum of it does not fit.
+    pub(super) bad_checksum: bool,
 }
 
 impl Recorded {

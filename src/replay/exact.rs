@@ -1,0 +1,220 @@
+//! The program of one side of a capture of this stack, derived so closely that every segment comes out the same.
+//!
+//! Beyond what any recording tells, this stack's own tells three things. PSH is set when a segment empties the send
+//! buffer: what follows a segment without it was written before. The window is what is free of the receive buffer: it
+//! says how far the program had read. And at the host's own interface the instants are those of its calls.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::recording::{End, Facts, Opening, Recorded, Recording};
+use crate::net::{Net, TcpListener, TcpStream};
+use crate::segment::Flags;
+use crate::socket::{Shutdown, SocketOption};
+use crate::time::{Duration, Instant};
+
+/// One thing that the program does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Waits until so long after the first packet.
+    Until(Duration),
+    /// Reads so many octets.
+    Read(u32),
+    /// Reads to the end, where nothing is left but the end.
+    ReadEof,
+    Write(Vec<u8>),
+    ShutdownWrite,
+    Close,
+    Abort,
+}
+
+/// The whole of it.
+#[derive(Clone, Debug)]
+pub(super) struct Exact {
+    /// To connect to, or to listen on; nothing where nobody listens.
+    pub(super) opens: Option<(bool, SocketAddr)>,
+    pub(super) steps: Vec<Step>,
+    pub(super) nodelay: bool,
+}
+
+/// The send buffer is a ring: what is sent ends at its end.
+const RING: u32 = 64 * 1024;
+
+/// What the program on `end` did. `rcv_buf` is the size of its receive buffer.
+pub(super) fn derive(
+    recording: &Recording,
+    facts: &[Facts; 2],
+    end: End,
+    opening: Opening,
+    ends: (SocketAddr, SocketAddr),
+    rcv_buf: usize,
+) -> Exact {
+    let (own, peer) = (&facts[end], &facts[1 - end]);
+    let connects = recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN) && !p.has(Flags::ACK));
+    let opens = match (connects, opening) {
+        (true, _) => Some((true, ends.1)),
+        (false, Opening::Open) => Some((false, ends.0)),
+        (false, Opening::Refused) => None,
+    };
+    let mut writer = Steps { steps: Vec::new(), clock: Duration::ZERO };
+    let text_end = peer.stream.len() as u32 + 1;
+    let shift = recording.conversation.window_shift(Recording::side(end));
+    let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
+    let mut contents = own.content.iter().peekable();
+    let mut closed = false;
+    for (index, packet) in recording.packets.iter().enumerate().filter(|(_, packet)| packet.from == end) {
+        if packet.has(Flags::SYN) || !packet.is_acceptable() || closed {
+            continue;
+        }
+        let unread = unread(packet, rcv_buf, shift);
+        let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
+        let to = if acked { (packet.ack - peer.iss).min(text_end).saturating_sub(unread) } else { read };
+        if to > read {
+            // A program that has fallen behind was not reading: it begins again now. Else it reads as octets come.
+            if lags {
+                writer.until(packet.at);
+            }
+            writer.steps.push(Step::Read(to - read));
+            read = to;
+        }
+        // What came at this very instant nobody can have read before TCP answered.
+        let came = peer.came.iter().take_while(|(_, at)| *at < packet.at).last().map_or(1, |(place, _)| *place);
+        lags = read < came;
+        let fin_acked = acked && peer.fin.is_some_and(|fin| packet.ack - peer.iss > fin);
+        if packet.has(Flags::RST) {
+            if goes_on {
+                writer.more(&[0]); // and was never sent
+            }
+            writer.until(packet.at);
+            writer.steps.push(Step::Abort);
+            break;
+        }
+        let Some(content) = contents.next_if(|content| content.packet <= index) else { continue };
+        let ends = own.fin.is_some_and(|fin| content.end > fin);
+        let to = if ends { content.end - 1 } else { content.end };
+        let octets = (written - 1) as usize..(to.max(written) - 1) as usize;
+        if !octets.is_empty() {
+            let more = &own.stream[octets];
+            if !goes_on || !writer.more(more) {
+                writer.until(packet.at);
+                writer.steps.push(Step::Write(more.to_vec()));
+            }
+            goes_on = !packet.has(Flags::PSH);
+            written = to;
+        }
+        if ends {
+            if fin_acked && !eof {
+                writer.steps.push(Step::ReadEof);
+                eof = true;
+            }
+            writer.until(closed_at(recording, own, end).unwrap_or(packet.at));
+            closed = closes(recording, own, peer, index, read);
+            writer.steps.push(if closed { Step::Close } else { Step::ShutdownWrite });
+        }
+    }
+    Exact { opens, steps: writer.steps, nodelay: false }
+}
+
+/// Whether a FIN is a close: nothing that came later was read, and an RST behind it answers what came.
+fn closes(recording: &Recording, own: &Facts, peer: &Facts, fin: usize, read: u32) -> bool {
+    let text_end = peer.stream.len() as u32 + 1;
+    let later = recording.packets[fin + 1..].iter();
+    let answers = later.clone().any(|p| p.from != recording.packets[fin].from && !p.payload.is_empty());
+    match own.rst {
+        Some(rst) if rst > fin => answers,
+        _ => read >= text_end,
+    }
+}
+
+/// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
+fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
+    let mss = u32::from(recording.conversation.sender(Recording::side(1 - end)).offer.mss.unwrap_or(536));
+    let last_written = own.content.iter().rposition(|content| recording.packets[content.packet].has(Flags::PSH));
+    let written = &own.content[last_written.map_or(0, |at| at + 1)..];
+    let early = written.iter().find(|content| {
+        let packet = &recording.packets[content.packet];
+        let options = if packet.options.ts.is_some() { 12 } else { 0 };
+        let full = packet.payload.len() as u32 + options >= mss;
+        let in_flight = recording.packets[..content.packet].iter().rev().find(|p| p.from != end && p.has(Flags::ACK));
+        let idle = in_flight.is_none_or(|p| p.ack - own.iss >= content.start);
+        !full && !idle && !packet.has(Flags::FIN) && (content.end - 1) % RING != 0
+    });
+    early.map(|content| recording.packets[content.packet].at)
+}
+
+/// Octets that had come and were not read when this was sent.
+fn unread(packet: &Recorded, rcv_buf: usize, shift: u8) -> u32 {
+    let window = u32::from(packet.window) << shift;
+    let free = if packet.window == u16::MAX && shift == 0 { rcv_buf as u32 } else { window };
+    let unread = (rcv_buf as u32).saturating_sub(free);
+    // The window says it only to so many bits.
+    if unread < 1 << shift { 0 } else { unread }
+}
+
+struct Steps {
+    steps: Vec<Step>,
+    clock: Duration,
+}
+
+impl Steps {
+    /// Adds to the last write; false if there is none.
+    fn more(&mut self, octets: &[u8]) -> bool {
+        let last = self.steps.iter_mut().rev();
+        let last = last.into_iter().find_map(|step| if let Step::Write(octets) = step { Some(octets) } else { None });
+        last.map(|write| write.extend_from_slice(octets)).is_some()
+    }
+
+    fn until(&mut self, at: Duration) {
+        if at > self.clock {
+            self.steps.push(Step::Until(at));
+            self.clock = at;
+        }
+    }
+}
+
+/// Runs it. `heard` takes what is read.
+pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl FnMut(&[u8])) -> io::Result<()> {
+    let Some((connects, addr)) = exact.opens else { return Ok(()) };
+    let mut listener = None;
+    let stream = if connects {
+        TcpStream::connect(&net, addr).await?
+    } else {
+        let listener = listener.insert(TcpListener::bind_with_backlog(&net, addr, 8)?);
+        listener.accept().await?.0
+    };
+    if exact.nodelay {
+        net.setsockopt(stream.fd()?, SocketOption::NoDelay(true))?;
+    }
+    let mut stream = Some(stream);
+    let mut buf = vec![0; 16 * 1024];
+    for step in exact.steps {
+        let Some(open) = &stream else { break };
+        match step {
+            Step::Until(at) => net.sleep_until(start + at).await,
+            Step::Read(count) => {
+                let mut wanted = count as usize;
+                while wanted > 0 {
+                    let most = wanted.min(buf.len());
+                    let count = open.read(&mut buf[..most]).await?;
+                    if count == 0 {
+                        break;
+                    }
+                    heard(&buf[..count]);
+                    wanted -= count;
+                }
+            }
+            Step::ReadEof => while open.read(&mut buf).await? > 0 {},
+            Step::Write(octets) => open.write_all(&octets).await?,
+            Step::ShutdownWrite => open.shutdown(Shutdown::Write)?,
+            Step::Close => stream = None,
+            Step::Abort => {
+                open.abort();
+                stream = None;
+            }
+        }
+    }
+    // What the recording does not end stays open, and so does the listener.
+    net.sleep(super::program::FOR_EVER).await;
+    drop((stream, listener));
+    Ok(())
+}

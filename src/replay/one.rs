@@ -1,0 +1,261 @@
+//! One conversation, replayed by one side: the host, the program on it, the comparison, the outcome.
+
+use super::exact;
+use super::live;
+use super::play::{self, Ending, Played, Player, Stage, UserProgram};
+use super::program;
+use super::recording::{End, Facts, Opening, Recording, Skip};
+use super::report::{Mode, Outcome, Verdict};
+use super::semantic::{self, Finding};
+use super::strict;
+use crate::capture::Capture;
+use crate::segment::Flags;
+use crate::socket::{Congestion, HostConfig};
+use crate::time::{Duration, Instant};
+
+/// Longer than this no conversation is replayed: virtual time has an end.
+const LONGEST: Duration = Duration::from_hours(24 * 30);
+
+/// A clock that begins later would leave no room for timers.
+const LATEST: Instant = Instant::from_secs(1 << 33);
+
+/// A conversation and the side that is ours.
+struct One<'a> {
+    recording: &'a Recording,
+    facts: &'a [Facts; 2],
+    ours: End,
+    opening: Opening,
+    program: Option<&'a UserProgram>,
+    host: Option<&'a HostConfig>,
+}
+
+/// What plays our side.
+#[derive(Clone, Copy)]
+pub(super) struct Ours<'a> {
+    pub(super) end: End,
+    /// The user's program, if there is one.
+    pub(super) program: Option<&'a UserProgram>,
+    /// The settings of the host, where a recipe tells them.
+    pub(super) host: Option<&'a HostConfig>,
+}
+
+/// Replays a conversation. `outcome` has everything but what comes of it.
+pub(super) fn replay(
+    recording: &Recording,
+    Ours { end: ours, program, host }: Ours<'_>,
+    mut outcome: Outcome,
+    capture: Option<&mut Capture>,
+) -> Outcome {
+    let alone = (outcome.mode == Mode::Strict).then_some(ours);
+    let (opening, facts) = match examine(recording, alone) {
+        Ok(known) => known,
+        Err(Skip { packet, reason }) => {
+            (outcome.packet, outcome.reason) = (packet, reason);
+            return outcome;
+        }
+    };
+    let one = One { recording, facts: &facts, ours, opening, program, host };
+    let (played, findings) = match outcome.mode {
+        Mode::Strict => one.strictly(capture),
+        Mode::Semantic => one.semantically(capture),
+    };
+    outcome.notes = notes(&one, &played);
+    outcome.verdict = match &played.ending {
+        Ending::Stalled { packet, waited } => {
+            (outcome.packet, outcome.reason) = (Some(*packet), format!("waits for {waited}"));
+            Verdict::Stalled
+        }
+        Ending::Finished if findings.is_empty() => Verdict::Pass,
+        Ending::Finished => Verdict::Differs,
+    };
+    let mut findings = findings.into_iter();
+    if outcome.verdict == Verdict::Differs
+        && let Some(first) = findings.next()
+    {
+        (outcome.packet, outcome.reason) = (first.packet, first.text);
+    }
+    outcome.notes.extend(findings.map(|finding| finding.text));
+    outcome.sent = played.live.stream.octets;
+    outcome.recorded.clone_from(&facts[ours].stream);
+    outcome
+}
+
+impl One<'_> {
+    fn semantically(&self, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+        let Self { recording, facts, ours, opening, .. } = *self;
+        let ends = live::addresses(recording.ends);
+        let derived = program::derive(recording, facts, ours, opening, ends[ours], ends[1 - ours]);
+        let player = match self.program {
+            Some(program) => Player::User(program.clone()),
+            None => Player::Derived(derived.calls.clone()),
+        };
+        let config = settings(recording, facts, ours, ends[ours].ip());
+        let start = Instant::EPOCH;
+        let nodelay = self.program.is_none();
+        let stage = Stage { recording, facts, ours, ends, config, player, start, nodelay };
+        let played = play::play(stage, capture);
+        let case = semantic::Case {
+            recording,
+            facts,
+            ours,
+            opening,
+            program: &derived,
+            derived: self.program.is_none(),
+            played: &played,
+            start,
+        };
+        let findings = semantic::judge(&case);
+        (played, findings)
+    }
+
+    /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
+    fn strictly(&self, mut capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+        if let Some(host) = self.host {
+            let HostConfig { congestion, ack_delay, .. } = *host;
+            let plain = Manner { congestion, ack_delay, nodelay: false };
+            let (played, findings) = self.strictly_with(&plain, capture.as_deref_mut());
+            if findings.is_empty() {
+                return (played, findings);
+            }
+            // Sockets have options that no recipe of a host tells.
+            let nodelay = self.strictly_with(&Manner { nodelay: true, ..plain }, None);
+            return if nodelay.1.is_empty() { nodelay } else { (played, findings) };
+        }
+        let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
+        for congestion in [Congestion::Reno, Congestion::Cubic, Congestion::None] {
+            for nodelay in [false, true] {
+                for ack_delay in [HostConfig::default().ack_delay, None] {
+                    let first = farthest.is_none();
+                    let capture = capture.as_deref_mut().filter(|_| first);
+                    let manner = Manner { congestion, nodelay, ack_delay };
+                    let (played, findings) = self.strictly_with(&manner, capture);
+                    let Some(finding) = findings.first() else { return (played, findings) };
+                    let packet = finding.packet.unwrap_or(0);
+                    if farthest.as_ref().is_none_or(|(best, _)| packet > *best) {
+                        farthest = Some((packet, (played, findings)));
+                    }
+                }
+            }
+        }
+        farthest.expect("there is a first").1
+    }
+
+    fn strictly_with(&self, manner: &Manner, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+        let Self { recording, facts, ours, opening, .. } = *self;
+        let ends = live::addresses(recording.ends);
+        let config = HostConfig {
+            congestion: manner.congestion,
+            ack_delay: manner.ack_delay,
+            rcv_buf: receive_buffer(recording, facts, ours),
+            snd_buf: HostConfig::default().snd_buf,
+            ..settings(recording, facts, ours, ends[ours].ip())
+        };
+        let config = match self.host {
+            // With the buffers of the recording: a socket may have its own.
+            Some(host) if ends == recording.ends => HostConfig { rcv_buf: config.rcv_buf, ..host.clone() },
+            _ => config,
+        };
+        let player = if let Some(program) = self.program {
+            Player::User(program.clone())
+        } else {
+            let ends = (ends[ours], ends[1 - ours]);
+            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
+            Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
+        };
+        // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
+        let start = recording.started.min(LATEST);
+        let stage = Stage { recording, facts, ours, ends, config, player, start, nodelay: false };
+        strict::play(stage, capture)
+    }
+}
+
+/// What segments alone do not tell of a host.
+struct Manner {
+    congestion: Congestion,
+    nodelay: bool,
+    ack_delay: Option<Duration>,
+}
+
+/// The receive buffer of a host of this stack: the largest window that it offered. One that did not scale may have more.
+fn receive_buffer(recording: &Recording, facts: &[Facts; 2], ours: End) -> usize {
+    let own = recording.conversation.sender(Recording::side(ours));
+    let shift = recording.conversation.window_shift(Recording::side(ours));
+    let offered = own.offer.wscale.filter(|shift| (1..=14).contains(shift));
+    let resets = recording.packets.iter().filter(|p| p.from == ours && p.has(Flags::RST) && p.is_acceptable());
+    let of_resets = resets.map(|p| u32::from(p.window) << shift).max().unwrap_or(0);
+    let largest = facts[ours].window.max(of_resets) as usize;
+    match offered {
+        // Nothing but the SYN was seen, or the peer does not scale.
+        Some(offered) if largest <= 0xffff => 1 << (15 + u32::from(offered)),
+        _ if largest == 0xffff && shift == 0 && offered.is_none() => HostConfig::default().rcv_buf,
+        _ => largest.max(1),
+    }
+}
+
+/// How a conversation begins and what both sides did, or why it is not replayed.
+///
+/// Packet by packet also what never became a connection can be compared, if our side, `alone`, said something by itself.
+fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [Facts; 2]), Skip> {
+    if let Some(trouble) = &recording.trouble {
+        return Err(trouble.clone());
+    }
+    let said_syn = |end: End| recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN));
+    let opening = match (recording.opening(), alone) {
+        (Ok(opening), _) => opening,
+        (Err(_), Some(0)) if said_syn(0) && !recording.packets[0].has(Flags::ACK) && !said_syn(1) => Opening::Refused,
+        (Err(_), Some(_)) if said_syn(0) && said_syn(1) && !recording.packets[0].has(Flags::ACK) => Opening::Open,
+        (Err(skip), _) => return Err(skip),
+    };
+    if recording.duration() > LONGEST {
+        let last = recording.packets.last().map(|packet| packet.number);
+        return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
+    }
+    Ok((opening, recording.facts()?))
+}
+
+/// A host like the one that was recorded, as far as a recording tells.
+fn settings(recording: &Recording, facts: &[Facts; 2], ours: End, ip: std::net::IpAddr) -> HostConfig {
+    let default = HostConfig::default();
+    let offer = recording.conversation.sender(Recording::side(ours)).offer;
+    let (headers, prefix) = if ip.is_ipv4() { (40, 32) } else { (60, 128) };
+    let (own, theirs) = (&facts[ours], &facts[1 - ours]);
+    let wanted = (own.window as usize).max(2 * own.peer_flight as usize).min(theirs.stream.len());
+    HostConfig {
+        addresses: vec![(ip, prefix)],
+        mtu: offer.mss.map_or(default.mtu, |mss| usize::from(mss) + headers).clamp(576, 65_535),
+        rcv_buf: wanted.clamp(default.rcv_buf, 16 << 20),
+        snd_buf: own.stream.len().clamp(default.snd_buf, 4 << 20),
+        congestion: Congestion::None,
+        timestamps: offer.timestamps,
+        ..default
+    }
+}
+
+/// What is told without being judged.
+fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
+    let One { recording, facts, ours, .. } = *one;
+    let mut notes = Vec::new();
+    let recorded = recording.packets.iter().filter(|packet| packet.from == ours).count();
+    let sent = played.live.emitted.len();
+    notes.push(format!("segments of our side: {sent}, in the recording {recorded}"));
+    if played.split_acks > 0 {
+        notes.push(format!("acknowledgments split, since we had not sent all that they cover: {}", played.split_acks));
+    }
+    if played.split_segments > 0 {
+        notes.push(format!("segments split, larger than our MSS or window: {}", played.split_segments));
+    }
+    if facts[ours].retransmissions > 0 {
+        notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));
+    }
+    if played.live.late_resets > 0 {
+        let count = played.live.late_resets;
+        notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
+    }
+    if played.live.others > 0 {
+        notes.push(format!("packets of our side for somebody else: {}", played.live.others));
+    }
+    for kind in &recording.strange_options {
+        notes.push(format!("option {kind} left out: the stack does not have it"));
+    }
+    notes
+}
