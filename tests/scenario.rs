@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ fn a_wrong_file_gets_line_column_key_and_what_was_expected() {
         let error = Scenario::parse(&text).expect_err(&name);
         assert!(error.line >= 1 && error.line <= text.lines().count().max(1) + 1, "{name}: {error}");
         assert!(!error.expected.is_empty(), "{name}");
-        all += &format!("{name}: {error}\n");
+        let _ = writeln!(all, "{name}: {error}");
     }
     golden("scenario/wrong.txt", &all);
 }
@@ -246,11 +247,13 @@ fn programs_make_every_kind_of_call() {
     let text = r#"
 [hosts.a]
 [hosts.b]
+[hosts.c]
 [links]
 a-b = "delay=1ms"
+a-c = "delay=1ms"
 [[programs]]
 host = "b"
-do = ["listen 80", "accept", "accept", "use 4", "recv 3", "send \"four\"", "use 5", "recv 300", "send \"five\"", "close"]
+do = ["listen 80", "accept", "accept", "use 4", "recv 3", "send \"four\"", "use 5", "recv 300", "send \"five\"", "sleep 300ms", "close"]
 [[programs]]
 host = "a"
 do = [
@@ -261,11 +264,11 @@ do = [
     "connect b:81 -> ECONNREFUSED",
 ]
 [[programs]]
-host = "b"
+host = "c"
 do = ["socket udp", "bind 53", "recvfrom", "recvfrom all 100ms", "close"]
 [[programs]]
 host = "a"
-do = ["sleep 10ms", "sendto b:53 \"who?\"", "sendto b:53 10", "sendto b:53 20"]
+do = ["sleep 10ms", "sendto c:53 \"who?\"", "sendto c:53 10", "sendto c:53 20"]
 "#;
     let outcome = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}")).build(1).expect("it is built").run();
     assert_eq!(outcome.failures, Vec::<String>::new());
