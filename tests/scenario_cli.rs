@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
+use tcplab::capture::Comments;
 use tcplab::scenario::{Recipe, Scenario, lessons};
 
 fn tcplab(arguments: &[&str]) -> Output {
@@ -102,6 +103,16 @@ fn a_capture_has_the_bytes_of_its_recipe_wherever_it_is_written() {
     let streamed = tcplab(&["run", "lost-data", "--seed", "5", "--cc", "cubic", "--link", "delay=30ms", "-w", "-"]);
     assert!(streamed.stdout == recipe("client"), "a stream has the same bytes");
     assert!(stderr(&streamed).contains("RFC 6298"), "what else is to be said goes to standard error");
+    let full = place.join("full.pcapng");
+    assert_eq!(
+        tcplab(&["run", "lost-data", "--comments", "full", "-s", "80", "-c", "9", "-w", text(&full)]).status.code(),
+        Some(0)
+    );
+    let lesson = Scenario::lesson("lost-data").expect("a lesson");
+    let recipe = Recipe::new(&lesson, 1).comments(Comments::Full).snaplen(80).count(9);
+    let bytes = fs::read(&full).expect("a capture");
+    assert!(bytes == recipe.rerun_to_bytes().expect("it runs"));
+    assert!(String::from_utf8_lossy(&bytes).contains("cwnd"), "full comments have the numbers");
     let quiet = tcplab(&["-q", "run", "handshake", "-w", text(&place.join("x.pcapng"))]);
     assert_eq!(stderr(&quiet), "");
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::capture::Capture;
-use crate::event::{Event, HostEvent, Observer, State};
+use crate::event::{Event, HostEvent, Observer};
 use crate::time::Instant;
 
 /// Lets no event pass before its time has come on the wall clock, and has the captures written out before it waits. It
@@ -42,6 +42,10 @@ impl Observer for Pace {
 pub(super) struct Shared(pub(super) Rc<RefCell<Capture>>);
 
 impl Observer for Shared {
+    fn wants_numbers(&self) -> bool {
+        self.0.borrow().wants_numbers()
+    }
+
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         self.0.borrow_mut().on_event(at, event);
     }
