@@ -23,9 +23,10 @@ impl Pace {
 
 impl Observer for Pace {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        // Nobody wants to watch the end of TIME-WAIT.
-        if at <= self.last || matches!(event, Event::Host { event: HostEvent::State { from: State::TimeWait, .. }, .. })
-        {
+        // What goes on inside of a host shows itself by a call or a packet; the end of TIME-WAIT, which shows itself by
+        // nothing, nobody wants to wait for.
+        let inside = matches!(event, Event::Host { event, .. } if !matches!(event, HostEvent::Call { .. }));
+        if at <= self.last || inside {
             return;
         }
         self.last = at;
