@@ -55,8 +55,10 @@ mod recording;
 mod report;
 mod semantic;
 mod strict;
+mod test_dir;
 
 pub use report::{Mode, Outcome, Report, Role, Verdict};
+pub use test_dir::{TestDir, test_dir};
 
 use core::fmt;
 use std::io::{self, Read};

@@ -16,6 +16,9 @@ use crate::time::{Duration, Instant};
 /// Longer than this no conversation is replayed: virtual time has an end.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
+/// Neither is more than so many octets: a stream is kept in memory.
+const MOST_OCTETS: usize = 1 << 30;
+
 /// A clock that begins later would leave no room for timers.
 const LATEST: Instant = Instant::from_secs(1 << 33);
 
@@ -209,6 +212,9 @@ fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [Facts
     if recording.duration() > LONGEST {
         let last = recording.packets.last().map(|packet| packet.number);
         return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
+    }
+    if recording.octets.len() > MOST_OCTETS {
+        return Err(Skip::new(None, format!("it carries more than {} MiB", MOST_OCTETS >> 20)));
     }
     Ok((opening, recording.facts()?))
 }

@@ -14,7 +14,7 @@ use super::exact::{self, Exact};
 use super::feed::{Gate, Mapping, Part, gates};
 use super::live::Live;
 use super::program::FOR_EVER;
-use super::recording::{End, Facts, Recorded, Recording};
+use super::recording::{End, Facts, Recorded, Recording, place};
 use crate::app::calls::{self, Call, Done, Failed};
 use crate::capture::{Capture, Direction};
 use crate::conversation::{DataKind, Side};
@@ -371,7 +371,7 @@ impl<'a> Feeder<'a, '_> {
         let mss = live.offer.and_then(|offer| offer.mss).map_or(536, u32::from).max(1);
         let mut to = (from + mss).min(syn + text);
         let probes = matches!(packet.kind, DataKind::Probe | DataKind::KeepAlive);
-        let start = packet.seq - live.irs;
+        let start = place(packet.seq, live.irs);
         if !probes && start + to > live.fed {
             to = to.min(live.own_edge.saturating_sub(start));
             if to <= from {
@@ -451,11 +451,15 @@ impl<'a> Feeder<'a, '_> {
             Blocked::Window => format!(
                 "our window to open: it ends at {}, the packet at {}",
                 live.own_edge,
-                packet.seq - live.irs + Mapping::len(packet)
+                place(packet.seq, live.irs) + Mapping::len(packet)
             ),
             _ if live.sent == 0 => "our SYN".to_owned(),
             _ if gate.acked == 1 => "our SYN|ACK".to_owned(),
-            _ => format!("octets of ours: it acknowledges {}, we have sent {}", gate.acked - 1, live.sent - 1),
+            _ => format!(
+                "octets of ours: it acknowledges {}, we have sent {}",
+                gate.acked.saturating_sub(1),
+                live.sent.saturating_sub(1)
+            ),
         }
     }
 

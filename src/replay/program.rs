@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{Content, End, Facts, Opening, Recording};
+use super::recording::{Content, End, Facts, Opening, Recording, place};
 use crate::app::calls::Call;
 use crate::segment::Flags;
 use crate::socket::Shutdown;
@@ -199,7 +199,7 @@ impl Deriving<'_> {
         last.map_or(u32::MAX, |p| {
             let shift = self.recording.conversation.window_shift(Recording::side(p.from));
             let shift = if p.has(Flags::SYN) { 0 } else { shift };
-            (p.ack - self.ours.iss).saturating_add(u32::from(p.window) << shift)
+            place(p.ack, self.ours.iss).saturating_add(u32::from(p.window) << shift)
         })
     }
 
@@ -246,7 +246,7 @@ impl Deriving<'_> {
         let before = self.theirs.content.iter().take_while(|content| content.packet < rst);
         let came = before.map(|content| content.end).max().unwrap_or(1);
         let acked = if packet.has(Flags::ACK) && packet.ack >= self.theirs.iss {
-            (packet.ack - self.theirs.iss).min(came)
+            place(packet.ack, self.theirs.iss).min(came)
         } else {
             came
         };
