@@ -134,6 +134,41 @@ fn a_recipe_can_say_nothing_but_a_scenario() {
 }
 
 #[test]
+fn a_recipe_for_an_endless_run_is_given_up() {
+    let text = "[hosts.a]\n[hosts.b]\n[links]\na-b = \"delay=1us\"\n[[programs]]\nhost = \"b\"\napp = \"discard\"\n\
+                [[programs]]\nhost = \"a\"\ndo = [\"connect b:9\", \"send 18446744073709551615\"]\n";
+    let scenario = Scenario::parse(text).expect("a scenario");
+    let (bytes, outcome) = Recipe::new(&scenario, 1).snaplen(1).count(10).rerun().expect("it runs");
+    assert!(bytes.len() < 10_000 && outcome.failures[0].contains("2000000 events"), "{:?}", outcome.failures);
+}
+
+#[test]
+fn no_text_makes_the_parser_panic() {
+    // Cut, with an octet changed, with a line twice or left out.
+    let mut rng = tcplab::rng::Rng::new(1, "mutations");
+    for name in lessons() {
+        let text = Scenario::lesson(name).expect("a lesson").text().to_owned();
+        for _ in 0..40 {
+            let mut octets = text.clone().into_bytes();
+            let at = (rng.next_u64() % octets.len() as u64) as usize;
+            match rng.next_u64() % 3 {
+                0 => octets.truncate(at),
+                1 => octets[at] = (rng.next_u64() % 128) as u8,
+                _ => {
+                    let copy = octets[at..].to_vec();
+                    octets.extend(copy);
+                }
+            }
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            if let Err(error) = Scenario::parse(&text) {
+                assert!(error.line >= 1 && error.column >= 1, "{error}");
+            }
+            let _ = Recipe::parse(&text);
+        }
+    }
+}
+
+#[test]
 fn exactly_the_packets_that_the_link_damaged_are_bad() {
     let lesson = Scenario::lesson("corrupt").expect("a lesson");
     let world = lesson.build(lesson.seed()).expect("it is built");

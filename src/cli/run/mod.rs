@@ -16,7 +16,9 @@ use super::output::{Output, print};
 use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::capture::{Capture, Format, WriteError};
+use crate::event::{Event, Observer};
 use crate::scenario::{Outcome, Recipe, Scenario, World};
+use crate::time::Instant;
 use crate::view::Ladder;
 use events::Events;
 use pace::Pace;
@@ -86,7 +88,7 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     let ladder = (!output.json).then(|| {
         let mut ladder = Ladder::new();
         ladder.name_hosts(names());
-        world.observe(ladder)
+        world.observe(Beginning { ladder, left: MOST_DRAWN })
     });
     let events = output.json.then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
     let outcome = world.run();
@@ -98,7 +100,11 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
         events.borrow_mut().finish(&outcome)?;
     }
     if let Some(ladder) = ladder {
-        let text = told(&scenario, &ladder.borrow(), &outcome);
+        let Beginning { ladder, left } = &*ladder.borrow();
+        if *left == 0 {
+            output.note(format_args!("the ladder shows the first {MOST_DRAWN} events only; `-w` writes every packet"));
+        }
+        let text = told(&scenario, ladder, &outcome);
         if to_stdout {
             print(text)?;
         } else {
@@ -108,6 +114,28 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     match outcome.failures.len() {
         0 => Ok(()),
         _ => Err(CliError::Run(format!("{}: {}", args.which.scenario, outcome.failures.join("\n")))),
+    }
+}
+
+/// Events that the ladder shows: more nobody reads, and a long run would fill the memory with them.
+const MOST_DRAWN: u32 = 200_000;
+
+/// The ladder of the beginning of a run.
+struct Beginning {
+    ladder: Ladder,
+    left: u32,
+}
+
+impl Observer for Beginning {
+    fn wants_numbers(&self) -> bool {
+        self.ladder.wants_numbers()
+    }
+
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        if self.left > 0 {
+            self.left -= 1;
+            self.ladder.on_event(at, event);
+        }
     }
 }
 
