@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ fn a_wrong_file_gets_line_column_key_and_what_was_expected() {
         let error = Scenario::parse(&text).expect_err(&name);
         assert!(error.line >= 1 && error.line <= text.lines().count().max(1) + 1, "{name}: {error}");
         assert!(!error.expected.is_empty(), "{name}");
-        all += &format!("{name}: {error}\n");
+        let _ = writeln!(all, "{name}: {error}");
     }
     golden("scenario/wrong.txt", &all);
 }
@@ -130,6 +131,41 @@ fn a_recipe_can_say_nothing_but_a_scenario() {
         assert!(!error.to_string().is_empty());
     }
     assert!(matches!(Recipe::parse(r#"{"tcplab":1,"live":true}"#), Err(RecipeError::Live)));
+}
+
+#[test]
+fn a_recipe_for_an_endless_run_is_given_up() {
+    let text = "[hosts.a]\n[hosts.b]\n[links]\na-b = \"delay=1us\"\n[[programs]]\nhost = \"b\"\napp = \"discard\"\n\
+                [[programs]]\nhost = \"a\"\ndo = [\"connect b:9\", \"send 18446744073709551615\"]\n";
+    let scenario = Scenario::parse(text).expect("a scenario");
+    let (bytes, outcome) = Recipe::new(&scenario, 1).snaplen(1).count(10).rerun().expect("it runs");
+    assert!(bytes.len() < 10_000 && outcome.failures[0].contains("2000000 events"), "{:?}", outcome.failures);
+}
+
+#[test]
+fn no_text_makes_the_parser_panic() {
+    // Cut, with an octet changed, with a line twice or left out.
+    let mut rng = tcplab::rng::Rng::new(1, "mutations");
+    for name in lessons() {
+        let text = Scenario::lesson(name).expect("a lesson").text().to_owned();
+        for _ in 0..40 {
+            let mut octets = text.clone().into_bytes();
+            let at = (rng.next_u64() % octets.len() as u64) as usize;
+            match rng.next_u64() % 3 {
+                0 => octets.truncate(at),
+                1 => octets[at] = (rng.next_u64() % 128) as u8,
+                _ => {
+                    let copy = octets[at..].to_vec();
+                    octets.extend(copy);
+                }
+            }
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            if let Err(error) = Scenario::parse(&text) {
+                assert!(error.line >= 1 && error.column >= 1, "{error}");
+            }
+            let _ = Recipe::parse(&text);
+        }
+    }
 }
 
 #[test]
@@ -239,6 +275,43 @@ fn a_program_that_does_not_go_as_it_is_written_is_a_failure() {
     assert!(well[0].contains("it went well"), "{well:?}");
     let hangs = run(r#""listen 80", "accept""#);
     assert!(hangs[0].contains("accept"), "{hangs:?}");
+}
+
+#[test]
+fn programs_make_every_kind_of_call() {
+    let text = r#"
+[hosts.a]
+[hosts.b]
+[hosts.c]
+[links]
+a-b = "delay=1ms"
+a-c = "delay=1ms"
+[[programs]]
+host = "b"
+do = ["listen 80", "accept", "accept", "use 4", "recv 3", "send \"four\"", "use 5", "recv 300", "send \"five\"", "sleep 300ms", "close"]
+[[programs]]
+host = "a"
+do = [
+    "use 9 -> EBADF",
+    "socket", "bind 7000", "set nodelay on", "connect b:80", "send \"abc\"",
+    "connect b:80", "send 300 by 100 every 1ms", "recv 4 by 2 every 1ms", "close",
+    "use 3", "recv 4", "set rcvtimeo 10ms", "recv 1 -> EAGAIN", "until 500ms", "recv eof", "close",
+    "connect b:81 -> ECONNREFUSED",
+]
+[[programs]]
+host = "c"
+do = ["socket udp", "bind 53", "recvfrom", "recvfrom all 100ms", "close"]
+[[programs]]
+host = "a"
+do = ["sleep 10ms", "sendto c:53 \"who?\"", "sendto c:53 10", "sendto c:53 20"]
+"#;
+    let outcome = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}")).build(1).expect("it is built").run();
+    assert_eq!(outcome.failures, Vec::<String>::new());
+    let done = |at: usize| outcome.reports[at].result.clone().expect("ended").expect("well");
+    assert_eq!((done(0).sent, done(0).received), (8, 303));
+    assert_eq!((done(1).sent, done(1).received), (303, 8));
+    assert_eq!((done(2).datagrams_received, done(2).received), (3, 34));
+    assert_eq!((done(3).datagrams_sent, done(3).sent), (3, 34));
 }
 
 #[test]
