@@ -83,7 +83,7 @@ fn record(case: u64, name: &str) -> ([std::path::PathBuf; 2], String) {
     for (host, calls) in hosts.iter().zip(calls) {
         host.spawn_daemon(async move |net| calls::run(net, &calls, |_, _| {}).await);
     }
-    sim.run_for(Duration::from_secs(300));
+    sim.run_for(Duration::from_mins(5));
     for capture in captures {
         capture.borrow_mut().close().expect("written");
     }

@@ -119,12 +119,13 @@ impl One<'_> {
         let plain = Manner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
         // Options of sockets, which the settings of a host do not tell.
         let mut manners = vec![plain, Manner { nodelay: true, ..plain }, Manner { quick_acks: true, ..plain }];
+        let sizes = if self.program.is_some() { 1 } else { 5 };
         if self.host.is_none() {
             for congestion in [usual.congestion, Congestion::Cubic, Congestion::None] {
                 for ack_delay in [usual.ack_delay, None] {
                     // The ring of the send buffer shows in where segments end.
-                    for snd_buf in (0..5).map(|doubled| usual.snd_buf << doubled) {
-                        let manner = Manner { congestion, ack_delay, snd_buf, ..plain };
+                    for snd_buf in (0..sizes).map(|doubled| usual.snd_buf << doubled) {
+                        let manner = Manner { congestion, snd_buf, ack_delay, ..plain };
                         manners.extend([manner, Manner { nodelay: true, ..manner }]);
                     }
                 }
