@@ -49,7 +49,7 @@ bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	@$(foreach name,$(BENCHES),$(TARGET)/release/tcplab bench $(or $(bench-$(name)),$(name)) $(BENCH_FLAGS) && echo &&) rm -f $(CAPTURE)
 
 captures: ## one capture for each lesson, into captures/
-	@echo "no captures yet: they are made from the lessons, and the lessons come with the simulator"
+	TCPLAB_BLESS=1 $(CARGO) test --test lessons
 
 fuzz: ## the fuzz tests with many more cases (FUZZ_CASES=1000000)
 	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz --test fuzz_captures

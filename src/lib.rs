@@ -32,6 +32,7 @@
 //! - A test of a program that speaks TCP or UDP: [`sim`] for the network, [`net`] for the program.
 //! - A program in blocking-style calls, with descriptors and errnos: the methods of [`net::Net`].
 //! - A program of one's own loop, without a wait anywhere: [`socket::Host`].
+//! - A network, its programs and their story in a file, run many times: [`scenario`].
 //! - What happened, packet by packet: an [`event::Observer`] given to [`sim::Sim::observe`].
 //!
 //! # The way of a packet

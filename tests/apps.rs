@@ -341,7 +341,8 @@ fn a_line_that_is_no_call_is_named_with_what_could_stand_there() {
     for (text, message) in [
         (
             "connect server:80\nsendd 10",
-            "line 2: \"sendd\": expected connect, listen, accept, send, recv, sleep, shutdown, close or abort",
+            "line 2: \"sendd\": expected connect, listen, accept, send, recv, sleep, until, shutdown, close, abort, socket, \
+             bind, set, use, sendto or recvfrom",
         ),
         ("connect srever:80", "line 1: \"srever:80\": expected an address or one of the hosts server"),
         ("connect", "line 1: the line ends: expected HOST:PORT, for example server:80, 10.0.0.2:80 or [fd00::2]:80"),

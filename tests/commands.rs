@@ -31,7 +31,7 @@ struct Example {
     leaves: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 9] = [
+const EXAMPLES: [Example; 15] = [
     Example {
         line: "make demo    # one connection from handshake to close, drawn, explained, and captured",
         needs: &["make"],
@@ -52,6 +52,48 @@ const EXAMPLES: [Example; 9] = [
         live: false,
         prints: &["stream #0 192.168.69.2:", "SYN|ACK 0:1 ack 1", "completes the handshake", "LAST-ACK"],
         leaves: &[],
+    },
+    Example {
+        line: "tcplab lessons",
+        needs: &[],
+        live: false,
+        prints: &["  handshake ", "Three segments open a connection", "  udp-vs-tcp "],
+        leaves: &[],
+    },
+    Example {
+        line: "tcplab run fast-retransmit -w fast.pcapng",
+        needs: &[],
+        live: false,
+        prints: &["fast retransmit, section 3.2", "duplicate ACK 3", "In Wireshark"],
+        leaves: &["fast.pcapng"],
+    },
+    Example {
+        line: "tcplab run download.toml -w download.pcapng",
+        needs: &[],
+        live: false,
+        prints: &["A download over a bad link", "download on client: 0 octets sent, 100000 received"],
+        leaves: &["download.pcapng"],
+    },
+    Example {
+        line: "tcplab show --flows download.pcapng",
+        needs: &[],
+        live: false,
+        prints: &["192.0.2.2:8080"],
+        leaves: &[],
+    },
+    Example {
+        line: "tcplab run download.toml --seed 7 --set link.delay=100ms --set host.cc=cubic",
+        needs: &[],
+        live: false,
+        prints: &["100000 received"],
+        leaves: &[],
+    },
+    Example {
+        line: "tcplab sweep download.toml --seed 1..20 --set link.loss=0,2%,5% > sweep.csv",
+        needs: &[],
+        live: false,
+        prints: &[],
+        leaves: &["sweep.csv"],
     },
     Example {
         line: "tcplab serve http --dir . --link delay=50ms,loss=1% -w bad.pcapng -- curl -sS \
@@ -179,6 +221,8 @@ fn place() -> PathBuf {
         fs::copy(root.join(file), place.join(file)).expect("a copy");
     }
     fs::write(place.join("crate/src/lib.rs"), "").expect("a file");
+    let scenario = readme().split_once("```toml\n").map(|(_, rest)| rest.split("```").next().unwrap_or("").to_owned());
+    fs::write(place.join("download.toml"), scenario.expect("a scenario")).expect("a file");
     let manifest = "[package]\nname = \"trial\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n";
     fs::write(place.join("crate/Cargo.toml"), manifest).expect("a file");
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

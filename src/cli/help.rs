@@ -82,6 +82,47 @@ pub(super) const MAN: &str = "\
 Examples:
   tcplab man | man -l -";
 
+pub(super) const LESSONS: &str = "\
+Each lesson is a scenario file with a story, what to look at, and what tshark has to find in its capture.
+
+Examples:
+  tcplab lessons
+  tcplab lessons --show handshake > mine.toml";
+
+pub(super) const RUN: &str = "\
+Prints the story, the ladder, what the programs did and what to look at; a capture is written with -w only. The same \
+scenario, seed and settings give the same bytes everywhere, and the capture has them in the comment on its section. Exit \
+code 0 if every program went as it is written, also where that is a refusal. --json: one event on each line, \
+docs/events.md has the fields.
+
+Keys of --set: link.ITEM is an item of every link line (link.loss, link.delay; 0 takes it away), links.A-B.ITEM of one \
+link, links.A>B.ITEM of one direction; host.KEY is a key of every host (host.cc, host.mtu), hosts.NAME.KEY of one; \
+programs.NAME.KEY is size, port, backlog, start, count or every of a program, by its name or number from 1; until is when \
+the run ends. docs/scenarios.md has every key.
+
+Examples:
+  tcplab run handshake
+  tcplab run fast-retransmit -w fast.pcapng --comments full
+  tcplab run bufferbloat --set 'links.router>client.limit=16' --at all -w short-queue.pcapng
+  tcplab run mine.toml --seed 7 --link delay=50ms,loss=2% --cc cubic
+  tcplab run keep-alive --realtime -w - | wireshark -k -i -";
+
+pub(super) const SWEEP: &str = "\
+The runs are the product of all values of all --set, each with every seed; seeds turn fastest. Columns: the settings, \
+seed, result (ok, failed, error), goodput_mbit and octets of application data, completion_s (when the last program ended), \
+connections, packets, retransmissions, drops, fairness (Jain's index over the connections). The rows and their order do not \
+depend on -j. Exit code 1 if a program of some run did not go as it is written.
+
+Keys of --set: link.ITEM is an item of every link line (link.loss, link.delay; 0 takes it away), links.A-B.ITEM of one \
+link, links.A>B.ITEM of one direction; host.KEY is a key of every host (host.cc, host.mtu), hosts.NAME.KEY of one; \
+programs.NAME.KEY is size, port, backlog, start, count or every of a program, by its name or number from 1; until is when \
+the run ends. docs/scenarios.md has every key.
+
+Examples:
+  tcplab sweep fairness --set hosts.server.cc=reno,cubic --set links.left-right.limit=10,20,40
+  tcplab sweep mine.toml --seed 1..100 --set link.loss=0,1%,2% --set host.cc=reno,cubic > sweep.csv
+  tcplab sweep mine.toml --seed 1..1000 --shard 3/8 -j 4 > part3.csv";
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -113,44 +154,3 @@ mod tests {
         }
     }
 }
-
-pub(super) const LESSONS: &str = "\
-Each lesson is a scenario file with a story, what to look at, and what tshark has to find in its capture.
-
-Examples:
-  tcplab lessons
-  tcplab lessons --show handshake > mine.toml";
-
-pub(super) const RUN: &str = "\
-Prints the story, the ladder, what the programs did and what to look at; a capture is written with -w only. The same \
-scenario, seed and settings give the same bytes everywhere, and the capture has them in the comment on its section. Exit \
-code 0 if every program went as it is written, also where that is a refusal. --json: one event on each line, \
-docs/events.md has the fields.
-
-Keys of --set: link.ITEM is an item of every link line (link.loss, link.delay; 0 takes it away), links.A-B.ITEM of one \
-link, links.A>B.ITEM of one direction; host.KEY is a key of every host (host.cc, host.mtu), hosts.NAME.KEY of one; \
-programs.NAME.KEY is size, port, backlog, start, count or every of a program, by its name or number from 1; until is when \
-the run ends. docs/scenarios.md has every key.
-
-Examples:
-  tcplab run handshake
-  tcplab run fast-retransmit -w fast.pcapng --comments full
-  tcplab run bufferbloat --set links.router>client.limit=8 --at all -w short-queue.pcapng
-  tcplab run mine.toml --seed 7 --link delay=50ms,loss=2% --cc cubic
-  tcplab run keep-alive --realtime -w - | wireshark -k -i -";
-
-pub(super) const SWEEP: &str = "\
-The runs are the product of all values of all --set, each with every seed; seeds turn fastest. Columns: the settings, \
-seed, result (ok, failed, error), goodput_mbit and octets of application data, completion_s (when the last program ended), \
-connections, packets, retransmissions, drops, fairness (Jain's index over the connections). The rows and their order do not \
-depend on -j. Exit code 1 if a program of some run did not go as it is written.
-
-Keys of --set: link.ITEM is an item of every link line (link.loss, link.delay; 0 takes it away), links.A-B.ITEM of one \
-link, links.A>B.ITEM of one direction; host.KEY is a key of every host (host.cc, host.mtu), hosts.NAME.KEY of one; \
-programs.NAME.KEY is size, port, backlog, start, count or every of a program, by its name or number from 1; until is when \
-the run ends. docs/scenarios.md has every key.
-
-Examples:
-  tcplab sweep fairness --seed 1..10 --set hosts.server.cc=reno,cubic
-  tcplab sweep mine.toml --seed 1..100 --set link.loss=0,1%,2% --set host.cc=reno,cubic > sweep.csv
-  tcplab sweep mine.toml --seed 1..1000 --shard 3/8 -j 4 > part3.csv";

@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// http: a generated file of N octets under every path
     #[arg(long, value_name = "N", requires = "app")]
     size: Option<u64>,
+    /// Captures of tcplab are not run again from their recipe, only fed packet by packet
+    #[arg(long)]
+    no_recipe: bool,
     /// Only this conversation of each file, counted from 0
     #[arg(long, value_name = "N")]
     stream: Option<usize>,
@@ -109,7 +112,11 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     for file in &args.files {
         let outcomes = match replay(args, file, role, source.as_ref(), capture.as_mut()) {
             Ok(report) => {
-                code = code.max(u8::from(!report.passed()));
+                let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
+                code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
+                if let Some(broken) = broken {
+                    output.error(&broken.reason);
+                }
                 report.outcomes
             }
             Err(error) => {
@@ -133,13 +140,12 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
 
 fn role(args: &Args) -> Result<Role, CliError> {
     match (args.role, args.app) {
-        (RoleName::Near | RoleName::Server, Some(_)) => Ok(Role::Server),
+        (RoleName::Near, Some(_)) | (RoleName::Server, _) => Ok(Role::Server),
         (RoleName::Client | RoleName::Both, Some(_)) => {
             Err(CliError::Usage("--app plays the server: leave out --role, or say --role server".to_owned()))
         }
         (RoleName::Near, None) => Ok(Role::Near),
         (RoleName::Client, None) => Ok(Role::Client),
-        (RoleName::Server, None) => Ok(Role::Server),
         (RoleName::Both, None) => Ok(Role::Both),
     }
 }
@@ -170,6 +176,9 @@ fn replay(
     let mut replay = Replay::open(file)?.role(role);
     if let Some(mode) = args.mode {
         replay = replay.mode(mode.into());
+    }
+    if args.no_recipe {
+        replay = replay.ignore_recipe();
     }
     if let Some(stream) = args.stream {
         replay = replay.stream(stream);

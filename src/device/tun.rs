@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::io::Errno;
 use tun_tap::{Iface, Mode};
 
 use super::netif;
@@ -16,15 +17,13 @@ use crate::segment::Packet;
 /// The longest name of an interface, without the NUL (`IFNAMSIZ` less one).
 const LONGEST_NAME: usize = 15;
 
-/// Larger than any packet: a read into less would cut it without a word.
+/// Larger than any packet: a read into less would cut it without a word. What is not used of it takes no memory.
 const ROOM: usize = 65_536 + 256;
 
 /// An open TUN device.
 pub struct Tun {
     iface: Iface,
     name: String,
-    /// Where a packet is read to, since its length is known only afterwards.
-    buffer: Vec<u8>,
 }
 
 /// Why a TUN device could not be opened or used: the step, what it was done to, and the way out.
@@ -122,7 +121,7 @@ impl Tun {
         let step = "open the TUN device";
         let iface = Iface::without_packet_info(name, Mode::Tun).map_err(|cause| TunError::new(step, name, cause))?;
         iface.set_non_blocking().map_err(|cause| TunError::new("make non-blocking the TUN device", name, cause))?;
-        Ok(Self { name: iface.name().to_owned(), iface, buffer: vec![0; ROOM] })
+        Ok(Self { name: iface.name().to_owned(), iface })
     }
 
     /// The name that the kernel gave it.
@@ -134,15 +133,14 @@ impl Tun {
     ///
     /// # Errors
     /// [`TunError`], for example when the device was deleted.
-    pub fn receive(&mut self, packet: &mut Packet) -> Result<bool, TunError> {
+    pub fn receive(&self, packet: &mut Packet) -> Result<bool, TunError> {
         packet.bytes.clear();
-        let mut buffer = core::mem::take(&mut self.buffer);
-        let read = self.read(&mut buffer);
-        if let Ok(Some(len)) = read {
-            packet.bytes.extend_from_slice(&buffer[..len]);
+        packet.bytes.reserve(ROOM);
+        match rustix::io::read(self, rustix::buffer::spare_capacity(&mut packet.bytes)) {
+            Ok(_) => Ok(true),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(errno) => Err(TunError::new("read a packet from", &self.name, errno.into())),
         }
-        self.buffer = buffer;
-        Ok(read?.is_some())
     }
 
     /// As [`Tun::receive`], into a buffer: the length of the packet. What is longer than the buffer is cut.

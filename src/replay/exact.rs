@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::recording::{End, Facts, Opening, Recorded, Recording};
+use super::recording::{End, Facts, Opening, Recorded, Recording, place};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::segment::Flags;
 use crate::socket::{Shutdown, SocketOption};
@@ -68,7 +68,7 @@ pub(super) fn derive(
         }
         let unread = unread(packet, rcv_buf, shift);
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
-        let to = if acked { (packet.ack - peer.iss).min(text_end).saturating_sub(unread) } else { read };
+        let to = if acked { place(packet.ack, peer.iss).min(text_end).saturating_sub(unread) } else { read };
         if to > read {
             // A program that has fallen behind was not reading: it begins again now. Else it reads as octets come.
             if lags {
@@ -80,7 +80,7 @@ pub(super) fn derive(
         // What came at this very instant nobody can have read before TCP answered.
         let came = peer.came.iter().take_while(|(_, at)| *at < packet.at).last().map_or(1, |(place, _)| *place);
         lags = read < came;
-        let fin_acked = acked && peer.fin.is_some_and(|fin| packet.ack - peer.iss > fin);
+        let fin_acked = acked && peer.fin.is_some_and(|fin| place(packet.ack, peer.iss) > fin);
         if packet.has(Flags::RST) {
             if goes_on {
                 writer.more(&[0]); // and was never sent
@@ -136,7 +136,7 @@ fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
         let options = if packet.options.ts.is_some() { 12 } else { 0 };
         let full = packet.payload.len() as u32 + options >= mss;
         let in_flight = recording.packets[..content.packet].iter().rev().find(|p| p.from != end && p.has(Flags::ACK));
-        let idle = in_flight.is_none_or(|p| p.ack - own.iss >= content.start);
+        let idle = in_flight.is_none_or(|p| place(p.ack, own.iss) >= content.start);
         !full && !idle && !packet.has(Flags::FIN) && (content.end - 1) % RING != 0
     });
     early.map(|content| recording.packets[content.packet].at)

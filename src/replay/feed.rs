@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 
 use super::live::Live;
-use super::recording::{End, Facts, Recorded, Recording};
+use super::recording::{End, Facts, Recorded, Recording, place};
 use crate::conversation::DataKind;
 use crate::segment::{Flags, Options, SackBlock, SegmentTemplate, Seq, Timestamps};
 use crate::time::Duration;
@@ -45,12 +45,12 @@ pub(super) fn gates(recording: &Recording, facts: &[Facts; 2], ours: End) -> Vec
             continue;
         }
         let acked = packet.has(Flags::ACK) && packet.is_acceptable() && packet.ack >= own.iss;
-        let acked = if acked { packet.ack - own.iss } else { 0 };
+        let acked = if acked { place(packet.ack, own.iss) } else { 0 };
         // An RST may say anything.
         let acked = if acked > own.end() { 0 } else { acked };
         let in_order = matches!(packet.kind, DataKind::New);
         let its_end =
-            packet.seq - facts[1 - ours].iss + packet.payload.len() as u32 + u32::from(packet.has(Flags::FIN));
+            place(packet.seq, facts[1 - ours].iss) + packet.payload.len() as u32 + u32::from(packet.has(Flags::FIN));
         let reset = packet.has(Flags::RST) && packet.is_acceptable();
         let crossed = own.content[passed..].iter().take_while(|content| {
             recording.packets[content.packet].at <= packet.at + soon
@@ -91,7 +91,7 @@ impl<'a> Mapping<'a> {
         for packet in recording.packets.iter().filter(|packet| packet.from == ours && packet.is_acceptable()) {
             let len = packet.payload.len() as u32;
             let flags = u32::from(packet.has(Flags::SYN)) + u32::from(packet.has(Flags::FIN));
-            let end = (packet.seq - facts[ours].iss).wrapping_add(len + flags);
+            let end = place(packet.seq, facts[ours].iss) + len + flags;
             if end <= facts[ours].end() {
                 sent = sent.max(end);
             }

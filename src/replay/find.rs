@@ -20,7 +20,7 @@ const LONGEST: u32 = 65_535 + 40;
 pub(super) struct Found {
     pub(super) recordings: Vec<Recording>,
     /// The comment on the section: in our captures the recipe.
-    pub(super) recipe: Option<String>,
+    pub(super) comment: Option<String>,
     /// Packets of the file, of whatever kind.
     pub(super) packets: u64,
 }
@@ -45,8 +45,8 @@ pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
         packets += 1;
         finder.take(&record, &mut padded);
     }
-    let recipe = reader.section_comment().map(str::to_owned);
-    Ok(Found { recordings: finder.recordings, recipe, packets })
+    let comment = reader.section_comment().map(str::to_owned);
+    Ok(Found { recordings: finder.recordings, comment, packets })
 }
 
 impl Finder {

@@ -17,7 +17,7 @@ impl Drawn {
     /// A segment sent by `from`; numbers count from `starts`, the initial ones of both ends.
     pub(super) fn of(segment: &Segment<'_>, starts: [Seq; 2], from: End) -> Self {
         let mut words = vec![(Some(Field::Flags), flags(segment.flags))];
-        let start = segment.seq - starts[from];
+        let start = segment.seq - starts[from]; // modulo 2^32, as it stands
         let end = start.wrapping_add(segment.len());
         let numbers = if segment.is_empty() { start.to_string() } else { format!("{start}:{end}") };
         words.push((Some(Field::Seq), numbers));

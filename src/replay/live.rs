@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::recording::Assembly;
+use super::recording::{Assembly, place};
 use crate::conversation::{Conversation, DataKind, Seen, Side};
 use crate::segment::{Flags, Options, Segment, Seq};
 use crate::time::Instant;
@@ -111,9 +111,9 @@ impl Live {
             self.offer = Some(segment.options);
         }
         let iss = self.iss.unwrap_or(segment.seq);
-        let start = segment.seq - iss;
-        let end = start.wrapping_add(segment.len());
-        let ack = if segment.is_ack() { segment.ack - self.irs } else { 0 };
+        let start = place(segment.seq, iss);
+        let end = start + segment.len();
+        let ack = if segment.is_ack() { place(segment.ack, self.irs) } else { 0 };
         let ours = self.conversation.sender(Side::Local);
         let zero_window = ours.snd_wnd == 0;
         let emitted = Emitted {
@@ -175,9 +175,9 @@ impl Live {
             self.peer_reset |= seen.data != DataKind::Unacceptable;
             return;
         }
-        self.fed = self.conversation.sender(Side::Remote).contiguous_end - self.irs;
+        self.fed = place(self.conversation.sender(Side::Remote).contiguous_end, self.irs);
         if let (true, Some(iss)) = (segment.is_ack(), self.iss) {
-            let ack = segment.ack - iss;
+            let ack = place(segment.ack, iss);
             if ack <= self.sent {
                 let again = ack == self.acked && segment.is_empty();
                 self.duplicate_acks = if again { self.duplicate_acks + 1 } else { 0 };

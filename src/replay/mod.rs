@@ -41,6 +41,7 @@
 //! Without a program of the user's the program on our side is derived from the recording: it reads and writes what was
 //! read and written, waits as long, and ends in the same way ([`crate::app::calls`]).
 
+mod again;
 mod exact;
 mod feed;
 mod find;
@@ -54,16 +55,19 @@ mod recording;
 mod report;
 mod semantic;
 mod strict;
+mod test_dir;
 
 pub use report::{Mode, Outcome, Report, Role, Verdict};
+pub use test_dir::{TestDir, test_dir};
 
 use core::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
 use crate::capture::{Capture, ReadError, Reader};
 use crate::net::Net;
+use again::{Again, Origin};
 use find::Found;
 use play::UserProgram;
 use recording::{End, Recording};
@@ -89,6 +93,9 @@ pub struct Replay {
     stream: Option<usize>,
     program: Option<UserProgram>,
     capture: Option<Capture>,
+    origin: Origin,
+    /// The whole file, if it has a recipe.
+    bytes: Vec<u8>,
 }
 
 impl fmt::Debug for Replay {
@@ -104,20 +111,31 @@ impl Replay {
     /// The file cannot be read, or not to its end.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let name = path.as_ref().display().to_string();
-        Self::read(Reader::open(path)?, name)
+        let mut replay = Self::read(Reader::open(&path)?, name.clone())?;
+        if matches!(replay.origin, Origin::Recipe(_)) {
+            let unreadable = |error: io::Error| ReadError { file: name, packet: None, problem: error.into() };
+            replay.bytes = std::fs::read(&path).map_err(unreadable)?;
+        }
+        Ok(replay)
     }
 
     /// Reads a capture from a stream or from memory; `name` is for messages.
     ///
     /// # Errors
     /// It cannot be read, or not to its end.
-    pub fn from_read(input: impl Read + Send + 'static, name: &str) -> Result<Self, ReplayError> {
-        Self::read(Reader::from_read(input, name)?, name.to_owned())
+    pub fn from_read(mut input: impl Read, name: &str) -> Result<Self, ReplayError> {
+        let mut bytes = Vec::new();
+        let unreadable = |error: io::Error| ReadError { file: name.to_owned(), packet: None, problem: error.into() };
+        input.read_to_end(&mut bytes).map_err(unreadable)?;
+        let replay = Self::read(Reader::from_read(io::Cursor::new(bytes.clone()), name)?, name.to_owned())?;
+        Ok(Self { bytes, ..replay })
     }
 
     fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
         let found = find::find(&mut reader)?;
-        Ok(Self { file, found, role: Role::default(), mode: None, stream: None, program: None, capture: None })
+        let origin = Origin::of(found.comment.as_deref());
+        let (role, mode, stream, program, capture) = (Role::default(), None, None, None, None);
+        Ok(Self { file, found, role, mode, stream, program, capture, origin, bytes: Vec::new() })
     }
 
     /// Which side our stack plays. By default the near one.
@@ -157,6 +175,14 @@ impl Replay {
         Self { program: Some(start), ..self }
     }
 
+    /// Takes the recipe of a capture of tcplab for no more than a comment: the run is not made again, and the settings of
+    /// the host are found out from the packets.
+    #[must_use]
+    pub fn ignore_recipe(self) -> Self {
+        let mode = self.mode.or_else(|| matches!(self.origin, Origin::Recipe(_)).then_some(Mode::Strict));
+        Self { mode, origin: Origin::Foreign, ..self }
+    }
+
     /// Where what passes our stack is written, conversation after conversation, at the times of the recording.
     #[must_use]
     pub fn capture(self, capture: Capture) -> Self {
@@ -189,6 +215,11 @@ impl Replay {
     /// Replays every conversation and writes what passes our stack to a capture that goes on.
     pub fn run_into(self, mut capture: Option<&mut Capture>) -> Report {
         let mut outcomes = Vec::new();
+        let again = self.run_again();
+        let host = match &self.origin {
+            Origin::Recipe(recipe) => again::host(recipe),
+            Origin::Foreign | Origin::Broken(_) => None,
+        };
         let chosen = |recording: &&Recording| self.stream.is_none_or(|stream| recording.stream == stream);
         for recording in self.found.recordings.iter().filter(chosen) {
             let ends: &[End] = match self.role {
@@ -200,7 +231,8 @@ impl Replay {
             for &end in ends {
                 let role = if end == 0 { Role::Client } else { Role::Server };
                 let outcome = self.blank(Some(recording), role);
-                outcomes.push(one::replay(recording, end, self.program.as_ref(), outcome, capture.as_deref_mut()));
+                let player = one::Ours { end, program: self.program.as_ref(), host: host.as_ref() };
+                outcomes.push(one::replay(recording, player, outcome, capture.as_deref_mut()));
             }
         }
         if outcomes.is_empty() {
@@ -214,11 +246,27 @@ impl Replay {
             };
             outcomes.push(outcome);
         }
+        if let Some(again) = again {
+            for outcome in &mut outcomes {
+                outcome.run_again(&again);
+            }
+        }
         Report { outcomes }
     }
 
+    /// A capture of ours is run again, unless it is replayed by the user's program or not strictly.
+    fn run_again(&self) -> Option<Again> {
+        match &self.origin {
+            _ if self.program.is_some() || self.mode_or_default() != Mode::Strict => None,
+            Origin::Recipe(recipe) => Some(again::again(recipe, &self.bytes)),
+            Origin::Broken(why) => Some(Again::Failed(why.clone())),
+            Origin::Foreign => None,
+        }
+    }
+
     fn mode_or_default(&self) -> Mode {
-        self.mode.unwrap_or(Mode::Semantic)
+        let ours = !matches!(self.origin, Origin::Foreign) && self.program.is_none();
+        self.mode.unwrap_or(if ours { Mode::Strict } else { Mode::Semantic })
     }
 
     fn blank(&self, recording: Option<&Recording>, role: Role) -> Outcome {

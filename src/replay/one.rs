@@ -16,6 +16,9 @@ use crate::time::{Duration, Instant};
 /// Longer than this no conversation is replayed: virtual time has an end.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
+/// Neither is more than so many octets: a stream is kept in memory.
+const MOST_OCTETS: usize = 1 << 30;
+
 /// A clock that begins later would leave no room for timers.
 const LATEST: Instant = Instant::from_secs(1 << 33);
 
@@ -26,24 +29,35 @@ struct One<'a> {
     ours: End,
     opening: Opening,
     program: Option<&'a UserProgram>,
+    host: Option<&'a HostConfig>,
 }
 
-/// Replays a conversation as `ours`. `outcome` has everything but what comes of it.
+/// What plays our side.
+#[derive(Clone, Copy)]
+pub(super) struct Ours<'a> {
+    pub(super) end: End,
+    /// The user's program, if there is one.
+    pub(super) program: Option<&'a UserProgram>,
+    /// The settings of the host, where a recipe tells them.
+    pub(super) host: Option<&'a HostConfig>,
+}
+
+/// Replays a conversation. `outcome` has everything but what comes of it.
 pub(super) fn replay(
     recording: &Recording,
-    ours: End,
-    program: Option<&UserProgram>,
+    Ours { end: ours, program, host }: Ours<'_>,
     mut outcome: Outcome,
     capture: Option<&mut Capture>,
 ) -> Outcome {
-    let (opening, facts) = match examine(recording) {
+    let alone = (outcome.mode == Mode::Strict).then_some(ours);
+    let (opening, facts) = match examine(recording, alone) {
         Ok(known) => known,
         Err(Skip { packet, reason }) => {
             (outcome.packet, outcome.reason) = (packet, reason);
             return outcome;
         }
     };
-    let one = One { recording, facts: &facts, ours, opening, program };
+    let one = One { recording, facts: &facts, ours, opening, program, host };
     let (played, findings) = match outcome.mode {
         Mode::Strict => one.strictly(capture),
         Mode::Semantic => one.semantically(capture),
@@ -65,7 +79,7 @@ pub(super) fn replay(
     }
     outcome.notes.extend(findings.map(|finding| finding.text));
     outcome.sent = played.live.stream.octets;
-    outcome.recorded = facts[ours].stream.clone();
+    outcome.recorded.clone_from(&facts[ours].stream);
     outcome
 }
 
@@ -99,6 +113,17 @@ impl One<'_> {
 
     /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
     fn strictly(&self, mut capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+        if let Some(host) = self.host {
+            let HostConfig { congestion, ack_delay, .. } = *host;
+            let plain = Manner { congestion, ack_delay, nodelay: false };
+            let (played, findings) = self.strictly_with(&plain, capture.as_deref_mut());
+            if findings.is_empty() {
+                return (played, findings);
+            }
+            // Sockets have options that no recipe of a host tells.
+            let nodelay = self.strictly_with(&Manner { nodelay: true, ..plain }, None);
+            return if nodelay.1.is_empty() { nodelay } else { (played, findings) };
+        }
         let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
         for congestion in [Congestion::Reno, Congestion::Cubic, Congestion::None] {
             for nodelay in [false, true] {
@@ -128,13 +153,17 @@ impl One<'_> {
             snd_buf: HostConfig::default().snd_buf,
             ..settings(recording, facts, ours, ends[ours].ip())
         };
-        let player = match self.program {
-            Some(program) => Player::User(program.clone()),
-            None => {
-                let ends = (ends[ours], ends[1 - ours]);
-                let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
-                Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
-            }
+        let config = match self.host {
+            // With the buffers of the recording: a socket may have its own.
+            Some(host) if ends == recording.ends => HostConfig { rcv_buf: config.rcv_buf, ..host.clone() },
+            _ => config,
+        };
+        let player = if let Some(program) = self.program {
+            Player::User(program.clone())
+        } else {
+            let ends = (ends[ours], ends[1 - ours]);
+            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
+            Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
         let start = recording.started.min(LATEST);
@@ -167,14 +196,25 @@ fn receive_buffer(recording: &Recording, facts: &[Facts; 2], ours: End) -> usize
 }
 
 /// How a conversation begins and what both sides did, or why it is not replayed.
-fn examine(recording: &Recording) -> Result<(Opening, [Facts; 2]), Skip> {
+///
+/// Packet by packet also what never became a connection can be compared, if our side, `alone`, said something by itself.
+fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [Facts; 2]), Skip> {
     if let Some(trouble) = &recording.trouble {
         return Err(trouble.clone());
     }
-    let opening = recording.opening()?;
+    let said_syn = |end: End| recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN));
+    let opening = match (recording.opening(), alone) {
+        (Ok(opening), _) => opening,
+        (Err(_), Some(0)) if said_syn(0) && !recording.packets[0].has(Flags::ACK) && !said_syn(1) => Opening::Refused,
+        (Err(_), Some(_)) if said_syn(0) && said_syn(1) && !recording.packets[0].has(Flags::ACK) => Opening::Open,
+        (Err(skip), _) => return Err(skip),
+    };
     if recording.duration() > LONGEST {
         let last = recording.packets.last().map(|packet| packet.number);
         return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
+    }
+    if recording.octets.len() > MOST_OCTETS {
+        return Err(Skip::new(None, format!("it carries more than {} MiB", MOST_OCTETS >> 20)));
     }
     Ok((opening, recording.facts()?))
 }

@@ -14,7 +14,7 @@ use super::exact::{self, Exact};
 use super::feed::{Gate, Mapping, Part, gates};
 use super::live::Live;
 use super::program::FOR_EVER;
-use super::recording::{End, Facts, Recorded, Recording};
+use super::recording::{End, Facts, Recorded, Recording, place};
 use crate::app::calls::{self, Call, Done, Failed};
 use crate::capture::{Capture, Direction};
 use crate::conversation::{DataKind, Side};
@@ -83,7 +83,7 @@ const DELAYED_ACK: Duration = Duration::from_millis(200);
 /// So long the timers of the stack may run when nothing else moves.
 const TIMERS: Duration = Duration::from_secs(5);
 /// So long a program may sleep behind the end of the recording.
-const BEHIND: Duration = Duration::from_secs(60);
+const BEHIND: Duration = Duration::from_mins(1);
 /// When so long nothing has happened behind the last packet, it is over: longer than any delayed ACK, shorter than any
 /// retransmission timeout.
 const QUIET: Duration = Duration::from_millis(500);
@@ -371,7 +371,7 @@ impl<'a> Feeder<'a, '_> {
         let mss = live.offer.and_then(|offer| offer.mss).map_or(536, u32::from).max(1);
         let mut to = (from + mss).min(syn + text);
         let probes = matches!(packet.kind, DataKind::Probe | DataKind::KeepAlive);
-        let start = packet.seq - live.irs;
+        let start = place(packet.seq, live.irs);
         if !probes && start + to > live.fed {
             to = to.min(live.own_edge.saturating_sub(start));
             if to <= from {
@@ -408,16 +408,11 @@ impl<'a> Feeder<'a, '_> {
             Blocked::Window => {}
         }
         let next = timer.into_iter().chain(wakes).min();
-        match next.filter(|at| *at <= since + TIMERS || wakes.is_some_and(|wakes| *at <= wakes)) {
-            Some(at) => {
-                self.go_to(at);
-                None
-            }
-            None => {
-                let waited = self.waited_for(how);
-                Some(self.stalled(waited))
-            }
+        if let Some(at) = next.filter(|at| *at <= since + TIMERS || wakes.is_some_and(|wakes| *at <= wakes)) {
+            self.go_to(at);
+            return None;
         }
+        Some(self.stalled(self.waited_for(how)))
     }
 
     /// Acknowledges what we have sent of what the packet acknowledges, with the window that it leaves; false if that says
@@ -456,11 +451,15 @@ impl<'a> Feeder<'a, '_> {
             Blocked::Window => format!(
                 "our window to open: it ends at {}, the packet at {}",
                 live.own_edge,
-                packet.seq - live.irs + Mapping::len(packet)
+                place(packet.seq, live.irs) + Mapping::len(packet)
             ),
             _ if live.sent == 0 => "our SYN".to_owned(),
             _ if gate.acked == 1 => "our SYN|ACK".to_owned(),
-            _ => format!("octets of ours: it acknowledges {}, we have sent {}", gate.acked - 1, live.sent - 1),
+            _ => format!(
+                "octets of ours: it acknowledges {}, we have sent {}",
+                gate.acked.saturating_sub(1),
+                live.sent.saturating_sub(1)
+            ),
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{Content, End, Facts, Opening, Recording};
+use super::recording::{Content, End, Facts, Opening, Recording, place};
 use crate::app::calls::Call;
 use crate::segment::Flags;
 use crate::socket::Shutdown;
@@ -145,7 +145,7 @@ impl Deriving<'_> {
 
     fn wait_until(&mut self, at: Duration) {
         if at > self.clock {
-            self.program.calls.push(Call::Sleep(at - self.clock));
+            self.program.calls.push(Call::Sleep(at.saturating_sub(self.clock)));
             self.clock = at;
         }
     }
@@ -199,7 +199,7 @@ impl Deriving<'_> {
         last.map_or(u32::MAX, |p| {
             let shift = self.recording.conversation.window_shift(Recording::side(p.from));
             let shift = if p.has(Flags::SYN) { 0 } else { shift };
-            (p.ack - self.ours.iss).saturating_add(u32::from(p.window) << shift)
+            place(p.ack, self.ours.iss).saturating_add(u32::from(p.window) << shift)
         })
     }
 
@@ -233,13 +233,11 @@ impl Deriving<'_> {
 
     /// No FIN of ours.
     fn finish(&mut self) {
-        match self.ours.rst {
-            Some(rst) => self.abort(rst),
-            None => {
-                self.read_up_to(self.theirs.end(), self.recording.packets.len());
-                self.wait_for_ever();
-            }
+        if let Some(rst) = self.ours.rst {
+            return self.abort(rst);
         }
+        self.read_up_to(self.theirs.end(), self.recording.packets.len());
+        self.wait_for_ever();
     }
 
     /// Our RST, after everything that passed before it.
@@ -248,7 +246,7 @@ impl Deriving<'_> {
         let before = self.theirs.content.iter().take_while(|content| content.packet < rst);
         let came = before.map(|content| content.end).max().unwrap_or(1);
         let acked = if packet.has(Flags::ACK) && packet.ack >= self.theirs.iss {
-            (packet.ack - self.theirs.iss).min(came)
+            place(packet.ack, self.theirs.iss).min(came)
         } else {
             came
         };

@@ -15,6 +15,12 @@ use crate::time::{Duration, Instant};
 /// One of the two ends: 0 is the one that sent first.
 pub(super) type End = usize;
 
+/// The place of a number in a stream that begins at `start`; 0 for one from before it. No stream here is so long that
+/// its places do not fit, with a window added, into 32 bits.
+pub(super) fn place(number: Seq, start: Seq) -> u32 {
+    number.distance(start).max(0) as u32
+}
+
 /// Why a conversation is not replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Skip {
@@ -206,7 +212,7 @@ impl Recording {
             }
             let (own, peer) = (packet.from, 1 - packet.from);
             // An ACK of something before the SYN is none.
-            let ack = if packet.has(Flags::ACK) && packet.ack >= iss[peer] { packet.ack - iss[peer] } else { 0 };
+            let ack = if packet.has(Flags::ACK) { place(packet.ack, iss[peer]) } else { 0 };
             if packet.has(Flags::RST) {
                 facts[own].rst.get_or_insert(index);
                 continue;
@@ -215,7 +221,7 @@ impl Recording {
             facts[peer].acked = facts[peer].acked.max(ack);
             let shift = if packet.has(Flags::SYN) { 0 } else { self.conversation.window_shift(Self::side(own)) };
             facts[own].window = facts[own].window.max(u32::from(packet.window) << shift);
-            let start = packet.seq - iss[own] + u32::from(packet.has(Flags::SYN));
+            let start = place(packet.seq, iss[own]) + u32::from(packet.has(Flags::SYN));
             let end = start + packet.payload.len() as u32;
             if !packet.payload.is_empty() && packet.kind != DataKind::KeepAlive && start >= 1 {
                 let had = streams[own].octets.len();
@@ -271,7 +277,7 @@ impl Recording {
     pub(super) fn place_of_rst(&self, facts: &Facts, rst: usize) -> u32 {
         let before = facts.content.iter().take_while(|content| content.packet < rst);
         let passed = before.map(|content| content.end).max().unwrap_or(1);
-        let number = self.packets[rst].seq - facts.iss;
+        let number = place(self.packets[rst].seq, facts.iss);
         if number <= facts.end() { passed.max(number) } else { passed }
     }
 

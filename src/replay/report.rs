@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::ReplayError;
+use super::again::Again;
 
 /// Which side of a conversation our stack plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -155,6 +156,31 @@ impl Outcome {
             sent: Vec::new(),
             recorded: Vec::new(),
             packets: 0,
+        }
+    }
+}
+
+impl Outcome {
+    /// Takes in what came of running the capture's recipe again.
+    pub(super) fn run_again(&mut self, again: &Again) {
+        match again {
+            Again::Same => {
+                self.notes.push("run again from its recipe: the same bytes".to_owned());
+                // There was nothing to feed.
+                if self.stream.is_none() {
+                    self.verdict = Verdict::Pass;
+                    self.notes.push(core::mem::take(&mut self.reason));
+                }
+            }
+            Again::Differs(packet, what) => {
+                self.verdict = Verdict::Differs;
+                (self.packet, self.reason) =
+                    (*packet, format!("run again from its recipe, it is not the same: {what}"));
+            }
+            Again::Failed(why) => {
+                self.verdict = Verdict::Error;
+                (self.packet, self.reason) = (None, format!("{}: {why}", self.file));
+            }
         }
     }
 }

@@ -165,9 +165,9 @@ fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
         {
             let text = format!(
                 "order of turns: octet {} of ours came when {} of the peer's had been fed, in the recording after {}",
-                turn.place - 1,
+                turn.place.saturating_sub(1),
                 first.fed.saturating_sub(1),
-                needed - 1
+                needed.saturating_sub(1)
             );
             return note(findings, turn.packet, text);
         }
@@ -194,8 +194,11 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let fin_packet = case.packet_at(own.fin.unwrap_or(u32::MAX));
     match (own.fin, live.fin) {
         (Some(expected), Some(actual)) if expected != actual => {
-            let text =
-                format!("close: our FIN came after {} octets, in the recording after {}", actual - 1, expected - 1);
+            let text = format!(
+                "close: our FIN came after {} octets, in the recording after {}",
+                actual.saturating_sub(1),
+                expected.saturating_sub(1)
+            );
             note(findings, fin_packet, text);
         }
         (Some(_), None) if live.reset && own.rst.is_none() => {
@@ -214,8 +217,10 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         (Some(_), Some(_)) => {
             let answered = live.emitted.iter().find(|sent| sent.flags.contains(Flags::FIN));
             let acks_fin = answered.zip(peer.fin).is_some_and(|(sent, fin)| sent.ack > fin);
-            // Of a FIN that was sent again it is not known when it came.
-            if case.derived && !peer.fin_again && acks_fin != own.fin_acks_fin {
+            // Of a FIN that was sent again it is not known when it came. A program of the user's may close when it is ready,
+            // but not before a peer that it waited for.
+            let other = acks_fin != own.fin_acks_fin && (case.derived || own.fin_acks_fin);
+            if other && !peer.fin_again {
                 let first = |first: bool| if first { "after the peer's" } else { "before the peer's" };
                 let text =
                     format!("close: our FIN came {}, in the recording {}", first(acks_fin), first(own.fin_acks_fin));

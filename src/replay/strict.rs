@@ -73,13 +73,11 @@ impl<'a> Walker<'a, '_> {
             if self.pending().is_some() {
                 break;
             }
-            match self.driver.runtime.next_at().filter(|at| *at <= latest) {
-                Some(at) => self.go_to(at, packet)?,
-                None => {
-                    let line = self.recorded_line(packet);
-                    return Err(finding(packet, format!("our side sent nothing\n{line}   recorded")));
-                }
-            }
+            let Some(at) = self.driver.runtime.next_at().filter(|at| *at <= latest) else {
+                let line = self.recorded_line(packet);
+                return Err(finding(packet, format!("our side sent nothing\n{line}   recorded")));
+            };
+            self.go_to(at, packet)?;
         }
         self.compare(packet)
     }

@@ -30,7 +30,7 @@ pub(super) const ADDRESS: &str = "an address with its prefix length, such as 192
 /// Keys of a host with what they mean.
 pub(super) const KEYS: [(&str, &str); 22] = [
     ("address", "addresses with their prefix lengths, with commas between; by default the next of 192.0.2.0/24"),
-    ("cc", "congestion control: reno (the default), cubic or none"),
+    ("cc", "congestion control: reno (the default) or cubic"),
     ("mtu", "the largest packet of the interface, in octets"),
     ("rcv_buf", "octets of a receive buffer"),
     ("snd_buf", "octets of a send buffer"),
@@ -86,8 +86,7 @@ impl HostPart {
                 config.congestion = match value {
                     "reno" => Congestion::Reno,
                     "cubic" => Congestion::Cubic,
-                    "none" => Congestion::None,
-                    _ => return Err("reno, cubic or none".to_owned()),
+                    _ => return Err("reno or cubic".to_owned()),
                 }
             }
             "mtu" => config.mtu = number(value, 576, 65_535)?,
@@ -118,7 +117,7 @@ impl HostPart {
 
 pub(super) fn number<T>(text: &str, least: T, most: T) -> Result<T, String>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
 {
     let read = text.parse().ok().filter(|number| *number >= least && *number <= most);
     read.ok_or_else(|| format!("a number from {least} to {most}"))

@@ -3,7 +3,7 @@
 
 use super::error::ScenarioError;
 use super::source::Entry;
-use crate::link::{LinkLine, LinkSpec};
+use crate::link::{LinkLine, LinkSpec, SpecError};
 
 /// A link as it is written.
 #[derive(Clone, Debug)]
@@ -39,12 +39,12 @@ impl LinkPart {
     pub(super) fn merge(&mut self, line: &str) -> Result<(), (Option<String>, String)> {
         let (direction, items) = match line.split_once('>') {
             Some((_, rest)) => {
-                let LinkLine { direction, .. } = line.parse().map_err(|error| (None, described(&error)))?;
+                let LinkLine { direction, .. } = line.parse().map_err(|error| located(&error))?;
                 (direction, rest.split_once(':').map_or("", |(_, items)| items))
             }
             None => (None, line),
         };
-        let _: LinkSpec = items.parse().map_err(|error: crate::link::SpecError| (None, described(&error)))?;
+        let _: LinkSpec = items.parse().map_err(|error| located(&error))?;
         for at in self.directions(direction.as_ref()).map_err(|expected| (None, expected))? {
             self.lines[at].merge(items);
         }
@@ -62,7 +62,7 @@ impl LinkPart {
         // What was taken away has to be a key as well.
         let probe = if value == "0" { format!("{key}=0%") } else { format!("{key}={value}") };
         match probe.parse::<LinkSpec>() {
-            Err(error @ crate::link::SpecError::UnknownKey(_)) => Err(described(&error)),
+            Err(error @ SpecError::UnknownKey(_)) => Err(described(&error)),
             Err(error) if value != "0" => Err(described(&error)),
             _ => Ok(()),
         }
@@ -108,7 +108,18 @@ impl Items {
     }
 }
 
-fn described(error: &crate::link::SpecError) -> String {
+/// The word of the line that is wrong, and what was expected.
+fn located(error: &SpecError) -> (Option<String>, String) {
+    let word = match error {
+        SpecError::UnknownKey(key) | SpecError::Twice(key) => Some(format!("{key}=")),
+        SpecError::Value { key, value, .. } => Some(format!("{key}={value}")),
+        SpecError::NoValue(item) => Some(item.clone()),
+        _ => None,
+    };
+    (word, described(error))
+}
+
+fn described(error: &SpecError) -> String {
     format!("a link line ({error})")
 }
 

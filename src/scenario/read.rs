@@ -69,8 +69,15 @@ pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioE
     let links = match root.entry("links") {
         None => Vec::new(),
         Some(entry) => {
-            let entries = entry.table(TABLES)?.entries();
-            entries.iter().map(|entry| LinkPart::read(entry, &known)).collect::<Result<Vec<_>, _>>()?
+            let mut links: Vec<LinkPart> = Vec::new();
+            for entry in entry.table(TABLES)?.entries() {
+                let link = LinkPart::read(&entry, &known)?;
+                if links.iter().any(|other| other.joins(&link.ends[0], &link.ends[1])) {
+                    return Err(entry.unknown_name("another pair of hosts: these two are joined already"));
+                }
+                links.push(link);
+            }
+            links
         }
     };
     let table = addresses(&hosts);

@@ -30,6 +30,9 @@ use crate::capture::{Capture, Comments, Settings, WriteError};
 /// The longest capture that is made again in memory.
 const MOST_OCTETS: usize = 512 << 20;
 
+/// A run from a recipe, which may be a stranger's, is given up after so many events: some seconds.
+const MOST_EVENTS: u64 = 2_000_000;
+
 /// What a capture is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,7 +212,8 @@ impl Recipe {
     /// Runs once more and gives the pcapng, byte for byte what `tcplab run -w` writes.
     ///
     /// # Errors
-    /// The scenario cannot be read or built, or its capture is longer than half a gigabyte.
+    /// The scenario cannot be read or built, or its capture is longer than half a gigabyte. A run of more than two
+    /// million events is given up: [`Recipe::rerun`] says so among its failures.
     pub fn rerun_to_bytes(&self) -> Result<Vec<u8>, RecipeError> {
         self.rerun().map(|(bytes, _)| bytes)
     }
@@ -220,6 +224,7 @@ impl Recipe {
     /// As there.
     pub fn rerun(&self) -> Result<(Vec<u8>, Outcome), RecipeError> {
         let world = self.scenario()?.build(self.seed)?;
+        world.sim().limit_events(MOST_EVENTS);
         let octets = Memory::default();
         let capture = self.settings(&world)?.own_thread(false).stream(octets.clone(), "memory")?;
         let capture = world.observe::<Capture>(capture);

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use crate::app::calls::Done;
-use crate::socket::{Transcript, descriptor_table};
+use crate::socket::{Host, Transcript, descriptor_table};
 use crate::time::{Duration, Instant};
 
 /// What came of a run.
@@ -63,7 +63,7 @@ impl World {
     /// Has every host keep what programs write and read, for [`Outcome::transcripts`].
     pub fn keep_transcripts(&self) {
         for host in self.hosts() {
-            host.sys(|host| host.keep_transcripts());
+            host.sys(Host::keep_transcripts);
         }
     }
 

@@ -28,6 +28,7 @@
 //! `set` knows `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
 //! `keepcnt`, `ttl` (a number), `keepidle`, `keepintvl`, `usertimeout`, `rcvtimeo`, `sndtimeo`, `linger` (a time).
 //!
+//! Descriptors are numbered for each host, whichever of its programs asks: the lowest free one from 3 up.
 //! A listener that `listen` makes itself has `SO_REUSEADDR`, one made by `socket` has what is set. Everything after `#`
 //! outside a text is a comment. The program stops at the first call that fails. At its end every descriptor that is
 //! still open is closed, oldest first, as when a process ends.
@@ -177,7 +178,7 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-        let (unit, scale) = units.into_iter().find(|&(_, scale)| nanos % scale == 0).unwrap_or(("ns", 1));
+        let (unit, scale) = units.into_iter().find(|&(_, scale)| nanos.is_multiple_of(scale)).unwrap_or(("ns", 1));
         write!(f, "{}{unit}", nanos / scale)
     }
 }
@@ -204,7 +205,7 @@ pub struct Failed {
     /// Which, from 1.
     pub number: usize,
     /// The call.
-    pub call: Call,
+    pub call: Box<Call>,
     /// What went wrong.
     pub why: Why,
     /// What was done before.
@@ -255,7 +256,7 @@ pub async fn run_heard(
     for (index, call) in calls.iter().enumerate() {
         before(index + 1, call);
         if let Err(why) = process.make_expecting(call).await {
-            return Err(Failed { number: index + 1, call: call.clone(), why, done: process.done });
+            return Err(Failed { number: index + 1, call: Box::new(call.clone()), why, done: process.done });
         }
         process.done.calls += 1;
     }

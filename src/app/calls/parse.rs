@@ -66,6 +66,7 @@ pub fn parse<'a>(
 
 /// What a program has open at a point.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // one for each kind of descriptor
 struct Open {
     fresh: bool,
     connection: bool,
@@ -230,7 +231,7 @@ impl Line<'_> {
             "close" => Call::Close,
             "abort" => Call::Abort,
             "until" => Call::Until(Instant::EPOCH + self.take(DURATION, duration)?),
-            "socket" => self.socket()?,
+            "socket" => self.socket(),
             "bind" => Call::Bind(self.local()?),
             "set" => Call::Set(setting::read(self)?),
             "use" => Call::Use(Fd(
@@ -268,7 +269,7 @@ impl Line<'_> {
         Ok(Some(Pace { by, every: self.take(DURATION, duration)? }))
     }
 
-    fn socket(&mut self) -> Result<Call, ParseError> {
+    fn socket(&mut self) -> Call {
         for (word, domain, kind) in [
             ("tcp", Domain::Inet, Type::Stream),
             ("tcp6", Domain::Inet6, Type::Stream),
@@ -276,10 +277,10 @@ impl Line<'_> {
             ("udp6", Domain::Inet6, Type::Datagram),
         ] {
             if self.next_if(word) {
-                return Ok(Call::Socket(domain, kind));
+                return Call::Socket(domain, kind);
             }
         }
-        Ok(Call::Socket(if self.only_v6() { Domain::Inet6 } else { Domain::Inet }, Type::Stream))
+        Call::Socket(if self.only_v6() { Domain::Inet6 } else { Domain::Inet }, Type::Stream)
     }
 
     fn send_to(&mut self) -> Result<Call, ParseError> {

@@ -150,22 +150,19 @@ fn described(packet: &Packet) -> Map<String, Value> {
     put("len", json!(packet.bytes.len()));
     let Ok(ip) = IpView::parse(&packet.bytes) else { return fields };
     put("protocol", json!(protocol(ip.protocol)));
-    match Segment::parse(&ip) {
-        Ok(segment) => {
-            put("src", json!(segment.src.to_string()));
-            put("dst", json!(segment.dst.to_string()));
-            put("flags", json!(segment.flags.to_string()));
-            put("seq", json!(segment.seq.0));
-            put("ack", if segment.is_ack() { json!(segment.ack.0) } else { Value::Null });
-            put("window", json!(segment.window));
-            put("payload", json!(segment.payload.len()));
-        }
-        Err(_) => {
-            put("src", json!(ip.src.to_string()));
-            put("dst", json!(ip.dst.to_string()));
-            put("payload", json!(ip.payload.len()));
-        }
-    }
+    let Ok(segment) = Segment::parse(&ip) else {
+        put("src", json!(ip.src.to_string()));
+        put("dst", json!(ip.dst.to_string()));
+        put("payload", json!(ip.payload.len()));
+        return fields;
+    };
+    put("src", json!(segment.src.to_string()));
+    put("dst", json!(segment.dst.to_string()));
+    put("flags", json!(segment.flags.to_string()));
+    put("seq", json!(segment.seq.0));
+    put("ack", if segment.is_ack() { json!(segment.ack.0) } else { Value::Null });
+    put("window", json!(segment.window));
+    put("payload", json!(segment.payload.len()));
     fields
 }
 

@@ -4,6 +4,7 @@ mod events;
 mod pace;
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,7 +16,9 @@ use super::output::{Output, print};
 use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::capture::{Capture, Format, WriteError};
+use crate::event::{Event, Observer};
 use crate::scenario::{Outcome, Recipe, Scenario, World};
+use crate::time::Instant;
 use crate::view::Ladder;
 use events::Events;
 use pace::Pace;
@@ -35,7 +38,7 @@ pub(super) struct Run {
     /// scenario, else the first]
     #[arg(long, value_name = "HOST|all")]
     at: Option<String>,
-    /// Run as slowly as the wall clock goes
+    /// Run as slowly as the wall clock goes, but for the end of TIME-WAIT
     #[arg(long)]
     realtime: bool,
     #[command(flatten)]
@@ -75,15 +78,17 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
     // Whatever would go to standard output goes to standard error when a capture goes there.
     let to_stdout = args.capture.write.as_deref() != Some(Path::new("-"));
+    let shown = Rc::default();
     if args.realtime {
-        world.observe(Pace::new());
+        world.observe(Pace::new(Rc::clone(&shown)));
     }
     let captures = captures(args, &scenario, &world, seed)?;
+    shown.borrow_mut().extend(captures.iter().map(|(_, capture)| Rc::clone(capture)));
     let names = || world.names().iter().cloned();
     let ladder = (!output.json).then(|| {
         let mut ladder = Ladder::new();
         ladder.name_hosts(names());
-        world.observe(ladder)
+        world.observe(Beginning { ladder, left: MOST_DRAWN })
     });
     let events = output.json.then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
     let outcome = world.run();
@@ -95,7 +100,11 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
         events.borrow_mut().finish(&outcome)?;
     }
     if let Some(ladder) = ladder {
-        let text = told(&scenario, &ladder.borrow(), &outcome);
+        let Beginning { ladder, left } = &*ladder.borrow();
+        if *left == 0 {
+            output.note(format_args!("the ladder shows the first {MOST_DRAWN} events only; `-w` writes every packet"));
+        }
+        let text = told(&scenario, ladder, &outcome);
         if to_stdout {
             print(text)?;
         } else {
@@ -105,6 +114,28 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     match outcome.failures.len() {
         0 => Ok(()),
         _ => Err(CliError::Run(format!("{}: {}", args.which.scenario, outcome.failures.join("\n")))),
+    }
+}
+
+/// Events that the ladder shows: more nobody reads, and a long run would fill the memory with them.
+const MOST_DRAWN: u32 = 200_000;
+
+/// The ladder of the beginning of a run.
+struct Beginning {
+    ladder: Ladder,
+    left: u32,
+}
+
+impl Observer for Beginning {
+    fn wants_numbers(&self) -> bool {
+        self.ladder.wants_numbers()
+    }
+
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        if self.left > 0 {
+            self.left -= 1;
+            self.ladder.on_event(at, event);
+        }
     }
 }
 
@@ -142,18 +173,9 @@ fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result
             settings = settings.format(Format::Pcap);
         }
         let own = if several { beside(path, &host) } else { path.clone() };
-        let capture = if stdout {
-            settings.stream(io::stdout(), "standard output")
-        } else {
-            // Small runs end before a thread has begun.
-            settings.create(&own)
-        };
+        let capture = if stdout { settings.stream(io::stdout(), "standard output") } else { settings.create(&own) };
         let capture = Rc::new(RefCell::new(capture.map_err(|error| failed(&error))?));
-        if args.realtime {
-            world.observe(pace::Flushing(Rc::clone(&capture)));
-        } else {
-            world.observe(pace::Shared(Rc::clone(&capture)));
-        }
+        world.observe(pace::Shared(Rc::clone(&capture)));
         captures.push((if stdout { "standard output".to_owned() } else { own.display().to_string() }, capture));
     }
     Ok(captures)
@@ -186,12 +208,11 @@ fn told(scenario: &Scenario, ladder: &Ladder, outcome: &Outcome) -> String {
     }
     let mut programs = String::new();
     for report in outcome.reports.iter().filter(|report| !report.daemon) {
-        programs += &format!("{} on {}: {}\n", report.name, report.host, did(report));
+        let _ = writeln!(programs, "{} on {}: {}", report.name, report.host, did(report));
     }
     parts.push(programs);
     if !scenario.look().is_empty() {
-        let lines: String = scenario.look().iter().map(|line| format!("- {line}\n")).collect();
-        parts.push(format!("In Wireshark (-w FILE writes the capture):\n{lines}"));
+        parts.push(format!("In Wireshark (-w FILE writes the capture):\n- {}\n", scenario.look().join("\n- ")));
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n")

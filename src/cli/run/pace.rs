@@ -4,22 +4,36 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::capture::Capture;
-use crate::event::{Event, Observer};
+use crate::event::{Event, HostEvent, Observer};
 use crate::time::Instant;
 
-/// Lets no event pass before its time has come on the wall clock. It has to observe first.
+/// Lets no event pass before its time has come on the wall clock, and has the captures written out before it waits. It
+/// has to observe first.
 pub(super) struct Pace {
     began: std::time::Instant,
+    last: Instant,
+    captures: Rc<RefCell<Vec<Rc<RefCell<Capture>>>>>,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { began: std::time::Instant::now() }
+    pub(super) fn new(captures: Rc<RefCell<Vec<Rc<RefCell<Capture>>>>>) -> Self {
+        Self { began: std::time::Instant::now(), last: Instant::EPOCH, captures }
     }
 }
 
 impl Observer for Pace {
-    fn on_event(&mut self, at: Instant, _: &Event<'_>) {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        // What goes on inside of a host shows itself by a call or a packet; the end of TIME-WAIT, which shows itself by
+        // nothing, nobody wants to wait for.
+        let inside = matches!(event, Event::Host { event, .. } if !matches!(event, HostEvent::Call { .. }));
+        if at <= self.last || inside {
+            return;
+        }
+        self.last = at;
+        // What is known of a packet may come behind it, at the same instant: not before now is it whole.
+        for capture in self.captures.borrow().iter() {
+            capture.borrow_mut().flush();
+        }
         let due = self.began + (at - Instant::EPOCH);
         std::thread::sleep(due.saturating_duration_since(std::time::Instant::now()));
     }
@@ -29,18 +43,11 @@ impl Observer for Pace {
 pub(super) struct Shared(pub(super) Rc<RefCell<Capture>>);
 
 impl Observer for Shared {
+    fn wants_numbers(&self) -> bool {
+        self.0.borrow().wants_numbers()
+    }
+
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         self.0.borrow_mut().on_event(at, event);
-    }
-}
-
-/// A capture each of whose packets is written at once.
-pub(super) struct Flushing(pub(super) Rc<RefCell<Capture>>);
-
-impl Observer for Flushing {
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        let mut capture = self.0.borrow_mut();
-        capture.on_event(at, event);
-        capture.flush();
     }
 }

@@ -1,0 +1,95 @@
+//! A capture of ours names the run that it was taken from. That run is made again, and must give the same bytes.
+//!
+//! A recipe names a lesson or holds a scenario, and nothing else ([`Recipe`] sees to that): what a stranger's file can make
+//! us do is a simulation of bounded size.
+
+use std::io::Cursor;
+
+use crate::capture::Reader;
+use crate::scenario::Recipe;
+use crate::socket::HostConfig;
+
+/// What the comment on a capture turned out to be.
+#[derive(Debug, Default)]
+pub(super) enum Origin {
+    /// The capture is somebody else's, or was taken on a device.
+    #[default]
+    Foreign,
+    /// A recipe.
+    Recipe(Box<Recipe>),
+    /// It calls itself one of ours, and is none that can be run.
+    Broken(String),
+}
+
+/// What came of running it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The same bytes.
+    Same,
+    /// Other bytes: from this packet on, and what is there.
+    Differs(Option<u64>, String),
+    /// It cannot be run.
+    Failed(String),
+}
+
+impl Origin {
+    /// Looks at the comment on the section.
+    pub(super) fn of(comment: Option<&str>) -> Self {
+        let Some(text) = comment.filter(|text| text.trim_start().starts_with('{') && text.contains("\"tcplab\""))
+        else {
+            return Self::Foreign;
+        };
+        match Recipe::parse(text) {
+            Ok(recipe) => Self::Recipe(Box::new(recipe)),
+            Err(crate::scenario::RecipeError::Live) => Self::Foreign,
+            Err(error) => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// The settings of the host at the vantage point.
+pub(super) fn host(recipe: &Recipe) -> Option<HostConfig> {
+    let world = recipe.scenario().ok()?.build(recipe.seed()).ok()?;
+    let host = world.find(recipe.vantage())?;
+    Some(host.sys(|host| host.config().clone()))
+}
+
+/// Runs a recipe again and compares with the file.
+pub(super) fn again(recipe: &Recipe, file: &[u8]) -> Again {
+    let bytes = match recipe.rerun_to_bytes() {
+        Ok(bytes) => bytes,
+        Err(error) => return Again::Failed(error.to_string()),
+    };
+    if bytes == file {
+        return Again::Same;
+    }
+    let (packet, what) = first_difference(file, bytes);
+    Again::Differs(packet, what)
+}
+
+fn first_difference(file: &[u8], bytes: Vec<u8>) -> (Option<u64>, String) {
+    let readers =
+        (Reader::from_read(Cursor::new(file.to_vec()), "the file"), Reader::from_read(Cursor::new(bytes), "run"));
+    let (Ok(mut file), Ok(mut run)) = readers else { return (None, "the head of the file".to_owned()) };
+    loop {
+        match (file.next_record(), run.next_record()) {
+            (Some(Ok(a)), Some(Ok(b))) => {
+                let what = if a.packet != b.packet {
+                    "the packet"
+                } else if a.at != b.at {
+                    "its time"
+                } else if a.comment != b.comment {
+                    "its comment"
+                } else if a != b {
+                    "what is said of the packet"
+                } else {
+                    continue;
+                };
+                return (Some(a.number), format!("{what} is another one"));
+            }
+            (Some(Ok(a)), _) => return (Some(a.number), "the run has no more packets".to_owned()),
+            (_, Some(Ok(b))) => return (Some(b.number), "the run has more packets".to_owned()),
+            _ => return (None, "something beside the packets".to_owned()),
+        }
+    }
+}

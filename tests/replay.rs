@@ -1,0 +1,142 @@
+//! Every file of `captures/` packet by packet, and every capture of the shared corpus against a recorded table of
+//! verdicts, one named test for each file.
+//!
+//! `tests/replay/verdicts.csv` has a line for each file of the corpus: what it comes to as the near side, as the client and
+//! as the server. A verdict that is another one fails, also a better one: it must be recorded (`make bless`), and what
+//! does not pass has its cause in docs/replay.md.
+
+mod common;
+#[path = "common/programs.rs"]
+mod programs;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tcplab::app::{Listen, echo};
+use tcplab::capture::Settings;
+use tcplab::replay::{Mode, Replay, Role, TestDir};
+use tcplab::sim::Sim;
+
+const ROLES: [Role; 3] = [Role::Near, Role::Client, Role::Server];
+
+fn main() -> ExitCode {
+    let mut trials = own_captures();
+    trials.push(Trial::test("the_recording_of_the_first_example", first_example));
+    let verdicts = Arc::new(Mutex::new(BTreeMap::new()));
+    let bless = std::env::var("TCPLAB_BLESS").is_ok_and(|value| value == "1");
+    match programs::shared("corpus/captures") {
+        Some(corpus) => trials.extend(of_corpus(&corpus, &verdicts, bless)),
+        None => eprintln!("without the shared corpus: its captures are left out"),
+    }
+    let mut arguments = Arguments::from_args();
+    if bless {
+        arguments.test_threads = Some(1);
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let verdicts = verdicts.lock().expect("no test panicked with it");
+    if bless && !verdicts.is_empty() && arguments.filter.is_none() {
+        let lines: String = verdicts.iter().map(|(file, verdicts)| format!("{file},{verdicts}\n")).collect();
+        fs::write(table(), format!("file,near,client,server\n{lines}")).expect("the table can be written");
+    }
+    conclusion.exit_code()
+}
+
+/// Strictly, with and without their recipes.
+fn own_captures() -> Vec<Trial> {
+    let own = |name: &'static str, adjust: fn(Replay) -> Replay| {
+        let tests =
+            TestDir::new("captures").at_least(0).each(move |_, replay| adjust(replay).mode(Mode::Strict)).trials();
+        tests.into_iter().map(move |test| test.with_kind(name))
+    };
+    own("recipe", |replay| replay).chain(own("packets", Replay::ignore_recipe)).collect()
+}
+
+fn table() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/verdicts.csv")
+}
+
+fn of_corpus(corpus: &Path, verdicts: &Arc<Mutex<BTreeMap<String, String>>>, bless: bool) -> Vec<Trial> {
+    let recorded = fs::read_to_string(table()).unwrap_or_default();
+    let recorded: BTreeMap<String, String> = recorded
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(','))
+        .map(|(file, verdicts)| (file.to_owned(), verdicts.to_owned()))
+        .collect();
+    let entries = fs::read_dir(corpus).expect("the corpus can be read").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "pcap" || end == "pcapng")).collect();
+    files.sort();
+    let missing: Vec<_> =
+        recorded.keys().filter(|name| !files.iter().any(|path| path.ends_with(name))).cloned().collect();
+    let mut trials: Vec<_> = files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (expected, verdicts) = (recorded.get(&name).cloned(), Arc::clone(verdicts));
+            let test = name.clone();
+            Trial::test(test, move || {
+                let (got, told) = replay_thrice(&path)?;
+                verdicts.lock().expect("no test panicked with it").insert(name.clone(), got.clone());
+                match expected {
+                    _ if bless => Ok(()),
+                    Some(expected) if expected == got => Ok(()),
+                    Some(expected) => {
+                        Err(format!("recorded {expected}, got {got} (near, client, server)\n{told}").into())
+                    }
+                    None => Err(format!("no verdict is recorded; got {got}\n{told}").into()),
+                }
+            })
+            .with_kind("corpus")
+        })
+        .collect();
+    trials.push(Trial::test("every_recorded_file_is_in_the_corpus", move || {
+        if missing.is_empty() { Ok(()) } else { Err(format!("recorded, but not there: {missing:?}").into()) }
+    }));
+    trials
+}
+
+/// The verdicts with commas between, and what was said.
+fn replay_thrice(path: &Path) -> Result<(String, String), Failed> {
+    let (mut verdicts, mut told) = (Vec::new(), String::new());
+    for role in ROLES {
+        let begun = Instant::now();
+        let report = Replay::open(path)?.role(role).mode(Mode::Semantic).run()?;
+        // Not a measurement: a hang.
+        if begun.elapsed().as_secs() > 60 {
+            return Err(format!("as {role} it took {:?}", begun.elapsed()).into());
+        }
+        let all: Vec<_> = report.outcomes.iter().map(|outcome| outcome.verdict.to_string()).collect();
+        verdicts.push(all.join("+"));
+        for outcome in report.outcomes {
+            told += &format!("{outcome}\n");
+        }
+    }
+    Ok((verdicts.join(","), told))
+}
+
+/// `tests/replay/echo-client.pcapng`, which the documentation replays, is what the simulator gives.
+fn first_example() -> Result<(), Failed> {
+    let sim = Sim::seeded(11);
+    let (client, server) = (sim.host("client", "192.0.2.2/24"), sim.host("server", "192.0.2.1/24"));
+    sim.link(&client, &server, "rate=10Mbit,delay=10ms");
+    let made = programs::scratch("echo-client.pcapng");
+    let capture = sim.observe(Settings::default().at(client.id()).interface("client").create(&made)?);
+    let addr = SocketAddr::new(server.address(), 7);
+    server.spawn_daemon(async move |net| echo::server(net, Listen::new(addr)).await);
+    client.spawn(async move |net| echo::client(net, addr, b"Do you hear me?".to_vec()).await);
+    sim.run_until_idle();
+    capture.borrow_mut().close()?;
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/echo-client.pcapng");
+    let bytes = fs::read(made)?;
+    if std::env::var("TCPLAB_BLESS").is_ok_and(|value| value == "1") {
+        fs::write(&kept, &bytes)?;
+    }
+    if fs::read(&kept)? == bytes { Ok(()) } else { Err("echo-client.pcapng: the run gives other bytes".into()) }
+}
