@@ -1,8 +1,20 @@
 CARGO ?= cargo
 
-# What `make bench` runs; `make bench BENCHES="connections" BENCH_FLAGS="--count 10000"` picks one.
-BENCHES ?= connections churn bulk loss dumbbell
+# What `make bench` runs; `make bench BENCHES="connections" BENCH_FLAGS="--count 10000"` picks one. A name without a line of
+# its own below is that of the bench.
+BENCHES ?= bulk bulk-short bulk-whole loss loss-cubic churn churn-100 connections-1 connections-100 connections-10000 \
+	connections-100000 dumbbell dumbbell-1000 tun
 BENCH_FLAGS ?=
+CAPTURE := $(abspath $(or $(CARGO_TARGET_DIR),target))/bench.pcapng
+bench-bulk-short := bulk -w $(CAPTURE) -s 128
+bench-bulk-whole := bulk -w $(CAPTURE)
+bench-loss-cubic := loss --cc cubic
+bench-churn-100 := churn --parallel 100
+bench-connections-1 := connections --count 1
+bench-connections-100 := connections --count 100
+bench-connections-10000 := connections --count 10000
+bench-connections-100000 := connections --count 100000
+bench-dumbbell-1000 := dumbbell --flows 1000
 FUZZ_CASES ?= 1000000
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -34,7 +46,7 @@ deps: ## installs the programs that the tests use, where that is allowed; else n
 
 bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	$(CARGO) build --release
-	@for bench in $(BENCHES); do $(TARGET)/release/tcplab bench $$bench $(BENCH_FLAGS) || exit; done
+	@$(foreach name,$(BENCHES),$(TARGET)/release/tcplab bench $(or $(bench-$(name)),$(name)) $(BENCH_FLAGS) && echo &&) rm -f $(CAPTURE)
 
 captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons

@@ -199,6 +199,12 @@ impl Figures {
         runs.get(runs.len() / 2).copied()
     }
 
+    /// Of an odd number of runs, the one with the middle wall time.
+    pub fn middle_by_wall(mut runs: Vec<Self>) -> Option<Self> {
+        runs.sort_by_key(|run| run.taken.wall);
+        runs.get(runs.len() / 2).copied()
+    }
+
     /// Octets that programs got, in Mbit for each second, of virtual time where there is one.
     pub fn goodput_mbit(&self) -> f64 {
         let seconds = if self.sim_s > 0.0 { self.sim_s } else { self.taken.wall.as_secs_f64() };

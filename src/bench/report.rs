@@ -26,8 +26,8 @@ pub struct Report {
     pub bench: Bench,
     /// What came of it.
     pub lines: Vec<Line>,
-    /// tcplab with few connections (one, or ten flows), to compare with.
-    pub at_few: Option<Figures>,
+    /// tcplab with few connections (one, or ten flows) or without the capture, to compare with.
+    pub beside: Option<Figures>,
 }
 
 impl Figures {
@@ -216,12 +216,19 @@ impl fmt::Display for Report {
             let target = "20,000; goal 50,000";
             self.row(f, "connections per CPU second", target, |figures| Some(figures.connections_per_cpu_s()))?;
         }
-        if let Some(at_few) = &self.at_few {
+        if let Some(beside) = &self.beside {
             let ns = |figures: &Figures| figures.cpu_s() * 1e9 / figures.frames.max(1) as f64;
-            let (times, few) = (ns(&first.figures) / ns(at_few), ns(at_few));
-            let (name, target) = match self.bench {
-                Bench::Dumbbell(_) => ("times ten flows, per frame", format!("2 x at 1,000 (ten: {few:.0} ns)")),
-                _ => ("times one connection", format!("5 x at 100,000 (one: {few:.0} ns)")),
+            let wall = |figures: &Figures| figures.taken.wall.as_secs_f64();
+            let (ours, few) = (&first.figures, ns(beside));
+            let (name, times, target) = match self.bench {
+                Bench::Dumbbell(_) => {
+                    ("times ten flows, per frame", ns(ours) / few, format!("2 x at 1,000 (ten: {few:.0} ns)"))
+                }
+                Bench::Bulk(_) => {
+                    let target = format!("1.25 x with -s 128, 1.6 x whole ({:.3} s without)", wall(beside));
+                    ("wall, times no capture", wall(ours) / wall(beside), target)
+                }
+                _ => ("times one connection", ns(ours) / few, format!("5 x at 100,000 (one: {few:.0} ns)")),
             };
             writeln!(f, "{name:<26} {times:>12.2} {:>20}  {target}", "")?;
         }

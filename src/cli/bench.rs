@@ -17,6 +17,9 @@ const ONE_SET_AT_MOST: usize = 100;
 /// Flows that many of them are compared with.
 const FEW_FLOWS: usize = 10;
 
+/// Runs with and without a capture, of which the middle ones are compared.
+const PAIRS: usize = 5;
+
 pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
     let (bench, Only { only }) = match &args.name {
         Name::Connections { count, messages, only } => {
@@ -47,7 +50,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
         (None, bench) if bench.has_reference() => vec![Subject::Tcplab, Subject::BareSmoltcp],
         (None, _) => vec![Subject::Tcplab],
     };
-    let mut report = Report { bench: bench.clone(), lines: Vec::new(), at_few: None };
+    let mut report = Report { bench: bench.clone(), lines: Vec::new(), beside: None };
     for subject in subjects {
         output.detail(format_args!("bench {}: {}", bench.name(), subject.name()));
         let mut figures = measure(&bench, subject)?;
@@ -64,6 +67,22 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
     if output.json {
         return Ok(());
     }
+    if let (Bench::Bulk(workload), Some(line)) = (&bench, report.lines.first_mut())
+        && workload.flows.capture.is_some()
+    {
+        let mut plain = workload.clone();
+        plain.flows.capture = None;
+        let plain = Bench::Bulk(plain);
+        // In turn, so that what else the machine does meets both.
+        let (mut with, mut without) = (vec![line.figures], vec![measure(&plain, Subject::Tcplab)?]);
+        for pair in 1..PAIRS {
+            output.detail(format_args!("bench bulk: tcplab with and without the capture, {} of {PAIRS}", pair + 1));
+            with.push(measure(&bench, Subject::Tcplab)?);
+            without.push(measure(&plain, Subject::Tcplab)?);
+        }
+        line.figures = Figures::middle_by_wall(with).expect("as many as there are pairs");
+        report.beside = Figures::middle_by_wall(without);
+    }
     let few = match &bench {
         Bench::Connections(workload) if workload.count > 1 => {
             Some(Bench::Connections(Connections { count: 1, ..*workload }))
@@ -77,7 +96,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
     };
     if let (None, Some(few)) = (only, few) {
         output.detail(format_args!("bench {}: tcplab with few connections, to compare with", few.name()));
-        report.at_few = Some(measure(&few, Subject::Tcplab)?);
+        report.beside = Some(measure(&few, Subject::Tcplab)?);
     }
     Ok(output.titled(&report.to_string())?)
 }
@@ -100,7 +119,7 @@ fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> 
         }
         let medians = figures.into_iter().filter_map(Figures::median);
         let lines = subjects.iter().zip(medians).map(|(&subject, figures)| Line { subject, figures }).collect();
-        let report = Report { bench: bench.clone(), lines, at_few: None };
+        let report = Report { bench: bench.clone(), lines, beside: None };
         if output.json {
             for line in &report.lines {
                 print(format_args!("{}\n", line.json(&bench)))?;

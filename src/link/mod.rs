@@ -58,9 +58,21 @@ use transmitter::Transmitter;
 /// Inputs: [`Link::handle_packet`] decides, [`Link::carry`] and [`Link::carry_copy`] do what was decided. Outputs:
 /// [`Link::poll_packet`], [`Link::next_at`]. The link takes packets and gives them back; it never copies bytes.
 pub struct Link {
+    /// Neither chance nor script nor times: rate, delay, queue and MTU are all there is.
+    is_plain: bool,
+    /// Of the spec, what every packet meets.
+    mtu: Option<u16>,
+    delay: Duration,
+    transmitter: Transmitter,
+    flight: Flight,
+    counted: Counters,
+    rare: Box<Rare>,
+}
+
+/// What a packet on a plain link never touches. It stands apart, so that a thousand links fit into the cache.
+struct Rare {
     name: String,
     spec: LinkSpec,
-    transmitter: Transmitter,
     loss: Channel,
     jitter: Rng,
     reorder: Luck,
@@ -69,14 +81,10 @@ pub struct Link {
     bit: Rng,
     scripts: Scripts,
     faults: Vec<Box<dyn Fault>>,
-    /// Neither chance nor script nor times: rate, delay, queue and MTU are all there is.
-    is_plain: bool,
     /// What `down` counts from.
     began: Instant,
     /// The last arrival of a packet that keeps its place: the next one is not earlier.
     last_in_order: Instant,
-    flight: Flight,
-    counted: Counters,
 }
 
 /// What was decided about one packet: hand it to [`Link::carry`] and, if [`Passage::has_copy`], to
@@ -152,10 +160,9 @@ impl Luck {
 impl Link {
     /// A link whose luck follows from `seed` and `name`, which is `A>B` in a network.
     pub fn new(spec: &LinkSpec, seed: u64, name: &str) -> Self {
-        let mut link = Self {
+        let rare = Rare {
             name: name.to_owned(),
             spec: spec.clone(),
-            transmitter: Transmitter::new(spec),
             loss: Channel::new(seed, name),
             jitter: Rng::new(seed, &format!("link {name} jitter")),
             reorder: Luck::new(seed, name, "reorder"),
@@ -164,11 +171,17 @@ impl Link {
             bit: Rng::new(seed, &format!("link {name} bit")),
             scripts: Scripts::default(),
             faults: Vec::new(),
-            is_plain: true,
             began: Instant::EPOCH,
             last_in_order: Instant::EPOCH,
+        };
+        let mut link = Self {
+            is_plain: true,
+            mtu: spec.mtu,
+            delay: spec.delay,
+            transmitter: Transmitter::new(spec),
             flight: Flight::default(),
             counted: Counters::default(),
+            rare: Box::new(rare),
         };
         link.set_spec(spec);
         link
@@ -176,16 +189,18 @@ impl Link {
 
     /// Another spec, for the packets that enter from now on. Those on the way keep their times; scripts count anew.
     pub fn set_spec(&mut self, spec: &LinkSpec) {
-        self.spec = spec.clone();
+        (self.mtu, self.delay) = (spec.mtu, spec.delay);
         self.transmitter.set(spec);
-        self.loss.set(spec.loss);
-        self.reorder.probability = spec.reorder.probability();
-        self.duplicate.probability = spec.duplicate.probability();
-        self.corrupt.probability = spec.corrupt.probability();
-        self.scripts = Scripts::new(&spec.scripts);
-        self.last_in_order = Instant::EPOCH;
-        self.is_plain = self.faults.is_empty()
-            && self.scripts.is_empty()
+        let rare = &mut *self.rare;
+        rare.spec = spec.clone();
+        rare.loss.set(spec.loss);
+        rare.reorder.probability = spec.reorder.probability();
+        rare.duplicate.probability = spec.duplicate.probability();
+        rare.corrupt.probability = spec.corrupt.probability();
+        rare.scripts = Scripts::new(&spec.scripts);
+        rare.last_in_order = Instant::EPOCH;
+        self.is_plain = rare.faults.is_empty()
+            && rare.scripts.is_empty()
             && (spec.loss, spec.jitter) == (Loss::NONE, None)
             && spec.down.is_empty()
             && [spec.reorder, spec.duplicate, spec.corrupt].iter().all(|percent| *percent == Percent::NEVER);
@@ -193,12 +208,12 @@ impl Link {
 
     /// What `down` is counted from, if not [`Instant::EPOCH`].
     pub fn set_beginning(&mut self, began: Instant) {
-        self.began = began;
+        self.rare.began = began;
     }
 
     /// Adds a scripted fault. Every fault judges every packet; one that drops wins, delays add up.
     pub fn add_fault(&mut self, fault: impl Fault + 'static) {
-        self.faults.push(Box::new(fault));
+        self.rare.faults.push(Box::new(fault));
         self.is_plain = false;
     }
 
@@ -210,7 +225,7 @@ impl Link {
             return self.try_luck(now, packet);
         }
         match self.depart(now, packet.bytes.len()) {
-            Ok(departure) => Passage { fate: Fate::Deliver(departure + self.spec.delay), copy_at: None },
+            Ok(departure) => Passage { fate: Fate::Deliver(departure + self.delay), copy_at: None },
             Err(why) => self.drop(why),
         }
     }
@@ -265,12 +280,17 @@ impl Link {
 
     /// Its name, for people and for its streams.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.rare.name
+    }
+
+    /// The largest packet that it takes, if there is a limit.
+    pub fn mtu(&self) -> Option<u16> {
+        self.mtu
     }
 
     /// What it does.
     pub fn spec(&self) -> &LinkSpec {
-        &self.spec
+        &self.rare.spec
     }
 
     /// What became of all packets so far.
@@ -286,7 +306,7 @@ impl Link {
     /// When the last bit of a packet leaves the transmitter, if it takes it.
     #[inline]
     fn depart(&mut self, now: Instant, len: usize) -> Result<Instant, DropReason> {
-        if self.spec.mtu.is_some_and(|mtu| len > usize::from(mtu)) {
+        if self.mtu.is_some_and(|mtu| len > usize::from(mtu)) {
             return Err(DropReason::TooBig);
         }
         self.transmitter.enqueue(now, len).ok_or(DropReason::QueueFull)
@@ -302,14 +322,14 @@ impl Link {
     fn draw(&mut self, now: Instant, packet: &Packet) -> Chance {
         let bits = packet.bytes.len() as u64 * 8;
         Chance {
-            loss: self.loss.draw(),
-            delay: match self.spec.jitter {
-                None => self.spec.delay,
-                Some(jitter) => jitter.delay(self.spec.delay, &mut self.jitter),
+            loss: self.rare.loss.draw(),
+            delay: match self.rare.spec.jitter {
+                None => self.rare.spec.delay,
+                Some(jitter) => jitter.delay(self.rare.spec.delay, &mut self.rare.jitter),
             },
-            out_of_place: self.reorder.strikes(),
-            copied: self.duplicate.strikes(),
-            flip: self.corrupt.strikes().then(|| self.bit.below(bits)),
+            out_of_place: self.rare.reorder.strikes(),
+            copied: self.rare.duplicate.strikes(),
+            flip: self.rare.corrupt.strikes().then(|| self.rare.bit.below(bits)),
             fault: self.judge(now, packet),
         }
     }
@@ -341,7 +361,7 @@ impl Link {
 
     /// When a packet that leaves the transmitter at `departure` arrives, and whether that is in its place.
     fn place(&mut self, departure: Instant, luck: &Chance, late: Duration) -> Fate {
-        let held = late + luck.out_of_place.then(|| self.spec.hold()).flatten().unwrap_or_default();
+        let held = late + luck.out_of_place.then(|| self.rare.spec.hold()).flatten().unwrap_or_default();
         if !held.is_zero() {
             Fate::Reorder(departure + luck.delay + held)
         } else if luck.out_of_place {
@@ -353,14 +373,14 @@ impl Link {
 
     /// An arrival that overtakes nobody who keeps the order.
     fn in_order(&mut self, at: Instant) -> Instant {
-        self.last_in_order = self.last_in_order.max(at);
-        self.last_in_order
+        self.rare.last_in_order = self.rare.last_in_order.max(at);
+        self.rare.last_in_order
     }
 
     /// Whether the link is up.
     fn check_up(&self, at: Instant) -> Result<(), DropReason> {
-        let since = at.since(self.began);
-        let down = self.spec.down.iter().filter(|outage| outage.from <= since && since < outage.until);
+        let since = at.since(self.rare.began);
+        let down = self.rare.spec.down.iter().filter(|outage| outage.from <= since && since < outage.until);
         match down.map(|outage| outage.until).max() {
             None => Ok(()),
             Some(until) => Err(DropReason::LinkDown { until }),
@@ -368,8 +388,8 @@ impl Link {
     }
 
     fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
-        let scripted = if self.scripts.is_empty() { Verdict::Pass } else { self.scripts.judge(packet) };
-        self.faults.iter_mut().fold(scripted, |verdict, fault| verdict.and(fault.judge(now, packet)))
+        let scripted = if self.rare.scripts.is_empty() { Verdict::Pass } else { self.rare.scripts.judge(packet) };
+        self.rare.faults.iter_mut().fold(scripted, |verdict, fault| verdict.and(fault.judge(now, packet)))
     }
 
     fn drop(&mut self, why: DropReason) -> Passage {
@@ -380,7 +400,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link({} `{}`: {})", self.name, self.spec, self.counters())
+        write!(f, "Link({} `{}`: {})", self.rare.name, self.rare.spec, self.counters())
     }
 }
 

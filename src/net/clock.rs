@@ -1,13 +1,15 @@
 //! The programs' clock: the host's time, and the sleeps until a deadline. Nothing here reads a clock; the loop says
 //! what time it is. Sleeps that are due wake in the order of (deadline, sequence): of a tie the first begun is first.
 //!
-//! It stands in an `Arc<Mutex<..>>`, never contended, because hyper wants its sleeps `Send` and `Sync`.
+//! It stands in an `Arc` with atomics and a mutex, never contended, because hyper wants its sleeps `Send` and `Sync`. The
+//! loop asks after every packet whether a sleep is due: that takes no lock.
 //!
 //! Most sleeps are time limits and are dropped long before they are due. A dropped sleep leaves its heap entry behind;
 //! when such entries are the greater part the heap is swept: their cost stays constant and their number bounded.
 
 use core::cmp::Reverse;
 use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::executor::Current;
 use super::hyper::Origin;
 use crate::time::{Duration, Instant};
+
+/// The end of time, when nobody sleeps.
+const NOBODY: u64 = u64::MAX;
 
 /// Below this many entries the heap is not swept.
 const SWEEP_FROM: usize = 64;
@@ -30,7 +35,6 @@ struct Sleeper {
 
 #[derive(Debug, Default)]
 struct Inner {
-    now: Instant,
     heap: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     sleepers: Vec<Sleeper>,
     free: Vec<usize>,
@@ -41,12 +45,28 @@ struct Inner {
 }
 
 /// The time of one host and those who sleep.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clock {
+    /// Nanoseconds since the epoch.
+    now: AtomicU64,
+    /// No sleep ends before this many nanoseconds; [`NOBODY`] if nobody sleeps.
+    quiet_until: AtomicU64,
     inner: Mutex<Inner>,
     current: Current,
     /// For hyper's timer.
     pub(super) origin: Origin,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            now: AtomicU64::new(0),
+            quiet_until: AtomicU64::new(NOBODY),
+            inner: Mutex::default(),
+            current: Current::default(),
+            origin: Origin::default(),
+        }
+    }
 }
 
 impl Clock {
@@ -60,18 +80,25 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.lock().now
+        Instant::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
+    /// The first deadline of `inner`, until which it is quiet.
+    fn first(&self, inner: &mut Inner) -> Option<Instant> {
+        let first = inner.first();
+        self.quiet_until.store(first.map_or(NOBODY, last_quiet), Ordering::Relaxed);
+        first
     }
 
     /// Moves the time forward, never back, and wakes whose deadline has come.
     pub(super) fn advance(&self, now: Instant) {
-        loop {
+        let now = self.now().max(now);
+        self.now.store(now.as_nanos(), Ordering::Relaxed);
+        while self.quiet_until.load(Ordering::Relaxed) <= now.as_nanos() {
             // The lock is released for each waker: what it runs may sleep or stop sleeping.
             let waker = {
                 let mut inner = self.lock();
-                inner.now = inner.now.max(now);
-                let Some(deadline) = inner.first() else { return };
-                if deadline > inner.now {
+                if self.first(&mut inner).is_none_or(|deadline| deadline > now) {
                     return;
                 }
                 let Some(Reverse((_, _, slot))) = inner.heap.pop() else { return };
@@ -85,7 +112,7 @@ impl Clock {
 
     /// The earliest deadline.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.lock().first()
+        if self.quiet_until.load(Ordering::Relaxed) == NOBODY { None } else { self.first(&mut self.lock()) }
     }
 
     /// The deadlines that a task sleeps for, earliest first.
@@ -106,6 +133,11 @@ impl Clock {
     pub(super) fn heap_len(&self) -> usize {
         self.lock().heap.len()
     }
+}
+
+/// How long nobody wakes who sleeps until `deadline`: even at the end of time he is somebody.
+fn last_quiet(deadline: Instant) -> u64 {
+    deadline.as_nanos().min(NOBODY - 1)
 }
 
 impl Inner {
@@ -212,16 +244,16 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut inner = this.clock.lock();
-        if inner.now >= this.deadline {
-            drop(inner);
+        if this.clock.now() >= this.deadline {
             this.cancel();
             return Poll::Ready(());
         }
+        let mut inner = this.clock.lock();
         let task = this.clock.current.number();
         let place = this.place.filter(|place| !inner.is_stale(place.sequence, place.slot));
         let Some(place) = place else {
             this.place = Some(inner.begin(this.deadline, task, cx.waker().clone()));
+            this.clock.quiet_until.fetch_min(last_quiet(this.deadline), Ordering::Relaxed);
             return Poll::Pending;
         };
         let sleeper = &mut inner.sleepers[place.slot];

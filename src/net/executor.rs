@@ -13,7 +13,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker, ready};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -33,20 +33,31 @@ struct Key {
 
 /// The queue that wakers write to.
 #[derive(Debug, Default)]
-struct Ready(Mutex<VecDeque<Key>>);
+struct Ready {
+    queue: Mutex<VecDeque<Key>>,
+    /// The length of the queue, beside its lock: mostly nobody is ready, and that is asked after every packet.
+    len: AtomicUsize,
+}
 
 impl Ready {
-    // A poisoned lock is left over from a panic in a task; the queue itself is whole.
     fn push(&self, key: Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(key);
+        self.change(|queue| queue.push_back(key));
     }
 
     fn pop(&self) -> Option<Key> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        if self.is_empty() { None } else { self.change(VecDeque::pop_front) }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.len.load(Ordering::Acquire) == 0
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut VecDeque<Key>) -> T) -> T {
+        // A poisoned lock is left over from a panic in a task; the queue itself is whole.
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut queue);
+        self.len.store(queue.len(), Ordering::Release);
+        result
     }
 }
 
@@ -74,9 +85,8 @@ struct Task {
     number: u64,
     name: Cow<'static, str>,
     /// Taken out while the task is polled.
-    body: Option<Body>,
+    body: Option<(Body, Waker)>,
     state: Arc<TaskWaker>,
-    waker: Waker,
 }
 
 /// The number of the task that is being polled, 0 outside of all. Shared with those who note who waits.
@@ -152,7 +162,7 @@ impl Executor {
         let key = Key { slot, number };
         let state = Arc::new(TaskWaker { key, queued: AtomicBool::new(true), ready: Arc::clone(&self.ready) });
         let waker = Waker::from(Arc::clone(&state));
-        slab[slot] = Some(Task { number, name, body: Some(body), state, waker });
+        slab[slot] = Some(Task { number, name, body: Some((body, waker)), state });
         self.ready.push(key);
         JoinHandle { join, number }
     }
@@ -167,7 +177,7 @@ impl Executor {
             let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
             drop(leave);
             match polled {
-                Poll::Pending => self.put_back(key, body),
+                Poll::Pending => self.put_back(key, (body, waker)),
                 Poll::Ready(()) => {
                     // Its locals go first and may spawn, wake and close: nothing is borrowed here.
                     drop(body);
@@ -182,10 +192,10 @@ impl Executor {
         let mut slab = self.slab.borrow_mut();
         let task = slab.get_mut(key.slot)?.as_mut().filter(|task| task.number == key.number)?;
         task.state.queued.store(false, Ordering::Relaxed);
-        Some((task.body.take()?, task.waker.clone()))
+        task.body.take()
     }
 
-    fn put_back(&self, key: Key, body: Body) {
+    fn put_back(&self, key: Key, body: (Body, Waker)) {
         let mut slab = self.slab.borrow_mut();
         let task = slab[key.slot].as_mut().expect("a task that is being polled keeps its place");
         task.body = Some(body);

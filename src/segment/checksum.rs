@@ -10,23 +10,23 @@ use super::{IpView, Protocol};
 /// The ones'-complement sum of `data` as big-endian 16-bit words, not yet folded. An odd octet at the end counts as if a
 /// zero followed.
 pub(super) fn sum(data: &[u8]) -> u64 {
-    // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words.
-    // The upper half of each sum takes the carries; two of them, since each addition waits for the one before.
-    let (blocks, rest) = data.as_chunks::<32>();
-    let [mut one, mut other] = [0_u128; 2];
+    // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words: the
+    // carry of each addition goes into the next.
+    let (blocks, rest) = data.as_chunks::<64>();
+    let (mut wide, mut carries) = (0_u64, 0);
     for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        one += u128::from(u64::from_ne_bytes(words[0]));
-        other += u128::from(u64::from_ne_bytes(words[1]));
-        one += u128::from(u64::from_ne_bytes(words[2]));
-        other += u128::from(u64::from_ne_bytes(words[3]));
+        let mut carry = false;
+        for word in block.as_chunks::<8>().0 {
+            (wide, carry) = wide.carrying_add(u64::from_ne_bytes(*word), carry);
+        }
+        carries += u64::from(carry);
     }
     let (words, rest) = rest.as_chunks::<8>();
     for word in words {
-        one += u128::from(u64::from_ne_bytes(*word));
+        let (sum, carry) = wide.overflowing_add(u64::from_ne_bytes(*word));
+        wide = sum;
+        carries += u64::from(carry);
     }
-    let wide = one + other;
-    let (wide, carries) = (wide as u64, (wide >> 64) as u64);
     let (pairs, odd) = rest.as_chunks::<2>();
     let mut rest = 0_u64;
     for pair in pairs {

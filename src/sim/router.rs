@@ -89,7 +89,7 @@ impl<E: Endpoint> Network<E> {
             return Way::Refused(IcmpError::TimeExceeded);
         }
         match self.route(at, ip.dst) {
-            Some(Route::Via(link)) => match self.link(link).spec().mtu {
+            Some(Route::Via(link)) => match self.link(link).mtu() {
                 Some(mtu) if packet.bytes.len() > usize::from(mtu) => Way::Refused(IcmpError::TooBig { mtu }),
                 _ => Way::On(link),
             },

@@ -122,14 +122,13 @@ impl Limits {
 
     /// The earliest of the host's own deadlines.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        [self.give_up_at, self.user_timeout_at(), self.fin_wait_2_until, self.keep_alive_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let first = earlier(self.give_up_at, self.user_timeout_at());
+        earlier(earlier(first, self.fin_wait_2_until), self.keep_alive_at())
     }
 
     pub(super) fn user_timeout_at(&self) -> Option<Instant> {
-        Some(self.unacked_since? + self.user_timeout?)
+        let (timeout, since) = (self.user_timeout?, self.unacked_since?);
+        Some(since + timeout)
     }
 
     /// Whether to stop asking. `TCP_USER_TIMEOUT`, where it is set, stands for the number of probes (Linux).
@@ -142,8 +141,16 @@ impl Limits {
 
     /// The next probe, or the end after the last. While something sent is unacknowledged, retransmission finds out.
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
-        let KeepAlive { idle, interval, .. } = self.keep_alive.filter(|_| self.unacked_since.is_none())?;
-        Some(self.heard_at + idle + interval * self.keep_alives)
+        let KeepAlive { idle, interval, .. } = self.keep_alive.as_ref().filter(|_| self.unacked_since.is_none())?;
+        Some(self.heard_at + *idle + *interval * self.keep_alives)
+    }
+}
+
+/// The earlier of two deadlines that may not be there.
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

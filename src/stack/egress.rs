@@ -6,7 +6,8 @@ use crate::event::{Cause, State, TimerKind};
 use crate::segment::{IpView, Packet};
 use crate::time::{Duration, Instant};
 
-use super::connection::{ConnectionError, ConnectionId, Owner};
+use super::config::HostConfig;
+use super::connection::{Connection, ConnectionError, ConnectionId, Owner, earlier};
 use super::note::note_egress;
 use super::watch::{Departure, Snapshot};
 use super::{Origin, Stack, TimerOwner};
@@ -24,16 +25,19 @@ enum Egress {
 impl Stack {
     /// Marks a connection to be given its egress.
     pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        let connection = &mut *self.tables.connections[id];
-        if !core::mem::replace(&mut connection.dirty, true) {
+        let dirty = &mut self.tables.connections[id].dirty;
+        if !core::mem::replace(dirty, true) {
             self.dirty.push_back(id);
         }
     }
 
     /// Marks a connection to be given its egress, and its descriptor to be looked at.
     pub(super) fn touch(&mut self, id: ConnectionId) {
-        self.mark_dirty(id);
-        if let Owner::Descriptor(token) = self.tables.connections[id].owner {
+        let connection = &mut *self.tables.connections[id];
+        if !core::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push_back(id);
+        }
+        if let Owner::Descriptor(token) = connection.owner {
             self.ready.push(token);
         }
     }
@@ -122,16 +126,19 @@ impl Stack {
                     self.events.timer(&connection.tuple, TimerKind::Retransmission);
                 }
                 let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
+                limit_retransmissions(connection, &self.config, now);
+                let changed = connection.state != state;
                 self.tell_numbers(id);
-                self.limit_retransmissions(id);
-                self.follow_state(id, state, Cause::Sent(flags));
+                if changed {
+                    self.follow_state(id, state, Cause::Sent(flags));
+                }
                 return sent;
             }
             connection.watch.on_egress(now, None, before);
             connection.state = tcp.state();
             next_at = tcp.next_at(&mut self.interface, now).map(|at| at.max(now + MINIMUM_WAIT));
         }
-        let at = next_at.into_iter().chain(connection.limits.next_at()).min();
+        let at = earlier(next_at, connection.limits.next_at());
         self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
         connection.dirty = false;
         // A reset that had nothing to say (no peer yet) ends here; one that had, in `follow_state`.
@@ -139,31 +146,6 @@ impl Stack {
             self.finish(id, None, Cause::Call("close"));
         }
         Egress::Nothing
-    }
-
-    /// After the last retransmission that is allowed, the connection waits one RTO more and is given up (RFC 9293,
-    /// section 3.8.3: R2).
-    fn limit_retransmissions(&mut self, id: ConnectionId) {
-        let now = self.now;
-        let connection = &mut *self.tables.connections[id];
-        let allowed = match connection.state {
-            State::SynSent => self.config.syn_retries,
-            State::SynReceived => self.config.synack_retries,
-            _ if connection.owner == Owner::Orphan => self.config.orphan_retries,
-            _ => connection.limits.retries,
-        };
-        // A window that stays closed is no reason to stop as long as the peer answers (RFC 9293, section 3.8.6.1).
-        let ours = connection.conversation.sender(Side::Local);
-        let retries = ours.retries.max(connection.limits.window_probes);
-        let waits = retries > 0 || ours.snd_una != ours.snd_nxt;
-        if retries >= allowed && waits && connection.limits.give_up_at.is_none() {
-            let timeout = match connection.state {
-                // Linux's 127 seconds in all for 6 retries.
-                State::SynSent => Duration::from_secs(1 << retries.min(6)),
-                _ => connection.watch.rto(),
-            };
-            connection.limits.give_up_at = Some(now + timeout);
-        }
     }
 
     /// A timer of a connection went off: the host's own limits, then smoltcp's.
@@ -199,6 +181,29 @@ impl Stack {
             }
         }
         self.mark_dirty(id);
+    }
+}
+
+/// After the last retransmission that is allowed, the connection waits one RTO more and is given up (RFC 9293,
+/// section 3.8.3: R2).
+fn limit_retransmissions(connection: &mut Connection, config: &HostConfig, now: Instant) {
+    let allowed = match connection.state {
+        State::SynSent => config.syn_retries,
+        State::SynReceived => config.synack_retries,
+        _ if connection.owner == Owner::Orphan => config.orphan_retries,
+        _ => connection.limits.retries,
+    };
+    // A window that stays closed is no reason to stop as long as the peer answers (RFC 9293, section 3.8.6.1).
+    let ours = connection.conversation.sender(Side::Local);
+    let retries = ours.retries.max(connection.limits.window_probes);
+    let waits = retries > 0 || ours.snd_una != ours.snd_nxt;
+    if retries >= allowed && waits && connection.limits.give_up_at.is_none() {
+        let timeout = match connection.state {
+            // Linux's 127 seconds in all for 6 retries.
+            State::SynSent => Duration::from_secs(1 << retries.min(6)),
+            _ => connection.watch.rto(),
+        };
+        connection.limits.give_up_at = Some(now + timeout);
     }
 }
 

@@ -225,10 +225,13 @@ impl Stack {
         connection.state = tcp.state();
         note_ingress(connection, self.now, state, segment, accepted);
         self.send_reply_of(id, reply);
-        self.follow_state(id, state, Cause::Received(segment.flags));
-        if self.tables.connections.contains_key(id) {
-            self.touch(id);
+        if self.tables.connections[id].state != state {
+            self.follow_state(id, state, Cause::Received(segment.flags));
+            if !self.tables.connections.contains_key(id) {
+                return;
+            }
         }
+        self.touch(id);
     }
 
     /// Answers with where this end stands: SND.NXT, RCV.NXT, RCV.WND. smoltcp says it when it is shown an octet from

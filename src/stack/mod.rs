@@ -281,8 +281,7 @@ impl Stack {
             return Some(self.now);
         }
         let timer = self.timers.next_at(&mut self.tables);
-        let time_wait = self.next_time_wait_end();
-        timer.into_iter().chain(time_wait).min()
+        connection::earlier(timer, self.next_time_wait_end())
     }
 
     /// The descriptor number of a socket whose readiness may have changed, each once, in the order of the changes.
