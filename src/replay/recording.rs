@@ -1,6 +1,6 @@
 //! One recorded conversation: its packets, and what can be known of each side without asking anybody.
 //!
-//! Sequence numbers are told from [`Conversation`](crate::conversation::Conversation); here they are only counted from
+//! Sequence numbers are told from [`Conversation`]; here they are only counted from
 //! the initial one of their side. A *place* is such a number: 0 is the SYN, octet `k` of the stream stands at `k + 1`,
 //! the FIN behind the last octet.
 
