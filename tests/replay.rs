@@ -41,8 +41,8 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     let verdicts = verdicts.lock().expect("no test panicked with it");
     if bless && !verdicts.is_empty() && arguments.filter.is_none() {
-        let lines: String = verdicts.iter().map(|(file, verdicts)| format!("{file},{verdicts}\n")).collect();
-        fs::write(table(), format!("file,near,client,server\n{lines}")).expect("the table can be written");
+        let lines: Vec<_> = verdicts.iter().map(|(file, verdicts)| format!("{file},{verdicts}\n")).collect();
+        fs::write(table(), format!("file,near,client,server\n{}", lines.concat())).expect("the table can be written");
     }
     conclusion.exit_code()
 }
@@ -115,7 +115,8 @@ fn replay_thrice(path: &Path) -> Result<(String, String), Failed> {
         let all: Vec<_> = report.outcomes.iter().map(|outcome| outcome.verdict.to_string()).collect();
         verdicts.push(all.join("+"));
         for outcome in report.outcomes {
-            told += &format!("{outcome}\n");
+            told.push_str(&outcome.to_string());
+            told.push('\n');
         }
     }
     Ok((verdicts.join(","), told))

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::recording::{End, Facts, Opening, Recorded, Recording, place};
+use crate::conversation::DataKind;
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::segment::Flags;
 use crate::socket::{Shutdown, SocketOption};
@@ -23,6 +24,8 @@ pub(super) enum Step {
     /// Reads to the end, where nothing is left but the end.
     ReadEof,
     Write(Vec<u8>),
+    /// Acknowledges at once from now on.
+    QuickAck,
     ShutdownWrite,
     Close,
     Abort,
@@ -35,12 +38,15 @@ pub(super) struct Exact {
     pub(super) opens: Option<(bool, SocketAddr)>,
     pub(super) steps: Vec<Step>,
     pub(super) nodelay: bool,
+    /// Time without a segment before the first keep-alive probe, time between probes, and how many are sent in vain.
+    pub(super) keep_alive: Option<(Duration, Duration, Option<u32>)>,
 }
 
 /// The send buffer is a ring: what is sent ends at its end.
 const RING: u32 = 64 * 1024;
 
-/// What the program on `end` did. `rcv_buf` is the size of its receive buffer.
+/// What the program on `end` did. `rcv_buf` is the size of its receive buffer; `quick_acks`, whether it may have asked for
+/// ACKs without delay on the way.
 pub(super) fn derive(
     recording: &Recording,
     facts: &[Facts; 2],
@@ -48,6 +54,7 @@ pub(super) fn derive(
     opening: Opening,
     ends: (SocketAddr, SocketAddr),
     rcv_buf: usize,
+    quick_acks: bool,
 ) -> Exact {
     let (own, peer) = (&facts[end], &facts[1 - end]);
     let connects = recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN) && !p.has(Flags::ACK));
@@ -61,11 +68,17 @@ pub(super) fn derive(
     let shift = recording.conversation.window_shift(Recording::side(end));
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
-    let mut closed = false;
+    let (mut closed, mut quick, mut heard) = (false, false, Duration::ZERO);
     for (index, packet) in recording.packets.iter().enumerate().filter(|(_, packet)| packet.from == end) {
         if packet.has(Flags::SYN) || !packet.is_acceptable() || closed {
             continue;
         }
+        if quick_acks && !quick && acknowledges_at_once(recording, own, peer, index) {
+            writer.until(heard);
+            writer.steps.push(Step::QuickAck);
+            quick = true;
+        }
+        heard = packet.at;
         let unread = unread(packet, rcv_buf, shift);
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
         let to = if acked { place(packet.ack, peer.iss).min(text_end).saturating_sub(unread) } else { read };
@@ -112,7 +125,10 @@ pub(super) fn derive(
             writer.steps.push(if closed { Step::Close } else { Step::ShutdownWrite });
         }
     }
-    Exact { opens, steps: writer.steps, nodelay: false }
+    if goes_on && own.fin.is_none() && own.rst.is_none() {
+        writer.more(&[0]); // and was not sent until the end of the recording
+    }
+    Exact { opens, steps: writer.steps, nodelay: false, keep_alive: keep_alive(recording, end) }
 }
 
 /// Whether a FIN is a close: nothing that came later was read, and an RST behind it answers what came.
@@ -124,6 +140,18 @@ fn closes(recording: &Recording, own: &Facts, peer: &Facts, fin: usize, read: u3
         Some(rst) if rst > fin => answers,
         _ => read >= text_end,
     }
+}
+
+/// The times of keep-alive probes: the first comes after a silence, those behind one that was not answered after another.
+fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Option<u32>)> {
+    let is_probe = |packet: &Recorded| packet.from == end && packet.kind == DataKind::KeepAlive;
+    let pairs = || recording.packets.windows(2).filter(|pair| is_probe(&pair[1]));
+    let gap = |pair: &[Recorded]| pair[1].at.saturating_sub(pair[0].at);
+    let idle = pairs().find(|pair| !is_probe(&pair[0])).map(gap)?;
+    let between = pairs().find(|pair| is_probe(&pair[0])).map(gap);
+    let reset = recording.packets.iter().position(|packet| packet.from == end && packet.has(Flags::RST));
+    let in_vain = reset.map(|reset| recording.packets[..reset].iter().rev().take_while(|p| is_probe(p)).count() as u32);
+    Some((idle, between.unwrap_or(idle), in_vain.filter(|count| *count > 0)))
 }
 
 /// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
@@ -140,6 +168,25 @@ fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
         !full && !idle && !packet.has(Flags::FIN) && (content.end - 1) % RING != 0
     });
     early.map(|content| recording.packets[content.packet].at)
+}
+
+/// A bare ACK of one segment in order at the instant at which it came: a host that delays would have waited.
+fn acknowledges_at_once(recording: &Recording, own: &Facts, peer: &Facts, index: usize) -> bool {
+    let packet = &recording.packets[index];
+    let Some(before) = index.checked_sub(1).map(|before| &recording.packets[before]) else { return false };
+    let mss = recording.conversation.sender(Recording::side(packet.from)).offer.mss.unwrap_or(536);
+    let alone = recording.packets[..index].iter().rev().find(|p| p.from == packet.from);
+    before.from != packet.from
+        && before.at == packet.at
+        && before.kind == DataKind::New
+        && !before.payload.is_empty()
+        && before.payload.len() + 12 < usize::from(mss)
+        && !before.has(Flags::FIN)
+        && packet.payload.is_empty()
+        && packet.flags == Flags::ACK
+        && own.rst.is_none_or(|rst| rst > index)
+        && alone.is_some_and(|last| place(last.ack, peer.iss) == place(before.seq, peer.iss))
+        && place(packet.ack, peer.iss) == place(before.seq, peer.iss) + before.payload.len() as u32
 }
 
 /// Octets that had come and were not read when this was sent.
@@ -185,6 +232,12 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
     if exact.nodelay {
         net.setsockopt(stream.fd()?, SocketOption::NoDelay(true))?;
     }
+    if let Some((idle, between, in_vain)) = exact.keep_alive {
+        let options = [SocketOption::KeepIdle(idle), SocketOption::KeepIntvl(between), SocketOption::KeepAlive(true)];
+        for option in in_vain.map(SocketOption::KeepCnt).into_iter().chain(options) {
+            net.setsockopt(stream.fd()?, option)?;
+        }
+    }
     let mut stream = Some(stream);
     let mut buf = vec![0; 16 * 1024];
     for step in exact.steps {
@@ -205,6 +258,7 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
             }
             Step::ReadEof => while open.read(&mut buf).await? > 0 {},
             Step::Write(octets) => open.write_all(&octets).await?,
+            Step::QuickAck => net.setsockopt(open.fd()?, SocketOption::QuickAck(true))?,
             Step::ShutdownWrite => open.shutdown(Shutdown::Write)?,
             Step::Close => stream = None,
             Step::Abort => {

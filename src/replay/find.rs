@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::icmp;
 use super::recording::{Recorded, Recording, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
 use crate::conversation::{Conversation, DataKind};
-use crate::segment::{IpView, Malformed, Protocol, Segment};
+use crate::segment::{Flags, IpView, Malformed, Options, Protocol, Segment, Seq};
 
 /// No IP datagram is longer.
 const LONGEST: u32 = 65_535 + 40;
@@ -30,6 +31,8 @@ struct Finder {
     recordings: Vec<Recording>,
     /// The newest conversation of each pair of sockets.
     newest: BTreeMap<[SocketAddr; 2], usize>,
+    /// The file is of a stack that fills in its checksums: one that does not fit was harmed on the way.
+    checksums_tell: bool,
 }
 
 /// Reads a capture to its end.
@@ -37,7 +40,8 @@ struct Finder {
 /// # Errors
 /// The file cannot be read; the error names it and the packet.
 pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
-    let mut finder = Finder::default();
+    let checksums_tell = reader.section_comment().is_some_and(|comment| comment.contains("\"tcplab\""));
+    let mut finder = Finder { checksums_tell, ..Finder::default() };
     let mut padded = Vec::new();
     let mut packets = 0;
     while let Some(record) = reader.next_record() {
@@ -58,6 +62,11 @@ impl Finder {
         padded.resize(captured.len().max(record.original_len.min(LONGEST) as usize), 0);
         let Ok(ip) = IpView::parse_captured(padded) else { return };
         if ip.protocol != Protocol::Tcp {
+            if let Some((about, other)) = icmp::quoted_ends(padded).filter(|_| !cut)
+                && let Some(at) = self.newest.get(&Self::key(about, other))
+            {
+                self.recordings[*at].push_icmp(record, about, padded);
+            }
             return;
         }
         let ports = |at: usize| ip.payload.get(at..at + 2).map(|port| u16::from_be_bytes([port[0], port[1]]));
@@ -70,7 +79,14 @@ impl Finder {
             }
             Err(malformed) => return self.note_trouble(src, dst, record.number, &malformed.to_string()),
         };
-        let at = self.place(record, &segment, !cut && !ip.checksums_ok());
+        let bad_checksum = !cut && !ip.checksums_ok();
+        if bad_checksum && self.checksums_tell {
+            if let Some(at) = self.newest.get(&Self::key(src, dst)) {
+                self.recordings[*at].push_corrupted(record, &segment);
+            }
+            return;
+        }
+        let at = self.place(record, &segment, bad_checksum);
         let recording = &mut self.recordings[at];
         if cut {
             let reason = format!(
@@ -158,9 +174,48 @@ impl Recording {
             payload: start..self.octets.len(),
             kind: seen.data,
             bad_checksum,
+            icmp: false,
         });
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
         self.outbound[1 - from] += u32::from(record.direction == Some(Direction::Inbound));
+    }
+
+    /// An ICMP error for the end `about`: from its peer, as far as the conversation goes.
+    fn push_icmp(&mut self, record: &Record<'_>, about: SocketAddr, bytes: &[u8]) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(bytes);
+        let from = 1 - self.end_of(about);
+        let unseen = self.unseen(record, from, start..self.octets.len());
+        self.packets.push(Recorded { icmp: true, ..unseen });
+    }
+
+    /// A segment that was harmed on the way: nobody took it.
+    fn push_corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(segment.payload);
+        let from = self.end_of(segment.src);
+        let unseen = self.unseen(record, from, start..self.octets.len());
+        let Segment { seq, ack, flags, window, options, ttl, .. } = *segment;
+        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, bad_checksum: true, ..unseen });
+    }
+
+    /// A packet that no TCP took anything from.
+    fn unseen(&self, record: &Record<'_>, from: usize, payload: core::ops::Range<usize>) -> Recorded {
+        Recorded {
+            number: record.number,
+            at: self.duration().max(record.at.since(self.started)),
+            from,
+            seq: Seq(0),
+            ack: Seq(0),
+            flags: Flags::default(),
+            window: 0,
+            options: Options::default(),
+            ttl: 64,
+            payload,
+            kind: DataKind::Unacceptable,
+            bad_checksum: false,
+            icmp: false,
+        }
     }
 
     /// Options that the stack does not have: most are for those who asked for them, signatures are not.

@@ -45,6 +45,7 @@ mod again;
 mod exact;
 mod feed;
 mod find;
+mod icmp;
 mod lines;
 mod live;
 mod near;

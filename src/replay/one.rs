@@ -113,34 +113,41 @@ impl One<'_> {
 
     /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
     fn strictly(&self, mut capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
-        if let Some(host) = self.host {
-            let HostConfig { congestion, ack_delay, .. } = *host;
-            let plain = Manner { congestion, ack_delay, nodelay: false };
-            let (played, findings) = self.strictly_with(&plain, capture.as_deref_mut());
-            if findings.is_empty() {
-                return (played, findings);
-            }
-            // Sockets have options that no recipe of a host tells.
-            let nodelay = self.strictly_with(&Manner { nodelay: true, ..plain }, None);
-            return if nodelay.1.is_empty() { nodelay } else { (played, findings) };
-        }
-        let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
-        for congestion in [Congestion::Reno, Congestion::Cubic, Congestion::None] {
-            for nodelay in [false, true] {
-                for ack_delay in [HostConfig::default().ack_delay, None] {
-                    let first = farthest.is_none();
-                    let capture = capture.as_deref_mut().filter(|_| first);
-                    let manner = Manner { congestion, nodelay, ack_delay };
-                    let (played, findings) = self.strictly_with(&manner, capture);
-                    let Some(finding) = findings.first() else { return (played, findings) };
-                    let packet = finding.packet.unwrap_or(0);
-                    if farthest.as_ref().is_none_or(|(best, _)| packet > *best) {
-                        farthest = Some((packet, (played, findings)));
+        let usual = HostConfig::default();
+        let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
+        let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
+        let plain = Manner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
+        // Options of sockets, which the settings of a host do not tell.
+        let mut manners = vec![plain, Manner { nodelay: true, ..plain }, Manner { quick_acks: true, ..plain }];
+        let sizes = if self.program.is_some() { 1 } else { 5 };
+        if self.host.is_none() {
+            for congestion in [usual.congestion, Congestion::Cubic, Congestion::None] {
+                for ack_delay in [usual.ack_delay, None] {
+                    // The ring of the send buffer shows in where segments end.
+                    for snd_buf in (0..sizes).map(|doubled| usual.snd_buf << doubled) {
+                        let manner = Manner { congestion, snd_buf, ack_delay, ..plain };
+                        manners.extend([manner, Manner { nodelay: true, ..manner }]);
                     }
                 }
             }
         }
-        farthest.expect("there is a first").1
+        let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
+        for manner in &manners {
+            let capture = capture.as_deref_mut().filter(|_| farthest.is_none());
+            let (played, findings) = self.strictly_with(manner, capture);
+            let Some(finding) = findings.first() else { return (played, findings) };
+            let packet = finding.packet.unwrap_or(0);
+            if farthest.as_ref().is_none_or(|(best, _)| packet > *best) {
+                farthest = Some((packet, (played, findings)));
+            }
+        }
+        let farthest = farthest.expect("there is a first").1;
+        if self.host.is_some() {
+            // A socket may have other buffers and another MSS than its host.
+            let guessed = Self { host: None, ..*self }.strictly(None);
+            return if guessed.1.is_empty() { guessed } else { farthest };
+        }
+        farthest
     }
 
     fn strictly_with(&self, manner: &Manner, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
@@ -150,7 +157,8 @@ impl One<'_> {
             congestion: manner.congestion,
             ack_delay: manner.ack_delay,
             rcv_buf: receive_buffer(recording, facts, ours),
-            snd_buf: HostConfig::default().snd_buf,
+            snd_buf: manner.snd_buf,
+            syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
         let config = match self.host {
@@ -162,7 +170,7 @@ impl One<'_> {
             Player::User(program.clone())
         } else {
             let ends = (ends[ours], ends[1 - ours]);
-            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf);
+            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf, manner.quick_acks);
             Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
@@ -173,10 +181,19 @@ impl One<'_> {
 }
 
 /// What segments alone do not tell of a host.
+#[derive(Clone, Copy)]
 struct Manner {
     congestion: Congestion,
     nodelay: bool,
+    quick_acks: bool,
+    snd_buf: usize,
     ack_delay: Option<Duration>,
+}
+
+/// How often a SYN was sent again that was never answered: so often and no more.
+fn syn_retries(recording: &Recording, ours: End) -> Option<u32> {
+    let silent = recording.packets.iter().all(|packet| packet.from == ours);
+    silent.then_some(recording.packets.len() as u32 - 1)
 }
 
 /// The receive buffer of a host of this stack: the largest window that it offered. One that did not scale may have more.

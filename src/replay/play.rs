@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::exact::{self, Exact};
 use super::feed::{Gate, Mapping, Part, gates};
+use super::icmp;
 use super::live::Live;
 use super::program::FOR_EVER;
 use super::recording::{End, Facts, Recorded, Recording, place};
@@ -177,10 +178,9 @@ impl<'a, 'c> Driver<'a, 'c> {
     fn go_on(&mut self) {
         self.runtime.run(self.now);
         while self.runtime.poll_transmit(self.now, &mut self.packet) {
-            if let Some(capture) = &mut self.capture {
-                let at = self.stage.recording.started + (self.now - self.stage.start);
-                capture.packet(at, Some(Direction::Outbound), &self.packet.bytes, None);
-            }
+            let packet = core::mem::take(&mut self.packet);
+            self.note(Direction::Outbound, &packet.bytes);
+            self.packet = packet;
             match IpView::parse(&self.packet.bytes).and_then(|ip| Segment::parse(&ip)) {
                 Ok(segment) => {
                     if self.live.take_sent(self.now, &segment)
@@ -216,10 +216,7 @@ impl<'a, 'c> Driver<'a, 'c> {
     pub(super) fn feed(&mut self, template: &SegmentTemplate<'_>) {
         let mut bytes = core::mem::take(&mut self.packet.bytes);
         template.write(&mut bytes);
-        if let Some(capture) = &mut self.capture {
-            let at = self.stage.recording.started + (self.now - self.stage.start);
-            capture.packet(at, Some(Direction::Inbound), &bytes, None);
-        }
+        self.note(Direction::Inbound, &bytes);
         if let Ok(segment) = IpView::parse(&bytes).and_then(|ip| Segment::parse(&ip)) {
             self.live.take_fed(self.now, &segment);
         }
@@ -228,6 +225,33 @@ impl<'a, 'c> Driver<'a, 'c> {
         self.runtime.handle_packet(self.now, &mut packet);
         self.packet = packet;
         self.go_on();
+    }
+
+    /// Feeds what TCP takes nothing from: an ICMP error, or a segment that was harmed on the way. False for everything else.
+    pub(super) fn feed_unseen(&mut self, packet: &Recorded) -> bool {
+        let bytes = if packet.icmp {
+            icmp::mapped(&self.mapping, packet, &self.live, self.ends())
+        } else if packet.bad_checksum && !packet.is_acceptable() {
+            let mut bytes = self.mapping.whole(packet, &self.live, self.ends()).to_bytes();
+            let checksum = if bytes[0] >> 4 == 4 { 20 + 16 } else { 40 + 16 };
+            bytes[checksum] ^= 0xff;
+            Some(bytes)
+        } else {
+            return false;
+        };
+        let Some(bytes) = bytes else { return true };
+        self.note(Direction::Inbound, &bytes);
+        self.runtime.handle_packet(self.now, &mut Packet::new(bytes));
+        self.go_on();
+        true
+    }
+
+    /// Writes a packet to the capture, if there is one.
+    fn note(&mut self, direction: Direction, bytes: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            let at = self.stage.recording.started + (self.now - self.stage.start);
+            capture.packet(at, Some(direction), bytes, None);
+        }
     }
 
     /// Both live ends; before our host has shown itself, those of the recording.
@@ -342,6 +366,11 @@ impl<'a> Feeder<'a, '_> {
         if derived && !self.out_of_order && live.sent < gate.sent {
             return Step::Blocked(Blocked::Order);
         }
+        if self.driver.feed_unseen(packet) {
+            self.next += 1;
+            return Step::Fed;
+        }
+        let live = &self.driver.live;
         let Some(part) = self.next_part(packet) else { return Step::Blocked(Blocked::Window) };
         let template = self.driver.mapping.part(packet, part, live, self.driver.ends());
         self.driver.feed(&template);

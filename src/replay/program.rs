@@ -32,6 +32,8 @@ pub(super) struct Turn {
     pub(super) place: u32,
     /// The place in the peer's stream up to which it has read.
     pub(super) read: u32,
+    /// What was written before it had all been sent: PSH says so. Else it may be the rest of that.
+    pub(super) fresh: bool,
 }
 
 /// After its last call a program that the recording does not end waits. Nobody waits for it.
@@ -139,7 +141,9 @@ impl Deriving<'_> {
     fn reach(&mut self, content: &Content, place: u32) {
         let packet = &self.recording.packets[content.packet];
         self.read_up_to(content.ack.max(1), content.packet);
-        self.program.turns.push(Turn { packet: packet.number, place, read: self.read });
+        let before = self.ours.content.iter().take_while(|before| before.packet < content.packet).last();
+        let fresh = before.is_none_or(|before| self.recording.packets[before.packet].has(Flags::PSH));
+        self.program.turns.push(Turn { packet: packet.number, place, read: self.read, fresh });
         self.wait_until(packet.at);
     }
 
@@ -254,7 +258,7 @@ impl Deriving<'_> {
         self.read_up_to(acked.max(self.ours.ack.min(came)), rst);
         // An RST throws away what is not sent yet: a packet of the same instant that lets more go comes first.
         self.wait_until(packet.at + INSTANT);
-        self.program.turns.push(Turn { packet: packet.number, place: u32::MAX, read: self.read });
+        self.program.turns.push(Turn { packet: packet.number, place: u32::MAX, read: self.read, fresh: true });
         self.program.calls.push(Call::Abort);
         self.wait_for_ever();
     }

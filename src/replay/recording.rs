@@ -54,6 +54,8 @@ pub(super) struct Recorded {
     pub(super) kind: DataKind,
     /// A checksum of it does not fit.
     pub(super) bad_checksum: bool,
+    /// An ICMP error about a packet of the other end; its octets are the whole packet.
+    pub(super) icmp: bool,
 }
 
 impl Recorded {

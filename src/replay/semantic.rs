@@ -153,6 +153,7 @@ fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
         let before = nth.checked_sub(1).map_or(1, |nth| case.program.turns[nth].read);
         let needed = match case.derived {
             true => turn.read,
+            false if !turn.fresh => continue,
             false if turn.read > before => before + 1,
             false => before,
         };
