@@ -97,15 +97,16 @@ impl Report {
         self.lines.iter().find(|line| line.subject == subject).map(|line| &line.figures)
     }
 
-    /// What ns-3 3.37 makes of the same scenario, in frames per CPU second, on another machine of this size.
+    /// What ns-3 3.37 makes of the same scenario, in frames per CPU second: on the machine of `docs/performance.md`, in turn
+    /// with tcplab, or on a slower one.
     fn ns3(&self) -> String {
         let figure = match &self.bench {
-            Bench::Bulk(_) => "30,300 to 33,600",
-            Bench::Loss(_) => "49,400",
-            Bench::Churn(_) => "33,500",
-            Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811",
-            Bench::Dumbbell(workload) if workload.count >= 100 => "32,700",
-            Bench::Dumbbell(_) => "46,500 to 65,400",
+            Bench::Bulk(_) => "91,000",
+            Bench::Loss(_) => "171,000",
+            Bench::Churn(_) => "127,000",
+            Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811 (slower machine)",
+            Bench::Dumbbell(workload) if workload.count >= 100 => "32,700 (slower machine)",
+            Bench::Dumbbell(_) => "195,000",
             _ => return String::new(),
         };
         format!("ns-3: {figure}")

@@ -22,13 +22,13 @@ use crate::conversation::Side;
 use crate::event::{Fate, TimerKind};
 use crate::time::Instant;
 
-/// A batch is handed over when it holds so much.
-const BATCH_BYTES: usize = 64 * 1024;
-const BATCH_ENTRIES: usize = 512;
+/// A batch is handed over when it holds so much: waking the other thread costs as much as some twenty packets.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_ENTRIES: usize = 2048;
 /// Batches on their way; with the one being filled, what the packet path can be ahead.
 const BATCHES: usize = 8;
 /// The same where the packet path does not wait: a burst of 64 MiB is no loss.
-const BATCHES_OF_A_BURST: usize = 1024;
+const BATCHES_OF_A_BURST: usize = 256;
 
 /// Comments are written from the headers: so much of a packet is copied, even if less of it goes into the file. 60
 /// octets of IPv4, or an IPv6 header with extensions, and 60 of TCP fit.

@@ -11,22 +11,21 @@ use super::{IpView, Protocol};
 /// zero followed.
 pub(super) fn sum(data: &[u8]) -> u64 {
     // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words: the
-    // carry of each addition goes into the next.
+    // carry of each addition goes into the next. Every block begins anew, so that none waits for the one before.
     let (blocks, rest) = data.as_chunks::<64>();
-    let (mut wide, mut carries) = (0_u64, 0);
+    let mut wide = 0_u128;
     for block in blocks {
-        let mut carry = false;
+        let (mut sum, mut carry) = (0_u64, false);
         for word in block.as_chunks::<8>().0 {
-            (wide, carry) = wide.carrying_add(u64::from_ne_bytes(*word), carry);
+            (sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
         }
-        carries += u64::from(carry);
+        wide += u128::from(sum) + u128::from(carry);
     }
     let (words, rest) = rest.as_chunks::<8>();
     for word in words {
-        let (sum, carry) = wide.overflowing_add(u64::from_ne_bytes(*word));
-        wide = sum;
-        carries += u64::from(carry);
+        wide += u128::from(u64::from_ne_bytes(*word));
     }
+    let (wide, carries) = (wide as u64, (wide >> 64) as u64);
     let (pairs, odd) = rest.as_chunks::<2>();
     let mut rest = 0_u64;
     for pair in pairs {
