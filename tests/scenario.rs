@@ -233,6 +233,8 @@ fn a_setting_is_a_key_of_the_file_with_a_new_value() {
         ("hosts.nobody.cc", "reno"),
         ("hosts.client.cc", "vegas"),
         ("hosts.client.address", "nowhere"),
+        ("hosts.client.address", "0.0.0.0/0"),
+        ("host.address", "192.0.2.9/24"),
         ("programs.3.size", "1"),
         ("programs.download.do", "close"),
         ("until", "now"),

@@ -183,6 +183,11 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{arguments:?}");
         assert!(!stderr(&output).is_empty(), "{arguments:?}");
     }
+    if cfg!(unix) {
+        let endless = tcplab(&["run", "/dev/zero"]);
+        assert_eq!((endless.status.code(), stdout(&endless)), (Some(2), String::new()));
+        assert!(stderr(&endless).contains("at most 1048576 octets"), "{}", stderr(&endless));
+    }
     let said = stderr(&tcplab(&["run", text(&wrong_file)]));
     assert!(
         said.contains("wrong.toml: line 2, column 1: `hosts.client.ccc`") && said.contains("`cc` perhaps"),

@@ -32,6 +32,9 @@ enum CliError {
     /// The run itself; exit 1.
     #[error("{0}")]
     Run(String),
+    /// A signal has ended it; exit 128 + n.
+    #[error("{0}: stopped by signal {1}")]
+    Signal(&'static str, u8),
     /// What was asked for makes no sense; exit 2.
     #[error("{0}")]
     Usage(String),
@@ -47,6 +50,7 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
+            Self::Signal(_, signal) => ExitCode::from(128 + signal),
             Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
         }
     }

@@ -1,5 +1,8 @@
 //! What `run`, `sweep` and `lessons` share: which scenario is meant, and how it is set.
 
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -7,6 +10,9 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::CliError;
 use crate::link::LinkLine;
 use crate::scenario::{Scenario, lessons};
+
+/// Octets to read of a file: it may be a device without an end, and the parser refuses less than that.
+const ENOUGH: u64 = 2 << 20;
 
 /// A scenario and how it is set.
 #[derive(Debug, ClapArgs)]
@@ -62,9 +68,12 @@ impl Which {
                 "there is no lesson `{name}` and no such file; the lessons are {all}; a scenario file ends in .toml"
             )));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            CliError::Usage(format!("read the scenario {name}: {error}; `tcplab lessons --show handshake` prints one"))
-        })?;
+        let wrong = |why: &dyn Display| {
+            CliError::Usage(format!("read the scenario {name}: {why}; `tcplab lessons --show handshake` prints one"))
+        };
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| wrong(&error))?;
+        file.take(ENOUGH).read_to_string(&mut text).map_err(|error| wrong(&error))?;
         Scenario::parse(&text).map_err(|error| CliError::Usage(format!("{name}: {error}")))
     }
 }

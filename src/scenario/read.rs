@@ -176,7 +176,26 @@ fn hosts(root: &Section<'_, '_>) -> Result<Vec<HostPart>, ScenarioError> {
     if all.len() > MOST_HOSTS {
         return Err(root.missing("hosts", format!("at most {MOST_HOSTS} hosts and routers")));
     }
+    if let Some(same) = same_address(&all) {
+        return Err(root.missing("hosts", same));
+    }
     Ok(all)
+}
+
+/// What is expected if two hosts have the same address: the one that a packet is for could not be told.
+pub(super) fn same_address(hosts: &[HostPart]) -> Option<String> {
+    let mut known = BTreeMap::new();
+    for host in hosts.iter().filter(|host| !host.router) {
+        for (address, _) in parse_addresses(&host.address).unwrap_or_default() {
+            if let Some(first) = known.insert(address, &host.name).filter(|first| *first != &host.name) {
+                return Some(format!(
+                    "each address on one host, and {address} is that of {first} and of {}",
+                    host.name
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// The first address of each host.

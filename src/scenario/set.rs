@@ -107,6 +107,9 @@ impl Scenario {
         let hosts = self.hosts.iter().filter(|host| !host.router);
         let known = read::addresses(&self.hosts).len();
         if known == hosts.clone().count() && hosts.clone().all(|host| parse_addresses(&host.address).is_ok()) {
+            if let Some(same) = read::same_address(&self.hosts) {
+                return Err(format!("takes {same}"));
+            }
             return Ok(());
         }
         Err(format!("takes {}", host::ADDRESS))

@@ -279,6 +279,9 @@ fn errors_of_a_description_name_what_is_wrong_and_what_there_is() {
     assert_eq!(host("a", "192.0.2.1/33"), format!("`192.0.2.1/33` {expected}"));
     assert_eq!(host("a", "192.0.2.1/24, ::1/129"), format!("`::1/129` {expected}"));
     assert_eq!(host("a", ""), format!("`` {expected}"));
+    for nobodys in ["0.0.0.0/0", "255.255.255.255/32", "224.0.0.1/24", "::/64", "ff02::1/64"] {
+        assert_eq!(host("a", nobodys), format!("`{nobodys}` {expected}"));
+    }
     assert!(host("a>b", "192.0.2.1/24").starts_with("`a>b`: a name is not empty and has no `>`"));
     assert!(host("", "192.0.2.1/24").starts_with("``"));
     let link = |line| sim.try_link("a", "b", line).expect_err("wrong").to_string();

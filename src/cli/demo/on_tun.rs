@@ -98,8 +98,8 @@ pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError>
         let others: Vec<_> = signals.descriptors().collect();
         let until = live.next_at().into_iter().chain([limit]).min();
         live.wait(until, &others).map_err(|error| run("wait")(&error))?;
-        if signals.poll_stop().is_some() {
-            return Err(CliError::Run("demo: stopped by a signal".to_owned()));
+        if let Some(signal) = signals.poll_stop() {
+            return Err(CliError::Signal("demo", signal as u8));
         }
     }
     let said = match exit {
