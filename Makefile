@@ -31,6 +31,7 @@ demo: ## one connection from handshake to close, explained in the terminal
 
 test: ## everything that this machine allows; names what it left out and how to get it
 	@mkdir -p $(TARGET) && : > $(LEFT_OUT)
+	$(CARGO) build --all-features --examples
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --all-features
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --no-default-features --lib --tests
 	@tests/left-out.sh $(LEFT_OUT)

@@ -31,7 +31,7 @@ struct Example {
     leaves: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 15] = [
+const EXAMPLES: [Example; 17] = [
     Example {
         line: "make demo    # one connection from handshake to close, drawn, explained, and captured",
         needs: &["make"],
@@ -133,6 +133,20 @@ const EXAMPLES: [Example; 15] = [
         leaves: &[],
     },
     Example { line: "cargo run --example hyper", needs: &[], live: false, prints: &[" octets after "], leaves: &[] },
+    Example {
+        line: "tcplab replay tcplab-demo.pcapng                         # is it the same, with our stack on the near side?",
+        needs: &[],
+        live: false,
+        prints: &["pass     tcplab-demo.pcapng 0 ", "1 files, 1 conversations"],
+        leaves: &[],
+    },
+    Example {
+        line: "tcplab replay --app http --size 100000 download.pcapng   # a recorded client against today's server",
+        needs: &[],
+        live: false,
+        prints: &["pass     download.pcapng 0 server semantic"],
+        leaves: &[],
+    },
 ];
 
 fn readme() -> String {
@@ -231,7 +245,7 @@ fn place() -> PathBuf {
         "#!/bin/sh\n\
          case \"$*\" in\n\
          'run --release --quiet -- demo') exec tcplab demo;;\n\
-         test*) echo \"cargo $*\";;\n\
+         test* | 'build --all-features --examples') echo \"cargo $*\";;\n\
          'run --example hyper') exec '{}';;\n\
          add*) cd crate && CARGO_HOME='{}' '{cargo}' \"$@\" --path '{}' --offline && cat Cargo.toml;;\n\
          *) echo \"nobody expects cargo $*\"; exit 1;;\n\

@@ -231,7 +231,11 @@ impl Replay {
             };
             for &end in ends {
                 let role = if end == 0 { Role::Client } else { Role::Server };
-                let outcome = self.blank(Some(recording), role);
+                let mut outcome = self.blank(Some(recording), role);
+                if self.mode.is_none() && near::near(recording).is_some_and(|near| near != end) {
+                    // What the far side's packets were when it sent them is not in the file.
+                    outcome.mode = Mode::Semantic;
+                }
                 let player = one::Ours { end, program: self.program.as_ref(), host: host.as_ref() };
                 outcomes.push(one::replay(recording, player, outcome, capture.as_deref_mut()));
             }
