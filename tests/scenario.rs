@@ -136,7 +136,7 @@ fn a_recipe_can_say_nothing_but_a_scenario() {
 #[test]
 fn a_recipe_for_an_endless_run_is_given_up() {
     let text = "[hosts.a]\n[hosts.b]\n[links]\na-b = \"delay=1us\"\n[[programs]]\nhost = \"b\"\napp = \"discard\"\n\
-                [[programs]]\nhost = \"a\"\ndo = [\"connect b:9\", \"send 18446744073709551615\"]\n";
+                [[programs]]\nhost = \"a\"\ndo = [\"connect b:9\", \"send 1073741824\", \"send 1073741824\"]\n";
     let scenario = Scenario::parse(text).expect("a scenario");
     let (bytes, outcome) = Recipe::new(&scenario, 1).snaplen(1).count(10).rerun().expect("it runs");
     assert!(bytes.len() < 10_000 && outcome.failures[0].contains("2000000 events"), "{:?}", outcome.failures);

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::error::ScenarioError;
 use super::host::{number, switch, time};
 use super::source::{Entry, Section};
+use crate::app::calls::Call;
 use crate::app::{bulk, calls, chat, discard, echo, hello, http};
 use crate::time::Duration;
 
@@ -62,6 +63,10 @@ pub(super) const KEYS: [(&str, &str); 12] = [
     ("every", "how much later the next one of them starts (default 0)"),
     ("daemon", "true or false: whether the run may end before it; servers are daemons"),
 ];
+
+/// Octets that a call or a built-in program sends at most: more would take minutes, and a scenario may come from a
+/// stranger.
+const MOST_SENT: u64 = 1 << 30;
 
 /// Keys that can be set from outside.
 const SETTABLE: [&str; 6] = ["size", "port", "backlog", "start", "count", "every"];
@@ -149,7 +154,7 @@ impl ProgramPart {
                 self.name = Some(value.to_owned());
             }
             "name" => return Err("a name of letters, digits, spaces, - and _".to_owned()),
-            "size" => self.size = number(value, 0, 1 << 30)?,
+            "size" => self.size = number(value, 0, MOST_SENT)?,
             "port" => self.port = Some(number(value, 1, u16::MAX)?),
             "backlog" => self.backlog = number(value, 0, 65_535)?,
             "start" => self.start = time(value)?,
@@ -167,6 +172,15 @@ impl ProgramPart {
     }
 }
 
+/// Octets of the pattern that a call sends.
+fn pattern_len(call: &Call) -> u64 {
+    match call {
+        Call::SendPattern(count) | Call::SendPaced(count, _) => *count,
+        Call::Fails(call, _) => pattern_len(call),
+        _ => 0,
+    }
+}
+
 fn what(
     section: &Section<'_, '_>,
     calls: Option<&Entry<'_, '_>>,
@@ -180,7 +194,7 @@ fn what(
         (Some(entry), None, None) => {
             let places = entry.strings(DO)?;
             let lines: Vec<_> = places.iter().map(|place| place.string).collect();
-            calls::parse(lines.iter().copied(), hosts).map_err(|error| {
+            let parsed = calls::parse(lines.iter().copied(), hosts).map_err(|error| {
                 let place = &places[error.line - 1];
                 let expected = match &error.word {
                     Some(word) => format!("{}, not {word}", error.expected),
@@ -188,6 +202,12 @@ fn what(
                 };
                 place.wrong(error.word.as_deref(), &entry.path, expected)
             })?;
+            let spoken = places.iter().filter(|place| !matches!(place.string.trim().chars().next(), None | Some('#')));
+            for (place, call) in spoken.zip(&parsed) {
+                if pattern_len(call) > MOST_SENT {
+                    return Err(place.wrong(None, &entry.path, format!("at most {MOST_SENT} octets in one call")));
+                }
+            }
             Ok(What::Calls(lines.into_iter().map(str::to_owned).collect()))
         }
         (None, Some(entry), to) => {

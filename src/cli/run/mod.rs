@@ -195,12 +195,12 @@ fn failed(error: &WriteError) -> CliError {
 fn told(scenario: &Scenario, ladder: &Ladder, outcome: &Outcome) -> String {
     let mut parts = Vec::new();
     if let Some(name) = scenario.name() {
-        parts.push(format!("{name}: {}\n", scenario.summary()));
+        parts.push(format!("{name}: {}\n", printable(scenario.summary())));
     } else if !scenario.summary().is_empty() {
-        parts.push(format!("{}\n", scenario.summary()));
+        parts.push(format!("{}\n", printable(scenario.summary())));
     }
     if !scenario.story().is_empty() {
-        parts.push(format!("{}\n", scenario.story()));
+        parts.push(format!("{}\n", printable(scenario.story())));
     }
     parts.push(ladder.to_string());
     if let Some(table) = &outcome.table {
@@ -208,14 +208,20 @@ fn told(scenario: &Scenario, ladder: &Ladder, outcome: &Outcome) -> String {
     }
     let mut programs = String::new();
     for report in outcome.reports.iter().filter(|report| !report.daemon) {
-        let _ = writeln!(programs, "{} on {}: {}", report.name, report.host, did(report));
+        let _ = writeln!(programs, "{} on {}: {}", printable(&report.name), report.host, did(report));
     }
     parts.push(programs);
     if !scenario.look().is_empty() {
-        parts.push(format!("In Wireshark (-w FILE writes the capture):\n- {}\n", scenario.look().join("\n- ")));
+        let look = printable(&scenario.look().join("\n- "));
+        parts.push(format!("In Wireshark (-w FILE writes the capture):\n- {look}\n"));
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// A text of the file's author, without what would command a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// What a program did, in a line.
