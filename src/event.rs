@@ -4,6 +4,8 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::segment::{Flags, Packet};
 use crate::time::{Duration, Instant};
@@ -23,6 +25,32 @@ pub trait Observer {
 impl<F: FnMut(Instant, &Event<'_>)> Observer for F {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         self(at, event);
+    }
+}
+
+/// The observers of a loop, each shown every event, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Observers(Vec<Rc<RefCell<dyn Observer>>>);
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: Rc<RefCell<dyn Observer>>) {
+        self.0.push(observer);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Observer for Observers {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        for observer in &self.0 {
+            observer.borrow_mut().on_event(at, event);
+        }
+    }
+
+    fn wants_numbers(&self) -> bool {
+        self.0.iter().any(|observer| observer.borrow().wants_numbers())
     }
 }
 

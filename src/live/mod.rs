@@ -33,7 +33,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
 use crate::device::{self, Cable, End, Pool, Tun, TunError};
-use crate::event::{Event, HostEvent, HostId, LinkId, Observer};
+use crate::event::{Event, HostEvent, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSpec};
 use crate::net::{Net, Runtime};
 use crate::segment::{Packet, PacketId};
@@ -66,21 +66,6 @@ pub struct Live {
     lost_in_write: u64,
     /// The last batch was full: more is waiting already.
     more: bool,
-}
-
-#[derive(Default)]
-struct Observers(Vec<Rc<RefCell<dyn Observer>>>);
-
-impl Observer for Observers {
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        for observer in &self.0 {
-            observer.borrow_mut().on_event(at, event);
-        }
-    }
-
-    fn wants_numbers(&self) -> bool {
-        self.0.iter().any(|observer| observer.borrow().wants_numbers())
-    }
 }
 
 /// Why the loop could not go on.
@@ -147,7 +132,7 @@ impl Live {
 
     /// Shows everything that happens from now on to `observer`.
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
-        self.observers.0.push(observer);
+        self.observers.add(observer);
         self.runtime.observe_events(true);
         self.runtime.observe_numbers(self.observers.wants_numbers());
     }

@@ -24,7 +24,7 @@ use super::queue::{EventQueue, Slot};
 use super::router::Router;
 use super::routes::{Route, RouteTable, Topology};
 use crate::device::{Cable, End, Pool};
-use crate::event::{DropReason, Event, HostEvent, HostId, LinkId, Observer};
+use crate::event::{DropReason, Event, HostEvent, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSpec};
 use crate::segment::{IpView, Packet, PacketId};
 use crate::time::Instant;
@@ -107,21 +107,6 @@ pub(super) enum Step {
     Idle,
 }
 
-#[derive(Default)]
-struct Observers(Vec<Rc<RefCell<dyn Observer>>>);
-
-impl Observer for Observers {
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        for observer in &self.0 {
-            observer.borrow_mut().on_event(at, event);
-        }
-    }
-
-    fn wants_numbers(&self) -> bool {
-        self.0.iter().any(|observer| observer.borrow().wants_numbers())
-    }
-}
-
 const fn place(link: LinkId) -> (usize, End) {
     (link.0 as usize / 2, if link.0.is_multiple_of(2) { End::A } else { End::B })
 }
@@ -153,7 +138,7 @@ impl<E: Endpoint> Network<E> {
 
     pub(super) fn add_host(&mut self, name: &str, addresses: Vec<(IpAddr, u8)>, mut endpoint: E) -> HostId {
         let slot = self.add_source(Source::Host(HostId(self.nodes.len() as u32)));
-        endpoint.observe_events(!self.observers.0.is_empty());
+        endpoint.observe_events(!self.observers.is_empty());
         endpoint.observe_numbers(self.observers.wants_numbers());
         let id = self.add_node(name, addresses, Role::Host(Seat { endpoint, slot, woken: false }));
         self.wake(id);
@@ -207,7 +192,7 @@ impl<E: Endpoint> Network<E> {
     }
 
     pub(super) fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
-        self.observers.0.push(observer);
+        self.observers.add(observer);
         for node in &mut self.nodes {
             if let Role::Host(seat) = &mut node.role {
                 seat.endpoint.observe_events(true);
@@ -412,7 +397,7 @@ impl<E: Endpoint> Network<E> {
     /// Hands what happened inside a host to the observers. `packet` is the one just handled, if any.
     #[inline]
     fn publish(&mut self, host: HostId, packet: Option<&Packet>) {
-        if !self.observers.0.is_empty() {
+        if !self.observers.is_empty() {
             self.publish_all(host, packet);
         }
     }
