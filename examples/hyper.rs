@@ -29,7 +29,7 @@ async fn serve(net: Net, addr: SocketAddr, page: Bytes) -> Result<(), Box<dyn Er
     }
 }
 
-/// Asks for a page and gives its octets.
+/// Asks for a page and gives its bytes.
 async fn fetch(net: Net, addr: SocketAddr) -> Result<Bytes, Box<dyn Error>> {
     let stream = TcpStream::connect(&net, addr).await?;
     let (mut sender, connection) = client::conn::http1::handshake(stream).await?;
@@ -52,7 +52,7 @@ fn run(seed: u64, link: &str) -> (Bytes, String) {
     sim.run_until(|| fetched.is_finished());
 
     let page = fetched.try_take().expect("it has ended").expect("the page comes");
-    let way = format!("{} octets after {} s; server to client: {}", page.len(), sim.now(), link.counters(&server));
+    let way = format!("{} bytes after {} s; server to client: {}", page.len(), sim.now(), link.counters(&server));
     (page, way)
 }
 

@@ -165,8 +165,8 @@ impl Fate {
 pub struct Flip {
     /// When the packet arrives.
     pub at: Instant,
-    /// The octet, counted from 0 at the first of the IP header.
-    pub octet: u32,
+    /// The byte, counted from 0 at the first of the IP header.
+    pub byte: u32,
     /// The bit in it, counted from 0, the most significant, as in the figures of the RFCs.
     pub bit: u8,
 }
@@ -245,7 +245,7 @@ pub enum GuardRule {
     AckOutOfRange,
     /// RFC 9293, section 3.10.7.4: an old ACK is ignored.
     OldAck,
-    /// RFC 9293, section 3.8.6.1: the window closed over octets in flight.
+    /// RFC 9293, section 3.8.6.1: the window closed over bytes in flight.
     ClosedOverFlight,
     /// RFC 7323, section 5.3: the timestamp is older than the last one.
     Paws,
@@ -338,9 +338,9 @@ pub struct Numbers {
     pub rttvar: Option<Duration>,
     /// Retransmission timeout.
     pub rto: Option<Duration>,
-    /// Congestion window in octets (RFC 5681).
+    /// Congestion window in bytes (RFC 5681).
     pub cwnd: Option<usize>,
-    /// Slow start threshold in octets.
+    /// Slow start threshold in bytes.
     pub ssthresh: Option<usize>,
 }
 

@@ -17,7 +17,7 @@ struct Counting;
 thread_local! {
     /// Allocations of this thread, growing a block included; other threads of the test runner do not count.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    /// Octets allocated and not given back.
+    /// Bytes allocated and not given back.
     static IN_USE: Cell<i64> = const { Cell::new(0) };
     /// Panic at the next allocation, to see where it is made.
     static TRAP: Cell<bool> = const { Cell::new(false) };
@@ -70,7 +70,7 @@ async fn echo(stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// Messages of `size` octets for ever, each echoed, with a rest after it; then what was counted over 100,000 packets.
+/// Messages of `size` bytes for ever, each echoed, with a rest after it; then what was counted over 100,000 packets.
 fn steady_state(link: &str, size: usize, rest: Duration) {
     let sim = Sim::seeded(1);
     let (client, server) = (sim.host("client", "192.0.2.2/24"), sim.host("server", "192.0.2.1/24"));
@@ -107,7 +107,7 @@ fn steady_state(link: &str, size: usize, rest: Duration) {
     TRAP.set(false);
     let made = ALLOCATIONS.get() - allocations;
     assert_eq!(made, 0, "allocations over {PACKETS} packets, {} messages", messages.get());
-    assert_eq!(IN_USE.get() - in_use, 0, "octets more in use");
+    assert_eq!(IN_USE.get() - in_use, 0, "bytes more in use");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn a_chat_client_that_does_not_read_is_expelled_and_holds_nobody() {
 // ---- bulk
 
 #[test]
-fn bulk_checks_every_octet_over_a_bad_link() {
+fn bulk_checks_every_byte_over_a_bad_link() {
     let lab = lab(4, BAD_LINK);
     let address = lab.at(bulk::PORT);
     let mut received = lab.server.spawn(move |net| bulk::receive(net, Listen::new(address)));
@@ -227,7 +227,7 @@ fn bulk_checks_every_octet_over_a_bad_link() {
 }
 
 #[test]
-fn bulk_names_the_first_octet_that_is_wrong() {
+fn bulk_names_the_first_byte_that_is_wrong() {
     let lab = lab(4, LINK);
     let address = lab.at(bulk::PORT);
     let results = Rc::new(RefCell::new(Vec::new()));
@@ -247,7 +247,7 @@ fn bulk_names_the_first_octet_that_is_wrong() {
         bulk::send(net, address, 252).await.expect("a short one");
     });
     lab.sim.run_until_idle();
-    let wrong = format!("octet 100000 is 0, expected {}", 100_000 % 251);
+    let wrong = format!("byte 100000 is 0, expected {}", 100_000 % 251);
     assert_eq!(*results.borrow(), [Err(wrong), Ok(0), Ok(252)]);
 }
 
@@ -318,8 +318,8 @@ fn a_call_that_fails_is_named_with_its_place_and_reason() {
     let lab = lab(1, LINK);
     let [server, client] = run_both(&lab, "listen 80\naccept\nsend 5\nclose", "connect server:80\nrecv 5\nrecv 10");
     assert_eq!(server, Ok(Done { calls: 4, sent: 5, ..Done::default() }));
-    let failed = client.expect_err("five octets are not ten more");
-    assert_eq!(failed.to_string(), "call 3 (recv 10): the peer ended after 0 of 10 octets");
+    let failed = client.expect_err("five bytes are not ten more");
+    assert_eq!(failed.to_string(), "call 3 (recv 10): the peer ended after 0 of 10 bytes");
     assert_eq!(failed.done, Done { calls: 2, received: 5, ..Done::default() });
 
     let [_, client] = run_both(&lab, "sleep 1s", "sleep 1s\nconnect server:81");
@@ -348,7 +348,7 @@ fn a_line_that_is_no_call_is_named_with_what_could_stand_there() {
         ("connect", "line 1: the line ends: expected HOST:PORT, for example server:80, 10.0.0.2:80 or [fd00::2]:80"),
         ("# nothing\n\nsend 10", "line 3: \"send\": expected connect or accept before it: there is no connection"),
         ("listen 80\naccept\nsend \"open", "line 3: \"\"open\": expected a closing quotation mark"),
-        ("listen 80\naccept\nrecv ten", "line 3: \"ten\": expected a number of octets, or eof"),
+        ("listen 80\naccept\nrecv ten", "line 3: \"ten\": expected a number of bytes, or eof"),
         ("sleep 5", "line 1: \"5\": expected a time with its unit (ns, us, ms, s, m), for example 1.5s"),
         ("accept", "line 1: \"accept\": expected listen before it"),
     ] {

@@ -564,7 +564,7 @@ fn a_connection_keeps_what_its_syn_ack_said_whatever_the_listener_is_told_meanwh
     wire.host.accept(listener).expect("established");
     wire.feed(&peer.data(b"x"));
     let ack = only(wire.run_for(Duration::from_millis(10)));
-    assert_eq!(ack.window, 65_535 / 2, "64 KiB less the octet, with the shift of one that was agreed on");
+    assert_eq!(ack.window, 65_535 / 2, "64 KiB less the byte, with the shift of one that was agreed on");
 }
 
 #[test]

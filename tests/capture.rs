@@ -259,7 +259,7 @@ fn what_editcap_makes_of_a_capture_is_read_back() {
 }
 
 #[test]
-fn what_was_cut_to_64_octets_is_read_with_its_length_on_the_wire() {
+fn what_was_cut_to_64_bytes_is_read_with_its_length_on_the_wire() {
     let path = bad_link("before-cut.pcap", Settings::default().format(Format::Pcap));
     let by_editcap = scratch("editcap-s64.pcap");
     let files = [path.to_str().unwrap(), by_editcap.to_str().unwrap()];
@@ -303,7 +303,7 @@ fn every_capture_of_the_corpus_is_read_with_the_packets_that_its_index_promises(
         }
         // No less than what both sides have sent; more where something was sent twice.
         let sent: usize = fields[4].parse::<usize>().unwrap() + fields[5].parse::<usize>().unwrap();
-        assert!(octets >= sent, "{}: {octets} octets, not {sent}", fields[0]);
+        assert!(octets >= sent, "{}: {octets} bytes, not {sent}", fields[0]);
         files += 1;
     }
     assert_eq!(files, 110);

@@ -71,7 +71,7 @@ const EXAMPLES: [Example; 17] = [
         line: "tcplab run download.toml -w download.pcapng",
         needs: &[],
         live: false,
-        prints: &["A download over a bad link", "download on client: 0 octets sent, 100000 received"],
+        prints: &["A download over a bad link", "download on client: 0 bytes sent, 100000 received"],
         leaves: &["download.pcapng"],
     },
     Example {
@@ -132,7 +132,7 @@ const EXAMPLES: [Example; 17] = [
         prints: &["dev-dependencies"],
         leaves: &[],
     },
-    Example { line: "cargo run --example hyper", needs: &[], live: false, prints: &[" octets after "], leaves: &[] },
+    Example { line: "cargo run --example hyper", needs: &[], live: false, prints: &[" bytes after "], leaves: &[] },
     Example {
         line: "tcplab replay tcplab-demo.pcapng                         # is it the same, with our stack on the near side?",
         needs: &[],

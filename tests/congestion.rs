@@ -15,7 +15,7 @@ use tcplab::time::Duration;
 const SEEDS: u64 = 20;
 const SECONDS: u64 = 60;
 
-/// Octets that a sender gets acknowledged in a minute, in Mbit/s.
+/// Bytes that a sender gets acknowledged in a minute, in Mbit/s.
 fn goodput(seed: u64, congestion: Congestion, link: &str) -> f64 {
     let sim = Sim::seeded(seed);
     let client = sim.host_with("client", "192.0.2.2/24", |host| {

@@ -94,7 +94,7 @@ fn recvfrom_names_the_sender_and_an_ipv6_socket_sees_ipv4_as_mapped() {
 }
 
 #[test]
-fn the_largest_datagram_fits_the_mtu_exactly_and_one_octet_more_is_refused() {
+fn the_largest_datagram_fits_the_mtu_exactly_and_one_byte_more_is_refused() {
     let net = Pair::new();
     for (own, to, most) in [("0.0.0.0", "192.0.2.1", 1472), ("::", "2001:db8::1", 1452)] {
         let server = bound(&net.server, at(own, PORT));
@@ -114,7 +114,7 @@ fn the_largest_datagram_fits_the_mtu_exactly_and_one_octet_more_is_refused() {
 fn a_full_queue_drops_what_comes_and_keeps_what_it_has() {
     let net = Pair::new();
     let server = bound(&net.server, any(PORT));
-    // A datagram of 744 octets counts as 1,000 with its overhead: three fit.
+    // A datagram of 744 bytes counts as 1,000 with its overhead: three fit.
     net.server.sys(|host| host.setsockopt(server, SocketOption::RcvBuf(3999))).expect("in range");
     let client = bound(&net.client, any(4000));
     let letters = ["a", "b", "c", "d"];

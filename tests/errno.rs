@@ -77,7 +77,7 @@ reached! {
     EBADF by own::every_call_on_a_closed_descriptor;
     ENOTSOCK by own::socket_calls_on_an_epoll_instance;
     EMFILE by own::one_descriptor_more_than_the_limit;
-    ENOBUFS by own::one_octet_of_buffer_less_than_two_connections_need,
+    ENOBUFS by own::one_byte_of_buffer_less_than_two_connections_need,
         own::one_datagram_more_than_the_queue_of_the_interface;
     EHOSTUNREACH by network::a_syn_answered_by_icmp_host_unreachable,
         network::data_that_met_icmp_host_unreachable_and_timed_out,
@@ -85,7 +85,7 @@ reached! {
     ENETUNREACH by network::an_address_without_route, network::an_address_of_a_version_that_the_host_has_not,
         network::a_mapped_address_from_a_socket_for_ipv6_only, network::a_multicast_address,
         network::a_syn_answered_by_icmp_net_unreachable, network::data_that_met_icmp_net_unreachable_and_timed_out;
-    EMSGSIZE by own::a_datagram_of_one_octet_more_than_the_mtu;
+    EMSGSIZE by own::a_datagram_of_one_byte_more_than_the_mtu;
     EDESTADDRREQ by own::a_datagram_to_nobody;
     EAFNOSUPPORT by own::an_address_of_the_other_family;
     EOPNOTSUPP by own::stream_calls_on_a_datagram_socket;

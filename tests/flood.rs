@@ -94,7 +94,7 @@ fn made_up(number: u32) -> Peer {
 }
 
 #[test]
-fn two_hundred_thousand_syns_cost_a_bounded_number_of_octets_and_stop_nobody() {
+fn two_hundred_thousand_syns_cost_a_bounded_number_of_bytes_and_stop_nobody() {
     let mut street = Street::new();
     let listener = street.wire.listen(BACKLOG);
     let sender = street.connect();
@@ -132,8 +132,8 @@ fn two_hundred_thousand_syns_cost_a_bounded_number_of_octets_and_stop_nobody() {
         street.run_until(now);
     }
     let cost = peak() - before;
-    println!("200,000 SYNs: at most {cost} octets above the start");
-    assert!(cost <= BOUND, "{cost} octets");
+    println!("200,000 SYNs: at most {cost} bytes above the start");
+    assert!(cost <= BOUND, "{cost} bytes");
     street.run_until(Instant::from_secs(21));
     read += street.wire.host.read(receiver, &mut chunk).unwrap_or(0);
     assert_eq!(written, 1000 * (SYNS as usize) / 10, "the established connection goes on at full rate");

@@ -1,4 +1,4 @@
-//! Hostile packets: random octets, and real packets with bits flipped, cut short, spliced, with hostile options, with
+//! Hostile packets: random bytes, and real packets with bits flipped, cut short, spliced, with hostile options, with
 //! wrong and with mended checksums, quoted in ICMP errors. Nothing makes a host panic, and afterwards it serves an honest
 //! client.
 //!
@@ -192,7 +192,7 @@ impl World {
         let seen = self.rng.below(self.seen.len().max(1) as u64) as usize;
         let base = self.seen.get(seen).cloned().unwrap_or_else(|| vec![0x45; 40]);
         match self.rng.below(16) {
-            0 => self.random_octets(),
+            0 => self.random_bytes(),
             1 => self.quote(&base),
             2 => self.splice(&base),
             3..=5 => self.with_hostile_options(&base),
@@ -205,7 +205,7 @@ impl World {
         (0..len).map(|_| self.rng.next_u64() as u8).collect()
     }
 
-    fn random_octets(&mut self) -> Vec<u8> {
+    fn random_bytes(&mut self) -> Vec<u8> {
         let len = self.rng.below(120);
         let mut octets = self.octets(len);
         // Half of them at least begin as an IP packet of this length, to our address.
@@ -218,7 +218,7 @@ impl World {
         octets
     }
 
-    /// Bits flipped, octets set to what hurts, cut short or made longer; the checksums right or wrong.
+    /// Bits flipped, bytes set to what hurts, cut short or made longer; the checksums right or wrong.
     fn mutate(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
         for _ in 0..=self.rng.below(4) {
             if octets.is_empty() {

@@ -13,7 +13,7 @@ use tcplab::sim::{HostHandle, Sim};
 use tcplab::socket::{Congestion, Domain, Errno, HostConfig, OptionName, SocketOption, Type};
 use tcplab::time::{Duration, Instant};
 
-/// When each segment was sent, by whom, with how many octets of data, and whether it is a SYN.
+/// When each segment was sent, by whom, with how many bytes of data, and whether it is a SYN.
 #[derive(Default)]
 struct Segments(Vec<(Instant, HostId, usize, bool)>);
 
@@ -173,7 +173,7 @@ fn buffers_and_congestion_control_are_those_of_the_host() {
     pair.client.spawn(move |net| bulk::send(net, at, 100_000));
     pair.sim.run_until(|| received.is_finished());
     assert_eq!(received.try_take().expect("ended").expect("received"), 100_000);
-    // A window of 3,000 octets for each round trip of 40 ms.
+    // A window of 3,000 bytes for each round trip of 40 ms.
     assert!(pair.sim.now() >= Instant::from_millis(100_000 / 3_000 * 40), "{}", pair.sim.now());
     assert_eq!(HostConfig::default().congestion, Congestion::Reno, "nobody is without unless asked to be");
 }

@@ -209,12 +209,12 @@ fn http_keeps_a_connection_for_several_requests_and_counts_uploads() {
         stream.shutdown_write().expect("open");
         let answers = read_to_end(&stream).await;
         assert!(answers.contains("\r\n\r\nfirst\nHTTP/1.1 200 OK\r\n"), "{answers}");
-        assert!(answers.ends_with("\r\n\r\n100000 octets received\n"), "{answers}");
+        assert!(answers.ends_with("\r\n\r\n100000 bytes received\n"), "{answers}");
     });
     let chunked = "POST / HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
         5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     let answer = lab.run(move |net| ask(net, address, chunked.to_owned()));
-    assert_eq!(parts(&answer), (200, "11 octets received\n"));
+    assert_eq!(parts(&answer), (200, "11 bytes received\n"));
 }
 
 #[test]

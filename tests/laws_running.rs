@@ -18,7 +18,7 @@ use tcplab::time::Instant;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    /// Octets that are allocated and not freed.
+    /// Bytes that are allocated and not freed.
     static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -200,5 +200,5 @@ fn a_host_that_goes_gives_back_the_memory_of_its_connections() {
     drop(Server::new(1));
     let before = LIVE.get();
     drop(Server::new(100));
-    assert_eq!(LIVE.get() - before, 0, "octets that nobody can free");
+    assert_eq!(LIVE.get() - before, 0, "bytes that nobody can free");
 }

@@ -64,9 +64,7 @@ fn kept(name: &str, bytes: &[u8]) -> Result<(), Failed> {
     let kept = fs::read(&path).map_err(|error| format!("{}: {error}; `make captures` writes it", path.display()))?;
     let first = kept.iter().zip(bytes).position(|(kept, made)| kept != made).unwrap_or(kept.len().min(bytes.len()));
     check(kept == bytes, || {
-        format!(
-            "captures/{name}.pcapng differs from octet {first} on; `make captures` writes it, then see what changed"
-        )
+        format!("captures/{name}.pcapng differs from byte {first} on; `make captures` writes it, then see what changed")
     })
 }
 
@@ -141,7 +139,7 @@ fn streams(scenario: &Scenario, outcome: &Outcome, path: &Path) -> Result<(), Fa
             let sent = written.get(direction).and_then(|all| all.get(at)).map_or(&[][..], Vec::as_slice);
             check(sent.starts_with(got), || format!("{direction:?}: what was read was never written"))?;
             check(cut || sent.len() == got.len(), || {
-                format!("{direction:?}: {} octets written, {} read", sent.len(), got.len())
+                format!("{direction:?}: {} bytes written, {} read", sent.len(), got.len())
             })?;
         }
     }
@@ -171,7 +169,7 @@ fn streams(scenario: &Scenario, outcome: &Outcome, path: &Path) -> Result<(), Fa
             let shown = shown.unwrap_or_default();
             check(sent.starts_with(&shown) && shown.starts_with(got), || {
                 format!(
-                    "{direction:?}: {} octets written, {} read, but tshark puts together {}",
+                    "{direction:?}: {} bytes written, {} read, but tshark puts together {}",
                     sent.len(),
                     got.len(),
                     shown.len()

@@ -180,7 +180,7 @@ fn zero_window_probes_go_on_for_as_long_as_they_are_answered() {
     while wire.now - start < DAY {
         let said = wire.run_for(secs(1));
         for _ in &said {
-            // The probe's octet does not fit: the answer is the same ACK, window shut.
+            // The probe's byte does not fit: the answer is the same ACK, window shut.
             nothing(&wire.feed(&peer.ack()));
         }
         probes.extend(said);

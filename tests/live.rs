@@ -172,7 +172,7 @@ fn curl_fetches_fifty_megabytes_and_the_capture_is_whole() {
     let file = place("fifty").join("fifty.pcapng");
     let args = ["http", "--size", "50000000", "-w", path(&file)];
     let sum = beside(&args, "curl -sS --max-time 50 http://192.168.69.1:8080/file | sha256sum");
-    // Octet n of the file is n modulo 251.
+    // Byte n of the file is n modulo 251.
     let dir = place("fifty-expected");
     let expected: Vec<u8> = (0..50_000_000_u64).map(|n| (n % 251) as u8).collect();
     let own = dir.join("expected");
@@ -201,7 +201,7 @@ fn an_upload_arrives_and_keep_alive_keeps_the_connection() {
     }
     let file = place("upload").join("upload.pcapng");
     let line = "head -c 3000000 /dev/zero | curl -sS --max-time 50 -T - http://192.168.69.1:8080/up";
-    assert_eq!(beside(&["http", "--size", "1", "-w", path(&file)], line), "3000000 octets received\n");
+    assert_eq!(beside(&["http", "--size", "1", "-w", path(&file)], line), "3000000 bytes received\n");
     clean(&file, "31");
     let line = "curl -sS --max-time 50 -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects} ' \
                 http://192.168.69.1:8080/a http://192.168.69.1:8080/b http://192.168.69.1:8080/c";

@@ -1,4 +1,4 @@
-//! What connections cost in octets when nobody uses them: half open, in TIME-WAIT, and gone.
+//! What connections cost in bytes when nobody uses them: half open, in TIME-WAIT, and gone.
 
 #[path = "common/counting.rs"]
 mod counting;
@@ -39,25 +39,25 @@ fn a_half_open_connection_costs_at_most_a_kibibyte_and_vanishes_after_its_retrie
     };
     flood(&mut wire, 0);
     let each = (live() - before) / COUNT;
-    println!("half open: {each} octets each");
-    assert!(each <= 1024, "{each} octets");
-    assert!(each <= 512, "{each} octets: well below the kibibyte that is promised");
+    println!("half open: {each} bytes each");
+    assert!(each <= 1024, "{each} bytes");
+    assert!(each <= 512, "{each} bytes: well below the kibibyte that is promised");
 
     let retransmitted = wire.run_until(Instant::from_secs(63)).len();
     assert_eq!(retransmitted, 5 * COUNT as usize);
     assert_eq!(wire.host.next_at(), None, "nothing is left of them");
     let left = live() - before;
-    println!("after their end: {} octets each of room for the next", left / COUNT);
-    assert!(left / COUNT <= 256, "{left} octets");
+    println!("after their end: {} bytes each of room for the next", left / COUNT);
+    assert!(left / COUNT <= 256, "{left} bytes");
 
     // What is left is room in tables, not records: as many again need no more than the first did, but for the queue
-    // in which 10,000 SYN|ACKs waited at one instant: room for 16,384 of 40 octets.
+    // in which 10,000 SYN|ACKs waited at one instant: room for 16,384 of 40 bytes.
     flood(&mut wire, COUNT as u32);
     let queue = 2 * size_of::<tcplab::segment::Packet>() as i64;
-    assert!((live() - before) / COUNT <= each + queue, "{} octets", live() - before);
+    assert!((live() - before) / COUNT <= each + queue, "{} bytes", live() - before);
     wire.run_for(secs(63));
     assert_eq!(wire.host.next_at(), None);
-    assert!(live() - before <= left + 4096, "{} octets, {left} the first time", live() - before);
+    assert!(live() - before <= left + 4096, "{} bytes, {left} the first time", live() - before);
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn half_open_connections_that_are_reset_leave_nothing_behind() {
     for number in 0..100_000 {
         once(&mut wire, number);
     }
-    println!("100,000 SYN and RST: at most {} octets", peak() - before);
-    assert!(peak() - before <= 32 * 1024, "{} octets", peak() - before);
+    println!("100,000 SYN and RST: at most {} bytes", peak() - before);
+    assert!(peak() - before <= 32 * 1024, "{} bytes", peak() - before);
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn connections_with_timers_far_ahead_leave_nothing_behind_when_they_are_reset() 
         once(&mut wire, number);
     }
     let left = live() - before;
-    println!("20,000 connections with keep-alive, reset: {left} octets left");
-    assert!(left <= 32 * 1024, "{left} octets");
+    println!("20,000 connections with keep-alive, reset: {left} bytes left");
+    assert!(left <= 32 * 1024, "{left} bytes");
 }
 
 /// Brings a connection to TIME-WAIT by an active close.
@@ -126,18 +126,18 @@ fn time_wait_costs_a_small_record_and_ends_after_60_seconds() {
         time_wait(&mut wire, listener, &mut peer(number));
     }
     let each = (live() - before) / COUNT;
-    println!("TIME-WAIT: {each} octets each");
-    assert!(each <= 320, "{each} octets: record, entry in the table, place in the queue");
+    println!("TIME-WAIT: {each} bytes each");
+    assert!(each <= 320, "{each} bytes: record, entry in the table, place in the queue");
     nothing(&wire.run_for(secs(60)));
     assert_eq!(wire.host.next_at(), None, "nothing is left of them");
     let left = live() - before;
-    println!("after their end: {} octets each of room for the next", left / COUNT);
+    println!("after their end: {} bytes each of room for the next", left / COUNT);
 
     let before = live();
     for number in 0..COUNT as u32 {
         time_wait(&mut wire, listener, &mut peer(number));
     }
-    assert!((live() - before) / COUNT <= 16, "{} octets more", live() - before);
+    assert!((live() - before) / COUNT <= 16, "{} bytes more", live() - before);
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn a_fin_that_is_retransmitted_without_end_costs_nothing() {
         wire.now += Duration::from_micros(100);
         only(wire.feed(&peer.segment(FIN_ACK)));
     }
-    println!("100,000 FINs in TIME-WAIT: at most {} octets", peak() - before);
-    assert!(peak() - before <= 16 * 1024, "{} octets", peak() - before);
+    println!("100,000 FINs in TIME-WAIT: at most {} bytes", peak() - before);
+    assert!(peak() - before <= 16 * 1024, "{} bytes", peak() - before);
     // Every one of them began the wait again.
     nothing(&wire.run_for(ALMOST_A_MINUTE));
     assert!(wire.host.next_at().is_some());
@@ -207,6 +207,6 @@ fn an_established_connection_that_ends_gives_all_back_but_room_for_the_next() {
     for number in 100..2100 {
         once(&mut wire, number);
     }
-    println!("2,000 short connections: {} octets", live() - before);
-    assert!(live() - before <= 32 * 1024, "{} octets", live() - before);
+    println!("2,000 short connections: {} bytes", live() - before);
+    assert!(live() - before <= 32 * 1024, "{} bytes", live() - before);
 }

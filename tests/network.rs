@@ -48,7 +48,7 @@ async fn sink(net: Net) -> std::io::Result<()> {
     }
 }
 
-/// The time of so many octets at so many bits per second, as an exact fraction of nanoseconds, rounded up.
+/// The time of so many bytes at so many bits per second, as an exact fraction of nanoseconds, rounded up.
 fn transmission(octets: usize, rate: u64) -> u64 {
     (octets as u128 * 8 * 1_000_000_000).div_ceil(u128::from(rate)) as u64
 }
@@ -285,8 +285,8 @@ fn a_flipped_bit_is_always_caught_at_a_router_or_at_the_host_and_the_event_says_
     let mut received = server.spawn(move |net| bulk::receive(net, Listen::new(at)));
     client.spawn(move |net| bulk::send(net, at, 3_000_000));
     sim.run_until_idle();
-    // The receiver of `bulk` compares every octet.
-    assert_eq!(received.try_take().expect("ended").expect("every octet is right"), 3_000_000);
+    // The receiver of `bulk` compares every byte.
+    assert_eq!(received.try_take().expect("ended").expect("every byte is right"), 3_000_000);
     let account = account.borrow();
     assert!(account.harmed.len() > 100, "{}", account.harmed.len());
     assert!(account.harmed.values().all(|(harmed, caught)| (*harmed, *caught) == (1, 1)), "{:?}", account.harmed);

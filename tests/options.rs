@@ -110,7 +110,7 @@ fn maxseg_is_announced_with_the_syn_and_kept_in_both_directions() {
     for (from, fd) in [(&net.client, client), (&net.server, server)] {
         from.sys(|host| host.write(fd, &[7; 5000])).expect("taken");
         net.settle();
-        // Timestamps take 12 of the 500 octets (RFC 6691).
+        // Timestamps take 12 of the 500 bytes (RFC 6691).
         assert_eq!(largest(&net.take_from(from)), 488);
         assert_eq!(from.sys(|host| host.tcp_info(fd)).expect("connected").snd_mss, 488);
         assert_eq!(from.sys(|host| host.getsockopt(fd, OptionName::MaxSeg)), Ok(SocketOption::MaxSeg(488)));
@@ -219,7 +219,7 @@ fn rcvbuf_is_the_window_and_all_that_a_sender_can_put_there() {
 }
 
 #[test]
-fn sndbuf_is_what_write_takes_and_not_an_octet_more() {
+fn sndbuf_is_what_write_takes_and_not_an_byte_more() {
     let net = Pair::new();
     let (client, server) = net.established_with(&[SocketOption::SndBuf(3000)], &[]);
     net.client.sys(|host| {

@@ -117,7 +117,7 @@ fn todays_server_stands_in_for_the_recorded_one() {
     assert!(text(&same.stdout).contains(" server semantic "), "{}", text(&same.stdout));
     let other = tcplab(&["replay", "--app", "http", "--size", "3001", file]);
     assert_eq!(other.status.code(), Some(1), "{}", text(&other.stdout));
-    assert!(text(&other.stdout).contains("octets of our side: at offset "), "{}", text(&other.stdout));
+    assert!(text(&other.stdout).contains("bytes of our side: at offset "), "{}", text(&other.stdout));
     let wrong = tcplab(&["replay", "--app", "http", "--role", "client", file]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("leave out --role"), "{}", text(&wrong.stderr));

@@ -221,21 +221,21 @@ fn strict_says_which_packet_and_marks_the_field() {
 }
 
 #[test]
-fn semantic_finds_other_octets_and_missing_ones() {
+fn semantic_finds_other_bytes_and_missing_ones() {
     all_found(&each(Mode::Semantic, |packets, at| flip(packets, at)));
     all_found(&each(Mode::Semantic, |packets, at| !packets[at].payload.is_empty() && drop_one(packets, at)));
 }
 
 /// What was changed on the other side shows in what our side answers.
 #[test]
-fn semantic_finds_other_octets_of_the_peer() {
+fn semantic_finds_other_bytes_of_the_peer() {
     let packets = record(Role::Server);
     for at in (0..packets.len()).filter(|at| !ours(&packets[*at], Role::Server) && !packets[*at].payload.is_empty()) {
         let mut changed = packets.clone();
         flip(&mut changed, at);
         let outcome = replay(&changed, Role::Server, Mode::Semantic);
         assert_eq!(outcome.verdict, Verdict::Differs, "{outcome}");
-        assert!(outcome.reason.starts_with("octets of our side: at offset "), "{outcome}");
+        assert!(outcome.reason.starts_with("bytes of our side: at offset "), "{outcome}");
     }
 }
 

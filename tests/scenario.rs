@@ -144,7 +144,7 @@ fn a_recipe_for_an_endless_run_is_given_up() {
 
 #[test]
 fn no_text_makes_the_parser_panic() {
-    // Cut, with an octet changed, with a line twice or left out.
+    // Cut, with a byte changed, with a line twice or left out.
     let mut rng = tcplab::rng::Rng::new(1, "mutations");
     for name in lessons() {
         let text = Scenario::lesson(name).expect("a lesson").text().to_owned();

@@ -186,7 +186,7 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
     if cfg!(unix) {
         let endless = tcplab(&["run", "/dev/zero"]);
         assert_eq!((endless.status.code(), stdout(&endless)), (Some(2), String::new()));
-        assert!(stderr(&endless).contains("at most 1048576 octets"), "{}", stderr(&endless));
+        assert!(stderr(&endless).contains("at most 1048576 bytes"), "{}", stderr(&endless));
     }
     let said = stderr(&tcplab(&["run", text(&wrong_file)]));
     assert!(

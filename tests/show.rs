@@ -152,8 +152,8 @@ fn json_has_one_object_for_each_packet_connection_and_descriptor() {
     let flow = &flows[0];
     assert_eq!((&flow["stream"], &flow["close"]), (&0.into(), &"closed".into()), "{flow}");
     assert_eq!(flow["closed_by"], 0, "{flow}");
-    assert_eq!(flow["octets"][1], 6_000, "{flow}");
-    assert!(flow["octets"][0].as_u64() > Some(6_000) && flow["retransmissions"][0].as_u64() > Some(0), "{flow}");
+    assert_eq!(flow["bytes"][1], 6_000, "{flow}");
+    assert!(flow["bytes"][0].as_u64() > Some(6_000) && flow["retransmissions"][0].as_u64() > Some(0), "{flow}");
     assert_eq!(objects(&["--json", "--fds", file])[0]["kind"], "TCP");
     assert_eq!(objects(&["--json", "-c", "4", file]).len(), 4);
 }
@@ -345,7 +345,7 @@ fn link_layers_of_others_are_read_as_tshark_reads_them() {
     }
 }
 
-/// A capture as ns-3 writes it (`PointToPointHelper::EnablePcap`): pcap with microseconds, link type 9, two octets of
+/// A capture as ns-3 writes it (`PointToPointHelper::EnablePcap`): pcap with microseconds, link type 9, two bytes of
 /// PPP in front of each packet, no checksums, no MSS option.
 fn ns3_file() -> PathBuf {
     let mut bytes = Vec::new();
@@ -434,13 +434,13 @@ fn tcpdump_and_dumpcap_beside_the_host_are_read_as_tshark_reads_them() {
         assert!(count.is_none_or(|count| count >= 8), "{}: {count:?}\n{said}", file.display());
         let ladder = shown(&[path(&file)]);
         assert_eq!(ladder.contains("SYN|ACK 0:1 ack 1"), tcp, "{}\n{ladder}", file.display());
-        // Lengths are those on the wire, also where 64 octets of each packet were kept.
+        // Lengths are those on the wire, also where 64 bytes of each packet were kept.
         let flows = shown(&["--json", "--flows", path(&file)]);
         let flows: Vec<serde_json::Value> =
             flows.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
         // The left end is the client, also where dumpcap writes what two interfaces see in another order.
         let http = flows.iter().find(|flow| flow["ends"][1] == "192.168.69.1:8080").expect("a connection");
-        assert!(http["octets"][1].as_u64() > Some(20_000), "{}: {http}", file.display());
+        assert!(http["bytes"][1].as_u64() > Some(20_000), "{}: {http}", file.display());
     }
 }
 

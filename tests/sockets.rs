@@ -81,7 +81,7 @@ fn poll_reports_what_was_asked_for_and_what_is_always_told() {
         assert_eq!(host.poll(&mut fds), 3);
         let revents = fds.map(|entry| entry.revents);
         assert_eq!(revents, [Readiness::NONE, OUT, Readiness::HANG_UP, Readiness::INVALID]);
-        // A full send buffer is not writable, and one octet short of full is.
+        // A full send buffer is not writable, and one byte short of full is.
         assert_eq!(host.write(client, &vec![7; 65_535]), Ok(65_535));
         assert_eq!(poll(host, client), OUT);
         assert_eq!(host.write(client, &[7; 2]), Ok(1));
@@ -309,7 +309,7 @@ fn the_descriptor_table_reads_as_the_tutorial_has_it() {
 }
 
 #[test]
-fn the_account_counts_messages_and_octets_each_way_and_the_time_open() {
+fn the_account_counts_messages_and_bytes_each_way_and_the_time_open() {
     let net = Pair::new();
     let (client, server) = net.established();
     net.client.sys(|host| {
@@ -322,8 +322,8 @@ fn the_account_counts_messages_and_octets_each_way_and_the_time_open() {
     net.settle();
     net.client.sys(|host| read(host, client)).expect("data");
     let account = net.client.sys(|host| host.account(client)).expect("a connection");
-    assert_eq!((account.messages_sent, account.octets_sent), (2, 11));
-    assert_eq!((account.messages_received, account.octets_received), (1, 2));
+    assert_eq!((account.messages_sent, account.bytes_sent), (2, 11));
+    assert_eq!((account.messages_received, account.bytes_received), (1, 2));
     assert_eq!(account.remote, at("192.0.2.1", PORT));
     assert_eq!(account.opened_at.map(tcplab::time::Instant::as_millis), Some(20));
     assert_eq!(account.closed_at, None);
@@ -334,7 +334,7 @@ fn the_account_counts_messages_and_octets_each_way_and_the_time_open() {
     let local = account.local;
     let text = net.client.sys(|host| host.account(client)).expect("a connection").to_string();
     let expected =
-        format!("{local} ↔ 192.0.2.1:8080 open 1.490 s, sent 2 messages 11 octets, received 1 message 2 octets");
+        format!("{local} ↔ 192.0.2.1:8080 open 1.490 s, sent 2 messages 11 bytes, received 1 message 2 bytes");
     assert_eq!(text, expected);
     assert_eq!(net.server.sys(|host| host.account(Fd(3))), None, "a listener is no connection");
 }

@@ -22,7 +22,7 @@ use tcplab::socket::Shutdown;
 
 use core::time::Duration;
 
-/// Reaches the state of a row by real segments. Where data can be sent, 200 octets are in flight, and 100 octets before
+/// Reaches the state of a row by real segments. Where data can be sent, 200 bytes are in flight, and 100 bytes before
 /// them are acknowledged, so that there are old, duplicate, partial and full acknowledgments.
 #[track_caller]
 fn reach(state: &str, setting: Setting) -> Wire {

@@ -32,7 +32,7 @@ fn cases() -> u64 {
 #[derive(Clone, Debug)]
 struct Side {
     sends: usize,
-    /// The most octets of one write and of one read.
+    /// The most bytes of one write and of one read.
     chunk: usize,
     /// Sleeps between two writes, and between two reads.
     pauses: [Duration; 2],
@@ -88,7 +88,7 @@ impl Side {
         let pick = |rng: &mut Rng, from: &[usize]| from[rng.below(from.len() as u64) as usize];
         let pause = |rng: &mut Rng| Duration::from_millis(if rng.chance(0.7) { 0 } else { rng.below(300) });
         let most = pick(rng, &[1, 100, 3000, 12_000]) as u64;
-        // A receive buffer below a segment makes a handful of octets travel at a time.
+        // A receive buffer below a segment makes a handful of bytes travel at a time.
         let config = HostConfig {
             mtu: if v6 { 1280 } else { pick(rng, &[576, 1500]) },
             rcv_buf: pick(rng, &[300, 2000, 5000, 65_535, 100_000]),
@@ -193,7 +193,7 @@ impl Observer for Account {
     }
 }
 
-/// An event as a line: whose packet, which, and a digest of its octets.
+/// An event as a line: whose packet, which, and a digest of its bytes.
 fn line(event: &Event<'_>) -> String {
     let show = |packet: &Packet| {
         let digest =

@@ -50,7 +50,7 @@ fn one_thread_and_several_give_the_same_rows_in_the_order_of_the_product() {
     }
     let text = stdout(&one);
     let mut lines = text.lines();
-    let header = "link.loss,host.cc,seed,result,goodput_mbit,octets,completion_s,connections,packets,retransmissions,\
+    let header = "link.loss,host.cc,seed,result,goodput_mbit,bytes,completion_s,connections,packets,retransmissions,\
                   drops,fairness";
     assert_eq!(lines.next(), Some(header));
     let mut expected = Vec::new();
@@ -95,7 +95,7 @@ fn json_has_the_same_numbers() {
     assert_eq!(lines.len(), 2);
     for (line, delay) in lines.iter().zip(["5ms", "50ms"]) {
         assert_eq!((line["seed"].as_u64(), line["set"]["link.delay"].as_str()), (Some(3), Some(delay)));
-        assert_eq!(line["octets"], 20_000);
+        assert_eq!(line["bytes"], 20_000);
     }
 }
 

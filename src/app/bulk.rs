@@ -1,5 +1,5 @@
-//! So many octets of a pattern that both ends know: the receiver checks every octet, so that one lost, doubled or out
-//! of its place is found. The octet at offset n of a stream is n modulo 251; a prime, so that a shift by any power of
+//! So many bytes of a pattern that both ends know: the receiver checks every byte, so that one lost, doubled or out
+//! of its place is found. The byte at offset n of a stream is n modulo 251; a prime, so that a shift by any power of
 //! two (or by a usual segment size) shows.
 
 use std::io;
@@ -13,7 +13,7 @@ pub const PORT: u16 = 5001;
 
 const PERIOD: usize = 251;
 
-/// Octets that are written or read at once: a whole number of periods, about 64 KiB.
+/// Bytes that are written or read at once: a whole number of periods, about 64 KiB.
 const CHUNK: usize = PERIOD * 261;
 
 /// One chunk of pattern from any place in the period on.
@@ -27,38 +27,38 @@ static TABLE: [u8; CHUNK + PERIOD] = {
     table
 };
 
-/// The pattern from `offset` on, at most `limit` octets and at most [`CHUNK`].
+/// The pattern from `offset` on, at most `limit` bytes and at most [`CHUNK`].
 pub(super) fn pattern(offset: u64, limit: u64) -> &'static [u8] {
     let start = (offset % PERIOD as u64) as usize;
     let len = usize::try_from(limit).unwrap_or(CHUNK).min(CHUNK);
     &TABLE[start..start + len]
 }
 
-/// `count` octets of the pattern, from its beginning.
-pub(crate) fn octets(count: u64) -> Vec<u8> {
-    let mut octets = Vec::new();
-    while (octets.len() as u64) < count {
-        octets.extend_from_slice(pattern(octets.len() as u64, count - octets.len() as u64));
+/// `count` bytes of the pattern, from its beginning.
+pub(crate) fn bytes(count: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < count {
+        bytes.extend_from_slice(pattern(bytes.len() as u64, count - bytes.len() as u64));
     }
-    octets
+    bytes
 }
 
-/// Where `octets`, which stand at `offset` of the stream, first differ from the pattern.
-fn first_difference(mut offset: u64, mut octets: &[u8]) -> Option<u64> {
-    while !octets.is_empty() {
-        let expected = pattern(offset, octets.len() as u64);
-        let (head, rest) = octets.split_at(expected.len());
+/// Where `bytes`, which stand at `offset` of the stream, first differ from the pattern.
+fn first_difference(mut offset: u64, mut bytes: &[u8]) -> Option<u64> {
+    while !bytes.is_empty() {
+        let expected = pattern(offset, bytes.len() as u64);
+        let (head, rest) = bytes.split_at(expected.len());
         if head != expected {
             let at = head.iter().zip(expected).position(|(found, expected)| found != expected);
             return at.map(|at| offset + at as u64);
         }
         offset += head.len() as u64;
-        octets = rest;
+        bytes = rest;
     }
     None
 }
 
-/// Connects, sends `count` octets of the pattern, ends its direction and waits until the receiver has closed.
+/// Connects, sends `count` bytes of the pattern, ends its direction and waits until the receiver has closed.
 pub async fn send(net: Net, to: SocketAddr, count: u64) -> io::Result<()> {
     let stream = TcpStream::connect(&net, to).await?;
     write(&stream, count).await?;
@@ -68,7 +68,7 @@ pub async fn send(net: Net, to: SocketAddr, count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `count` octets of the pattern, from its beginning.
+/// Writes `count` bytes of the pattern, from its beginning.
 pub async fn write(stream: &TcpStream, count: u64) -> io::Result<()> {
     let mut sent = 0;
     while sent < count {
@@ -77,7 +77,7 @@ pub async fn write(stream: &TcpStream, count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads to the end and gives the number of octets. `InvalidData` names the first octet that is not of the pattern.
+/// Reads to the end and gives the number of bytes. `InvalidData` names the first byte that is not of the pattern.
 pub async fn check(stream: &TcpStream) -> io::Result<u64> {
     let mut buf = vec![0; CHUNK];
     let mut received = 0;
@@ -88,14 +88,14 @@ pub async fn check(stream: &TcpStream) -> io::Result<u64> {
         }
         if let Some(at) = first_difference(received, &buf[..count]) {
             let found = buf[(at - received) as usize];
-            let message = format!("octet {at} is {found}, expected {}", at % PERIOD as u64);
+            let message = format!("byte {at} is {found}, expected {}", at % PERIOD as u64);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         received += count as u64;
     }
 }
 
-/// Receives one transfer, checks it and gives the number of octets.
+/// Receives one transfer, checks it and gives the number of bytes.
 pub async fn receive(net: Net, listen: Listen) -> io::Result<u64> {
     let listener = TcpListener::bind_with_backlog(&net, listen.addr, listen.backlog)?;
     let (stream, _) = accept(&net, &listener).await?;
@@ -132,10 +132,10 @@ mod tests {
 
     #[test]
     fn a_difference_is_found_at_its_place() {
-        let mut octets: Vec<u8> = (1000..200_000_u64).map(|at| (at % 251) as u8).collect();
-        assert_eq!(first_difference(1000, &octets), None);
-        octets[150_000] ^= 1;
-        assert_eq!(first_difference(1000, &octets), Some(151_000));
-        assert_eq!(first_difference(1001, &octets), Some(1001));
+        let mut bytes: Vec<u8> = (1000..200_000_u64).map(|at| (at % 251) as u8).collect();
+        assert_eq!(first_difference(1000, &bytes), None);
+        bytes[150_000] ^= 1;
+        assert_eq!(first_difference(1000, &bytes), Some(151_000));
+        assert_eq!(first_difference(1001, &bytes), Some(1001));
     }
 }

@@ -1,4 +1,4 @@
-//! A chat room: what one client writes all others read. Octets are passed on as they come.
+//! A chat room: what one client writes all others read. Bytes are passed on as they come.
 //!
 //! Each client has an outbox of bounded size and two tasks: one reads and puts what it reads into the outboxes of the
 //! others, one empties its own outbox. Putting never waits, so that a client which does not read holds nobody; when its
@@ -19,7 +19,7 @@ use crate::time::Duration;
 /// The port of the room.
 pub const PORT: u16 = 5000;
 
-/// Octets that wait for one client at most, beside those in its socket's send buffer.
+/// Bytes that wait for one client at most, beside those in its socket's send buffer.
 pub const OUTBOX: usize = 64 * 1024;
 
 /// How long a client that has ended its own direction may take to read what is left for it.
@@ -30,7 +30,7 @@ const BUFFER: usize = 4 * 1024;
 /// What waits for one client.
 #[derive(Debug, Default)]
 struct Outbox {
-    octets: VecDeque<u8>,
+    bytes: VecDeque<u8>,
     state: State,
     writer: Option<Waker>,
 }
@@ -46,27 +46,27 @@ enum State {
 }
 
 impl Outbox {
-    fn put(&mut self, octets: &[u8]) {
+    fn put(&mut self, bytes: &[u8]) {
         if self.state != State::Present {
             return;
         }
-        if self.octets.len() + octets.len() > OUTBOX {
-            self.octets = VecDeque::new();
+        if self.bytes.len() + bytes.len() > OUTBOX {
+            self.bytes = VecDeque::new();
             self.state = State::Expelled;
         } else {
-            self.octets.extend(octets);
+            self.bytes.extend(bytes);
         }
         self.wake();
     }
 
     /// Moves what waits into `piece`; nothing once the client has left or was expelled and nothing is left.
     fn poll_take(&mut self, piece: &mut Vec<u8>, cx: &Context<'_>) -> Poll<()> {
-        if self.octets.is_empty() && self.watch(cx) == State::Present {
+        if self.bytes.is_empty() && self.watch(cx) == State::Present {
             return Poll::Pending;
         }
-        let count = self.octets.len().min(BUFFER);
+        let count = self.bytes.len().min(BUFFER);
         piece.clear();
-        piece.extend(self.octets.drain(..count));
+        piece.extend(self.bytes.drain(..count));
         Poll::Ready(())
     }
 
@@ -159,15 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outbox_takes_its_size_and_not_one_octet_more() {
+    fn an_outbox_takes_its_size_and_not_one_byte_more() {
         let mut outbox = Outbox::default();
         outbox.put(&vec![1; OUTBOX]);
-        assert_eq!((outbox.state, outbox.octets.len()), (State::Present, OUTBOX));
+        assert_eq!((outbox.state, outbox.bytes.len()), (State::Present, OUTBOX));
         outbox.put(b"!");
-        assert_eq!((outbox.state, outbox.octets.capacity()), (State::Expelled, 0));
+        assert_eq!((outbox.state, outbox.bytes.capacity()), (State::Expelled, 0));
         outbox.put(b"!");
         outbox.leave();
-        assert_eq!((outbox.state, outbox.octets.len()), (State::Expelled, 0));
+        assert_eq!((outbox.state, outbox.bytes.len()), (State::Expelled, 0));
     }
 
     #[test]
@@ -176,6 +176,6 @@ mod tests {
         outbox.put(b"bye");
         outbox.leave();
         outbox.put(b"late");
-        assert_eq!((outbox.state, outbox.octets.len()), (State::Leaving, 3));
+        assert_eq!((outbox.state, outbox.bytes.len()), (State::Leaving, 3));
     }
 }

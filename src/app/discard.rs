@@ -8,7 +8,7 @@ use crate::net::Net;
 /// The port of RFC 863.
 pub const PORT: u16 = 9;
 
-/// Octets read at once.
+/// Bytes read at once.
 const BUFFER: usize = 16 * 1024;
 
 /// Reads whatever a client sends until it ends, each client in a task of its own.

@@ -9,7 +9,7 @@ use crate::net::{Net, TcpStream, UdpSocket};
 /// The port of RFC 862.
 pub const PORT: u16 = 7;
 
-/// Octets read at once.
+/// Bytes read at once.
 const BUFFER: usize = 8 * 1024;
 
 /// The largest payload of a UDP datagram.

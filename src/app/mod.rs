@@ -8,7 +8,7 @@
 //! | [`echo`] | 7 | sends back what it gets, TCP and UDP |
 //! | [`discard`] | 9 | reads and forgets |
 //! | [`chat`] | 5000 | what one client writes all others read |
-//! | [`bulk`] | 5001 | so many octets of a pattern that the receiver checks |
+//! | [`bulk`] | 5001 | so many bytes of a pattern that the receiver checks |
 //! | [`http`] | 8080 | a directory, or a generated file |
 //! | [`calls`] | | a list of calls: `connect server:80`, `send 3000`, `recv eof`, `close` |
 

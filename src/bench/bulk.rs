@@ -7,7 +7,7 @@ use super::flow::{Account, Flows, receive, send};
 use super::measure::Stopwatch;
 use super::{BenchError, Figures, finish, two_hosts};
 
-/// Octets of one call of a program of the reference.
+/// Bytes of one call of a program of the reference.
 pub(super) const CHUNK: usize = 16 * 1024;
 /// Bits per second of the link.
 pub(super) const RATE: u64 = 1_000_000_000;
@@ -27,8 +27,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Octets to carry.
-    pub(super) fn octets(&self) -> u64 {
+    /// Bytes to carry.
+    pub(super) fn bytes(&self) -> u64 {
         self.megabytes * 1_000_000
     }
 }
@@ -41,8 +41,8 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     let account = Account::default();
     let receiver = account.clone();
     hosts.server.spawn_daemon(async move |net| receive(net, addr, receiver).await);
-    let (stopwatch, octets) = (Stopwatch::start(), workload.octets());
-    hosts.run(async move |net| send(net, addr, octets).await)?;
+    let (stopwatch, bytes) = (Stopwatch::start(), workload.bytes());
+    hosts.run(async move |net| send(net, addr, bytes).await)?;
     finish(capture)?;
     let taken = stopwatch.stop();
     let counters = hosts.counters();
@@ -54,7 +54,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         buffer_kib: workload.flows.buffer as u64 / 1024,
         sim_s: (account.last() - crate::time::Instant::EPOCH).as_secs_f64(),
         taken,
-        octets: account.octets(),
+        bytes: account.bytes(),
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
         ..Figures::default()

@@ -11,11 +11,11 @@ use super::{BenchError, Figures, PORTS_EACH, two_hosts};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::time::Duration;
 
-/// Octets that the client sends.
+/// Bytes that the client sends.
 pub(super) const REQUEST: usize = 1_000;
-/// Octets that the server sends back.
+/// Bytes that the server sends back.
 pub(super) const RESPONSE: usize = 10_000;
-/// Octets of each buffer of a connection.
+/// Bytes of each buffer of a connection.
 pub(super) const BUFFER: usize = 64 * 1024;
 const LINK: &str = "delay=1ms";
 
@@ -94,7 +94,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: hosts.sim.now().as_secs_f64(),
         taken,
-        octets: (workload.count * (REQUEST + RESPONSE)) as u64,
+        bytes: (workload.count * (REQUEST + RESPONSE)) as u64,
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
         ..Figures::default()

@@ -15,9 +15,9 @@ use crate::net::{Net, TcpListener, TcpStream};
 use crate::rng::Rng;
 use crate::time::Duration;
 
-/// Octets of each buffer of a connection.
+/// Bytes of each buffer of a connection.
 pub(super) const BUFFER: usize = 4096;
-/// Octets of a message.
+/// Bytes of a message.
 pub(super) const MESSAGE: usize = 64;
 const REST: Duration = Duration::from_micros(100);
 const LINK: &str = "delay=50us";
@@ -111,7 +111,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: (hosts.sim.now() - started).as_secs_f64(),
         taken,
-        octets: (workload.messages * MESSAGE * 2) as u64,
+        bytes: (workload.messages * MESSAGE * 2) as u64,
         retransmissions: hosts.retransmissions(),
         dropped: after.dropped - before.dropped,
         bytes_per_end: memory,

@@ -51,8 +51,8 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         let (receiver, other_link) = join(&sim, "right", n, &workload.flows);
         links.extend([link, other_link]);
         let addr = SocketAddr::new(receiver.address(), 5001);
-        let octets = account.clone();
-        receiver.spawn_daemon(async move |net| receive(net, addr, octets).await);
+        let bytes = account.clone();
+        receiver.spawn_daemon(async move |net| receive(net, addr, bytes).await);
         let begins = Duration::from_nanos(rng.below(BEGINNINGS.as_nanos() as u64));
         sender.spawn_daemon(async move |net| {
             net.sleep(begins).await;
@@ -85,7 +85,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         buffer_kib: workload.flows.buffer as u64 / 1024,
         sim_s: workload.seconds as f64,
         taken,
-        octets: account.octets(),
+        bytes: account.bytes(),
         retransmissions: senders.iter().map(|sender| sender.sys(|host| host.retransmissions())).sum(),
         dropped,
         ..Figures::default()

@@ -17,17 +17,17 @@ use crate::socket::HostConfig;
 use crate::stack::Congestion;
 use crate::time::{Duration, Instant};
 
-/// Octets of one call of a program.
+/// Bytes of one call of a program.
 const CHUNK: usize = 16 * 1024;
 /// What every sender writes: one for all of them, so that many senders measure the host and not their own memory.
-static OCTETS: [u8; CHUNK] = [7; CHUNK];
+static BYTES: [u8; CHUNK] = [7; CHUNK];
 /// How long a receiver may hold an ACK back.
 pub(super) const ACK_DELAY: Duration = Duration::from_millis(200);
 
 /// What the flows of a run have in common.
 #[derive(Clone, Debug)]
 pub struct Flows {
-    /// Octets of each socket buffer.
+    /// Bytes of each socket buffer.
     pub buffer: usize,
     /// The controller of every host.
     pub congestion: Congestion,
@@ -42,7 +42,7 @@ pub struct Flows {
 pub struct Recording {
     /// The file.
     pub path: PathBuf,
-    /// At most so many octets of each packet; 0 for all.
+    /// At most so many bytes of each packet; 0 for all.
     pub snaplen: u32,
 }
 
@@ -66,14 +66,14 @@ impl Flows {
 /// What a receiver has seen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
-    octets: Rc<Cell<u64>>,
+    bytes: Rc<Cell<u64>>,
     last: Rc<Cell<Instant>>,
 }
 
 impl Account {
-    /// Octets that arrived.
-    pub(super) fn octets(&self) -> u64 {
-        self.octets.get()
+    /// Bytes that arrived.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
     }
 
     /// When the last of them did.
@@ -92,17 +92,17 @@ pub(super) async fn receive(net: Net, addr: SocketAddr, account: Account) -> io:
         if count == 0 {
             return Ok(());
         }
-        account.octets.set(account.octets.get() + count as u64);
+        account.bytes.set(account.bytes.get() + count as u64);
         account.last.set(net.now());
     }
 }
 
-/// Connects, writes so many octets, and waits until the receiver has closed.
+/// Connects, writes so many bytes, and waits until the receiver has closed.
 pub(super) async fn send(net: Net, addr: SocketAddr, mut left: u64) -> io::Result<()> {
     let stream = TcpStream::connect(&net, addr).await?;
     while left > 0 {
         let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        left -= stream.write(&OCTETS[..len]).await? as u64;
+        left -= stream.write(&BYTES[..len]).await? as u64;
     }
     stream.shutdown_write()?;
     // The end of the server's direction: everything has been read.

@@ -55,7 +55,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         buffer_kib: workload.flows.buffer as u64 / 1024,
         sim_s: workload.seconds as f64,
         taken,
-        octets: account.octets(),
+        bytes: account.bytes(),
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
         ..Figures::default()

@@ -106,8 +106,8 @@ pub struct Figures {
     pub sim_s: f64,
     /// CPU and wall time of the measured phase.
     pub taken: Taken,
-    /// Octets that programs got.
-    pub octets: u64,
+    /// Bytes that programs got.
+    pub bytes: u64,
     /// Segments sent again.
     pub retransmissions: u64,
     /// Packets lost.
@@ -205,10 +205,10 @@ impl Figures {
         runs.get(runs.len() / 2).copied()
     }
 
-    /// Octets that programs got, in Mbit for each second, of virtual time where there is one.
+    /// Bytes that programs got, in Mbit for each second, of virtual time where there is one.
     pub fn goodput_mbit(&self) -> f64 {
         let seconds = if self.sim_s > 0.0 { self.sim_s } else { self.taken.wall.as_secs_f64() };
-        if seconds > 0.0 { self.octets as f64 * 8.0 / seconds / 1e6 } else { 0.0 }
+        if seconds > 0.0 { self.bytes as f64 * 8.0 / seconds / 1e6 } else { 0.0 }
     }
 }
 
@@ -264,7 +264,7 @@ fn finish(capture: Option<Rc<RefCell<Capture>>>) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Octets for one end of a connection beyond its buffers, by what has become resident since.
+/// Bytes for one end of a connection beyond its buffers, by what has become resident since.
 ///
 /// What an earlier run of the process gave back to the allocator is used again and does not show: only the first run of
 /// a process is told truly.

@@ -235,7 +235,7 @@ impl fmt::Display for Report {
         }
         if let Bench::Connections(_) = self.bench {
             let target = "3,072 (told from 1,000 connections up)";
-            self.row(f, "octets per end, w/o buffers", target, |figures| figures.bytes_per_end.map(|b| b as f64))?;
+            self.row(f, "bytes per end, w/o buffers", target, |figures| figures.bytes_per_end.map(|b| b as f64))?;
         }
         self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;
         self.row(f, "CPU s", "", |figures| Some(figures.taken.cpu.as_secs_f64()))

@@ -1,5 +1,5 @@
 //! One connection between the userspace host and the kernel of this machine, over a TUN device in a sandbox: how much
-//! goes through it? The peer is a thread with a socket of the kernel; it counts octets and time, the same for both sides.
+//! goes through it? The peer is a thread with a socket of the kernel; it counts bytes and time, the same for both sides.
 //!
 //! The host listens, its program reads and forgets, or writes without end; the settings are those of `tcplab serve`.
 
@@ -29,16 +29,16 @@ pub(super) const PREFIX: u8 = 24;
 /// Where the host listens.
 pub(super) const PORT: u16 = 5001;
 pub(super) const MTU: usize = 1500;
-/// Octets of each buffer, as of `tcplab serve`.
+/// Bytes of each buffer, as of `tcplab serve`.
 const BUFFER: usize = 256 * 1024;
-/// Octets of one call of our program.
+/// Bytes of one call of our program.
 const CHUNK: usize = 64 * 1024;
 /// And of one call of the kernel's.
 const KERNEL_CHUNK: usize = 1_000_000;
 /// Packets that the kernel keeps for us, as of `tcplab serve`.
 const QUEUE_LEN: u32 = 10_000;
 
-/// Which way the octets go.
+/// Which way the bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The userspace host receives.
@@ -90,7 +90,7 @@ pub(super) struct Peer {
 
 /// What went through.
 struct Carried {
-    octets: u64,
+    bytes: u64,
     taken: Taken,
 }
 
@@ -124,7 +124,7 @@ impl Peer {
             hosts: 2,
             buffer_kib: buffer as u64 / 1024,
             taken: carried.taken,
-            octets: carried.octets,
+            bytes: carried.bytes,
             ..Figures::default()
         })
     }
@@ -138,7 +138,7 @@ fn carry(workload: Workload) -> io::Result<Carried> {
     stream.set_read_timeout(patience)?;
     stream.set_write_timeout(patience)?;
     let mut buffer = vec![0; KERNEL_CHUNK];
-    let mut octets = 0;
+    let mut bytes = 0;
     let stopwatch = Stopwatch::start();
     let began = Instant::now();
     while began.elapsed() < workload.length {
@@ -149,9 +149,9 @@ fn carry(workload: Workload) -> io::Result<Carried> {
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the host ended the connection"));
         }
-        octets += count as u64;
+        bytes += count as u64;
     }
-    Ok(Carried { octets, taken: stopwatch.stop() })
+    Ok(Carried { bytes, taken: stopwatch.stop() })
 }
 
 async fn serve(net: Net, direction: Direction) -> io::Result<()> {

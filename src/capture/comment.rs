@@ -1,5 +1,5 @@
 //! The comment on a packet: what it is and why it was sent, in the words of the RFCs, as far as that can be told at the
-//! vantage point. Sequence numbers are relative: the SYN is 0, the first octet of data is 1, `1:1449` ends before 1449.
+//! vantage point. Sequence numbers are relative: the SYN is 0, the first byte of data is 1, `1:1449` ends before 1449.
 //!
 //! What a segment is comes from [`Conversation`](crate::conversation::Conversation) alone; here it is only put into
 //! words. How long a retransmission has waited is counted as RFC 6298, section 5 runs the timer: from the last time
@@ -146,7 +146,7 @@ fn write_syn(
     out.push_str(why);
     write_offer(out, &segment.options);
     if !segment.payload.is_empty() {
-        put(out, format_args!(", carries {} octets of data", segment.payload.len()));
+        put(out, format_args!(", carries {} bytes of data", segment.payload.len()));
     }
 }
 
@@ -189,8 +189,8 @@ fn write_data(
         DataKind::None => return write_ack(out, flow, from, segment, before, seen),
         DataKind::New => {
             content.write(out, "data ");
-            if seen.repeated_octets() > 0 {
-                put(out, format_args!(", the first {} octets again", seen.repeated_octets()));
+            if seen.repeated_bytes() > 0 {
+                put(out, format_args!(", the first {} bytes again", seen.repeated_bytes()));
             }
         }
         DataKind::Gap => {
@@ -219,7 +219,7 @@ fn write_data(
             out.push_str(": all of it is acknowledged");
         }
         DataKind::Probe if end == start => out.push_str("zero-window probe"),
-        DataKind::Probe => put(out, format_args!("zero-window probe with octet {start}")),
+        DataKind::Probe => put(out, format_args!("zero-window probe with byte {start}")),
         DataKind::KeepAlive => out.push_str("keep-alive: is anybody there?"),
         DataKind::Unacceptable => {
             content.write(out, "data ");
@@ -271,7 +271,7 @@ fn write_ack(out: &mut String, flow: &Flow, from: Side, segment: &Segment<'_>, b
             }
         }
         AckKind::WindowUpdate if window == 0 => put(out, format_args!("ACK up to {up_to}")),
-        AckKind::WindowUpdate => put(out, format_args!("window update: {window} octets from {up_to} on")),
+        AckKind::WindowUpdate => put(out, format_args!("window update: {window} bytes from {up_to} on")),
         AckKind::Old => put(out, format_args!("old ACK up to {up_to}: overtaken by a later one")),
         AckKind::BeyondSent => put(out, format_args!("ACK up to {up_to}: more than was seen here")),
         AckKind::Plain => put(out, format_args!("ACK up to {up_to} again")),
@@ -337,8 +337,8 @@ fn write_fate(out: &mut String, fate: Fate) {
         Fate::Reorder(_) => "; held back on the link: later packets may overtake it",
         Fate::Overtake(_) => "; sent ahead on the link: it may overtake earlier packets",
         Fate::Duplicate(_) => "; the link delivers it twice",
-        Fate::Corrupt(Flip { octet, bit, .. }) => {
-            return put(out, format_args!("; corrupted on the link: bit {bit} of octet {octet} flips"));
+        Fate::Corrupt(Flip { byte, bit, .. }) => {
+            return put(out, format_args!("; corrupted on the link: bit {bit} of byte {byte} flips"));
         }
         Fate::Drop(DropReason::Loss) => "; lost on the link",
         Fate::Drop(DropReason::BurstLoss(ChannelState::Bad)) => "; lost on the link: Gilbert–Elliott, bad state",
@@ -363,7 +363,7 @@ pub(super) fn fate_in(comment: &str) -> Option<Fate> {
         ("held back on the link", Fate::Reorder(at)),
         ("sent ahead on the link", Fate::Overtake(at)),
         ("the link delivers it twice", Fate::Duplicate(at)),
-        ("corrupted on the link", Fate::Corrupt(Flip { at, octet: 0, bit: 0 })),
+        ("corrupted on the link", Fate::Corrupt(Flip { at, byte: 0, bit: 0 })),
         ("lost", Fate::Drop(DropReason::Loss)),
         ("taken from the link", Fate::Drop(DropReason::Fault)),
         ("dropped", Fate::Drop(DropReason::QueueFull)),

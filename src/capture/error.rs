@@ -64,7 +64,7 @@ pub enum ReadProblem {
     LinkType(u32),
 }
 
-/// What a file is that begins so, as far as four octets tell.
+/// What a file is that begins so, as far as four bytes tell.
 struct Begins(u32);
 
 impl core::fmt::Display for Begins {
@@ -136,7 +136,7 @@ impl WriteError {
     }
 
     pub(super) fn too_long(file: &str, len: usize) -> Self {
-        let text = format!("a comment of {len} octets does not fit, the format allows {}", super::encode::MAX_OPTION);
+        let text = format!("a comment of {len} bytes does not fit, the format allows {}", super::encode::MAX_OPTION);
         Self::creating(file, io::Error::new(io::ErrorKind::InvalidInput, text))
     }
 }

@@ -75,7 +75,7 @@ impl FlowTable {
 }
 
 impl Flow {
-    /// A sequence number of `side` counted from its SYN (so that its first octet of data is 1), or from the first
+    /// A sequence number of `side` counted from its SYN (so that its first byte of data is 1), or from the first
     /// segment seen of it.
     pub(crate) fn relative(&self, side: Side, seq: Seq) -> u32 {
         seq - self.base[side as usize].unwrap_or(seq - 1)

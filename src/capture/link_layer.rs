@@ -3,7 +3,7 @@
 
 use super::Direction;
 
-/// `LINKTYPE_NULL`: four octets of address family in the byte order of whoever wrote them.
+/// `LINKTYPE_NULL`: four bytes of address family in the byte order of whoever wrote them.
 const NULL: u32 = 0;
 const ETHERNET: u32 = 1;
 const PPP: u32 = 9;
@@ -38,7 +38,7 @@ pub(super) fn is_known(link_type: u32) -> bool {
     matches!(link_type, NULL | ETHERNET | PPP | RAW_12 | RAW | LOOP | LINUX_SLL | IPV4 | IPV6 | LINUX_SLL2)
 }
 
-/// Finds the IP packet in a frame of which `frame` was captured and `original_len` octets were on the wire.
+/// Finds the IP packet in a frame of which `frame` was captured and `original_len` bytes were on the wire.
 pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> Found {
     let (start, direction) = match link_type {
         NULL | LOOP => (after_family(frame), None),
@@ -91,7 +91,7 @@ fn after_ethertype(frame: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// RFC 1661 and RFC 1662: address and control may be there or not, the protocol has two octets or, compressed, one.
+/// RFC 1661 and RFC 1662: address and control may be there or not, the protocol has two bytes or, compressed, one.
 fn after_ppp(frame: &[u8]) -> Option<usize> {
     let at = if frame.starts_with(&[0xff, 0x03]) { 2 } else { 0 };
     match frame.get(at..)? {

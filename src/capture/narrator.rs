@@ -71,7 +71,7 @@ mod tests {
             Fate::Reorder(at),
             Fate::Overtake(at),
             Fate::Duplicate(at),
-            Fate::Corrupt(Flip { at, octet: 9, bit: 1 }),
+            Fate::Corrupt(Flip { at, byte: 9, bit: 1 }),
             Fate::Drop(DropReason::Loss),
             Fate::Drop(DropReason::BurstLoss(ChannelState::Bad)),
             Fate::Drop(DropReason::Fault),

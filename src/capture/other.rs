@@ -14,19 +14,19 @@ pub(super) fn write(out: &mut String, ip: &IpView<'_>, why: Malformed) {
         Protocol::Udp => match ip.payload {
             [a, b, c, d, _, _, _, _, data @ ..] => {
                 let (src, dst) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
-                put(out, format_args!("UDP from port {src} to port {dst}, {} octets", data.len()));
+                put(out, format_args!("UDP from port {src} to port {dst}, {} bytes", data.len()));
             }
             _ => out.push_str("UDP, cut off"),
         },
         Protocol::Icmp => write_icmp(out, "ICMP", ip.payload, icmp_name),
         Protocol::Icmpv6 => write_icmp(out, "ICMPv6", ip.payload, icmpv6_name),
-        Protocol::Other(number) => put(out, format_args!("IP protocol {number}, {} octets", ip.payload.len())),
+        Protocol::Other(number) => put(out, format_args!("IP protocol {number}, {} bytes", ip.payload.len())),
     }
 }
 
 type Name = fn(u8, u8) -> Option<(&'static str, Rest)>;
 
-/// What follows the first four octets of a message.
+/// What follows the first four bytes of a message.
 enum Rest {
     Echo,
     /// The packet that the error is about.

@@ -1,4 +1,4 @@
-//! The old format: 24 octets of header, then packets with 16 octets of header each, in the byte order of the machine
+//! The old format: 24 bytes of header, then packets with 16 bytes of header each, in the byte order of the machine
 //! that wrote it. By hand and not by pcap-file, whose checks are too strict for what is found in the world: a snaplen that
 //! packets exceed, a snaplen of zero, and the headers that some systems made longer (`editcap -F modpcap` and its kin).
 //!
@@ -23,7 +23,7 @@ pub(super) struct Pcap {
     /// Nanoseconds in the unit of the fraction.
     unit: u32,
     pub(super) link_type: u32,
-    /// Octets in the header of a packet.
+    /// Bytes in the header of a packet.
     packet_header: usize,
 }
 

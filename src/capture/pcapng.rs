@@ -125,7 +125,7 @@ fn read_packet(
     len: usize,
     last: Instant,
 ) -> Result<PcapngRecord, ReadProblem> {
-    // Type and length of a block are 8 octets, its fixed fields 20 (4 in a simple one); then comes the frame.
+    // Type and length of a block are 8 bytes, its fixed fields 20 (4 in a simple one); then comes the frame.
     let before = if matches!(block, Block::SimplePacket(_)) { 12 } else { 28 };
     let (interface, at, data, original_len, said) = match block {
         Block::EnhancedPacket(packet) => {

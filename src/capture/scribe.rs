@@ -31,7 +31,7 @@ const BATCHES: usize = 8;
 const BATCHES_OF_A_BURST: usize = 256;
 
 /// Comments are written from the headers: so much of a packet is copied, even if less of it goes into the file. 60
-/// octets of IPv4, or an IPv6 header with extensions, and 60 of TCP fit.
+/// bytes of IPv4, or an IPv6 header with extensions, and 60 of TCP fit.
 const HEADERS: usize = 160;
 
 /// One packet: what is known of it beside its bytes, and how many of these were copied.

@@ -72,7 +72,7 @@ impl Settings {
         Self { comments, ..self }
     }
 
-    /// At most so many octets of each packet; 0 for all of them, as tcpdump has it.
+    /// At most so many bytes of each packet; 0 for all of them, as tcpdump has it.
     #[must_use]
     pub fn snaplen(self, snaplen: u32) -> Self {
         Self { snaplen: (snaplen != 0).then_some(snaplen), ..self }
@@ -84,7 +84,7 @@ impl Settings {
         Self { count: Some(count), ..self }
     }
 
-    /// What the run can be repeated from: the comment on the whole section, up to 65532 octets.
+    /// What the run can be repeated from: the comment on the whole section, up to 65532 bytes.
     #[must_use]
     pub fn recipe(self, recipe: impl Into<String>) -> Self {
         Self { recipe: Some(recipe.into()), ..self }

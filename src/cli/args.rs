@@ -235,7 +235,7 @@ pub(super) struct Flows {
     /// A capture of the first host that sends
     #[arg(short, long = "write", value_name = "FILE")]
     pub(super) write: Option<std::path::PathBuf>,
-    /// At most so many octets of each packet; 0 for all
+    /// At most so many bytes of each packet; 0 for all
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub(super) snaplen: u32,
 }

@@ -48,7 +48,7 @@ Examples:
 
 pub(super) const SHOW: &str = "\
 The ladder: seconds since the first packet, the number of the connection, states where they begin (inferred from the \
-packets, ? is unknown), flags, relative start:end and ack, octets of data; below it the comment in the file, or what \
+packets, ? is unknown), flags, relative start:end and ack, bytes of data; below it the comment in the file, or what \
 there is to say. ✗ is lost on the link, ↠ arrives twice, ⇢ is held back, ⇉ is sent ahead, ≁ is changed: captures of tcplab tell that.
 --json: number, at, len, comment; of a segment stream, from (0 is the left end), flags, seq, ack, window, payload, states.
 A file that is damaged is shown up to there; then the error names the packet, and the exit code is 2.
@@ -109,7 +109,7 @@ Examples:
 
 pub(super) const SWEEP: &str = "\
 The runs are the product of all values of all --set, each with every seed; seeds turn fastest. Columns: the settings, \
-seed, result (ok, failed, error), goodput_mbit and octets of application data, completion_s (when the last program ended), \
+seed, result (ok, failed, error), goodput_mbit and bytes of application data, completion_s (when the last program ended), \
 connections, packets, retransmissions, drops, fairness (Jain's index over the connections). The rows and their order do not \
 depend on -j. Exit code 1 if a program of some run did not go as it is written.
 

@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// http: the files of a directory [default: .]
     #[arg(long, value_name = "DIR", requires = "app", conflicts_with = "size")]
     dir: Option<PathBuf>,
-    /// http: a generated file of N octets under every path
+    /// http: a generated file of N bytes under every path
     #[arg(long, value_name = "N", requires = "app")]
     size: Option<u64>,
     /// Captures of tcplab are not run again from their recipe, only fed packet by packet
@@ -59,7 +59,7 @@ enum RoleName {
 enum ModeName {
     /// Packet by packet
     Strict,
-    /// The same conversation: octets, turns, close, acknowledgments
+    /// The same conversation: bytes, turns, close, acknowledgments
     Semantic,
 }
 

@@ -11,7 +11,7 @@ use super::CliError;
 use crate::link::LinkLine;
 use crate::scenario::{Scenario, lessons};
 
-/// Octets to read of a file: it may be a device without an end, and the parser refuses less than that.
+/// Bytes to read of a file: it may be a device without an end, and the parser refuses less than that.
 const ENOUGH: u64 = 2 << 20;
 
 /// A scenario and how it is set.

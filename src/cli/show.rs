@@ -107,7 +107,7 @@ fn flow(stream: &Stream) -> Value {
         "open_s": stream.open_for().as_secs_f64(),
         "packets": stream.packets,
         "messages": stream.messages,
-        "octets": stream.octets,
+        "bytes": stream.bytes,
         "retransmissions": stream.retransmissions,
         "states": states(stream.states()),
         "close": stream.close.kind(),

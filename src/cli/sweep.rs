@@ -115,7 +115,7 @@ fn json_of(set: &[(String, String)], run: &Run) -> String {
     let mut line = json!({ "seed": run.seed, "set": settings, "failures": run.failures });
     if let Ok(figures) = &run.figures {
         line["goodput_mbit"] = json!(figures.goodput_mbit);
-        line["octets"] = json!(figures.octets);
+        line["bytes"] = json!(figures.bytes);
         line["completion_s"] = json!(figures.completed.as_secs_f64());
         line["connections"] = json!(figures.connections);
         line["packets"] = json!(figures.packets);

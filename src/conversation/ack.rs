@@ -39,7 +39,7 @@ impl Sender {
         }
         if ahead > 0 && ahead <= flight {
             self.advance(ack);
-            return AckKind::Advance { octets: ahead };
+            return AckKind::Advance { bytes: ahead };
         }
         // SYN, FIN and payload all make the length positive, so an empty segment is RFC 5681's (b) and (c).
         if len > 0 {

@@ -59,7 +59,7 @@ impl Conversation {
         let end = segment.seq + len;
         let own = self.sender_mut(from);
         own.segments += 1;
-        own.octets += segment.payload.len() as u64;
+        own.bytes += segment.payload.len() as u64;
         if !segment.is_ack() {
             own.rare.get_or_insert_default().stray_syn = Some((segment.seq, end, Offer::from(&segment.options)));
         }
@@ -68,7 +68,7 @@ impl Conversation {
             ack: AckKind::None,
             start: segment.seq,
             end,
-            new_octets: 0,
+            new_bytes: 0,
             restarted: false,
         }
     }
@@ -117,7 +117,7 @@ impl Conversation {
             ack: AckKind::None,
             start: segment.seq,
             end: segment.seq,
-            new_octets: 0,
+            new_bytes: 0,
             restarted: false,
         }
     }

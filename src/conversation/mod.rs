@@ -5,11 +5,11 @@
 //! and says what can be known from that: `snd_nxt` is what was seen to be sent, not what a host has in its buffers. At
 //! the stack's own interface nothing is missing and the variables are those of the RFC. In a capture things may be: it
 //! may begin in the middle (`iss` stays `None`, the first segment of each direction is its start, windows are not
-//! scaled), or miss packets (a gap here, an acknowledgment of octets never seen there). Every segment is checked
+//! scaled), or miss packets (a gap here, an acknowledgment of bytes never seen there). Every segment is checked
 //! against the largest window that can be open before it moves a variable: a blindly forged one is told from the real
 //! ones, one that guesses the window is not.
 //!
-//! Pure: no clock, no I/O, no allocation unless octets arrive beyond a hole (or a SYN in the midst of a connection). A
+//! Pure: no clock, no I/O, no allocation unless bytes arrive beyond a hole (or a SYN in the midst of a connection). A
 //! segment in order and a bare ACK take about 130 instructions. What follows from time (RTT, timeouts) is left to those
 //! who read [`Seen`].
 //!
@@ -148,7 +148,7 @@ impl Conversation {
             ack,
             start: segment.seq,
             end: segment.seq + len,
-            new_octets: placed.new_octets,
+            new_bytes: placed.new_bytes,
             restarted: false,
         }
     }

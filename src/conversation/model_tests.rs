@@ -1,4 +1,4 @@
-//! The conversation against a model that cannot be wrong: the set of all octets seen, in sequence space that does not
+//! The conversation against a model that cannot be wrong: the set of all bytes seen, in sequence space that does not
 //! wrap; and against segments that make no sense at all.
 
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use crate::segment::{Options, Seq};
 /// What the two hosts do.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A segment of `len` octets, this far from `snd_nxt`.
+    /// A segment of `len` bytes, this far from `snd_nxt`.
     Data { offset: i64, len: u64 },
     /// An acknowledgment this far from `snd_una`.
     Ack { offset: i64 },
@@ -36,7 +36,7 @@ struct Model {
 
 impl Model {
     fn contiguous_end(&self) -> u64 {
-        (self.una..self.nxt).find(|octet| !self.seen.contains(octet)).unwrap_or(self.nxt)
+        (self.una..self.nxt).find(|byte| !self.seen.contains(byte)).unwrap_or(self.nxt)
     }
 
     fn data(&mut self, start: u64, len: u64) -> (DataKind, u32) {
@@ -44,7 +44,7 @@ impl Model {
             return (DataKind::KeepAlive, 0);
         }
         let new: Vec<u64> =
-            (start..start + len).filter(|octet| *octet >= self.una && !self.seen.contains(octet)).collect();
+            (start..start + len).filter(|byte| *byte >= self.una && !self.seen.contains(byte)).collect();
         let kind = match new.first() {
             _ if start > self.nxt => DataKind::Gap,
             Some(first) if *first == self.nxt => DataKind::New,
@@ -67,9 +67,9 @@ impl Model {
         } else if ack < self.una {
             AckKind::Old
         } else if ack > self.una {
-            let octets = (ack - self.una) as u32;
+            let bytes = (ack - self.una) as u32;
             (self.una, self.retries, self.dup_acks) = (ack, 0, 0);
-            AckKind::Advance { octets }
+            AckKind::Advance { bytes }
         } else if self.nxt > self.una {
             self.dup_acks += 1;
             AckKind::Duplicate(self.dup_acks)
@@ -82,7 +82,7 @@ impl Model {
 fn check(iss: u32, irs: u32, steps: &[Step]) -> Result<(), TestCaseError> {
     // The model counts from 2^40 + iss, so that nothing before the SYN is negative.
     let base = (1_u64 << 40) + u64::from(iss);
-    let wire = |octet: u64| Seq(octet as u32);
+    let wire = |byte: u64| Seq(byte as u32);
     let (mut talk, irs) = (Conversation::new(), Seq(irs));
     let options = Options { wscale: Some(4), ..Options::default() };
     let feed = |talk: &mut Conversation, from, flags, seq, ack, len: u64| {
@@ -98,7 +98,7 @@ fn check(iss: u32, irs: u32, steps: &[Step]) -> Result<(), TestCaseError> {
                 let start = model.nxt.saturating_add_signed(offset).max(base + 1);
                 let expected = model.data(start, len);
                 let seen = feed(&mut talk, Side::Local, Flags::ACK, wire(start), irs + 1, len);
-                prop_assert_eq!((seen.data, seen.new_octets), expected, "{:?}", step);
+                prop_assert_eq!((seen.data, seen.new_bytes), expected, "{:?}", step);
                 prop_assert_eq!(seen.end, wire(start + len));
             }
             Step::Ack { offset } => {
@@ -120,7 +120,7 @@ fn check(iss: u32, irs: u32, steps: &[Step]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn every_kind_agrees_with_the_set_of_octets(
+    fn every_kind_agrees_with_the_set_of_bytes(
         iss in prop_oneof![any::<u32>(), u32::MAX - 2_000..=u32::MAX, (1_u32 << 31) - 2_000..(1 << 31)],
         irs in any::<u32>(),
         steps in prop::collection::vec(step(), 1..60),

@@ -1,4 +1,4 @@
-//! The octets seen beyond a hole: sorted ranges of sequence space that neither overlap nor touch.
+//! The bytes seen beyond a hole: sorted ranges of sequence space that neither overlap nor touch.
 //!
 //! Most connections never have any; then nothing is allocated. Their number is bounded by [`MAX_RANGES`], so that a
 //! hostile sender cannot make the record grow: beyond it the lowest hole is taken as filled. A segment that fills it
@@ -30,15 +30,15 @@ impl Ranges {
         self.list.len()
     }
 
-    /// The first octet of `start..end` in no range.
+    /// The first byte of `start..end` in no range.
     pub(super) fn first_unseen(&self, start: Seq, end: Seq) -> Option<Seq> {
-        // Ranges do not touch, so the octet after the range that holds `start` is in none.
+        // Ranges do not touch, so the byte after the range that holds `start` is in none.
         let holder = self.list.iter().find(|range| range.start <= start && start < range.end);
         let first = holder.map_or(start, |range| range.end);
         (first < end).then_some(first)
     }
 
-    /// Adds `start..end`, which is not empty, and says how many of its octets are new.
+    /// Adds `start..end`, which is not empty, and says how many of its bytes are new.
     pub(super) fn insert(&mut self, start: Seq, end: Seq) -> u32 {
         let from = self.list.partition_point(|range| range.end < start);
         let to = from + self.list[from..].partition_point(|range| range.start <= end);
@@ -63,7 +63,7 @@ impl Ranges {
         self.list.drain(..reached).fold(end, |end, range| end.max(range.end))
     }
 
-    /// How many octets of `start..end` are in a range.
+    /// How many bytes of `start..end` are in a range.
     pub(super) fn overlap(&self, start: Seq, end: Seq) -> u32 {
         let clipped = |range: &Range| (range.start.max(start), range.end.min(end));
         self.list.iter().map(clipped).filter(|(from, to)| from < to).map(|(from, to)| to - from).sum()

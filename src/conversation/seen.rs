@@ -19,58 +19,58 @@ pub struct Seen {
     pub start: Seq,
     /// SEG.SEQ + SEG.LEN: an acknowledgment of this number or a later one covers the segment. An RST occupies nothing.
     pub end: Seq,
-    /// Octets of sequence space (SYN and FIN count one each) that were not seen before.
-    pub new_octets: u32,
+    /// Bytes of sequence space (SYN and FIN count one each) that were not seen before.
+    pub new_bytes: u32,
     /// True if the segment is a SYN that began a new connection on the same pair of sockets: the variables were reset.
     pub restarted: bool,
 }
 
 impl Seen {
-    /// Octets of sequence space that the segment acknowledges and that no segment acknowledged before.
+    /// Bytes of sequence space that the segment acknowledges and that no segment acknowledged before.
     pub const fn newly_acked(&self) -> u32 {
         match self.ack {
-            AckKind::Advance { octets } => octets,
+            AckKind::Advance { bytes } => bytes,
             _ => 0,
         }
     }
 
-    /// Octets of sequence space of the segment that were seen before; 0 for one that was not taken.
-    pub fn repeated_octets(&self) -> u32 {
+    /// Bytes of sequence space of the segment that were seen before; 0 for one that was not taken.
+    pub fn repeated_bytes(&self) -> u32 {
         match self.data {
             DataKind::Unacceptable => 0,
-            _ => (self.end - self.start).saturating_sub(self.new_octets),
+            _ => (self.end - self.start).saturating_sub(self.new_bytes),
         }
     }
 }
 
 /// What the sequence space of a segment is.
 ///
-/// A segment that is partly new and partly seen is named after **its first octet never seen before**: a retransmission
+/// A segment that is partly new and partly seen is named after **its first byte never seen before**: a retransmission
 /// that was packed together with new data is `New`, one that fills a hole on the way is `OutOfOrder`. Only a segment
-/// without any new octet is `Retransmission` or `Duplicate`.
+/// without any new byte is `Retransmission` or `Duplicate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataKind {
     /// Occupies no sequence space: a bare ACK, an RST.
     None,
-    /// In order: its first new octet is at `snd_nxt`.
+    /// In order: its first new byte is at `snd_nxt`.
     New,
     /// Starts beyond `snd_nxt`: something before it was lost, overtaken, or not captured.
     Gap,
-    /// Holds octets below `snd_nxt` that were never seen: it fills a hole, or a part of one.
+    /// Holds bytes below `snd_nxt` that were never seen: it fills a hole, or a part of one.
     OutOfOrder,
     /// All of it was seen before, and not all of it is acknowledged. A SYN|ACK that repeats the SYN of a simultaneous
     /// open counts here as well.
     Retransmission {
-        /// The how-manieth in a row of the octet at `snd_una`, from 1, since `snd_una` last moved; 0 if the segment
-        /// does not hold that octet (one of several losses repaired by SACK).
+        /// The how-manieth in a row of the byte at `snd_una`, from 1, since `snd_una` last moved; 0 if the segment
+        /// does not hold that byte (one of several losses repaired by SACK).
         nth: u32,
     },
     /// All of it was seen before and acknowledged: the retransmission was spurious, or the network duplicated it.
     Duplicate,
-    /// The window is zero and one octet is sent at its right edge, for the first time or again (RFC 9293, section
+    /// The window is zero and one byte is sent at its right edge, for the first time or again (RFC 9293, section
     /// 3.8.6.1). What looks like a keep-alive counts as a probe too while the window is zero: Linux probes so.
     Probe,
-    /// Nothing is outstanding and the segment has 0 or 1 octets at `snd_nxt - 1` (RFC 9293, section 3.8.4).
+    /// Nothing is outstanding and the segment has 0 or 1 bytes at `snd_nxt - 1` (RFC 9293, section 3.8.4).
     KeepAlive,
     /// Belongs to no window that can be open, or is a SYN in the midst of an open connection (RFC 5961, section 4), or
     /// an RST that nobody would believe. No variable moved: neither its data nor its acknowledgment were taken.
@@ -84,8 +84,8 @@ pub enum AckKind {
     None,
     /// Moves `snd_una`.
     Advance {
-        /// Octets of sequence space newly acknowledged, SYN and FIN included.
-        octets: u32,
+        /// Bytes of sequence space newly acknowledged, SYN and FIN included.
+        bytes: u32,
     },
     /// A duplicate ACK by RFC 5681, section 2; which one in a row, from 1, "without any intervening ACKs which move
     /// SND.UNA" (section 3.2).
@@ -94,7 +94,7 @@ pub enum AckKind {
     WindowUpdate,
     /// Below `snd_una`: overtaken by a later one.
     Old,
-    /// Above `snd_nxt`: acknowledges octets that were never seen here. The variables of the acknowledged side stay.
+    /// Above `snd_nxt`: acknowledges bytes that were never seen here. The variables of the acknowledged side stay.
     BeyondSent,
     /// Repeats the current acknowledgment without being any of the above, or acknowledges a side not seen so far.
     Plain,
@@ -121,19 +121,19 @@ impl fmt::Display for AckKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "no ACK",
-            Self::Advance { octets: 1 } => "acknowledges 1 octet",
-            Self::Advance { octets } => return write!(f, "acknowledges {octets} octets"),
+            Self::Advance { bytes: 1 } => "acknowledges 1 byte",
+            Self::Advance { bytes } => return write!(f, "acknowledges {bytes} bytes"),
             Self::Duplicate(n) => return write!(f, "duplicate ACK {n}"),
             Self::WindowUpdate => "window update",
             Self::Old => "old ACK",
-            Self::BeyondSent => "ACK of octets not seen",
+            Self::BeyondSent => "ACK of bytes not seen",
             Self::Plain => "ACK",
         })
     }
 }
 
 impl fmt::Display for Seen {
-    /// `retransmission 2, acknowledges 10 octets`: what is silent about itself (no data, a repeated ACK beside data) is
+    /// `retransmission 2, acknowledges 10 bytes`: what is silent about itself (no data, a repeated ACK beside data) is
     /// left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.data, self.ack) {

@@ -19,13 +19,13 @@ use super::ranges::Ranges;
 use super::seen::DataKind;
 use crate::segment::{Options, Segment, Seq};
 
-/// No window is larger: 2^30 octets (RFC 7323, section 2.3).
+/// No window is larger: 2^30 bytes (RFC 7323, section 2.3).
 pub(super) const MAX_WINDOW: u32 = 1 << 30;
 
 /// What one side offered on its SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Offer {
-    /// Maximum segment size in octets (RFC 9293, section 3.7.1).
+    /// Maximum segment size in bytes (RFC 9293, section 3.7.1).
     pub mss: Option<u16>,
     /// Window scale shift as it stood in the option, not capped (RFC 7323, section 2.2).
     pub wscale: Option<u8>,
@@ -50,19 +50,19 @@ impl From<&Options> for Offer {
 pub struct Sender {
     /// Initial send sequence number; `None` if the SYN was not seen.
     pub iss: Option<Seq>,
-    /// Oldest octet not acknowledged. Never above `snd_nxt`.
+    /// Oldest byte not acknowledged. Never above `snd_nxt`.
     pub snd_una: Seq,
     /// Highest sequence number sent, plus one.
     pub snd_nxt: Seq,
-    /// The window that the peer advertises, in octets, scaled if scaling is in force.
+    /// The window that the peer advertises, in bytes, scaled if scaling is in force.
     pub snd_wnd: u32,
     /// SEG.SEQ of the peer's segment that last set `snd_wnd`.
     pub snd_wl1: Seq,
     /// SEG.ACK of the peer's segment that last set `snd_wnd`.
     pub snd_wl2: Seq,
-    /// The largest `snd_wnd` so far, in octets (MAX.SND.WND of RFC 5961, section 5).
+    /// The largest `snd_wnd` so far, in bytes (MAX.SND.WND of RFC 5961, section 5).
     pub max_snd_wnd: u32,
-    /// All octets below were sent. The peer's RCV.NXT when everything that was seen here reaches it: the wire does not
+    /// All bytes below were sent. The peer's RCV.NXT when everything that was seen here reaches it: the wire does not
     /// tell what it has, only what it acknowledged.
     pub contiguous_end: Seq,
     /// Sequence number of the FIN: always `snd_nxt - 1`. Data beyond a FIN disprove it, since no host sends any, and
@@ -70,7 +70,7 @@ pub struct Sender {
     pub fin: Option<Seq>,
     /// The acknowledgment number that this side sent last.
     pub last_ack: Option<Seq>,
-    /// The window that this side advertised last, in octets, scaled if scaling is in force.
+    /// The window that this side advertised last, in bytes, scaled if scaling is in force.
     pub rcv_wnd: u32,
     /// The same as it stood in the header.
     pub window: u16,
@@ -81,12 +81,12 @@ pub struct Sender {
     pub rst: bool,
     /// Duplicate ACKs received for `snd_una` (RFC 5681, section 2) since it last moved.
     pub dup_acks: u32,
-    /// Retransmissions of the octet at `snd_una` since it last moved; probes are not counted.
+    /// Retransmissions of the byte at `snd_una` since it last moved; probes are not counted.
     pub retries: u32,
     /// Segments that this side sent, whatever is in them.
     pub segments: u64,
-    /// Octets of payload that this side sent, repeated ones included.
-    pub octets: u64,
+    /// Bytes of payload that this side sent, repeated ones included.
+    pub bytes: u64,
     /// Segments of kind [`DataKind::Retransmission`] or [`DataKind::Duplicate`] that this side sent.
     pub retransmissions: u32,
     pub(super) started: bool,
@@ -112,10 +112,10 @@ pub(super) struct Rare {
 #[derive(Clone, Copy)]
 pub(super) struct Placed {
     pub(super) kind: DataKind,
-    pub(super) new_octets: u32,
+    pub(super) new_bytes: u32,
 }
 
-/// SEG.LEN. An IP datagram holds less than 2^16 octets; a segment that claims more is not from the wire and is cut.
+/// SEG.LEN. An IP datagram holds less than 2^16 bytes; a segment that claims more is not from the wire and is cut.
 #[inline]
 pub(super) fn sequence_len(segment: &Segment<'_>) -> u32 {
     segment.payload.len().min(0xffff) as u32 + u32::from(segment.is_syn()) + u32::from(segment.is_fin())
@@ -127,7 +127,7 @@ impl Sender {
         self.started
     }
 
-    /// Octets sent and not acknowledged (`FlightSize` of RFC 5681, section 2): `snd_nxt - snd_una`. SACK is not counted
+    /// Bytes sent and not acknowledged (`FlightSize` of RFC 5681, section 2): `snd_nxt - snd_una`. SACK is not counted
     /// off.
     pub fn flight_size(&self) -> u32 {
         self.snd_nxt - self.snd_una
@@ -160,7 +160,7 @@ impl Sender {
     #[inline]
     pub(super) fn take_data(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placed {
         self.segments += 1;
-        self.octets += segment.payload.len() as u64;
+        self.bytes += segment.payload.len() as u64;
         // In order and nothing special: what nearly every segment is.
         if self.started
             && segment.seq == self.snd_nxt
@@ -168,7 +168,7 @@ impl Sender {
             && (len == 0 || !self.zero_window)
         {
             if len == 0 {
-                return Placed { kind: DataKind::None, new_octets: 0 };
+                return Placed { kind: DataKind::None, new_bytes: 0 };
             }
             let end = segment.seq + len;
             self.contiguous_end = end;
@@ -176,7 +176,7 @@ impl Sender {
             if segment.is_fin() {
                 self.note_fin(end);
             }
-            return Placed { kind: DataKind::New, new_octets: len };
+            return Placed { kind: DataKind::New, new_bytes: len };
         }
         self.take_unusual(peer, segment, len)
     }
@@ -188,15 +188,15 @@ impl Sender {
         }
         let (start, end) = (segment.seq, segment.seq + len);
         if !self.in_window(start, peer) {
-            return Placed { kind: DataKind::Unacceptable, new_octets: 0 };
+            return Placed { kind: DataKind::Unacceptable, new_bytes: 0 };
         }
         let no_control = !segment.is_syn() && !segment.is_fin();
         if len <= 1 && no_control && start + 1 == self.snd_nxt && self.snd_una == self.snd_nxt {
             let kind = if self.zero_window { DataKind::Probe } else { DataKind::KeepAlive };
-            return Placed { kind, new_octets: 0 };
+            return Placed { kind, new_bytes: 0 };
         }
         if len == 0 {
-            return Placed { kind: DataKind::None, new_octets: 0 };
+            return Placed { kind: DataKind::None, new_bytes: 0 };
         }
         let at_edge = start == self.snd_una || start == self.snd_nxt;
         let probe = self.zero_window && len == 1 && no_control && at_edge;
@@ -211,11 +211,11 @@ impl Sender {
         if end > self.snd_nxt {
             self.move_snd_nxt(end);
         }
-        let new_octets = self.record(start, end);
+        let new_bytes = self.record(start, end);
         if segment.is_fin() {
             self.note_fin(end);
         }
-        Placed { kind, new_octets }
+        Placed { kind, new_bytes }
     }
 
     /// Whether a segment that starts here can belong to the connection: not more than [`MAX_WINDOW`] behind `snd_nxt`,
@@ -229,7 +229,7 @@ impl Sender {
         if self.iss.is_none() || peer.iss.is_none() {
             return ahead.unsigned_abs() <= MAX_WINDOW;
         }
-        // An ACK of octets that were not seen counts: after a pause in the capture it leads the way back.
+        // An ACK of bytes that were not seen counts: after a pause in the capture it leads the way back.
         let acked = peer.last_ack.unwrap_or(self.snd_una).max(self.snd_una);
         ahead.unsigned_abs() <= MAX_WINDOW && start <= acked + self.max_snd_wnd
     }
@@ -258,7 +258,7 @@ impl Sender {
         self.rare.as_ref().map_or(Some(start), |rare| rare.ranges.first_unseen(start, end))
     }
 
-    /// Notes `start..end` as seen and says how many of its octets are new.
+    /// Notes `start..end` as seen and says how many of its bytes are new.
     fn record(&mut self, start: Seq, end: Seq) -> u32 {
         let start = start.max(self.contiguous_end);
         if start >= end {
@@ -298,7 +298,7 @@ impl Sender {
         }
     }
 
-    /// The last octet before `end` is a FIN.
+    /// The last byte before `end` is a FIN.
     fn note_fin(&mut self, end: Seq) {
         if end == self.snd_nxt {
             self.fin = Some(end - 1);

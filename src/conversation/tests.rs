@@ -14,15 +14,15 @@ const ACK: Flags = Flags::ACK;
 const FIN_ACK: Flags = Flags(0x11);
 const SYN_ACK: Flags = Flags(0x12);
 
-static OCTETS: [u8; 70_000] = [0; 70_000];
+static BYTES: [u8; 70_000] = [0; 70_000];
 
 pub(super) fn segment(flags: Flags, seq: Seq, ack: Seq, len: usize) -> Segment<'static> {
     let end = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let payload = &OCTETS[..len];
+    let payload = &BYTES[..len];
     Segment { src: end, dst: end, seq, ack, flags, window: 1000, options: Options::default(), payload, ttl: 64 }
 }
 
-/// A connection told in relative numbers: the SYN of each side is 0, its first octet is 1.
+/// A connection told in relative numbers: the SYN of each side is 0, its first byte is 1.
 pub(super) struct Tale {
     pub(super) talk: Conversation,
     pub(super) window: u16,
@@ -65,22 +65,22 @@ fn a_short_conversation_from_syn_to_fin() {
     let mut tale = Tale::new();
     tale.expect(Local, SYN, 0, 0, 0, "in order");
     tale.local_is(0, 1, 1);
-    tale.expect(Remote, SYN_ACK, 0, 1, 0, "in order, acknowledges 1 octet");
-    tale.expect(Local, ACK, 1, 1, 0, "acknowledges 1 octet");
+    tale.expect(Remote, SYN_ACK, 0, 1, 0, "in order, acknowledges 1 byte");
+    tale.expect(Local, ACK, 1, 1, 0, "acknowledges 1 byte");
     tale.expect(Local, ACK, 1, 1, 100, "in order");
-    tale.expect(Remote, ACK, 1, 101, 50, "in order, acknowledges 100 octets");
-    tale.expect(Local, FIN_ACK, 101, 51, 0, "in order, acknowledges 50 octets");
+    tale.expect(Remote, ACK, 1, 101, 50, "in order, acknowledges 100 bytes");
+    tale.expect(Local, FIN_ACK, 101, 51, 0, "in order, acknowledges 50 bytes");
     tale.local_is(101, 102, 102);
     assert_eq!(tale.talk.sender(Local).fin, Some(ISS + 101));
     assert!(!tale.talk.sender(Local).is_fin_acked() && !tale.talk.is_over());
-    tale.expect(Remote, ACK, 51, 102, 0, "acknowledges 1 octet");
+    tale.expect(Remote, ACK, 51, 102, 0, "acknowledges 1 byte");
     assert!(tale.talk.sender(Local).is_fin_acked());
     tale.expect(Remote, FIN_ACK, 51, 102, 10, "in order");
     assert_eq!(tale.talk.sender(Remote).fin, Some(IRS + 61));
-    tale.expect(Local, ACK, 102, 62, 0, "acknowledges 11 octets");
+    tale.expect(Local, ACK, 102, 62, 0, "acknowledges 11 bytes");
     assert!(tale.talk.is_over());
     let local = tale.talk.sender(Local);
-    assert_eq!((local.segments, local.octets, local.retransmissions, local.flight_size()), (5, 100, 0, 0));
+    assert_eq!((local.segments, local.bytes, local.retransmissions, local.flight_size()), (5, 100, 0, 0));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_retransmission_is_counted_until_the_ack_moves() {
     tale.expect(Local, ACK, 1, 1, 100, "retransmission 2");
     tale.expect(Local, ACK, 101, 1, 100, "retransmission");
     assert_eq!(tale.talk.sender(Local).retries, 2);
-    tale.expect(Remote, ACK, 1, 101, 0, "acknowledges 100 octets");
+    tale.expect(Remote, ACK, 1, 101, 0, "acknowledges 100 bytes");
     assert_eq!(tale.talk.sender(Local).retries, 0);
     tale.expect(Local, ACK, 1, 1, 100, "spurious retransmission");
     tale.expect(Local, ACK, 51, 1, 100, "retransmission 1");
@@ -109,21 +109,21 @@ fn a_gap_is_filled_out_of_order_piece_by_piece() {
     assert_eq!(tale.talk.sender(Local).ranges_beyond_holes(), 2);
     tale.expect(Local, ACK, 101, 1, 100, "retransmission");
     let seen = tale.send(Local, ACK, 51, 1, 100);
-    assert_eq!((seen.data, seen.new_octets, seen.repeated_octets()), (DataKind::OutOfOrder, 50, 50));
+    assert_eq!((seen.data, seen.new_bytes, seen.repeated_bytes()), (DataKind::OutOfOrder, 50, 50));
     tale.expect(Local, ACK, 1, 1, 50, "out of order");
     tale.local_is(1, 201, 401);
     let seen = tale.send(Local, ACK, 201, 1, 300);
-    assert_eq!((seen.data, seen.new_octets), (DataKind::OutOfOrder, 200));
+    assert_eq!((seen.data, seen.new_bytes), (DataKind::OutOfOrder, 200));
     tale.local_is(1, 501, 501);
     assert_eq!(tale.talk.sender(Local).ranges_beyond_holes(), 0);
 }
 
 #[test]
-fn a_segment_partly_seen_is_named_after_its_first_new_octet() {
+fn a_segment_partly_seen_is_named_after_its_first_new_byte() {
     let mut tale = Tale::open();
     tale.send(Local, ACK, 1, 1, 100);
     let seen = tale.send(Local, ACK, 51, 1, 100);
-    assert_eq!((seen.data, seen.new_octets, seen.end), (DataKind::New, 50, ISS + 151));
+    assert_eq!((seen.data, seen.new_bytes, seen.end), (DataKind::New, 50, ISS + 151));
     tale.send(Local, ACK, 201, 1, 100);
     assert_eq!(tale.send(Local, ACK, 251, 1, 100).data, DataKind::New);
     assert_eq!(tale.send(Local, ACK, 101, 1, 300).data, DataKind::OutOfOrder);
@@ -142,22 +142,22 @@ fn duplicate_acks_are_those_of_rfc_5681() {
     tale.expect(Remote, ACK, 11, 1, 0, "window update");
     tale.expect(Remote, ACK, 11, 1, 0, "duplicate ACK 3");
     tale.expect(Remote, FIN_ACK, 11, 1, 0, "in order");
-    tale.expect(Remote, ACK, 12, 51, 0, "acknowledges 50 octets");
+    tale.expect(Remote, ACK, 12, 51, 0, "acknowledges 50 bytes");
     tale.expect(Remote, ACK, 12, 51, 0, "duplicate ACK 1");
     tale.expect(Remote, ACK, 12, 1, 0, "old ACK");
     tale.expect(Remote, ACK, 12, 51, 0, "duplicate ACK 2");
 }
 
 #[test]
-fn an_ack_of_octets_not_seen_moves_nothing_and_is_remembered() {
+fn an_ack_of_bytes_not_seen_moves_nothing_and_is_remembered() {
     let mut tale = Tale::open();
-    tale.expect(Remote, ACK, 1, 501, 0, "ACK of octets not seen");
+    tale.expect(Remote, ACK, 1, 501, 0, "ACK of bytes not seen");
     tale.local_is(1, 1, 1);
     assert_eq!(tale.talk.sender(Remote).last_ack, Some(ISS + 501));
     assert_eq!(tale.talk.sender(Local).snd_wl2, ISS + 1);
     // Beyond the window of 1000 from what was seen, within it from what was acknowledged.
     tale.expect(Local, ACK, 1201, 1, 100, "previous segment not seen");
-    tale.expect(Remote, ACK, 1, 1301, 0, "acknowledges 1300 octets");
+    tale.expect(Remote, ACK, 1, 1301, 0, "acknowledges 1300 bytes");
     tale.local_is(1301, 1301, 1301);
     assert_eq!(tale.talk.sender(Local).ranges_beyond_holes(), 0);
 }
@@ -203,7 +203,7 @@ fn a_fin_is_no_probe_and_is_retransmitted_like_data() {
     tale.send(Remote, ACK, 1, 1, 0);
     tale.expect(Local, FIN_ACK, 1, 1, 0, "in order");
     tale.expect(Local, FIN_ACK, 1, 1, 0, "retransmission 1");
-    tale.expect(Remote, ACK, 1, 2, 0, "acknowledges 1 octet");
+    tale.expect(Remote, ACK, 1, 2, 0, "acknowledges 1 byte");
     tale.expect(Local, FIN_ACK, 1, 1, 0, "spurious retransmission");
     assert_eq!(tale.talk.sender(Local).fin, Some(ISS + 1));
     tale.expect(Local, ACK, 1, 1, 10, "in order");
@@ -266,9 +266,9 @@ fn both_sides_may_open_at_once() {
     tale.expect(Remote, SYN, 0, 0, 0, "in order");
     assert_eq!(tale.talk.sender(Local).snd_wnd, 700);
     tale.window = 800;
-    tale.expect(Remote, SYN_ACK, 0, 1, 0, "retransmission 1, acknowledges 1 octet");
+    tale.expect(Remote, SYN_ACK, 0, 1, 0, "retransmission 1, acknowledges 1 byte");
     assert_eq!(tale.talk.sender(Local).snd_wnd, 800);
-    tale.expect(Local, SYN_ACK, 0, 1, 0, "spurious retransmission, acknowledges 1 octet");
+    tale.expect(Local, SYN_ACK, 0, 1, 0, "spurious retransmission, acknowledges 1 byte");
     tale.expect(Local, ACK, 1, 1, 10, "in order");
     tale.local_is(1, 11, 11);
 }
@@ -278,8 +278,8 @@ fn data_on_a_syn_may_stay_unacknowledged() {
     let mut tale = Tale::new();
     tale.expect(Local, SYN, 0, 0, 10, "in order");
     tale.local_is(0, 11, 11);
-    tale.expect(Remote, SYN_ACK, 0, 1, 0, "in order, acknowledges 1 octet");
-    tale.expect(Local, ACK, 1, 1, 10, "retransmission 1, acknowledges 1 octet");
+    tale.expect(Remote, SYN_ACK, 0, 1, 0, "in order, acknowledges 1 byte");
+    tale.expect(Local, ACK, 1, 1, 10, "retransmission 1, acknowledges 1 byte");
     tale.local_is(1, 11, 11);
 }
 
@@ -292,7 +292,7 @@ fn a_conversation_may_begin_in_the_middle() {
     let local = tale.talk.sender(Local);
     assert_eq!((local.iss, local.flight_size(), local.snd_wnd), (None, 150, 1000));
     tale.expect(Local, ACK, 1050, 500, 50, "retransmission");
-    tale.expect(Remote, ACK, 500, 1150, 0, "acknowledges 150 octets");
+    tale.expect(Remote, ACK, 500, 1150, 0, "acknowledges 150 bytes");
     assert!(!tale.talk.handshake_seen());
 }
 
@@ -304,7 +304,7 @@ fn the_first_ack_tells_what_was_outstanding_when_the_capture_began() {
     tale.expect(Remote, ACK, 500, 1000, 0, "ACK");
     tale.local_is(1000, 1150, 1150);
     tale.expect(Remote, ACK, 500, 900, 0, "old ACK");
-    tale.expect(Remote, ACK, 500, 1100, 0, "acknowledges 100 octets");
+    tale.expect(Remote, ACK, 500, 1100, 0, "acknowledges 100 bytes");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_syn_after_the_end_begins_everything_anew() {
     assert_eq!(tale.talk.sender(Local).iss, Some(ISS + 5000));
     assert_eq!(tale.talk.sender(Local).segments, 1);
     assert!(!tale.talk.sender(Remote).is_started() && !tale.talk.is_over());
-    tale.expect(Remote, SYN_ACK, 7000, 5001, 0, "in order, acknowledges 1 octet");
+    tale.expect(Remote, SYN_ACK, 7000, 5001, 0, "in order, acknowledges 1 byte");
 }
 
 #[test]
@@ -347,11 +347,11 @@ fn a_syn_in_the_midst_changes_nothing_until_it_is_answered() {
     tale.expect(Local, SYN, 5000, 0, 0, "unacceptable segment");
     tale.local_is(1, 11, 11);
     tale.expect(Remote, SYN_ACK, 9000, 4000, 0, "unacceptable segment");
-    tale.expect(Remote, ACK, 1, 11, 0, "acknowledges 10 octets");
+    tale.expect(Remote, ACK, 1, 11, 0, "acknowledges 10 bytes");
     let seen = tale.send(Remote, SYN_ACK, 9000, 5001, 0);
     assert_eq!((seen.restarted, seen.newly_acked()), (true, 1));
     tale.local_is(5001, 5001, 5001);
-    tale.expect(Local, ACK, 5001, 9001, 0, "acknowledges 1 octet");
+    tale.expect(Local, ACK, 5001, 9001, 0, "acknowledges 1 byte");
 }
 
 #[test]

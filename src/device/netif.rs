@@ -19,7 +19,7 @@ use super::tun::TunError;
 pub struct Settings {
     /// Addresses with their prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// The largest packet, 68 to 65,535 octets.
+    /// The largest packet, 68 to 65,535 bytes.
     pub mtu: usize,
     /// Packets that the kernel keeps while nobody reads them; `None` leaves it as it is.
     pub queue_len: Option<u32>,
@@ -43,8 +43,8 @@ union RequestData {
 impl Request {
     fn new(name: &str, data: RequestData) -> Self {
         let mut request = Self { name: [0; libc::IFNAMSIZ], data };
-        for (octet, byte) in request.name.iter_mut().zip(name.bytes()).take(libc::IFNAMSIZ - 1) {
-            *octet = byte;
+        for (value, byte) in request.name.iter_mut().zip(name.bytes()).take(libc::IFNAMSIZ - 1) {
+            *value = byte;
         }
         request
     }
@@ -141,7 +141,7 @@ fn bring_up(socket: &OwnedFd, name: &str) -> io::Result<()> {
 fn add_v6(name: &str, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
     let socket = socket(libc::AF_INET6, 0)?;
     let request = Request6 {
-        address: libc::in6_addr { s6_addr: address.octets() },
+        address: libc::in6_addr { s6_addr: address.to_bits().to_be_bytes() },
         prefix: u32::from(prefix),
         index: index_of(name)?,
     };

@@ -11,7 +11,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool whose packets are made with room for `buffer_len` octets, which should be the largest MTU in use: then no
+    /// A pool whose packets are made with room for `buffer_len` bytes, which should be the largest MTU in use: then no
     /// packet ever grows.
     pub const fn new(buffer_len: usize) -> Self {
         Self { spare: Vec::new(), buffer_len }

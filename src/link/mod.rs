@@ -239,10 +239,10 @@ impl Link {
         let Some(at) = passage.fate.arrival() else {
             return Some(packet);
         };
-        if let Fate::Corrupt(Flip { octet, bit, .. }) = passage.fate
-            && let Some(octet) = packet.bytes.get_mut(octet as usize)
+        if let Fate::Corrupt(Flip { byte, bit, .. }) = passage.fate
+            && let Some(value) = packet.bytes.get_mut(byte as usize)
         {
-            *octet ^= 0x80 >> bit;
+            *value ^= 0x80 >> bit;
             packet.meta.sound = false;
         }
         self.flight.insert(at, sequence, packet);
@@ -298,9 +298,9 @@ impl Link {
         Counters { in_flight: self.flight.len() as u64, ..self.counted }
     }
 
-    /// What waits or is in transmission at `now`: packets and octets.
+    /// What waits or is in transmission at `now`: packets and bytes.
     pub fn queued(&mut self, now: Instant) -> (u64, u64) {
-        (self.transmitter.queued_packets(now), self.transmitter.queued_octets(now))
+        (self.transmitter.queued_packets(now), self.transmitter.queued_bytes(now))
     }
 
     /// When the last bit of a packet leaves the transmitter, if it takes it.
@@ -352,7 +352,7 @@ impl Link {
         self.counted.duplicated += u64::from(copy.is_some());
         let copy_at = copy.map(|departure| self.in_order(departure + luck.delay));
         let fate = match luck.flip {
-            Some(bit) => Fate::Corrupt(Flip { at, octet: (bit / 8) as u32, bit: (bit % 8) as u8 }),
+            Some(bit) => Fate::Corrupt(Flip { at, byte: (bit / 8) as u32, bit: (bit % 8) as u8 }),
             None if copy.is_some() => Fate::Duplicate(at),
             None => fate,
         };

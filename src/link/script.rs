@@ -2,7 +2,7 @@
 //! down: `down=1s..2s`.
 //!
 //! `drop=WHAT[:WHICH]` takes packets, `hold=WHAT[:WHICH]:TIME` has them arrive so much later; those behind do not wait.
-//! WHAT is `packet` (any), `syn` (without ACK), `synack`, `data` (with octets of data), `ack` (bare: neither data nor SYN,
+//! WHAT is `packet` (any), `syn` (without ACK), `synack`, `data` (with bytes of data), `ack` (bare: neither data nor SYN,
 //! FIN, RST), `fin`, `rst`, `udp` or `icmp`. WHICH counts packets of that kind as they enter this direction, from 1, over
 //! all connections and with retransmissions: a number, a range `4-6`, several of them `1+4-6`; without it, all.
 //!
@@ -35,7 +35,7 @@ pub enum Kind {
     Syn,
     /// A SYN with ACK.
     SynAck,
-    /// Octets of data.
+    /// Bytes of data.
     Data,
     /// A bare ACK.
     Ack,

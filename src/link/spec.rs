@@ -15,7 +15,7 @@
 //! | `reorder=0.5%:3ms` | these are held back so long, and are overtaken |
 //! | `duplicate=0.1%` | these arrive twice |
 //! | `corrupt=0.01%` | in these a bit flips |
-//! | `limit=100`, `limit=64KiB` | the queue in front of the rate, in packets or octets, drop-tail; 1,000 packets by default |
+//! | `limit=100`, `limit=64KiB` | the queue in front of the rate, in packets or bytes, drop-tail; 1,000 packets by default |
 //! | `mtu=1400` | larger packets are dropped: in silence by a host's own link, with ICMP at a router |
 //! | `down=1s..2s` | what enters or would leave in this time is lost; may be repeated |
 //! | `drop=synack:1` | takes packets by kind and number (see [`Script`]); may be repeated |
@@ -107,7 +107,7 @@ pub(super) const KEYS: [&str; 12] =
     ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
 /// Those that may stand in a line more than once.
 const REPEATED: [&str; 3] = ["down", "drop", "hold"];
-const MTU_EXPECTED: &str = "octets from 68 (RFC 791) to 65535";
+const MTU_EXPECTED: &str = "bytes from 68 (RFC 791) to 65535";
 const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
 
 impl LinkSpec {

@@ -64,7 +64,7 @@ fn a_plain_cable_delivers_at_the_same_instant_and_in_order() {
 #[test]
 fn a_packet_arrives_after_its_transmission_and_the_delay() {
     let mut link = link("rate=10Mbit,delay=20ms");
-    // 1500 octets at 10 Mbit/s are 1.2 ms.
+    // 1500 bytes at 10 Mbit/s are 1.2 ms.
     assert_eq!(send(&mut link, nanos(0), packet(0, 1500)), Fate::Deliver(nanos(21_200_000)));
     assert_eq!(send(&mut link, nanos(0), packet(1, 40)), Fate::Deliver(nanos(21_232_000)));
     assert_eq!(send(&mut link, nanos(5_000_000), packet(2, 1500)), Fate::Deliver(nanos(26_200_000)));
@@ -84,7 +84,7 @@ fn fractions_of_a_nanosecond_are_carried_through_a_busy_period() {
 #[test]
 fn a_limit_of_packets_counts_the_one_in_transmission() {
     let mut link = link("rate=12Mbit,limit=3,delay=1s");
-    // 1500 octets take 1 ms. Three fit, the fourth does not; after 1 ms one has left and one more fits.
+    // 1500 bytes take 1 ms. Three fit, the fourth does not; after 1 ms one has left and one more fits.
     for id in 0..3 {
         assert!(matches!(send(&mut link, nanos(0), packet(id, 1500)), Fate::Deliver(_)));
     }
@@ -98,7 +98,7 @@ fn a_limit_of_packets_counts_the_one_in_transmission() {
 }
 
 #[test]
-fn a_limit_of_octets_is_reached_exactly() {
+fn a_limit_of_bytes_is_reached_exactly() {
     let mut link = link("rate=1Mbit,limit=2KiB");
     assert!(matches!(send(&mut link, nanos(0), packet(0, 2000)), Fate::Deliver(_)));
     assert_eq!(send(&mut link, nanos(0), packet(1, 49)), Fate::Drop(DropReason::QueueFull));
@@ -113,7 +113,7 @@ fn without_a_rate_there_is_no_queue_to_fill() {
 }
 
 #[test]
-fn a_packet_of_the_mtu_passes_and_one_octet_more_does_not() {
+fn a_packet_of_the_mtu_passes_and_one_byte_more_does_not() {
     let mut link = link("mtu=1400");
     assert_eq!(send(&mut link, nanos(0), packet(0, 1400)), Fate::Deliver(nanos(0)));
     assert_eq!(send(&mut link, nanos(0), packet(1, 1401)), Fate::Drop(DropReason::TooBig));
@@ -222,7 +222,7 @@ fn luck(line: &str) -> Vec<Luck> {
     let decide = |id| {
         let passage = link.handle_packet(nanos(id), &packet(id, 100));
         let late = passage.fate.arrival().is_some_and(|at| at != nanos(id));
-        let flip = if let Fate::Corrupt(flip) = passage.fate { Some((flip.octet, flip.bit)) } else { None };
+        let flip = if let Fate::Corrupt(flip) = passage.fate { Some((flip.byte, flip.bit)) } else { None };
         (matches!(passage.fate, Fate::Drop(_)), passage.has_copy(), late, flip)
     };
     (0..2_000).map(decide).collect()
@@ -264,7 +264,7 @@ fn every_flipped_bit_is_caught_by_length_or_checksum_over_ipv4() {
         let harmed = link.poll_packet(nanos(0)).expect("it arrives");
         let differs = original.bytes.iter().zip(&harmed.bytes).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>();
         assert_eq!(differs, 1, "exactly one bit");
-        places.insert(original.bytes.iter().zip(&harmed.bytes).position(|(a, b)| a != b).expect("one octet differs"));
+        places.insert(original.bytes.iter().zip(&harmed.bytes).position(|(a, b)| a != b).expect("one byte differs"));
         assert!(!IpView::parse(&harmed.bytes).is_ok_and(|ip| ip.checksums_ok()));
     }
     assert!(places.first() < Some(&20) && places.last() > Some(&300), "header and payload are both hit: {places:?}");
@@ -303,7 +303,7 @@ fn any_outage() -> impl Strategy<Value = Outage> {
 }
 
 fn any_spec() -> impl Strategy<Value = LinkSpec> {
-    let limit = prop_oneof![(1_u64..20).prop_map(Limit::Packets), (1_u64..20_000).prop_map(Limit::Octets)];
+    let limit = prop_oneof![(1_u64..20).prop_map(Limit::Packets), (1_u64..20_000).prop_map(Limit::Bytes)];
     let impairments = (any_loss(), any_percent(), any_percent(), any_percent());
     let times = (0_u64..50_000_000, prop::option::of(0_u64..5_000_000), prop::option::of(any_jitter()));
     let sizes = (prop::option::of(1_000_u64..1_000_000_000), prop::option::of(limit), prop::option::of(68_u16..2000));

@@ -1,6 +1,6 @@
 //! Rate and queue: when does the last bit of a packet leave the sender?
 //!
-//! A packet of n octets takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
+//! A packet of n bytes takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
 //! fraction with the rate as its denominator; what is told outside is that end rounded up to the nanosecond. So
 //! rounding does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle
 //! transmitter starts at `now`.
@@ -26,7 +26,7 @@ pub(super) struct Transmitter {
     fraction: u64,
     /// When each packet in the queue leaves, and its length.
     queue: VecDeque<(Instant, u32)>,
-    queued_octets: u64,
+    queued_bytes: u64,
 }
 
 impl Transmitter {
@@ -37,7 +37,7 @@ impl Transmitter {
             end: Instant::EPOCH,
             fraction: 0,
             queue: VecDeque::new(),
-            queued_octets: 0,
+            queued_bytes: 0,
         }
     }
 
@@ -48,7 +48,7 @@ impl Transmitter {
         self.limit = spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT);
     }
 
-    /// When the last bit of a packet of `len` octets that comes now will have left; `None` if the queue has no room.
+    /// When the last bit of a packet of `len` bytes that comes now will have left; `None` if the queue has no room.
     #[inline]
     pub(super) fn enqueue(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate) = self.rate else {
@@ -70,14 +70,14 @@ impl Transmitter {
         self.fraction = nanos_times_rate % rate;
         self.end = Instant::from_nanos(start + nanos_times_rate / rate + u64::from(self.fraction > 0));
         self.queue.push_back((self.end, len as u32));
-        self.queued_octets += len as u64;
+        self.queued_bytes += len as u64;
         Some(self.end)
     }
 
-    /// Octets that wait or are in transmission.
-    pub(super) fn queued_octets(&mut self, now: Instant) -> u64 {
+    /// Bytes that wait or are in transmission.
+    pub(super) fn queued_bytes(&mut self, now: Instant) -> u64 {
         self.leave(now);
-        self.queued_octets
+        self.queued_bytes
     }
 
     /// Packets that wait or are in transmission.
@@ -90,7 +90,7 @@ impl Transmitter {
         while let Some((departure, len)) = self.queue.front()
             && *departure <= now
         {
-            self.queued_octets -= u64::from(*len);
+            self.queued_bytes -= u64::from(*len);
             self.queue.pop_front();
         }
     }
@@ -98,7 +98,7 @@ impl Transmitter {
     fn has_room(&self, len: u64) -> bool {
         match self.limit {
             Limit::Packets(packets) => (self.queue.len() as u64) < packets,
-            Limit::Octets(octets) => self.queued_octets + len <= octets,
+            Limit::Bytes(bytes) => self.queued_bytes + len <= bytes,
         }
     }
 }

@@ -20,8 +20,8 @@ pub struct Percent(f64);
 pub enum Limit {
     /// So many packets.
     Packets(u64),
-    /// So many octets of IP datagrams.
-    Octets(u64),
+    /// So many bytes of IP datagrams.
+    Bytes(u64),
 }
 
 const RATES: [(&str, u64); 9] = [
@@ -108,14 +108,14 @@ impl fmt::Display for Percent {
 }
 
 impl Limit {
-    pub(super) const EXPECTED: &str = "a queue of at least one packet, or of octets: 100, 1500B, 64KiB, 1MiB";
+    pub(super) const EXPECTED: &str = "a queue of at least one packet, or of bytes: 100, 1500B, 64KiB, 1MiB";
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         let limit = match text.parse() {
             Ok(packets) => Self::Packets(packets),
-            Err(_) => Self::Octets(quantity(text, &SIZES)?),
+            Err(_) => Self::Bytes(quantity(text, &SIZES)?),
         };
-        (limit != Self::Packets(0) && limit != Self::Octets(0)).then_some(limit)
+        (limit != Self::Packets(0) && limit != Self::Bytes(0)).then_some(limit)
     }
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for Limit {
         const UNITS: [(&str, u64); 3] = [("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
         match self {
             Self::Packets(packets) => packets.fmt(f),
-            Self::Octets(octets) => write_in_largest_unit(f, *octets, &UNITS),
+            Self::Bytes(data) => write_in_largest_unit(f, *data, &UNITS),
         }
     }
 }

@@ -167,7 +167,7 @@ impl Net {
             .map_err(|errno| if errno == Errno::EAGAIN { Errno::EINPROGRESS } else { errno })
     }
 
-    /// read(2): as much as is there, at least one octet; 0 is the end.
+    /// read(2): as much as is there, at least one byte; 0 is the end.
     pub async fn read(&self, fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
         self.receive(fd, "read", Patience::AsSet, |host| host.read(fd, buf)).await
     }
@@ -230,7 +230,7 @@ impl Net {
         self.write_all(fd, "sendto", Patience::of(flags), buf, op).await
     }
 
-    /// recvfrom(2): the octets and, of a datagram, the sender.
+    /// recvfrom(2): the bytes and, of a datagram, the sender.
     pub async fn recvfrom(
         &self,
         fd: Fd,
@@ -304,7 +304,7 @@ impl Net {
         self.host().is_nonblocking(fd)
     }
 
-    /// ioctl(2) with `FIONREAD`: octets that a read would give at once.
+    /// ioctl(2) with `FIONREAD`: bytes that a read would give at once.
     pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> {
         self.host().fionread(fd)
     }

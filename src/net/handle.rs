@@ -17,7 +17,7 @@ use super::wait::{Interest, Place, Waits};
 use crate::socket::{Fd, Host};
 use crate::time::{Duration, Instant};
 
-/// Octets that one read of a stream takes at most where the reader's buffer cannot be written to in place.
+/// Bytes that one read of a stream takes at most where the reader's buffer cannot be written to in place.
 const SCRATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Net {
         &self.inner.clock
     }
 
-    /// A buffer for reads into memory that may not be written to in place; of [`SCRATCH`] octets once it is used.
+    /// A buffer for reads into memory that may not be written to in place; of [`SCRATCH`] bytes once it is used.
     pub(super) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
         let mut scratch = self.inner.scratch.borrow_mut();
         if scratch.is_empty() {

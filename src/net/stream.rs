@@ -97,7 +97,7 @@ impl hyper::rt::Read for TcpStream {
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         // Advancing the cursor after a read in place is unsafe in hyper's interface: one copy instead.
-        self.poll_scratch(cx, buf.remaining(), |octets| buf.put_slice(octets))
+        self.poll_scratch(cx, buf.remaining(), |bytes| buf.put_slice(bytes))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::time::Duration;
 /// The backlog of [`TcpListener::bind`], as in Rust's standard library.
 const BACKLOG: usize = 128;
 
-/// Octets by which [`TcpStream::read_to_end`] makes room.
+/// Bytes by which [`TcpStream::read_to_end`] makes room.
 const CHUNK: usize = 16 * 1024;
 
 /// A descriptor that is closed with its owner.
@@ -175,7 +175,7 @@ impl TcpStream {
         Ok(Self { owned: Rc::new(owned), reading: Place::default(), writing: Place::default() })
     }
 
-    /// As much as is there, at least one octet; 0 is the end.
+    /// As much as is there, at least one byte; 0 is the end.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.owned.wait(Interest::read, "read", |host, fd| host.read(fd, buf)).await?)
     }
@@ -192,7 +192,7 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Everything up to the end, appended to `buf`. Gives the number of octets.
+    /// Everything up to the end, appended to `buf`. Gives the number of bytes.
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let start = buf.len();
         loop {
@@ -210,7 +210,7 @@ impl TcpStream {
         }
     }
 
-    /// As much as fits into the send buffer, at least one octet.
+    /// As much as fits into the send buffer, at least one byte.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(self.owned.wait(Interest::write, "write", |host, fd| host.write(fd, buf)).await?)
     }

@@ -19,7 +19,7 @@ use crate::time::{Duration, Instant};
 pub(super) enum Step {
     /// Waits until so long after the first packet.
     Until(Duration),
-    /// Reads so many octets.
+    /// Reads so many bytes.
     Read(u32),
     /// Reads to the end, where nothing is left but the end.
     ReadEof,
@@ -83,7 +83,7 @@ pub(super) fn derive(
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
         let to = if acked { place(packet.ack, peer.iss).min(text_end).saturating_sub(unread) } else { read };
         if to > read {
-            // A program that has fallen behind was not reading: it begins again now. Else it reads as octets come.
+            // A program that has fallen behind was not reading: it begins again now. Else it reads as bytes come.
             if lags {
                 writer.until(packet.at);
             }
@@ -105,9 +105,9 @@ pub(super) fn derive(
         let Some(content) = contents.next_if(|content| content.packet <= index) else { continue };
         let ends = own.fin.is_some_and(|fin| content.end > fin);
         let to = if ends { content.end - 1 } else { content.end };
-        let octets = (written - 1) as usize..(to.max(written) - 1) as usize;
-        if !octets.is_empty() {
-            let more = &own.stream[octets];
+        let bytes = (written - 1) as usize..(to.max(written) - 1) as usize;
+        if !bytes.is_empty() {
+            let more = &own.stream[bytes];
             if !goes_on || !writer.more(more) {
                 writer.until(packet.at);
                 writer.steps.push(Step::Write(more.to_vec()));
@@ -189,7 +189,7 @@ fn acknowledges_at_once(recording: &Recording, own: &Facts, peer: &Facts, index:
         && place(packet.ack, peer.iss) == place(before.seq, peer.iss) + before.payload.len() as u32
 }
 
-/// Octets that had come and were not read when this was sent.
+/// Bytes that had come and were not read when this was sent.
 fn unread(packet: &Recorded, rcv_buf: usize, shift: u8) -> u32 {
     let window = u32::from(packet.window) << shift;
     let free = if packet.window == u16::MAX && shift == 0 { rcv_buf as u32 } else { window };
@@ -205,10 +205,10 @@ struct Steps {
 
 impl Steps {
     /// Adds to the last write; false if there is none.
-    fn more(&mut self, octets: &[u8]) -> bool {
+    fn more(&mut self, bytes: &[u8]) -> bool {
         let last = self.steps.iter_mut().rev();
-        let last = last.into_iter().find_map(|step| if let Step::Write(octets) = step { Some(octets) } else { None });
-        last.map(|write| write.extend_from_slice(octets)).is_some()
+        let last = last.into_iter().find_map(|step| if let Step::Write(bytes) = step { Some(bytes) } else { None });
+        last.map(|write| write.extend_from_slice(bytes)).is_some()
     }
 
     fn until(&mut self, at: Duration) {
@@ -257,7 +257,7 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
                 }
             }
             Step::ReadEof => while open.read(&mut buf).await? > 0 {},
-            Step::Write(octets) => open.write_all(&octets).await?,
+            Step::Write(bytes) => open.write_all(&bytes).await?,
             Step::QuickAck => net.setsockopt(open.fd()?, SocketOption::QuickAck(true))?,
             Step::ShutdownWrite => open.shutdown(Shutdown::Write)?,
             Step::Close => stream = None,

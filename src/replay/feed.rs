@@ -1,8 +1,8 @@
 //! When each packet of the fed side is due, and what becomes of its numbers.
 //!
-//! What causality demands can be told from the recording, wherever it was taken. A packet that acknowledges octets of
-//! ours was sent after they had come; one that was recorded behind octets of ours reached us after we had sent them; and
-//! octets of ours that do not acknowledge it, though it came in order, were sent before it came. The first is binding, the
+//! What causality demands can be told from the recording, wherever it was taken. A packet that acknowledges bytes of
+//! ours was sent after they had come; one that was recorded behind bytes of ours reached us after we had sent them; and
+//! bytes of ours that do not acknowledge it, though it came in order, were sent before it came. The first is binding, the
 //! others order what would otherwise be decided by our being faster or slower than the stack that was recorded.
 
 use core::net::SocketAddr;
@@ -75,7 +75,7 @@ pub(super) struct Mapping<'a> {
     pub(super) constant_stamps: bool,
 }
 
-/// A part of a packet to be fed: its octets from `from` up to `to`, counted in its sequence space.
+/// A part of a packet to be fed: its bytes from `from` up to `to`, counted in its sequence space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) from: u32,
@@ -131,7 +131,7 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// The octets of a packet are sequence space behind its SYN; its FIN comes behind them.
+    /// The bytes of a packet are sequence space behind its SYN; its FIN comes behind them.
     pub(super) fn len(packet: &Recorded) -> u32 {
         packet.payload.len() as u32 + u32::from(packet.has(Flags::SYN)) + u32::from(packet.has(Flags::FIN))
     }
@@ -147,12 +147,12 @@ impl<'a> Mapping<'a> {
         let syn = u32::from(packet.has(Flags::SYN));
         let with_syn = part.from == 0 && syn == 1;
         let text = |at: u32| (at.max(syn) - syn).min(packet.payload.len() as u32) as usize;
-        let payload = &self.recording.octets[packet.payload.clone()][text(part.from)..text(part.to)];
+        let payload = &self.recording.bytes[packet.payload.clone()][text(part.from)..text(part.to)];
         let mut flags = Flags(packet.flags.0 & (Flags::FIN | Flags::SYN | Flags::RST | Flags::PSH | Flags::ACK).0);
         if !with_syn {
             flags = flags.without(Flags::SYN);
             if syn == 1 {
-                flags = flags | Flags::ACK; // octets of a SYN, which go behind it here
+                flags = flags | Flags::ACK; // bytes of a SYN, which go behind it here
             }
         }
         if !part.last {

@@ -90,7 +90,7 @@ impl Finder {
         let recording = &mut self.recordings[at];
         if cut {
             let reason = format!(
-                "cut off: {} of {} octets of the packet were captured; capture with a larger snaplen",
+                "cut off: {} of {} bytes of the packet were captured; capture with a larger snaplen",
                 captured.len(),
                 record.original_len
             );
@@ -130,7 +130,7 @@ impl Finder {
             ends: [segment.src, segment.dst],
             started: record.at,
             packets: Vec::new(),
-            octets: Vec::new(),
+            bytes: Vec::new(),
             conversation: Conversation::new(),
             outbound: [0; 2],
             trouble: None,
@@ -158,8 +158,8 @@ impl Recording {
                 packet.kind = DataKind::Unacceptable;
             });
         }
-        let start = self.octets.len();
-        self.octets.extend_from_slice(segment.payload);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(segment.payload);
         let last = self.duration();
         self.packets.push(Recorded {
             number: record.number,
@@ -171,7 +171,7 @@ impl Recording {
             window: segment.window,
             options: segment.options,
             ttl: segment.ttl,
-            payload: start..self.octets.len(),
+            payload: start..self.bytes.len(),
             kind: seen.data,
             bad_checksum,
             icmp: false,
@@ -182,19 +182,19 @@ impl Recording {
 
     /// An ICMP error for the end `about`: from its peer, as far as the conversation goes.
     fn push_icmp(&mut self, record: &Record<'_>, about: SocketAddr, bytes: &[u8]) {
-        let start = self.octets.len();
-        self.octets.extend_from_slice(bytes);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
         let from = 1 - self.end_of(about);
-        let unseen = self.unseen(record, from, start..self.octets.len());
+        let unseen = self.unseen(record, from, start..self.bytes.len());
         self.packets.push(Recorded { icmp: true, ..unseen });
     }
 
     /// A segment that was harmed on the way: nobody took it.
     fn push_corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>) {
-        let start = self.octets.len();
-        self.octets.extend_from_slice(segment.payload);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(segment.payload);
         let from = self.end_of(segment.src);
-        let unseen = self.unseen(record, from, start..self.octets.len());
+        let unseen = self.unseen(record, from, start..self.bytes.len());
         let Segment { seq, ack, flags, window, options, ttl, .. } = *segment;
         self.packets.push(Recorded { seq, ack, flags, window, options, ttl, bad_checksum: true, ..unseen });
     }

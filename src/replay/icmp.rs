@@ -43,8 +43,8 @@ pub(super) fn quoted_ends(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
     let ip = IpView::parse_captured(bytes).ok()?;
     let Quotation { src, dst, address_len, tcp } = quotation(&ip)?;
     let address = |at: usize| {
-        let octets = &bytes[at..at + address_len];
-        <[u8; 4]>::try_from(octets).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+        let data = &bytes[at..at + address_len];
+        <[u8; 4]>::try_from(data).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(data).map(IpAddr::from)).ok()
     };
     let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     let ends = (SocketAddr::new(address(src)?, port(tcp)), SocketAddr::new(address(dst)?, port(tcp + 2)));
@@ -58,14 +58,14 @@ pub(super) fn mapped(
     live: &Live,
     ends: (SocketAddr, SocketAddr),
 ) -> Option<Vec<u8>> {
-    let mut bytes = mapping.recording.octets[packet.payload.clone()].to_vec();
+    let mut bytes = mapping.recording.bytes[packet.payload.clone()].to_vec();
     let ip = IpView::parse_captured(&bytes).ok()?;
     let (Quotation { src, dst, address_len, tcp }, own) = (quotation(&ip)?, if ip.dst.is_ipv4() { 16 } else { 24 });
     let number = Seq(u32::from_be_bytes([bytes[tcp + 4], bytes[tcp + 5], bytes[tcp + 6], bytes[tcp + 7]]));
     for (at, ip) in [(own, ends.0.ip()), (src, ends.0.ip()), (dst, ends.1.ip())] {
         match ip {
-            IpAddr::V4(v4) if address_len == 4 => bytes[at..at + 4].copy_from_slice(&v4.octets()),
-            IpAddr::V6(v6) if address_len == 16 => bytes[at..at + 16].copy_from_slice(&v6.octets()),
+            IpAddr::V4(v4) if address_len == 4 => bytes[at..at + 4].copy_from_slice(&v4.to_bits().to_be_bytes()),
+            IpAddr::V6(v6) if address_len == 16 => bytes[at..at + 16].copy_from_slice(&v6.to_bits().to_be_bytes()),
             _ => return None,
         }
     }

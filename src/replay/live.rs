@@ -140,7 +140,7 @@ impl Live {
             }
             return true;
         }
-        self.take_octets(segment, &seen, start, end);
+        self.take_bytes(segment, &seen, start, end);
         if let Some(ts) = segment.options.ts {
             self.stamps.push((self.sent, ts.ts_val));
         }
@@ -154,7 +154,7 @@ impl Live {
         true
     }
 
-    fn take_octets(&mut self, segment: &Segment<'_>, seen: &Seen, start: u32, end: u32) {
+    fn take_bytes(&mut self, segment: &Segment<'_>, seen: &Seen, start: u32, end: u32) {
         let text = start + u32::from(segment.is_syn());
         if text >= 1 && !segment.payload.is_empty() && seen.data != DataKind::KeepAlive {
             self.stream.put(text - 1, segment.payload);
@@ -167,7 +167,7 @@ impl Live {
         }
     }
 
-    /// Takes a segment that is fed. `text` is where its octets begin and end, with SYN and FIN.
+    /// Takes a segment that is fed. `text` is where its bytes begin and end, with SYN and FIN.
     pub(super) fn take_fed(&mut self, now: Instant, segment: &Segment<'_>) {
         self.last_at = now;
         let seen = self.conversation.observe(now, Side::Remote, segment);
@@ -223,8 +223,7 @@ fn options_len(options: &Options) -> u32 {
 /// be on a wire between two hosts.
 pub(super) fn addresses(recorded: [SocketAddr; 2]) -> [SocketAddr; 2] {
     let usable = |ip: IpAddr| {
-        let broadcast =
-            matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0 || v4.octets()[0] >= 240);
+        let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || (v4.to_bits() >> 24) == 0 || (v4.to_bits() >> 24) >= 240);
         let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
         !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast || mapped)
     };

@@ -16,8 +16,8 @@ use crate::time::{Duration, Instant};
 /// Longer than this no conversation is replayed: virtual time has an end.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
-/// Neither is more than so many octets: a stream is kept in memory.
-const MOST_OCTETS: usize = 1 << 30;
+/// Neither is more than so many bytes: a stream is kept in memory.
+const MOST_BYTES: usize = 1 << 30;
 
 /// A clock that begins later would leave no room for timers.
 const LATEST: Instant = Instant::from_secs(1 << 33);
@@ -78,7 +78,7 @@ pub(super) fn replay(
         (outcome.packet, outcome.reason) = (first.packet, first.text);
     }
     outcome.notes.extend(findings.map(|finding| finding.text));
-    outcome.sent = played.live.stream.octets;
+    outcome.sent = played.live.stream.bytes;
     outcome.recorded.clone_from(&facts[ours].stream);
     outcome
 }
@@ -230,8 +230,8 @@ fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [Facts
         let last = recording.packets.last().map(|packet| packet.number);
         return Err(Skip::new(last, format!("it lasts longer than {} days", LONGEST.as_secs() / 86_400)));
     }
-    if recording.octets.len() > MOST_OCTETS {
-        return Err(Skip::new(None, format!("it carries more than {} MiB", MOST_OCTETS >> 20)));
+    if recording.bytes.len() > MOST_BYTES {
+        return Err(Skip::new(None, format!("it carries more than {} MiB", MOST_BYTES >> 20)));
     }
     Ok((opening, recording.facts()?))
 }

@@ -75,7 +75,7 @@ pub(super) struct Played {
     pub(super) heard: Vec<u8>,
     /// Acknowledgments that were split.
     pub(super) split_acks: u32,
-    /// Packets whose octets were fed in several parts.
+    /// Packets whose bytes were fed in several parts.
     pub(super) split_segments: u32,
 }
 
@@ -137,14 +137,13 @@ impl<'a, 'c> Driver<'a, 'c> {
             Player::Derived(calls) => {
                 let (calls, heard) = (calls.clone(), Rc::clone(&heard));
                 Some(runtime.spawn("program", async move {
-                    calls::run_heard(net, &calls, |_, _| {}, |octets| heard.borrow_mut().extend_from_slice(octets))
-                        .await
+                    calls::run_heard(net, &calls, |_, _| {}, |data| heard.borrow_mut().extend_from_slice(data)).await
                 }))
             }
             Player::Exact(exact) => {
                 let (exact, heard, start) = (exact.clone(), Rc::clone(&heard), stage.start);
                 runtime.spawn("program", async move {
-                    exact::run(net, exact, start, |octets| heard.borrow_mut().extend_from_slice(octets)).await
+                    exact::run(net, exact, start, |data| heard.borrow_mut().extend_from_slice(data)).await
                 });
                 None
             }
@@ -300,7 +299,7 @@ struct Feeder<'a, 'c> {
 /// Plays a conversation to its end.
 pub(super) fn play(stage: Stage<'_>, capture: Option<&mut Capture>) -> Played {
     let gates = gates(stage.recording, stage.facts, stage.ours);
-    let limit = 20_000 + 200 * stage.recording.packets.len() + stage.recording.octets.len() / 100;
+    let limit = 20_000 + 200 * stage.recording.packets.len() + stage.recording.bytes.len() / 100;
     let mut driver = Driver::new(stage, capture);
     driver.begin();
     let mut feeder = Feeder {
@@ -392,7 +391,7 @@ impl<'a> Feeder<'a, '_> {
         if text == 0 || packet.has(Flags::RST) || !packet.is_acceptable() {
             return Some(Part { from, to: len, last: true });
         }
-        // The stack takes no octets with a SYN.
+        // The stack takes no bytes with a SYN.
         if from == 0 && syn == 1 {
             return Some(Part { from: 0, to: 1, last: false });
         }
@@ -485,7 +484,7 @@ impl<'a> Feeder<'a, '_> {
             _ if live.sent == 0 => "our SYN".to_owned(),
             _ if gate.acked == 1 => "our SYN|ACK".to_owned(),
             _ => format!(
-                "octets of ours: it acknowledges {}, we have sent {}",
+                "bytes of ours: it acknowledges {}, we have sent {}",
                 gate.acked.saturating_sub(1),
                 live.sent.saturating_sub(1)
             ),

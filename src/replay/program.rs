@@ -1,6 +1,6 @@
 //! The program of one side, derived from what it sent: the list of calls of scenario files.
 //!
-//! An ACK tells what its sender's TCP had received. So octets that a side sent with an ACK of place `a` were written by a
+//! An ACK tells what its sender's TCP had received. So bytes that a side sent with an ACK of place `a` were written by a
 //! program that can have read up to `a` and no further, wherever the capture was taken: it reads that far, waits as long
 //! as the recording shows, and writes. A segment without PSH that is full, or fills the window, was cut from a longer
 //! write; what follows it with the same ACK is the rest. A FIN is close, or shutdown where the peer goes on; an RST is a
@@ -18,9 +18,9 @@ use crate::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Program {
     pub(super) calls: Vec<Call>,
-    /// Octets `place..` of ours may not be sent before the peer's `read` were fed, by packet.
+    /// Bytes `place..` of ours may not be sent before the peer's `read` were fed, by packet.
     pub(super) turns: Vec<Turn>,
-    /// Octets that it reads in all.
+    /// Bytes that it reads in all.
     pub(super) reads: u32,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Program {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) packet: u64,
-    /// The place of its first octet, or of the FIN.
+    /// The place of its first byte, or of the FIN.
     pub(super) place: u32,
     /// The place in the peer's stream up to which it has read.
     pub(super) read: u32,
@@ -114,12 +114,12 @@ impl Deriving<'_> {
             }
             let ends = fin.is_some_and(|fin| content.end > fin);
             let text_end = if ends { content.end - 1 } else { content.end };
-            let octets = (written - 1) as usize..(text_end.max(written) - 1) as usize;
-            if !octets.is_empty() {
-                let more = &self.ours.stream[octets];
+            let bytes = (written - 1) as usize..(text_end.max(written) - 1) as usize;
+            if !bytes.is_empty() {
+                let more = &self.ours.stream[bytes];
                 let rest = before.is_some_and(|before| self.is_rest(&before, content));
                 match self.program.calls.last_mut() {
-                    Some(Call::Send(octets)) if rest => octets.extend_from_slice(more),
+                    Some(Call::Send(bytes)) if rest => bytes.extend_from_slice(more),
                     _ => {
                         self.reach(content, written);
                         self.program.calls.push(Call::Send(more.to_vec()));
@@ -173,7 +173,7 @@ impl Deriving<'_> {
         }
     }
 
-    /// When the octets before a place of the peer's stream had passed.
+    /// When the bytes before a place of the peer's stream had passed.
     fn came_at(&self, place: u32) -> Duration {
         self.theirs.came.iter().find(|(end, _)| *end >= place).map_or(Duration::ZERO, |(_, at)| *at)
     }

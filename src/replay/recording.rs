@@ -1,8 +1,8 @@
 //! One recorded conversation: its packets, and what can be known of each side without asking anybody.
 //!
 //! Sequence numbers are told from [`Conversation`]; here they are only counted from
-//! the initial one of their side. A *place* is such a number: 0 is the SYN, octet `k` of the stream stands at `k + 1`,
-//! the FIN behind the last octet.
+//! the initial one of their side. A *place* is such a number: 0 is the SYN, byte `k` of the stream stands at `k + 1`,
+//! the FIN behind the last byte.
 
 use core::ops::Range;
 use std::collections::BTreeMap;
@@ -49,12 +49,12 @@ pub(super) struct Recorded {
     pub(super) window: u16,
     pub(super) options: Options,
     pub(super) ttl: u8,
-    /// Where its octets stand in [`Recording::octets`].
+    /// Where its bytes stand in [`Recording::bytes`].
     pub(super) payload: Range<usize>,
     pub(super) kind: DataKind,
     /// A checksum of it does not fit.
     pub(super) bad_checksum: bool,
-    /// An ICMP error about a packet of the other end; its octets are the whole packet.
+    /// An ICMP error about a packet of the other end; its bytes are the whole packet.
     pub(super) icmp: bool,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Recording {
     /// When its first packet passed.
     pub(super) started: Instant,
     pub(super) packets: Vec<Recorded>,
-    pub(super) octets: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) conversation: Conversation,
     /// Packets of each end that the file marks as sent by the host of the capture.
     pub(super) outbound: [u32; 2],
@@ -96,7 +96,7 @@ pub(super) enum Opening {
     Refused,
 }
 
-/// New octets (or the FIN) of one side.
+/// New bytes (or the FIN) of one side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content {
     /// Index in [`Recording::packets`].
@@ -112,7 +112,7 @@ pub(super) struct Content {
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) iss: Seq,
-    /// Its octets without holes.
+    /// Its bytes without holes.
     pub(super) stream: Vec<u8>,
     /// The place of its FIN.
     pub(super) fin: Option<u32>,
@@ -122,7 +122,7 @@ pub(super) struct Facts {
     pub(super) fin_acks_fin: bool,
     /// The highest place that its peer acknowledged.
     pub(super) acked: u32,
-    /// When the octets before a place were all there, in order.
+    /// When the bytes before a place were all there, in order.
     pub(super) came: Vec<(u32, Duration)>,
     /// In the order in which it was sent.
     pub(super) content: Vec<Content>,
@@ -132,9 +132,9 @@ pub(super) struct Facts {
     pub(super) retransmissions: u32,
     /// The highest ACK that it sent.
     pub(super) ack: u32,
-    /// The largest window that it offered, in octets.
+    /// The largest window that it offered, in bytes.
     pub(super) window: u32,
-    /// The most of the peer's octets that were on the way at once.
+    /// The most of the peer's bytes that were on the way at once.
     pub(super) peer_flight: u32,
 }
 
@@ -156,7 +156,7 @@ impl Recording {
             flags,
             window,
             options,
-            payload: &self.octets[packet.payload.clone()],
+            payload: &self.bytes[packet.payload.clone()],
             ttl,
         }
     }
@@ -199,7 +199,7 @@ impl Recording {
     /// What both sides did.
     ///
     /// # Errors
-    /// Octets that were acknowledged are not in the capture.
+    /// Bytes that were acknowledged are not in the capture.
     pub(super) fn facts(&self) -> Result<[Facts; 2], Skip> {
         let mut facts = [Facts::default(), Facts::default()];
         let mut streams = [Assembly::default(), Assembly::default()];
@@ -226,10 +226,10 @@ impl Recording {
             let start = place(packet.seq, iss[own]) + u32::from(packet.has(Flags::SYN));
             let end = start + packet.payload.len() as u32;
             if !packet.payload.is_empty() && packet.kind != DataKind::KeepAlive && start >= 1 {
-                let had = streams[own].octets.len();
-                streams[own].put(start - 1, &self.octets[packet.payload.clone()]);
-                if streams[own].octets.len() > had {
-                    facts[own].came.push((streams[own].octets.len() as u32 + 1, packet.at));
+                let had = streams[own].bytes.len();
+                streams[own].put(start - 1, &self.bytes[packet.payload.clone()]);
+                if streams[own].bytes.len() > had {
+                    facts[own].came.push((streams[own].bytes.len() as u32 + 1, packet.at));
                 }
             }
             let fin = packet.has(Flags::FIN);
@@ -251,8 +251,8 @@ impl Recording {
             }
         }
         for (end, stream) in streams.into_iter().enumerate() {
-            let (have, acked) = (stream.octets.len() as u32, facts[end].acked);
-            facts[end].stream = stream.octets;
+            let (have, acked) = (stream.bytes.len() as u32, facts[end].acked);
+            facts[end].stream = stream.bytes;
             if facts[end].fin.is_some_and(|fin| fin != have + 1) && acked <= have + 1 {
                 facts[end].fin = None; // behind a hole that was never filled
             }
@@ -263,7 +263,7 @@ impl Recording {
                 let number = packet.map(|packet| self.packets[packet].number);
                 let who = self.ends[end];
                 let reason =
-                    format!("a hole: octets {have} to {} of {who} are not in the capture, but acknowledged", acked - 1);
+                    format!("a hole: bytes {have} to {} of {who} are not in the capture, but acknowledged", acked - 1);
                 return Err(Skip::new(number, reason));
             }
             facts[end].content.retain_mut(|content| {
@@ -296,33 +296,33 @@ impl Recording {
     }
 }
 
-/// Octets of one direction, put together. What was there first stays.
+/// Bytes of one direction, put together. What was there first stays.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
-    pub(super) octets: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     beyond: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Assembly {
-    /// `octets` stand at `offset` of the stream.
-    pub(super) fn put(&mut self, offset: u32, octets: &[u8]) {
-        let have = self.octets.len() as u32;
+    /// `bytes` stand at `offset` of the stream.
+    pub(super) fn put(&mut self, offset: u32, bytes: &[u8]) {
+        let have = self.bytes.len() as u32;
         if offset > have {
             let kept = self.beyond.entry(offset).or_default();
-            if kept.len() < octets.len() {
-                *kept = octets.to_vec();
+            if kept.len() < bytes.len() {
+                *kept = bytes.to_vec();
             }
             return;
         }
         let known = (have - offset) as usize;
-        self.octets.extend_from_slice(octets.get(known..).unwrap_or_default());
+        self.bytes.extend_from_slice(bytes.get(known..).unwrap_or_default());
         while let Some(entry) = self.beyond.first_entry() {
-            let have = self.octets.len() as u32;
+            let have = self.bytes.len() as u32;
             if *entry.key() > have {
                 break;
             }
-            let (offset, octets) = entry.remove_entry();
-            self.octets.extend_from_slice(octets.get((have - offset) as usize..).unwrap_or_default());
+            let (offset, bytes) = entry.remove_entry();
+            self.bytes.extend_from_slice(bytes.get((have - offset) as usize..).unwrap_or_default());
         }
     }
 }

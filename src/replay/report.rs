@@ -68,9 +68,9 @@ pub struct Outcome {
     pub reason: String,
     /// What was done to the packets on the way, and what is told without being judged.
     pub notes: Vec<String>,
-    /// The octets that our side sent, and those that it should have.
+    /// The bytes that our side sent, and those that it should have.
     pub sent: Vec<u8>,
-    /// The octets of our side in the recording.
+    /// The bytes of our side in the recording.
     pub recorded: Vec<u8>,
     /// Packets of the recording.
     pub packets: usize,
@@ -207,7 +207,7 @@ impl Report {
         assert!(self.passed(), "{}", self.failures());
     }
 
-    /// Panics unless our side sent exactly the octets of the recording in every conversation that was replayed, and there
+    /// Panics unless our side sent exactly the bytes of the recording in every conversation that was replayed, and there
     /// was one. Nothing else is judged.
     ///
     /// # Panics
@@ -219,7 +219,7 @@ impl Report {
         for outcome in self.outcomes.iter().filter(replayed) {
             if let Some(at) = super::semantic::first_difference(&outcome.recorded, &outcome.sent) {
                 let text = super::semantic::describe(&outcome.recorded, &outcome.sent, at);
-                panic!("{outcome}\nthe octets of our side differ: {text}");
+                panic!("{outcome}\nthe bytes of our side differ: {text}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Whether a conversation came out the same, whatever stack the recording is of.
 //!
-//! Judged: the handshake, the octets each way, the order of turns, kind and place of the close, acknowledgments, options,
+//! Judged: the handshake, the bytes each way, the order of turns, kind and place of the close, acknowledgments, options,
 //! the limits that the peer set, resets and retransmissions. Told but not judged: numbers of segments, windows, PSH,
 //! delays.
 
@@ -35,7 +35,7 @@ pub(super) struct Case<'a> {
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let checks: [fn(&Case<'_>, &mut Vec<Finding>); 9] =
-        [handshake, options, octets, turns, close, acknowledgments, limits, retransmissions, program];
+        [handshake, options, bytes, turns, close, acknowledgments, limits, retransmissions, program];
     for check in checks {
         check(case, &mut findings);
     }
@@ -121,12 +121,12 @@ fn options(case: &Case<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Exactly the same octets from our side.
-fn octets(case: &Case<'_>, findings: &mut Vec<Finding>) {
-    let (expected, actual) = (&case.own().stream, &case.played.live.stream.octets);
+/// Exactly the same bytes from our side.
+fn bytes(case: &Case<'_>, findings: &mut Vec<Finding>) {
+    let (expected, actual) = (&case.own().stream, &case.played.live.stream.bytes);
     if let Some(at) = first_difference(expected, actual) {
         let packet = case.packet_at(at as u32 + 1);
-        note(findings, packet, format!("octets of our side: {}", describe(expected, actual, at)));
+        note(findings, packet, format!("bytes of our side: {}", describe(expected, actual, at)));
     }
 }
 
@@ -136,16 +136,16 @@ pub(super) fn first_difference(expected: &[u8], actual: &[u8]) -> Option<usize> 
     (at < expected.len().max(actual.len())).then_some(at)
 }
 
-/// The difference at an offset, with a few octets of each.
+/// The difference at an offset, with a few bytes of each.
 pub(super) fn describe(expected: &[u8], actual: &[u8], at: usize) -> String {
-    let show = |octets: &[u8]| match octets.get(at..) {
-        None | Some([]) => format!("the end, after {} octets", octets.len()),
+    let show = |bytes: &[u8]| match bytes.get(at..) {
+        None | Some([]) => format!("the end, after {} bytes", bytes.len()),
         Some(rest) => format!("\"{}\"", rest[..rest.len().min(24)].escape_ascii()),
     };
     format!("at offset {at} the recording has {}, the replay {}", show(expected), show(actual))
 }
 
-/// Octets of a turn come after those of the turn before it.
+/// Bytes of a turn come after those of the turn before it.
 fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let live = &case.played.live;
     for (nth, turn) in case.program.turns.iter().enumerate().filter(|(_, turn)| turn.place != u32::MAX) {
@@ -165,7 +165,7 @@ fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
             && first.fed < needed
         {
             let text = format!(
-                "order of turns: octet {} of ours came when {} of the peer's had been fed, in the recording after {}",
+                "order of turns: byte {} of ours came when {} of the peer's had been fed, in the recording after {}",
                 turn.place.saturating_sub(1),
                 first.fed.saturating_sub(1),
                 needed.saturating_sub(1)
@@ -196,7 +196,7 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
     match (own.fin, live.fin) {
         (Some(expected), Some(actual)) if expected != actual => {
             let text = format!(
-                "close: our FIN came after {} octets, in the recording after {}",
+                "close: our FIN came after {} bytes, in the recording after {}",
                 actual.saturating_sub(1),
                 expected.saturating_sub(1)
             );
@@ -205,7 +205,7 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         (Some(_), None) if live.reset && own.rst.is_none() => {
             note(findings, fin_packet, "close: our side sent RST, in the recording FIN");
         }
-        (Some(expected), None) if case.finished() && !(live.peer_reset && case.octets_ended_by_reset(expected)) => {
+        (Some(expected), None) if case.finished() && !(live.peer_reset && case.bytes_ended_by_reset(expected)) => {
             note(findings, fin_packet, "close: our FIN did not come");
         }
         (None, Some(_)) => {
@@ -256,7 +256,7 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
 
 impl Case<'_> {
     /// A reset by the peer may come before a FIN that was on its way.
-    fn octets_ended_by_reset(&self, fin: u32) -> bool {
+    fn bytes_ended_by_reset(&self, fin: u32) -> bool {
         let content = self.own().content.iter().find(|content| content.end > fin);
         content.zip(self.peer().rst).is_some_and(|(content, rst)| content.packet > rst)
     }
@@ -292,13 +292,13 @@ fn limits(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let mss = theirs.mss.map_or(least, u32::from).max(48);
     for sent in &live.emitted {
         if sent.payload_len > 0 && sent.payload_len + sent.options_len > mss {
-            let text = format!("a segment of {} octets, where the peer's MSS is {mss}", sent.payload_len);
+            let text = format!("a segment of {} bytes, where the peer's MSS is {mss}", sent.payload_len);
             return note(findings, case.packet_at(sent.start), text);
         }
         let probe = sent.payload_len <= 1 && (sent.zero_window || sent.kind == DataKind::Probe);
         let text_end = sent.start + sent.payload_len + u32::from(sent.flags.contains(Flags::SYN));
         if sent.payload_len > 0 && text_end > sent.edge && !probe {
-            let text = format!("octets up to {text_end}, where the peer's window ends at {}", sent.edge);
+            let text = format!("bytes up to {text_end}, where the peer's window ends at {}", sent.edge);
             return note(findings, case.packet_at(sent.start), text);
         }
     }
@@ -339,7 +339,7 @@ fn program(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let common = heard.len().min(recorded.len());
     if heard[..common] != recorded[..common] || heard.len() > recorded.len() {
         let at = first_difference(&recorded[..common], heard).unwrap_or(common);
-        note(findings, None, format!("octets that our program read: {}", describe(recorded, heard, at)));
+        note(findings, None, format!("bytes that our program read: {}", describe(recorded, heard, at)));
     }
     let reset = case.peer().rst.is_some() || case.opening == Opening::Refused;
     if let Some(Err(failed)) = &case.played.program
@@ -347,7 +347,7 @@ fn program(case: &Case<'_>, findings: &mut Vec<Finding>) {
     {
         note(findings, None, format!("our program, derived from the recording: {failed}"));
     } else if case.finished() && !reset && (heard.len() as u32) < case.program.reads {
-        let text = format!("our program read {} of {} octets", heard.len(), case.program.reads);
+        let text = format!("our program read {} of {} bytes", heard.len(), case.program.reads);
         note(findings, None, text);
     }
 }

@@ -183,7 +183,7 @@ impl<'a> Walker<'a, '_> {
         let mut text: Vec<_> = differences.iter().map(ToString::to_string).collect();
         if fields.contains(&crate::segment::Field::Payload) && expected.payload.len() == actual.payload.len() {
             let at = expected.payload.iter().zip(actual.payload).take_while(|(a, b)| a == b).count();
-            text.push(format!("first at octet {at}: {:#04x}, got {:#04x}", expected.payload[at], actual.payload[at]));
+            text.push(format!("first at byte {at}: {:#04x}, got {:#04x}", expected.payload[at], actual.payload[at]));
         }
         let at = recording.started + packet.at;
         let (expected, actual) =

@@ -17,8 +17,8 @@ pub struct Figures {
     pub connections: u64,
     /// Packets that hosts sent.
     pub packets: u64,
-    /// Octets of application data that arrived, each once: acknowledged by TCP, delivered by UDP.
-    pub octets: u64,
+    /// Bytes of application data that arrived, each once: acknowledged by TCP, delivered by UDP.
+    pub bytes: u64,
     /// The same in Mbit/s over [`Figures::completed`].
     pub goodput_mbit: f64,
     /// Segments sent again by TCP.
@@ -41,7 +41,7 @@ pub(super) struct Counter {
     packets: u64,
     retransmissions: u64,
     drops: u64,
-    datagram_octets: u64,
+    datagram_bytes: u64,
 }
 
 /// One connection; the local side sent first.
@@ -61,17 +61,17 @@ impl Counter {
 
     pub(super) fn figures(&self, outcome: &Outcome) -> Figures {
         let flows = || self.over.iter().chain(self.flows.values());
-        let carried: Vec<_> = flows().map(Flow::carried).filter(|(octets, _)| *octets > 0).collect();
-        let octets = carried.iter().map(|(octets, _)| octets).sum::<u64>() + self.datagram_octets;
-        let rates = carried.iter().map(|(octets, time)| *octets as f64 / time.as_secs_f64().max(1e-9));
+        let carried: Vec<_> = flows().map(Flow::carried).filter(|(data, _)| *data > 0).collect();
+        let data = carried.iter().map(|(data, _)| data).sum::<u64>() + self.datagram_bytes;
+        let rates = carried.iter().map(|(data, time)| *data as f64 / time.as_secs_f64().max(1e-9));
         let (sum, squares) = rates.fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
         let fairness = if carried.len() > 1 { sum * sum / (carried.len() as f64 * squares) } else { 1.0 };
         let seconds = outcome.completed.as_secs_f64();
         Figures {
             connections: flows().count() as u64,
             packets: self.packets,
-            octets,
-            goodput_mbit: if seconds > 0.0 { octets as f64 * 8.0 / seconds / 1e6 } else { 0.0 },
+            bytes: data,
+            goodput_mbit: if seconds > 0.0 { data as f64 * 8.0 / seconds / 1e6 } else { 0.0 },
             retransmissions: self.retransmissions,
             drops: self.drops,
             completed: outcome.completed,
@@ -106,11 +106,11 @@ impl Counter {
 }
 
 impl Flow {
-    /// Octets of data that were acknowledged, both ways, and how long that took.
+    /// Bytes of data that were acknowledged, both ways, and how long that took.
     fn carried(&self) -> (u64, Duration) {
-        let octets = [Side::Local, Side::Remote].map(|side| self.acknowledged(side));
+        let data = [Side::Local, Side::Remote].map(|side| self.acknowledged(side));
         let last = self.progress[0].max(self.progress[1]);
-        (octets[0] + octets[1], last - self.began)
+        (data[0] + data[1], last - self.began)
     }
 
     fn acknowledged(&self, side: Side) -> u64 {
@@ -132,7 +132,7 @@ impl Observer for Counter {
                 if let Ok(ip) = IpView::parse(&packet.bytes)
                     && ip.protocol == Protocol::Udp
                 {
-                    self.datagram_octets += ip.payload.len().saturating_sub(8) as u64;
+                    self.datagram_bytes += ip.payload.len().saturating_sub(8) as u64;
                 }
             }
             _ => {}

@@ -31,9 +31,9 @@ pub(super) const ADDRESS: &str = "an address with its prefix length, such as 192
 pub(super) const KEYS: [(&str, &str); 22] = [
     ("address", "addresses with their prefix lengths, with commas between; by default the next of 192.0.2.0/24"),
     ("cc", "congestion control: reno (the default) or cubic"),
-    ("mtu", "the largest packet of the interface, in octets"),
-    ("rcv_buf", "octets of a receive buffer"),
-    ("snd_buf", "octets of a send buffer"),
+    ("mtu", "the largest packet of the interface, in bytes"),
+    ("rcv_buf", "bytes of a receive buffer"),
+    ("snd_buf", "bytes of a send buffer"),
     ("timestamps", "true or false: whether timestamps are offered (RFC 7323)"),
     ("ack_delay", "how long an ACK may be delayed; 0 is not at all"),
     ("time_wait", "how long TIME-WAIT lasts"),
@@ -50,12 +50,12 @@ pub(super) const KEYS: [(&str, &str); 22] = [
     ("backlog_limit", "the largest backlog that a listener gets"),
     ("default_route", "true or false: whether addresses outside of the prefixes are reached"),
     ("descriptors", "how many descriptors can be open at once"),
-    ("buffer_limit", "octets that all buffers of the host may take"),
+    ("buffer_limit", "bytes that all buffers of the host may take"),
 ];
 
 /// The largest buffer of a scenario.
 const MOST_BUFFER: usize = 16 << 20;
-const SIZE: &str = "octets from 1 to 16777216, also as 64KiB or 1MiB";
+const SIZE: &str = "bytes from 1 to 16777216, also as 64KiB or 1MiB";
 const SWITCH: &str = "true or false";
 
 impl HostPart {
@@ -90,8 +90,8 @@ impl HostPart {
                 }
             }
             "mtu" => config.mtu = number(value, 576, 65_535)?,
-            "rcv_buf" => config.rcv_buf = octets(value)?,
-            "snd_buf" => config.snd_buf = octets(value)?,
+            "rcv_buf" => config.rcv_buf = bytes(value)?,
+            "snd_buf" => config.snd_buf = bytes(value)?,
             "timestamps" => config.timestamps = switch(value)?,
             "ack_delay" => config.ack_delay = Some(time(value)?).filter(|delay| !delay.is_zero()),
             "time_wait" => config.time_wait = time(value)?,
@@ -124,12 +124,12 @@ where
 }
 
 /// `65536`, `64KiB`, `1MiB`.
-fn octets(text: &str) -> Result<usize, String> {
+fn bytes(text: &str) -> Result<usize, String> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20)];
     let unit = units.iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, *scale)));
     let (count, scale) = unit.unwrap_or((text, 1_usize));
-    let octets = count.parse::<usize>().ok().and_then(|count| count.checked_mul(scale));
-    octets.filter(|octets| (1..=MOST_BUFFER).contains(octets)).ok_or_else(|| SIZE.to_owned())
+    let bytes = count.parse::<usize>().ok().and_then(|count| count.checked_mul(scale));
+    bytes.filter(|bytes| (1..=MOST_BUFFER).contains(bytes)).ok_or_else(|| SIZE.to_owned())
 }
 
 /// A time, or 0 without a unit.

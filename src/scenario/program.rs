@@ -55,7 +55,7 @@ pub(super) const KEYS: [(&str, &str); 12] = [
     ("do", "a list of calls, one text for each"),
     ("app", "a built-in program: hello, echo, discard, chat, bulk or http; it serves, unless `to` is there"),
     ("to", "the server, HOST or HOST:PORT: the program is the client of `app` (hello, echo, bulk, http)"),
-    ("size", "octets: of the file that http serves, of what the client of echo or bulk sends (default 100000)"),
+    ("size", "bytes: of the file that http serves, of what the client of echo or bulk sends (default 100000)"),
     ("port", "where a server listens; by default the usual port of the program"),
     ("backlog", "connections that may wait for accept (default 128)"),
     ("start", "when it starts (default 0)"),
@@ -64,7 +64,7 @@ pub(super) const KEYS: [(&str, &str); 12] = [
     ("daemon", "true or false: whether the run may end before it; servers are daemons"),
 ];
 
-/// Octets that a call or a built-in program sends at most: more would take minutes, and a scenario may come from a
+/// Bytes that a call or a built-in program sends at most: more would take minutes, and a scenario may come from a
 /// stranger.
 const MOST_SENT: u64 = 1 << 30;
 
@@ -172,7 +172,7 @@ impl ProgramPart {
     }
 }
 
-/// Octets of the pattern that a call sends.
+/// Bytes of the pattern that a call sends.
 fn pattern_len(call: &Call) -> u64 {
     match call {
         Call::SendPattern(count) | Call::SendPaced(count, _) => *count,
@@ -205,7 +205,7 @@ fn what(
             let spoken = places.iter().filter(|place| !matches!(place.string.trim().chars().next(), None | Some('#')));
             for (place, call) in spoken.zip(&parsed) {
                 if pattern_len(call) > MOST_SENT {
-                    return Err(place.wrong(None, &entry.path, format!("at most {MOST_SENT} octets in one call")));
+                    return Err(place.wrong(None, &entry.path, format!("at most {MOST_SENT} bytes in one call")));
                 }
             }
             Ok(What::Calls(lines.into_iter().map(str::to_owned).collect()))

@@ -55,7 +55,7 @@ pub fn keys() -> Vec<(String, &'static str)> {
 pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioError> {
     let text = Text(text);
     if text.0.len() > LONGEST {
-        return Err(text.error(0, "", format!("at most {LONGEST} octets")));
+        return Err(text.error(0, "", format!("at most {LONGEST} bytes")));
     }
     let document = text.parse()?;
     let root = Section::root(text, &document);

@@ -28,7 +28,7 @@ use super::{Scenario, Source, World};
 use crate::capture::{Capture, Comments, Settings, WriteError};
 
 /// The longest capture that is made again in memory.
-const MOST_OCTETS: usize = 512 << 20;
+const MOST_BYTES: usize = 512 << 20;
 
 /// A run from a recipe, which may be a stranger's, is given up after so many events: some seconds.
 const MOST_EVENTS: u64 = 2_000_000;
@@ -119,7 +119,7 @@ impl Recipe {
         Self { comments, ..self }
     }
 
-    /// At most so many octets of each packet; 0 for all.
+    /// At most so many bytes of each packet; 0 for all.
     #[must_use]
     pub fn snaplen(self, snaplen: u32) -> Self {
         Self { snaplen: (snaplen != 0).then_some(snaplen), ..self }
@@ -175,7 +175,7 @@ impl Recipe {
     /// A lesson or a host that there is not, a text that is no scenario, a setting that it does not take.
     pub fn scenario(&self) -> Result<Scenario, RecipeError> {
         let name = &self.scenario;
-        let is_name = name.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-');
+        let is_name = name.bytes().all(|value| value.is_ascii_lowercase() || value.is_ascii_digit() || value == b'-');
         let mut scenario = if is_name {
             Scenario::lesson(name).ok_or_else(|| RecipeError::UnknownLesson(name.clone()))?
         } else {
@@ -225,12 +225,12 @@ impl Recipe {
     pub fn rerun(&self) -> Result<(Vec<u8>, Outcome), RecipeError> {
         let world = self.scenario()?.build(self.seed)?;
         world.sim().limit_events(MOST_EVENTS);
-        let octets = Memory::default();
-        let capture = self.settings(&world)?.own_thread(false).stream(octets.clone(), "memory")?;
+        let data = Memory::default();
+        let capture = self.settings(&world)?.own_thread(false).stream(data.clone(), "memory")?;
         let capture = world.observe::<Capture>(capture);
         let outcome = world.run();
         capture.borrow_mut().close()?;
-        let bytes = core::mem::take(&mut *octets.0.lock().expect("nobody panics with it"));
+        let bytes = core::mem::take(&mut *data.0.lock().expect("nobody panics with it"));
         Ok((bytes, outcome))
     }
 }
@@ -241,11 +241,11 @@ struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut octets = self.0.lock().expect("nobody panics with it");
-        if octets.len() + bytes.len() > MOST_OCTETS {
-            return Err(io::Error::other(format!("a capture of more than {MOST_OCTETS} octets is not kept in memory")));
+        let mut data = self.0.lock().expect("nobody panics with it");
+        if data.len() + bytes.len() > MOST_BYTES {
+            return Err(io::Error::other(format!("a capture of more than {MOST_BYTES} bytes is not kept in memory")));
         }
-        octets.extend_from_slice(bytes);
+        data.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

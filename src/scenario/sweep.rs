@@ -88,7 +88,7 @@ impl Sweep {
     /// The first line of the CSV.
     pub fn header(&self) -> String {
         let keys = self.axes.iter().map(|axis| field(&axis.key));
-        let columns = ["seed", "result", "goodput_mbit", "octets", "completion_s", "connections", "packets"];
+        let columns = ["seed", "result", "goodput_mbit", "bytes", "completion_s", "connections", "packets"];
         let more = ["retransmissions", "drops", "fairness"];
         keys.chain(columns.iter().chain(&more).map(|column| (*column).to_owned())).collect::<Vec<_>>().join(",")
     }
@@ -176,13 +176,13 @@ impl Run {
         let _ = match &self.figures {
             Err(_) => write!(row, "{},error,,,,,,,,", self.seed),
             Ok(figures) => {
-                let Figures { connections, packets, octets, goodput_mbit, retransmissions, drops, completed, fairness } =
+                let Figures { connections, packets, bytes, goodput_mbit, retransmissions, drops, completed, fairness } =
                     figures;
                 let (seed, seconds) = (self.seed, completed.as_secs_f64());
                 let result = if self.failures.is_empty() { "ok" } else { "failed" };
                 write!(
                     row,
-                    "{seed},{result},{goodput_mbit:.6},{octets},{seconds:.6},{connections},{packets},{retransmissions},\
+                    "{seed},{result},{goodput_mbit:.6},{bytes},{seconds:.6},{connections},{packets},{retransmissions},\
                      {drops},{fairness:.6}"
                 )
             }

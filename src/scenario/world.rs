@@ -199,7 +199,7 @@ impl Task {
                 Self::Server(*app, listen, program.size)
             }
             What::Client(App::Echo, _) if program.size > MOST_ECHOED => {
-                return Err(BuildError(format!("the client of echo on {host} sends at most {MOST_ECHOED} octets")));
+                return Err(BuildError(format!("the client of echo on {host} sends at most {MOST_ECHOED} bytes")));
             }
             What::Client(app, to) => {
                 let port = program.port.unwrap_or(app.port());
@@ -232,8 +232,8 @@ impl Task {
                     Ok(received(said.len() as u64))
                 }
                 App::Echo => {
-                    let octets = bulk::octets(size);
-                    let result = echo::client(net, to, octets).await.map_err(|error| described(&error))?;
+                    let bytes = bulk::bytes(size);
+                    let result = echo::client(net, to, bytes).await.map_err(|error| described(&error))?;
                     Ok(calls::Done { sent: size, ..received(result.len() as u64) })
                 }
                 App::Http => http::get(net, to, "/file").await.map(received).map_err(|error| described(&error)),

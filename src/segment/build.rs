@@ -23,7 +23,7 @@ pub struct SegmentTemplate<'a> {
     pub window: u16,
     /// Options, written in the order MSS, window scale, SACK-permitted, timestamps, SACK.
     pub options: Options,
-    /// The octets of data.
+    /// The bytes of data.
     pub payload: &'a [u8],
     /// Time to live or hop limit.
     pub ttl: u8,
@@ -86,25 +86,25 @@ pub(crate) fn udp_packet(src: SocketAddr, dst: SocketAddr, ttl: u8, payload: &[u
     fill_checksums(bytes);
 }
 
-/// The IP header of a packet that carries `len` octets of `protocol`: as smoltcp writes it, with don't-fragment set and
+/// The IP header of a packet that carries `len` bytes of `protocol`: as smoltcp writes it, with don't-fragment set and
 /// an identification of zero (RFC 6864 allows it for atomic datagrams).
 pub(super) fn write_ip(bytes: &mut Vec<u8>, src: IpAddr, dst: IpAddr, protocol: u8, ttl: u8, len: usize) {
     match (src, dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             let total = ((20 + len) as u16).to_be_bytes();
             bytes.extend_from_slice(&[0x45, 0, total[0], total[1], 0, 0, 0x40, 0, ttl, protocol, 0, 0]);
-            bytes.extend_from_slice(&src.octets());
-            bytes.extend_from_slice(&dst.octets());
+            bytes.extend_from_slice(&src.to_bits().to_be_bytes());
+            bytes.extend_from_slice(&dst.to_bits().to_be_bytes());
         }
         (src, dst) => {
             let len = (len as u16).to_be_bytes();
             bytes.extend_from_slice(&[0x60, 0, 0, 0, len[0], len[1], protocol, ttl]);
             for address in [src, dst] {
-                let octets = match address {
-                    IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-                    IpAddr::V6(v6) => v6.octets(),
+                let data = match address {
+                    IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits().to_be_bytes(),
+                    IpAddr::V6(v6) => v6.to_bits().to_be_bytes(),
                 };
-                bytes.extend_from_slice(&octets);
+                bytes.extend_from_slice(&data);
             }
         }
     }
@@ -114,10 +114,10 @@ pub(super) fn write_ip(bytes: &mut Vec<u8>, src: IpAddr, dst: IpAddr, protocol: 
 /// fit are left out. Returns the length.
 fn write_options(options: &Options, area: &mut [u8; 40]) -> usize {
     let mut at = 0;
-    let mut put = |octets: &[u8]| {
-        if let Some(place) = area.get_mut(at..at + octets.len()) {
-            place.copy_from_slice(octets);
-            at += octets.len();
+    let mut put = |bytes: &[u8]| {
+        if let Some(place) = area.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+            at += bytes.len();
         }
     };
     if let Some(mss) = options.mss {

@@ -1,13 +1,13 @@
 //! The Internet checksum (RFC 1071) over whole packets.
 //!
 //! smoltcp could compute and verify these itself; it is told not to, because the guard must know that a segment is sound
-//! before smoltcp sees it, and once is enough. Summing eight octets at a time is what pays for the rest of the stack.
+//! before smoltcp sees it, and once is enough. Summing eight bytes at a time is what pays for the rest of the stack.
 
 use core::net::IpAddr;
 
 use super::{IpView, Protocol};
 
-/// The ones'-complement sum of `data` as big-endian 16-bit words, not yet folded. An odd octet at the end counts as if a
+/// The ones'-complement sum of `data` as big-endian 16-bit words, not yet folded. An odd byte at the end counts as if a
 /// zero followed.
 pub(super) fn sum(data: &[u8]) -> u64 {
     // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words: the
@@ -53,7 +53,7 @@ fn pseudo_header(src: &IpAddr, dst: &IpAddr, protocol: u8, len: usize) -> u64 {
             let halves = |bits: u32| u64::from(bits >> 16) + u64::from(bits & 0xffff);
             halves(src.to_bits()) + halves(dst.to_bits())
         }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => sum(&src.octets()) + sum(&dst.octets()),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => sum(&src.to_bits().to_be_bytes()) + sum(&dst.to_bits().to_be_bytes()),
         _ => 0,
     };
     addresses + u64::from(protocol) + len as u64

@@ -22,7 +22,7 @@ pub enum Field {
     Window,
     /// Any option.
     Options,
-    /// The octets of data.
+    /// The bytes of data.
     Payload,
     /// Time to live or hop limit.
     Ttl,
@@ -91,8 +91,8 @@ pub fn diff(expected: &Segment<'_>, actual: &Segment<'_>) -> Vec<Difference> {
     differences
 }
 
-/// The length and the first octets: enough to see what it is.
+/// The length and the first bytes: enough to see what it is.
 fn payload_text(payload: &[u8]) -> String {
     let start = &payload[..payload.len().min(16)];
-    format!("{} octets \"{}\"", payload.len(), start.escape_ascii())
+    format!("{} bytes \"{}\"", payload.len(), start.escape_ascii())
 }

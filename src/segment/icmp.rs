@@ -14,7 +14,7 @@ pub(crate) enum IcmpError {
     HostUnreachable,
     /// The next link takes no more than this.
     TooBig {
-        /// Octets.
+        /// Bytes.
         mtu: u16,
     },
     /// It came with a TTL or hop limit that ends here.
@@ -35,7 +35,7 @@ impl IcmpError {
     }
 
     /// Writes the packet from `src` to the sender of `about`, whose IP version `src` has to be of, into `bytes`, whose
-    /// old content is gone. As much is quoted as fits into 576 octets (RFC 1812, section 4.3.2.3) or 1280 (RFC 4443,
+    /// old content is gone. As much is quoted as fits into 576 bytes (RFC 1812, section 4.3.2.3) or 1280 (RFC 4443,
     /// section 2.4).
     pub(crate) fn write(self, src: IpAddr, about: &IpView<'_>, about_bytes: &[u8], bytes: &mut Vec<u8>) {
         bytes.clear();

@@ -157,8 +157,8 @@ impl<'a> IpView<'a> {
             return Err(Malformed::Truncated);
         }
         let address = |at: usize| {
-            let octets: [u8; 16] = core::array::from_fn(|i| fixed[at + i]);
-            IpAddr::V6(Ipv6Addr::from(octets))
+            let bytes: [u8; 16] = core::array::from_fn(|i| fixed[at + i]);
+            IpAddr::V6(Ipv6Addr::from(bytes))
         };
         let (header_len, next, fragment) = skip_extensions(&bytes[..total_len], fixed[6])?;
         Ok(Self {

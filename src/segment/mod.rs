@@ -93,7 +93,7 @@ pub struct Segment<'a> {
     pub window: u16,
     /// The options that mean something here.
     pub options: Options,
-    /// The octets of data.
+    /// The bytes of data.
     pub payload: &'a [u8],
     /// IP time to live or hop limit.
     pub ttl: u8,
@@ -132,7 +132,7 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// SEG.LEN: octets of data, plus one each for SYN and FIN (RFC 9293, section 3.4).
+    /// SEG.LEN: bytes of data, plus one each for SYN and FIN (RFC 9293, section 3.4).
     pub fn len(&self) -> u32 {
         self.payload.len() as u32 + u32::from(self.is_syn()) + u32::from(self.is_fin())
     }

@@ -24,7 +24,7 @@ pub struct SackBlock {
 /// The options of one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Options {
-    /// Maximum segment size in octets (only on SYN).
+    /// Maximum segment size in bytes (only on SYN).
     pub mss: Option<u16>,
     /// Window scale shift (only on SYN).
     pub wscale: Option<u8>,
@@ -80,8 +80,8 @@ impl Options {
             (3, &[shift]) => self.wscale = Some(shift),
             (4, &[]) => self.sack_permitted = true,
             (5, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
-                for (block, octets) in self.sack.iter_mut().zip(blocks.chunks_exact(8)) {
-                    *block = SackBlock { left: Seq(word(octets, 0)), right: Seq(word(octets, 4)) };
+                for (block, bytes) in self.sack.iter_mut().zip(blocks.chunks_exact(8)) {
+                    *block = SackBlock { left: Seq(word(bytes, 0)), right: Seq(word(bytes, 4)) };
                 }
             }
             (2..=5 | 8, _) => self.irregular = true,
@@ -95,7 +95,7 @@ impl Options {
     }
 }
 
-/// Four octets of `octets` from `at` on, which are there.
-fn word(octets: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+/// Four bytes of `bytes` from `at` on, which are there.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -37,35 +37,35 @@ impl PartialOrd for Seq {
 impl Add<u32> for Seq {
     type Output = Self;
 
-    fn add(self, octets: u32) -> Self {
-        Self(self.0.wrapping_add(octets))
+    fn add(self, bytes: u32) -> Self {
+        Self(self.0.wrapping_add(bytes))
     }
 }
 
 impl AddAssign<u32> for Seq {
-    fn add_assign(&mut self, octets: u32) {
-        *self = *self + octets;
+    fn add_assign(&mut self, bytes: u32) {
+        *self = *self + bytes;
     }
 }
 
 impl Sub<u32> for Seq {
     type Output = Self;
 
-    fn sub(self, octets: u32) -> Self {
-        Self(self.0.wrapping_sub(octets))
+    fn sub(self, bytes: u32) -> Self {
+        Self(self.0.wrapping_sub(bytes))
     }
 }
 
 impl SubAssign<u32> for Seq {
-    fn sub_assign(&mut self, octets: u32) {
-        *self = *self - octets;
+    fn sub_assign(&mut self, bytes: u32) {
+        *self = *self - bytes;
     }
 }
 
 impl Sub for Seq {
     type Output = u32;
 
-    /// The octets from `earlier` to `self`, modulo 2^32: only meaningful when `earlier <= self`.
+    /// The bytes from `earlier` to `self`, modulo 2^32: only meaningful when `earlier <= self`.
     fn sub(self, earlier: Self) -> u32 {
         self.0.wrapping_sub(earlier.0)
     }

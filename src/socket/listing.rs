@@ -22,7 +22,7 @@ pub struct DescriptorRow {
     pub local: Option<SocketAddr>,
     /// Its peer.
     pub remote: Option<SocketAddr>,
-    /// Octets that wait to be read; for a listener, connections that wait for accept.
+    /// Bytes that wait to be read; for a listener, connections that wait for accept.
     pub recv_q: usize,
 }
 

@@ -280,7 +280,7 @@ impl Host {
     }
 
     /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram. On a stream
-    /// it changes nothing (Linux would throw the octets away instead of giving them).
+    /// it changes nothing (Linux would throw the bytes away instead of giving them).
     ///
     /// # Errors
     /// As read.
@@ -438,7 +438,7 @@ impl Host {
         }
     }
 
-    /// ioctl(2) `FIONREAD`: octets that can be read; for a datagram socket, of the next datagram.
+    /// ioctl(2) `FIONREAD`: bytes that can be read; for a datagram socket, of the next datagram.
     ///
     /// # Errors
     /// `EINVAL` for a listening socket, `EBADF`.

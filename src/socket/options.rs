@@ -17,10 +17,10 @@ pub enum SocketOption {
     Linger(Option<Duration>),
     /// `SO_KEEPALIVE`
     KeepAlive(bool),
-    /// `SO_RCVBUF`: octets of the receive buffer. Linux doubles what is asked for; this host takes it as it is,
+    /// `SO_RCVBUF`: bytes of the receive buffer. Linux doubles what is asked for; this host takes it as it is,
     /// and refuses zero, which Linux would raise to its least.
     RcvBuf(usize),
-    /// `SO_SNDBUF`: octets of the send buffer, taken as asked for, not zero.
+    /// `SO_SNDBUF`: bytes of the send buffer, taken as asked for, not zero.
     SndBuf(usize),
     /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is for ever.
     RcvTimeo(Option<Duration>),

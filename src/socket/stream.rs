@@ -236,7 +236,7 @@ impl Host {
         }
     }
 
-    /// `MSG_PEEK` into several buffers: the stack looks once, since a second look would see the same octets.
+    /// `MSG_PEEK` into several buffers: the stack looks once, since a second look would see the same bytes.
     fn peek_stream(&mut self, id: ConnectionId, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
         let mut whole = vec![0; bufs.iter().map(|buf| buf.len()).sum()];
         let len = self.receive_stream_from(id, &mut [IoSliceMut::new(&mut whole)], true)?;

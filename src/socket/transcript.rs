@@ -13,13 +13,13 @@ pub struct Transcript {
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
-    /// Octets that writes took.
+    /// Bytes that writes took.
     pub written: Vec<u8>,
-    /// Octets that reads gave.
+    /// Bytes that reads gave.
     pub read: Vec<u8>,
 }
 
-/// The transcripts of a host, in the order of their first octets.
+/// The transcripts of a host, in the order of their first bytes.
 #[derive(Debug, Default)]
 pub(super) struct Transcripts {
     all: Vec<Transcript>,

@@ -171,7 +171,7 @@ pub struct EpollEvent {
 /// What recvmsg(2) gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Octets received, or with [`MsgFlags::TRUNC`] the whole length of the datagram.
+    /// Bytes received, or with [`MsgFlags::TRUNC`] the whole length of the datagram.
     pub len: usize,
     /// The sender of a datagram.
     pub from: Option<SocketAddr>,

@@ -240,7 +240,7 @@ impl Stack {
         let taken = tcp.socket_mut().send_slice(octets).unwrap_or(0);
         if taken > 0 {
             connection.account.messages_sent += 1;
-            connection.account.octets_sent += taken as u64;
+            connection.account.bytes_sent += taken as u64;
             self.mark_dirty(id);
         }
         Sent::Taken(taken)
@@ -259,7 +259,7 @@ impl Stack {
             if !peek {
                 connection.unread.consume(len);
                 connection.account.messages_received += 1;
-                connection.account.octets_received += len as u64;
+                connection.account.bytes_received += len as u64;
             }
             return Received::Data(len);
         };
@@ -277,7 +277,7 @@ impl Stack {
         }
         let len = socket.recv_slice(octets).unwrap_or(0);
         connection.account.messages_received += 1;
-        connection.account.octets_received += len as u64;
+        connection.account.bytes_received += len as u64;
         // The window has opened: smoltcp decides whether that is worth an ACK.
         self.mark_dirty(id);
         Received::Data(len)

@@ -220,11 +220,11 @@ pub struct Account {
     /// Writes that put octets into the send buffer.
     pub messages_sent: u64,
     /// Octets that the application wrote.
-    pub octets_sent: u64,
+    pub bytes_sent: u64,
     /// Reads that took octets.
     pub messages_received: u64,
     /// Octets that the application read.
-    pub octets_received: u64,
+    pub bytes_received: u64,
 }
 
 impl Account {
@@ -235,9 +235,9 @@ impl Account {
             opened_at: None,
             closed_at: None,
             messages_sent: 0,
-            octets_sent: 0,
+            bytes_sent: 0,
             messages_received: 0,
-            octets_received: 0,
+            bytes_received: 0,
         }
     }
 }
@@ -257,10 +257,10 @@ impl core::fmt::Display for Account {
             ", sent {} message{} {} octets, received {} message{} {} octets",
             self.messages_sent,
             plural(self.messages_sent),
-            self.octets_sent,
+            self.bytes_sent,
             self.messages_received,
             plural(self.messages_received),
-            self.octets_received
+            self.bytes_received
         )
     }
 }
@@ -268,7 +268,7 @@ impl core::fmt::Display for Account {
 impl Connection {
     /// RCV.NXT of a synchronized connection.
     pub(super) fn rcv_nxt(&self, tcp: &Tcp) -> Seq {
-        tcp.rcv_nxt(self.irs, self.account.octets_received, self.fin_received)
+        tcp.rcv_nxt(self.irs, self.account.bytes_received, self.fin_received)
     }
 
     /// The right edge of the receive window: what was advertised, and never more than the buffer holds. smoltcp shifts

@@ -247,7 +247,7 @@ impl Stack {
         }
         let ours = connection.conversation.sender(Side::Local);
         let Some(tcp) = &mut connection.tcp else { return };
-        let rcv_nxt = tcp.rcv_nxt(connection.irs, connection.account.octets_received, connection.fin_received);
+        let rcv_nxt = tcp.rcv_nxt(connection.irs, connection.account.bytes_received, connection.fin_received);
         let ts = connection.ts_recent.map(|(ts_val, _)| Timestamps { ts_val, ts_ecr: 0 });
         let ack = if connection.state == State::SynReceived { ours.snd_nxt } else { ours.snd_una };
         let octet = SegmentTemplate {

@@ -81,7 +81,7 @@ impl fmt::Debug for Flows {
 /// end.
 pub fn flow_table(streams: &[Stream]) -> String {
     const NAMES: [&str; 9] =
-        ["stream", "left", "right", "open for", "packets", "messages", "octets", "sent again", "states at the end"];
+        ["stream", "left", "right", "open for", "packets", "messages", "bytes", "sent again", "states at the end"];
     let mut rows = vec![NAMES.map(str::to_owned).to_vec()];
     rows[0].push("end".to_owned());
     for stream in streams {
@@ -94,7 +94,7 @@ pub fn flow_table(streams: &[Stream]) -> String {
             format!("{:.6} s", stream.open_for().as_secs_f64()),
             pair(stream.packets),
             pair(stream.messages),
-            pair(stream.octets),
+            pair(stream.bytes),
             pair(stream.retransmissions),
             format!("{}/{}", state(0), state(1)),
             stream.close.to_string(),

@@ -207,7 +207,7 @@ impl fmt::Display for Arrow {
 }
 
 /// `PSH|ACK 1:15 ack 1 (14)`: flags, relative sequence numbers `start:end`, the acknowledgment, the window where it
-/// matters, options on a SYN, octets of data. `cut` says that options are missing.
+/// matters, options on a SYN, bytes of data. `cut` says that options are missing.
 pub(super) fn describe(segment: &Segment<'_>, from: Side, told: &Told<'_>, cut: bool) -> String {
     let mut text = flags(segment.flags);
     let Some((seen, flow)) = &told.segment else { return text };
@@ -296,7 +296,7 @@ mod tests {
         assert!(head(1, Fate::Duplicate(at)).starts_with("↞─"));
         assert!(
             head(0, Fate::Reorder(at)).ends_with("─⇢")
-                && head(0, Fate::Corrupt(Flip { at, octet: 0, bit: 0 })).ends_with("─≁")
+                && head(0, Fate::Corrupt(Flip { at, byte: 0, bit: 0 })).ends_with("─≁")
         );
         assert_eq!(head(0, Fate::Deliver(at)).chars().count(), WIDTH);
     }

@@ -169,7 +169,7 @@ mod tests {
     use crate::segment::{Flags, IpView, SegmentTemplate, Seq};
     use crate::time::Instant;
 
-    /// What passes: who sends it, its flags, its relative numbers, octets of data.
+    /// What passes: who sends it, its flags, its relative numbers, bytes of data.
     type Pass = (Side, Flags, u32, u32, usize);
 
     const L: Side = Side::Local;

@@ -30,8 +30,8 @@ pub struct Stream {
     pub packets: [u64; 2],
     /// Packets with data that each end sent, repeated ones included.
     pub messages: [u64; 2],
-    /// Octets of data that each end sent, repeated ones included.
-    pub octets: [u64; 2],
+    /// Bytes of data that each end sent, repeated ones included.
+    pub bytes: [u64; 2],
     /// Segments that each end sent again.
     pub retransmissions: [u64; 2],
     /// The side that asked for the connection, if that was seen.
@@ -66,7 +66,7 @@ impl Stream {
             last: at,
             packets: [0; 2],
             messages: [0; 2],
-            octets: [0; 2],
+            bytes: [0; 2],
             retransmissions: [0; 2],
             opener: None,
             close: Close::Open,
@@ -106,7 +106,7 @@ impl Stream {
         self.last = self.last.max(at);
         self.packets[side] += 1;
         self.messages[side] += u64::from(!segment.payload.is_empty());
-        self.octets[side] += segment.payload.len() as u64;
+        self.bytes[side] += segment.payload.len() as u64;
         let again = matches!(seen.data, DataKind::Retransmission { .. } | DataKind::Duplicate);
         self.retransmissions[side] += u64::from(again);
         if segment.is_syn() && !segment.is_ack() && seen.data != DataKind::Unacceptable {
@@ -121,7 +121,7 @@ impl Stream {
         match self.close {
             Close::Open | Close::Half(_) if counts && segment.is_rst() => {
                 // Nothing but the refusal came from there.
-                if self.packets[side] == 1 && self.octets == [0; 2] && self.opener == Some(1 - side) {
+                if self.packets[side] == 1 && self.bytes == [0; 2] && self.opener == Some(1 - side) {
                     Close::Refused(side)
                 } else {
                     Close::Reset(side)

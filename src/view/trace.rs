@@ -63,9 +63,9 @@ pub struct Shape {
     pub seq: u32,
     /// SEG.ACK, if it has one.
     pub ack: Option<u32>,
-    /// The window in octets, scaled if the scale is known.
+    /// The window in bytes, scaled if the scale is known.
     pub window: u32,
-    /// Octets of data.
+    /// Bytes of data.
     pub payload: usize,
     /// The states of both sides behind it.
     pub states: [Option<State>; 2],
@@ -96,7 +96,7 @@ impl Trace {
             row: Row { at: between(origin, record.at), ..Row::default() },
         };
         let Some(packet) = record.packet else {
-            let text = format!("no IP packet: {} octets of link type {}", record.original_len, record.link_type);
+            let text = format!("no IP packet: {} bytes of link type {}", record.original_len, record.link_type);
             step.row.body = Body::Other(text);
             step.row.comments.extend(said.map(str::to_owned));
             return step;

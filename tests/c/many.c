@@ -124,7 +124,7 @@ int main(int argc, char *argv[])
             fail("recv", got < 0 ? errno : ECONNRESET);
         one->heard += (int)got;
         if (memcmp(one->got, one->said, (size_t)one->heard) != 0)
-            fail("another connection's octets came", EPROTO);
+            fail("another connection's bytes came", EPROTO);
         if ((size_t)one->heard == strlen(one->said)) {
             watch(epoll, EPOLL_CTL_MOD, one->fd, at, 0);
             left--;

@@ -209,7 +209,7 @@ pub(crate) fn datagram(host: &mut Host, port: u16) -> Fd {
     fd
 }
 
-/// One read of at most 100,000 octets.
+/// One read of at most 100,000 bytes.
 pub(crate) fn read(host: &mut Host, fd: Fd) -> Result<Vec<u8>, Errno> {
     let mut buf = vec![0; 100_000];
     let len = host.recv(fd, &mut buf, MsgFlags::NONE)?;
@@ -240,7 +240,7 @@ pub(crate) fn unreachable(code: u8, quoted: &Shot) -> Packet {
     Packet::new([ip, icmp].concat())
 }
 
-/// RFC 1071 over an even number of octets.
+/// RFC 1071 over an even number of bytes.
 fn checksum(octets: &[u8]) -> [u8; 2] {
     let sum: u32 = octets.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     (!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes()

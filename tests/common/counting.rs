@@ -59,12 +59,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Octets that this thread has allocated and not given back.
+/// Bytes that this thread has allocated and not given back.
 pub(crate) fn live() -> i64 {
     LIVE.get()
 }
 
-/// The most octets that were live since the last [`reset_peak`].
+/// The most bytes that were live since the last [`reset_peak`].
 pub(crate) fn peak() -> i64 {
     PEAK.get()
 }

@@ -85,7 +85,7 @@ impl Observer for EventLog {
     }
 }
 
-/// `len` octets that no shift leaves the same.
+/// `len` bytes that no shift leaves the same.
 pub(crate) fn octets(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8 ^ (at / 251 % 256) as u8).collect()
 }

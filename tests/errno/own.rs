@@ -262,7 +262,7 @@ pub(crate) fn one_descriptor_more_than_the_limit() -> Errno {
     })
 }
 
-pub(crate) fn one_octet_of_buffer_less_than_two_connections_need() -> Errno {
+pub(crate) fn one_byte_of_buffer_less_than_two_connections_need() -> Errno {
     let limit = 4 * 65_536 - 1;
     let mut host = Host::new(&HostConfig { buffer_limit: limit, ..host().config().clone() });
     let [first, second] = [(); 2].map(|()| stream(&mut host, &[]));
@@ -284,7 +284,7 @@ pub(crate) fn one_datagram_more_than_the_queue_of_the_interface() -> Errno {
 
 // ---- EMSGSIZE, EDESTADDRREQ, EAFNOSUPPORT, EOPNOTSUPP, ENOPROTOOPT
 
-pub(crate) fn a_datagram_of_one_octet_more_than_the_mtu() -> Errno {
+pub(crate) fn a_datagram_of_one_byte_more_than_the_mtu() -> Errno {
     let mut host = host();
     let fd = datagram(&mut host, PORT);
     assert_eq!(host.sendto(fd, &[0; 1472], MsgFlags::NONE, Some(server())), Ok(1472));

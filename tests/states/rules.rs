@@ -248,7 +248,7 @@ fn data_with_an_old_acknowledgment_is_taken_once_and_the_acknowledgment_is_not()
         is_ack_of(&wire.peer_says(ACK, rcv, nxt - 300, b"late"), &wire, rcv + 4);
         assert_eq!(wire.read(), Ok(b"late".to_vec()));
         let unacked = wire.host.tcp_info(wire.fd()).expect("info").unacked;
-        assert_eq!(unacked, 1, "100 octets are still in flight");
+        assert_eq!(unacked, 1, "100 bytes are still in flight");
         assert_eq!(wire.peer_says(ACK, rcv + 4, nxt, b""), []);
         assert_eq!(wire.host.tcp_info(wire.fd()).expect("info").unacked, 0);
     }
@@ -374,7 +374,7 @@ fn an_ack_after_a_timeout_still_carries_snd_nxt() {
 }
 
 #[test]
-fn a_window_that_closes_over_octets_in_flight_stops_no_retransmission() {
+fn a_window_that_closes_over_bytes_in_flight_stops_no_retransmission() {
     for setting in Setting::all() {
         let mut wire = established(setting);
         wire.write(&octets(0, 600));
@@ -396,7 +396,7 @@ fn a_window_that_closes_over_octets_in_flight_stops_no_retransmission() {
 }
 
 #[test]
-fn a_fin_is_retransmitted_however_often_the_octet_before_it_is_acknowledged() {
+fn a_fin_is_retransmitted_however_often_the_byte_before_it_is_acknowledged() {
     for setting in Setting::all() {
         let mut wire = established(setting);
         let (fd, rcv) = (wire.fd(), wire.rcv_nxt);

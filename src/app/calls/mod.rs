@@ -4,10 +4,10 @@
 //! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
 //! listen 80 [backlog]      listen, on every address, or on one: listen 10.0.0.2:80
 //! accept                   accept the next connection; the calls below are about it from now on
-//! send 3000                write so many octets of the pattern of `bulk`
+//! send 3000                write so many bytes of the pattern of `bulk`
 //! send "GET /\r\n"         write a text; escapes \" \\ \n \r \t \0 \xHH
 //! send 3000 by 10 every 5ms   write them in pieces, with a pause behind each
-//! recv 10                  read exactly so many octets
+//! recv 10                  read exactly so many bytes
 //! recv 3000 by 10 every 5ms   read them in pieces, with a pause behind each
 //! recv eof                 read to the end
 //! sleep 1.5s               wait: ns, us, ms, s, m
@@ -19,7 +19,7 @@
 //! bind 5000                bind it, as listen has its address
 //! set nodelay on           setsockopt(2): on the new socket, else on the connection, else on the listener
 //! use 4                    the calls below are about this descriptor from now on
-//! sendto server:53 100     send a datagram of so many octets of the pattern, or a text
+//! sendto server:53 100     send a datagram of so many bytes of the pattern, or a text
 //! recvfrom                 read a datagram
 //! recvfrom all 1s          read datagrams until none has come for so long
 //! CALL -> ECONNREFUSED     the call must fail with this error, or the program has failed
@@ -55,11 +55,11 @@ pub enum Call {
     Listen(SocketAddr, usize),
     /// Accept the next connection.
     Accept,
-    /// Write so many octets of the pattern; it goes on where the send before it on this connection ended.
+    /// Write so many bytes of the pattern; it goes on where the send before it on this connection ended.
     SendPattern(u64),
-    /// Write these octets.
+    /// Write these bytes.
     Send(Vec<u8>),
-    /// Read exactly so many octets.
+    /// Read exactly so many bytes.
     Recv(u64),
     /// Read to the end.
     RecvEof,
@@ -71,9 +71,9 @@ pub enum Call {
     Close,
     /// Close the connection with an RST.
     Abort,
-    /// Write so many octets of the pattern in pieces, with a pause behind each.
+    /// Write so many bytes of the pattern in pieces, with a pause behind each.
     SendPaced(u64, Pace),
-    /// Read exactly so many octets in pieces, with a pause behind each.
+    /// Read exactly so many bytes in pieces, with a pause behind each.
     RecvPaced(u64, Pace),
     /// Wait until this instant.
     Until(Instant),
@@ -85,9 +85,9 @@ pub enum Call {
     Set(SocketOption),
     /// Make this descriptor the one that the calls are about.
     Use(Fd),
-    /// Send a datagram with so many octets of the pattern.
+    /// Send a datagram with so many bytes of the pattern.
     SendToPattern(SocketAddr, u64),
-    /// Send a datagram with these octets.
+    /// Send a datagram with these bytes.
     SendTo(SocketAddr, Vec<u8>),
     /// Read a datagram.
     RecvFrom,
@@ -97,10 +97,10 @@ pub enum Call {
     Fails(Box<Call>, Errno),
 }
 
-/// How octets are written or read in pieces.
+/// How bytes are written or read in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Octets at once.
+    /// Bytes at once.
     pub by: u64,
     /// The pause behind each piece.
     pub every: Duration,
@@ -114,7 +114,7 @@ impl fmt::Display for Call {
             Self::Listen(addr, backlog) => write!(f, "listen {addr} {backlog}"),
             Self::Accept => f.write_str("accept"),
             Self::SendPattern(count) => write!(f, "send {count}"),
-            Self::Send(octets) => write!(f, "send {}", Text(octets)),
+            Self::Send(bytes) => write!(f, "send {}", Text(bytes)),
             Self::Recv(count) => write!(f, "recv {count}"),
             Self::RecvEof => f.write_str("recv eof"),
             Self::Sleep(time) => write!(f, "sleep {}", Time(*time)),
@@ -138,7 +138,7 @@ impl fmt::Display for Call {
             Self::Set(option) => write!(f, "set {}", parse::Setting(*option)),
             Self::Use(fd) => write!(f, "use {fd}"),
             Self::SendToPattern(addr, count) => write!(f, "sendto {addr} {count}"),
-            Self::SendTo(addr, octets) => write!(f, "sendto {addr} {}", Text(octets)),
+            Self::SendTo(addr, bytes) => write!(f, "sendto {addr} {}", Text(bytes)),
             Self::RecvFrom => f.write_str("recvfrom"),
             Self::RecvFromAll(time) => write!(f, "recvfrom all {}", Time(*time)),
             Self::Fails(call, errno) => write!(f, "{call} -> {}", errno.name()),
@@ -152,19 +152,19 @@ impl fmt::Display for Pace {
     }
 }
 
-/// Octets as a text in quotation marks.
+/// Bytes as a text in quotation marks.
 struct Text<'a>(&'a [u8]);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        for &octet in self.0 {
-            match octet {
-                b'"' | b'\\' => write!(f, "\\{}", char::from(octet))?,
-                b' '..=b'~' => write!(f, "{}", char::from(octet))?,
+        for &byte in self.0 {
+            match byte {
+                b'"' | b'\\' => write!(f, "\\{}", char::from(byte))?,
+                b' '..=b'~' => write!(f, "{}", char::from(byte))?,
                 b'\n' => f.write_str("\\n")?,
                 b'\r' => f.write_str("\\r")?,
-                _ => write!(f, "\\x{octet:02x}")?,
+                _ => write!(f, "\\x{byte:02x}")?,
             }
         }
         f.write_str("\"")
@@ -188,9 +188,9 @@ impl fmt::Display for Time {
 pub struct Done {
     /// Calls that went well.
     pub calls: usize,
-    /// Octets written.
+    /// Bytes written.
     pub sent: u64,
-    /// Octets read.
+    /// Bytes read.
     pub received: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,
@@ -219,11 +219,11 @@ pub enum Why {
     #[error("{0}")]
     Errno(Errno),
     /// The peer ended before everything had come.
-    #[error("the peer ended after {got} of {wanted} octets")]
+    #[error("the peer ended after {got} of {wanted} bytes")]
     Eof {
-        /// Octets that came.
+        /// Bytes that came.
         got: u64,
-        /// Octets that were asked for.
+        /// Bytes that were asked for.
         wanted: u64,
     },
     /// There is no connection, or no listener, to make the call on. `parse` refuses such a program.
@@ -245,7 +245,7 @@ pub async fn run(net: Net, calls: &[Call], before: impl FnMut(usize, &Call)) -> 
     run_heard(net, calls, before, |_| {}).await
 }
 
-/// As [`run`], and `heard` is told of the octets that were read, as they come.
+/// As [`run`], and `heard` is told of the bytes that were read, as they come.
 pub async fn run_heard(
     net: Net,
     calls: &[Call],

@@ -146,17 +146,17 @@ impl Words<'_> {
 
     fn text(&mut self, start: usize) -> Result<Word, (String, &'static str)> {
         self.0.next();
-        let mut octets = Vec::new();
+        let mut data = Vec::new();
         while let Some((at, c)) = self.0.next() {
             match c {
-                '"' => return Ok(Word::Text(octets, self.1[start..=at].to_owned())),
+                '"' => return Ok(Word::Text(data, self.1[start..=at].to_owned())),
                 '\\' => {
                     let escape = self.escape();
                     let end = self.0.peek().map_or(self.1.len(), |&(end, _)| end);
                     let expected = "an escape: \\\" \\\\ \\n \\r \\t \\0 or \\xHH";
-                    octets.push(escape.ok_or_else(|| (self.1[at..end].to_owned(), expected))?);
+                    data.push(escape.ok_or_else(|| (self.1[at..end].to_owned(), expected))?);
                 }
-                _ => octets.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                _ => data.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
         Err((self.1[start..].to_owned(), "a closing quotation mark"))
@@ -244,18 +244,18 @@ impl Line<'_> {
     }
 
     fn send(&mut self) -> Result<Call, ParseError> {
-        let expected = "a number of octets, or a text in quotation marks";
+        let expected = "a number of bytes, or a text in quotation marks";
         let word = self.word(expected)?;
         let count = match &word {
-            Word::Text(octets, _) => return Ok(Call::Send(octets.clone())),
-            Word::Bare(bare) => octets(bare).ok_or_else(|| self.error(&word, expected))?,
+            Word::Text(data, _) => return Ok(Call::Send(data.clone())),
+            Word::Bare(bare) => data(bare).ok_or_else(|| self.error(&word, expected))?,
         };
         Ok(self.pace()?.map_or(Call::SendPattern(count), |pace| Call::SendPaced(count, pace)))
     }
 
     fn recv(&mut self) -> Result<Call, ParseError> {
-        let read = |word: &str| if word == "eof" { Some(None) } else { octets(word).map(Some) };
-        let Some(count) = self.take("a number of octets, or eof", read)? else { return Ok(Call::RecvEof) };
+        let read = |word: &str| if word == "eof" { Some(None) } else { data(word).map(Some) };
+        let Some(count) = self.take("a number of bytes, or eof", read)? else { return Ok(Call::RecvEof) };
         Ok(self.pace()?.map_or(Call::Recv(count), |pace| Call::RecvPaced(count, pace)))
     }
 
@@ -264,7 +264,7 @@ impl Line<'_> {
         if !self.next_if("by") {
             return Ok(None);
         }
-        let by = self.take("a number of octets from 1 up", |word| octets(word).filter(|&by| by > 0))?;
+        let by = self.take("a number of bytes from 1 up", |word| data(word).filter(|&by| by > 0))?;
         self.take("every", |word| (word == "every").then_some(()))?;
         Ok(Some(Pace { by, every: self.take(DURATION, duration)? }))
     }
@@ -285,11 +285,11 @@ impl Line<'_> {
 
     fn send_to(&mut self) -> Result<Call, ParseError> {
         let to = self.address()?;
-        let expected = "a number of octets up to 65507, or a text in quotation marks";
+        let expected = "a number of bytes up to 65507, or a text in quotation marks";
         let word = self.word(expected)?;
         match &word {
-            Word::Text(octets, _) if octets.len() as u64 <= DATAGRAM => Ok(Call::SendTo(to, octets.clone())),
-            Word::Bare(bare) => octets(bare)
+            Word::Text(data, _) if data.len() as u64 <= DATAGRAM => Ok(Call::SendTo(to, data.clone())),
+            Word::Bare(bare) => data(bare)
                 .filter(|&count| count <= DATAGRAM)
                 .map(|count| Call::SendToPattern(to, count))
                 .ok_or_else(|| self.error(&word, expected)),
@@ -360,7 +360,7 @@ impl Line<'_> {
 }
 
 fn number<T: FromStr>(word: &str) -> Option<T> {
-    let all_digits = !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_digit());
+    let all_digits = !word.is_empty() && word.bytes().all(|value| value.is_ascii_digit());
     all_digits.then(|| word.parse().ok())?
 }
 
@@ -368,7 +368,7 @@ fn errno(name: &str) -> Option<Errno> {
     Errno::ALL.iter().copied().find(|errno| errno.name() == name)
 }
 
-fn octets(word: &str) -> Option<u64> {
+fn data(word: &str) -> Option<u64> {
     number(word)
 }
 

@@ -8,7 +8,7 @@ use crate::net::Net;
 use crate::socket::{Domain, Errno, Fd, MsgFlags, SocketOption, Type};
 use crate::time::Duration;
 
-/// Octets read from a stream at once.
+/// Bytes read from a stream at once.
 const BUFFER: usize = 16 * 1024;
 
 /// A program that runs, with what it has open. Dropping it closes that.
@@ -88,7 +88,7 @@ impl<H: FnMut(&[u8])> Process<H> {
                 self.offset = 0;
             }
             Call::SendPattern(count) => self.send_pattern(count).await?,
-            Call::Send(ref octets) => self.send(octets).await?,
+            Call::Send(ref bytes) => self.send(bytes).await?,
             Call::SendPaced(count, Pace { by, every }) => {
                 let mut left = count;
                 while left > 0 {
@@ -136,8 +136,8 @@ impl<H: FnMut(&[u8])> Process<H> {
                 self.connection = Some(known.then_some(fd).ok_or(Errno::EBADF)?);
                 self.offset = 0;
             }
-            Call::SendToPattern(to, count) => self.send_to(to, &bulk::octets(count)).await?,
-            Call::SendTo(to, ref octets) => self.send_to(to, octets).await?,
+            Call::SendToPattern(to, count) => self.send_to(to, &bulk::bytes(count)).await?,
+            Call::SendTo(to, ref bytes) => self.send_to(to, bytes).await?,
             Call::RecvFrom => {
                 let fd = self.datagram.ok_or(Why::NoDescriptor)?;
                 let (len, _) = self.net.recvfrom(fd, &mut self.buf, MsgFlags::NONE).await?;
@@ -223,25 +223,25 @@ impl<H: FnMut(&[u8])> Process<H> {
         Ok(())
     }
 
-    async fn send(&mut self, mut octets: &[u8]) -> Result<(), Why> {
+    async fn send(&mut self, mut bytes: &[u8]) -> Result<(), Why> {
         let fd = self.connection()?;
         // A write that an error cut short is followed by one that gives the error.
-        while !octets.is_empty() {
-            let count = self.net.write(fd, octets).await?;
+        while !bytes.is_empty() {
+            let count = self.net.write(fd, bytes).await?;
             self.done.sent += count as u64;
-            octets = &octets[count..];
+            bytes = &bytes[count..];
         }
         Ok(())
     }
 
-    async fn send_to(&mut self, to: SocketAddr, octets: &[u8]) -> Result<(), Why> {
+    async fn send_to(&mut self, to: SocketAddr, bytes: &[u8]) -> Result<(), Why> {
         let fd = match self.datagram {
             Some(fd) => fd,
             None => self.socket(Domain::of(&to), Type::Datagram)?,
         };
         self.datagram = Some(fd);
-        self.net.sendto(fd, octets, MsgFlags::NONE, Some(to)).await?;
-        self.done.sent += octets.len() as u64;
+        self.net.sendto(fd, bytes, MsgFlags::NONE, Some(to)).await?;
+        self.done.sent += bytes.len() as u64;
         self.done.datagrams_sent += 1;
         Ok(())
     }

@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::app::bulk;
 
-/// Octets read from a file at once.
+/// Bytes read from a file at once.
 const CHUNK: u64 = 64 * 1024;
 
 /// The body of a response; its length is known from the start.
@@ -26,7 +26,7 @@ pub(super) enum Content {
 impl Content {
     pub(super) const EMPTY: Self = Self::Text(Bytes::new());
 
-    /// The given octets of a file.
+    /// The given bytes of a file.
     pub(super) fn of_file(mut file: File, range: Range<u64>) -> io::Result<Self> {
         file.seek(SeekFrom::Start(range.start))?;
         Ok(Self::File { file, left: range.end - range.start })
@@ -84,25 +84,25 @@ impl Body for Content {
     }
 }
 
-/// What the Range field asks for, of something `len` octets long.
+/// What the Range field asks for, of something `len` bytes long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it: no range, or one that this server does not serve (RFC 9110, section 14.2: it may ignore the field).
     Whole,
-    /// These octets, never empty.
+    /// These bytes, never empty.
     Range(Range<u64>),
     /// Nothing of it is there: 416.
     Unsatisfiable,
 }
 
 impl Part {
-    /// Reads a Range field (RFC 9110, section 14.1.2): one range of octets, `a-b`, `a-` or `-n`.
+    /// Reads a Range field (RFC 9110, section 14.1.2): one range of bytes, `a-b`, `a-` or `-n`.
     pub(super) fn parse(field: &str, len: u64) -> Self {
         let Some((first, last)) = field.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
             return Self::Whole;
         };
         let number = |digits: &str| {
-            let all_digits = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+            let all_digits = !digits.is_empty() && digits.bytes().all(|value| value.is_ascii_digit());
             // A number beyond any file is as good as the largest.
             all_digits.then(|| digits.parse().unwrap_or(u64::MAX))
         };
@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn a_file_comes_in_chunks_and_one_that_shrinks_is_an_error() {
         let path = std::env::temp_dir().join(format!("tcplab-body-{}", std::process::id()));
-        let octets: Vec<u8> = (0..150_000_u32).map(|at| (at % 253) as u8).collect();
-        std::fs::write(&path, &octets).unwrap();
+        let data: Vec<u8> = (0..150_000_u32).map(|at| (at % 253) as u8).collect();
+        std::fs::write(&path, &data).unwrap();
         let open = |range| Content::of_file(File::open(&path).unwrap(), range).unwrap();
-        assert_eq!(collect(open(0..150_000)), octets);
-        assert_eq!(collect(open(70_000..70_001)), &octets[70_000..70_001]);
+        assert_eq!(collect(open(0..150_000)), data);
+        assert_eq!(collect(open(70_000..70_001)), &data[70_000..70_001]);
 
         let mut longer = open(149_999..150_001);
         assert_eq!(longer.next().unwrap().len(), 1);

@@ -8,7 +8,7 @@ use crate::net::{Net, TcpStream};
 /// The longest head of an answer that is read.
 const HEAD: usize = 16 * 1024;
 
-/// Downloads `path` and gives the number of octets. An answer other than 200, or one that ends before its
+/// Downloads `path` and gives the number of bytes. An answer other than 200, or one that ends before its
 /// Content-Length, is an error that says so.
 pub async fn get(net: Net, server: SocketAddr, path: &str) -> io::Result<u64> {
     let stream = TcpStream::connect(&net, server).await?;
@@ -18,7 +18,7 @@ pub async fn get(net: Net, server: SocketAddr, path: &str) -> io::Result<u64> {
     let mut filled = 0;
     let end = loop {
         match stream.read(&mut buf[filled..]).await? {
-            0 => return Err(wrong(&format!("the head of the answer does not end within {filled} octets"))),
+            0 => return Err(wrong(&format!("the head of the answer does not end within {filled} bytes"))),
             count => filled += count,
         }
         if let Some(end) = buf[..filled].windows(4).position(|window| window == b"\r\n\r\n") {
@@ -44,7 +44,7 @@ pub async fn get(net: Net, server: SocketAddr, path: &str) -> io::Result<u64> {
     }
     match expected {
         Some(expected) if expected != received => {
-            Err(wrong(&format!("the answer ended after {received} of {expected} octets")))
+            Err(wrong(&format!("the answer ended after {received} of {expected} bytes")))
         }
         _ => Ok(received),
     }

@@ -1,5 +1,5 @@
 //! An HTTP/1.1 server (hyper): the files of a directory, or one generated file of a given size under every path. GET,
-//! HEAD, one range of octets; POST and PUT upload to nowhere and are answered with the count.
+//! HEAD, one range of bytes; POST and PUT upload to nowhere and are answered with the count.
 //!
 //! No Date field and no Last-Modified: a run gives the same bytes at any time. Whoever sends nothing is cut off after
 //! [`Settings::header_timeout`] (between requests too), whoever stops in the middle of an upload or reads nothing after
@@ -41,7 +41,7 @@ pub const PORT: u16 = 8080;
 pub enum Source {
     /// The files of a directory and below.
     Dir(PathBuf),
-    /// So many octets of the pattern of [`bulk`](super::bulk), under every path.
+    /// So many bytes of the pattern of [`bulk`](super::bulk), under every path.
     Size(u64),
 }
 
@@ -52,7 +52,7 @@ pub struct Settings {
     pub source: Source,
     /// For the head of a request, from the moment the connection stands or the answer before is sent.
     pub header_timeout: Duration,
-    /// For the next octet of an upload, and for the client to read when the send buffer is full.
+    /// For the next byte of an upload, and for the client to read when the send buffer is full.
     pub stall_timeout: Duration,
 }
 
@@ -96,7 +96,7 @@ async fn respond(net: &Net, settings: &Settings, request: Request<Incoming>) -> 
     }
 }
 
-/// The fields of an answer with its length, without the octets.
+/// The fields of an answer with its length, without the bytes.
 fn without_body(response: Response<Content>) -> Response<Content> {
     let (mut parts, content) = response.into_parts();
     let len = hyper::body::Body::size_hint(&content).lower();
@@ -109,7 +109,7 @@ async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Cont
     loop {
         match net.timeout(limit, body.frame()).await {
             Ok(Some(Ok(frame))) => count += frame.data_ref().map_or(0, Bytes::len) as u64,
-            Ok(None) => return text(StatusCode::OK, format!("{count} octets received\n")),
+            Ok(None) => return text(StatusCode::OK, format!("{count} bytes received\n")),
             Ok(Some(Err(_))) => return closing(message(StatusCode::BAD_REQUEST)),
             Err(_) => return closing(message(StatusCode::REQUEST_TIMEOUT)),
         }
@@ -187,7 +187,7 @@ fn part(
     content: impl FnOnce(std::ops::Range<u64>) -> io::Result<Content>,
     kind: &'static str,
 ) -> Response<Content> {
-    let (status, octets, place) = match range.map_or(Part::Whole, |field| Part::parse(field, len)) {
+    let (status, data, place) = match range.map_or(Part::Whole, |field| Part::parse(field, len)) {
         Part::Whole => (StatusCode::OK, 0..len, None),
         Part::Range(range) => {
             let place = format!("bytes {}-{}/{len}", range.start, range.end - 1);
@@ -199,7 +199,7 @@ fn part(
             return response;
         }
     };
-    let Ok(content) = content(octets) else { return message(StatusCode::FORBIDDEN) };
+    let Ok(content) = content(data) else { return message(StatusCode::FORBIDDEN) };
     let mut response = Response::new(content);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

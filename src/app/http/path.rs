@@ -48,19 +48,19 @@ fn refusal(error: &io::Error) -> Refusal {
     }
 }
 
-/// Undoes percent-encoding; `None` if an escape is broken or the octets are not UTF-8.
+/// Undoes percent-encoding; `None` if an escape is broken or the bytes are not UTF-8.
 fn decode(segment: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(segment.len());
+    let mut data = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(if octet == b'%' {
-            let digit = |octet: u8| char::from(octet).to_digit(16);
+    while let Some(value) = rest.next() {
+        data.push(if value == b'%' {
+            let digit = |value: u8| char::from(value).to_digit(16);
             (digit(rest.next()?)? * 16 + digit(rest.next()?)?) as u8
         } else {
-            octet
+            value
         });
     }
-    String::from_utf8(octets).ok()
+    String::from_utf8(data).ok()
 }
 
 #[cfg(test)]

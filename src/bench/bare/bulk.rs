@@ -69,12 +69,12 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
     let (client_port, server_port) = ports(0);
     server.host.open(server_port, (CLIENT, client_port), false);
     client.host.open(client_port, (SERVER, server_port), true);
-    let (octets, mut written, mut received, mut now) = (workload.octets(), 0, 0, 0_u64);
+    let (bytes, mut written, mut received, mut now) = (workload.bytes(), 0, 0, 0_u64);
     let (chunk, mut buf) = (vec![7; CHUNK], vec![0; CHUNK]);
     let stopwatch = Stopwatch::start();
     client.egress(now);
     server.egress(now);
-    while received < octets {
+    while received < bytes {
         let next = [client.wire.next_at(), server.wire.next_at(), client.next_at, server.next_at];
         let Some(at) = next.into_iter().flatten().min() else {
             return Err(BenchError::Stuck { now });
@@ -90,8 +90,8 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
         } else if let Some(packet) = server.wire.receive(now) {
             client.ingress(now, &packet);
             server.wire.give_back(packet);
-            while written < octets {
-                let len = (octets - written).min(CHUNK as u64) as usize;
+            while written < bytes {
+                let len = (bytes - written).min(CHUNK as u64) as usize;
                 let Ok(len @ 1..) = client.host.socket(0).send_slice(&chunk[..len]) else { break };
                 written += len as u64;
             }
@@ -116,7 +116,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
         buffer_kib: flows.buffer as u64 / 1024,
         sim_s: now as f64 / 1e9,
         taken,
-        octets: received,
+        bytes: received,
         dropped: client.wire.dropped + server.wire.dropped,
         ..Figures::default()
     })

@@ -15,7 +15,7 @@ struct Under {
     server: usize,
     asked: bool,
     got: usize,
-    /// Octets of the request that the server got.
+    /// Bytes of the request that the server got.
     request: usize,
     sent: usize,
 }
@@ -145,7 +145,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: run.now.total_micros() as f64 / 1e6,
         taken,
-        octets: (workload.count * (REQUEST + RESPONSE)) as u64,
+        bytes: (workload.count * (REQUEST + RESPONSE)) as u64,
         ..Figures::default()
     }
 }

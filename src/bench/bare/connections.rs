@@ -110,7 +110,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         buffer_kib: BUFFER as u64 / 1024,
         sim_s: (pair.now - started).total_micros() as f64 / 1e6,
         taken,
-        octets: (workload.messages * MESSAGE * 2) as u64,
+        bytes: (workload.messages * MESSAGE * 2) as u64,
         bytes_per_end: memory,
         ..Figures::default()
     }

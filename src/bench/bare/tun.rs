@@ -1,9 +1,9 @@
 //! The reference on a TUN device: smoltcp as the benchmark among its examples uses it. One interface, one set with a
-//! socket that listens for each direction, buffers of 65,535 octets, no congestion control; `poll`, then the socket's
+//! socket that listens for each direction, buffers of 65,535 bytes, no congestion control; `poll`, then the socket's
 //! buffers filled or emptied in place, then wait until `poll_at`. The device is smoltcp's `TunTapInterface` anew: a fresh
 //! buffer for each packet, one system call for each.
 //!
-//! Its program touches no octet: what is sent is whatever stands in the buffer. Ours copies.
+//! Its program touches no byte: what is sent is whatever stands in the buffer. Ours copies.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, SocketSet};
@@ -16,7 +16,7 @@ use crate::bench::tun::{Direction, HOST, MTU, PORT, PREFIX, Peer, Workload, devi
 use crate::bench::{BenchError, Figures};
 use crate::device::{Tun, TunError};
 
-/// Octets of each buffer.
+/// Bytes of each buffer.
 const BUFFER: usize = 65_535;
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -113,7 +113,7 @@ pub(in crate::bench) fn run(workload: Workload) -> Result<Figures, BenchError> {
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
         match workload.direction {
             Direction::Send => while socket.can_send() && socket.send(|room| (room.len(), ())).is_ok() {},
-            Direction::Receive => while socket.can_recv() && socket.recv(|octets| (octets.len(), ())).is_ok() {},
+            Direction::Receive => while socket.can_recv() && socket.recv(|bytes| (bytes.len(), ())).is_ok() {},
         }
         match interface.poll_at(now, &sockets) {
             Some(at) if at <= now => {}

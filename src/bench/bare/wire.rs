@@ -83,19 +83,19 @@ mod tests {
 
     #[test]
     fn packets_follow_each_other_at_the_rate_and_a_full_queue_loses_the_last() {
-        // 1,000 octets in a millisecond, 2 ms on the way, one in transmission and two that wait.
+        // 1,000 bytes in a millisecond, 2 ms on the way, one in transmission and two that wait.
         let mut wire = Wire::new(Line { rate: 8_000_000, delay: 2_000_000, limit: 2 });
-        for octet in 0..4 {
+        for byte in 0..4 {
             let mut packet = wire.buffer();
-            packet.resize(1000, octet);
+            packet.resize(1000, byte);
             wire.send(0, packet);
         }
         assert_eq!((wire.sent, wire.dropped), (4, 1));
         assert!(wire.receive(2_999_999).is_none());
-        for (octet, at) in [(0, 3_000_000), (1, 4_000_000), (2, 5_000_000)] {
+        for (byte, at) in [(0, 3_000_000), (1, 4_000_000), (2, 5_000_000)] {
             assert_eq!(wire.next_at(), Some(at));
             let packet = wire.receive(at).expect("it has arrived");
-            assert_eq!(packet, [octet; 1000]);
+            assert_eq!(packet, [byte; 1000]);
             wire.give_back(packet);
         }
         assert_eq!(wire.next_at(), None);

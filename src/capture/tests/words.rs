@@ -43,14 +43,14 @@ fn a_timer_that_went_off_is_named_whether_it_is_told_of_before_or_after_the_pack
     let said = comments(Settings::default(), |capture| {
         capture.on_event(at(0), &sent(&packet, Fate::Drop(DropReason::QueueFull)));
         capture.on_event(at(1), &timer);
-        capture.on_event(at(1), &sent(&packet, Fate::Corrupt(Flip { at: at(2), octet: 57, bit: 3 })));
+        capture.on_event(at(1), &sent(&packet, Fate::Corrupt(Flip { at: at(2), byte: 57, bit: 3 })));
         capture.on_event(at(3), &sent(&packet, Fate::Duplicate(at(4))));
         capture.on_event(at(3), &timer);
         capture.on_event(at(4), &sent(&packet, Fate::Reorder(at(5))));
     });
     let expected = [
         "data 1:101; dropped, the queue of the link is full",
-        "retransmission of 1:101 after RTO 1.0 s; corrupted on the link: bit 3 of octet 57 flips",
+        "retransmission of 1:101 after RTO 1.0 s; corrupted on the link: bit 3 of byte 57 flips",
         "retransmission 2 of 1:101 after RTO 2.0 s; the link delivers it twice",
         "retransmission 3 of 1:101 after 1.0 s; held back on the link: later packets may overtake it",
     ];

@@ -27,7 +27,7 @@ pub(in crate::cli) struct Device {
     /// Addresses of the kernel's side [default: `192.168.69.2/24,fd69::2/64`]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
     pub(super) kernel_address: Vec<(IpAddr, u8)>,
-    /// The largest packet in octets
+    /// The largest packet in bytes
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1280..))]
     pub(super) mtu: u16,
     /// What the way does to packets, as in tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction;
@@ -46,7 +46,7 @@ pub(in crate::cli) struct Capture {
     /// The first N packets only
     #[arg(short, long = "count", value_name = "N", requires = "write")]
     pub(super) count: Option<u64>,
-    /// At most N octets of each packet; 0 is all of them
+    /// At most N bytes of each packet; 0 is all of them
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     pub(super) snaplen: Option<u32>,
     /// Each packet is written at once, for who reads the file meanwhile
@@ -74,7 +74,7 @@ pub(in crate::cli) struct Serve {
     /// http: the files of a directory [default: .]
     #[arg(long, value_name = "DIR", conflicts_with = "size")]
     pub(super) dir: Option<PathBuf>,
-    /// http: a generated file of N octets under every path
+    /// http: a generated file of N bytes under every path
     #[arg(long, value_name = "N")]
     pub(super) size: Option<u64>,
     /// Print the open descriptors at the end

@@ -143,11 +143,11 @@ async fn attempt(net: Net, to: SocketAddr, pause: bool) -> io::Result<TcpStream>
 
 async fn send(input: Pipe, stream: TcpStream) -> io::Result<()> {
     loop {
-        let octets = input.take().await;
-        if octets.is_empty() {
+        let bytes = input.take().await;
+        if bytes.is_empty() {
             return stream.shutdown_write();
         }
-        stream.write_all(&octets).await?;
+        stream.write_all(&bytes).await?;
     }
 }
 

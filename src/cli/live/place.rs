@@ -14,7 +14,7 @@ use crate::stack::Congestion;
 
 /// The device of a sandbox, where every name is free.
 const NAME: &str = "tcplab0";
-/// Octets of each socket buffer: more than the kernel's queue holds would be lost in it.
+/// Bytes of each socket buffer: more than the kernel's queue holds would be lost in it.
 const BUFFER: usize = 256 * 1024;
 /// Packets that the kernel keeps for us: the windows of a few dozen connections.
 const QUEUE_LEN: u32 = 10_000;
@@ -95,8 +95,8 @@ fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
 
 /// Initial sequence numbers that nobody can foretell (RFC 6528).
 fn seed() -> Result<u64, CliError> {
-    let mut octets = [0; 8];
-    let read = File::open("/dev/urandom").and_then(|mut luck| luck.read_exact(&mut octets));
+    let mut bytes = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut luck| luck.read_exact(&mut bytes));
     read.map_err(|error| CliError::Run(format!("read a seed from /dev/urandom: {error}")))?;
-    Ok(u64::from_le_bytes(octets))
+    Ok(u64::from_le_bytes(bytes))
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::live::Ringer;
 
-/// Octets in a pipe at most.
+/// Bytes in a pipe at most.
 const ROOM: usize = 64 * 1024;
 
 /// One direction.
@@ -26,7 +26,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// The writing end has ended.
     ended: bool,
     /// The thread takes or gives no more.
@@ -64,29 +64,29 @@ impl Pipe {
     pub(super) async fn take(&self) -> Vec<u8> {
         poll_fn(|cx| {
             let mut state = self.lock();
-            if state.octets.is_empty() && !state.ended {
+            if state.bytes.is_empty() && !state.ended {
                 state.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            let octets = core::mem::take(&mut state.octets);
+            let bytes = core::mem::take(&mut state.bytes);
             self.tell(state);
-            Poll::Ready(octets)
+            Poll::Ready(bytes)
         })
         .await
     }
 
-    /// Waits for room and gives the octets to the thread.
-    pub(super) async fn give(&self, octets: &[u8]) -> io::Result<()> {
+    /// Waits for room and gives the bytes to the thread.
+    pub(super) async fn give(&self, bytes: &[u8]) -> io::Result<()> {
         poll_fn(|cx| {
             let mut state = self.lock();
             if let Some(error) = state.broken.take() {
                 return Poll::Ready(Err(error));
             }
-            if state.octets.len() >= ROOM {
+            if state.bytes.len() >= ROOM {
                 state.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            state.octets.extend_from_slice(octets);
+            state.bytes.extend_from_slice(bytes);
             self.tell(state);
             Poll::Ready(Ok(()))
         })
@@ -101,7 +101,7 @@ impl Pipe {
                 return Poll::Ready(Err(error));
             }
             let first = !core::mem::replace(&mut state.ended, true);
-            if state.octets.is_empty() && !first {
+            if state.bytes.is_empty() && !first {
                 return Poll::Ready(Ok(()));
             }
             // Before the thread is told, which may be quick to answer.
@@ -131,10 +131,10 @@ fn read_all(pipe: &Pipe) {
             Err(_) => 0, // as the end: what was read is sent
         };
         let mut state = pipe.lock();
-        while state.octets.len() >= ROOM {
+        while state.bytes.len() >= ROOM {
             state = pipe.wait(state);
         }
-        state.octets.extend_from_slice(&buf[..count]);
+        state.bytes.extend_from_slice(&buf[..count]);
         state.ended = count == 0;
         pipe.tell(state);
         if count == 0 {
@@ -154,20 +154,20 @@ pub(super) fn output(ringer: Ringer) -> io::Result<Pipe> {
 fn write_all(pipe: &Pipe) {
     loop {
         let mut state = pipe.lock();
-        while state.octets.is_empty() {
+        while state.bytes.is_empty() {
             if state.ended {
                 return pipe.tell(state);
             }
             state = pipe.wait(state);
         }
         // They stay until they are out, so that the end means that.
-        let octets = state.octets.clone();
+        let bytes = state.bytes.clone();
         drop(state);
         let mut out = io::stdout().lock();
-        let result = out.write_all(&octets).and_then(|()| out.flush());
+        let result = out.write_all(&bytes).and_then(|()| out.flush());
         drop(out);
         let mut state = pipe.lock();
-        state.octets.drain(..octets.len());
+        state.bytes.drain(..bytes.len());
         let failed = result.is_err();
         state.broken = result.err();
         pipe.tell(state);

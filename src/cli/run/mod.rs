@@ -55,7 +55,7 @@ struct Taken {
     /// The first N packets only
     #[arg(short, long = "count", value_name = "N", requires = "write")]
     count: Option<u64>,
-    /// At most N octets of each packet; 0 is all of them
+    /// At most N bytes of each packet; 0 is all of them
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     snaplen: Option<u32>,
     /// The old format, without comments (also by a name that ends in .pcap)
@@ -235,7 +235,7 @@ fn did(report: &crate::scenario::Report) -> String {
                 (0, 0) => String::new(),
                 (sent, received) => format!(" ({sent} datagrams sent, {received} received)"),
             };
-            format!("{} octets sent, {} received{datagrams}{at}", done.sent, done.received)
+            format!("{} bytes sent, {} received{datagrams}{at}", done.sent, done.received)
         }
     }
 }

@@ -167,7 +167,7 @@ fn a_link_is_down_from_the_first_instant_to_the_last_and_says_until_when() {
 
 #[test]
 fn what_waits_in_the_queue_when_a_link_goes_down_is_lost_if_its_turn_comes_before_it_is_up() {
-    // 1500 octets take 1 ms.
+    // 1500 bytes take 1 ms.
     let mut link = link("rate=12Mbit,down=2ms..4ms");
     let fates: Vec<_> = (0..5).map(|id| send(&mut link, nanos(0), packet(id, 1500))).collect();
     let until = std::time::Duration::from_millis(4);
@@ -259,7 +259,7 @@ fn the_bit_that_flips_is_the_one_that_was_named() {
         let Fate::Corrupt(flip) = send(&mut link, nanos(id), packet(id, 60)) else { panic!("it is certain") };
         let harmed = link.poll_packet(nanos(id)).expect("it arrives");
         let mut expected = vec![0; 60];
-        expected[flip.octet as usize] = 0b1000_0000 >> flip.bit;
+        expected[flip.byte as usize] = 0b1000_0000 >> flip.bit;
         assert_eq!(harmed.bytes, expected, "bit 0 is the most significant");
     }
 }

@@ -33,7 +33,7 @@ fn a_whole_line() {
         hold: Some(Duration::from_millis(3)),
         duplicate: percent(0.1),
         corrupt: percent(0.01),
-        limit: Some(Limit::Octets(65_536)),
+        limit: Some(Limit::Bytes(65_536)),
         mtu: Some(1400),
         down: [(1, 2), (5, 6)].map(|(from, until)| outage(from, until)).to_vec(),
         scripts: vec![
@@ -123,14 +123,14 @@ fn an_error_names_the_key_and_what_is_known_or_expected() {
     );
     assert_eq!(
         error("limit=0"),
-        "link spec: `limit=0`: expected a queue of at least one packet, or of octets: 100, 1500B, 64KiB, 1MiB"
+        "link spec: `limit=0`: expected a queue of at least one packet, or of bytes: 100, 1500B, 64KiB, 1MiB"
     );
     assert_eq!(
         error("reorder=1%:3"),
         "link spec: `reorder=1%:3`: expected a probability such as 0.5%, or with the time that a packet is held back, \
          0.5%:3ms"
     );
-    assert_eq!(error("mtu=67"), "link spec: `mtu=67`: expected octets from 68 (RFC 791) to 65535");
+    assert_eq!(error("mtu=67"), "link spec: `mtu=67`: expected bytes from 68 (RFC 791) to 65535");
     assert_eq!(
         error("delay=1ms,a>b:loss=1%"),
         "link spec: `delay=1ms,a>b:loss=1%`: a direction is written `A>B:` and stands first"
