@@ -5,7 +5,7 @@
 //! nothing itself, and a capture shows what was on the wire, before the guard.
 
 use crate::conversation::{Conversation, Sender, Side};
-use crate::event::{GuardRule, State};
+use crate::event::{Rule, State};
 use crate::segment::{Flags, IpView, Segment, Seq};
 use crate::time::{Duration, Instant};
 
@@ -18,13 +18,13 @@ pub(super) enum Disposition {
     /// TCP shall see it as it is.
     Pass,
     /// TCP shall see it changed.
-    Rewrite(GuardRule, Mend),
+    Rewrite(Rule, Mend),
     /// Nobody shall see it.
-    Drop(GuardRule),
+    Drop(Rule),
     /// Nobody shall see it; the peer is told where this end stands (RFC 5961: a challenge ACK).
-    Reply(GuardRule),
+    Reply(Rule),
     /// The connection is reset.
-    Reset(GuardRule),
+    Reset(Rule),
 }
 
 /// A change to a segment. What is `None` or false stays.
@@ -145,7 +145,7 @@ fn not_the_answer(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispositi
         && !segment.flags.intersects(Flags::SYN | Flags::RST)
         && segment.flags.without(Flags::ACK) != Flags::default()
     {
-        Disposition::Rewrite(GuardRule::AckOutOfRange, Mend { cut: Some(0), ..Mend::default() })
+        Disposition::Rewrite(Rule::AckOutOfRange, Mend { cut: Some(0), ..Mend::default() })
     } else {
         Disposition::Pass
     }
@@ -159,7 +159,7 @@ fn paws(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
         (Some((recent, at)), Some(ts))
             if (ts.ts_val.wrapping_sub(recent) as i32) < 0 && !segment.is_rst() && situation.now - at < OUTDATED =>
         {
-            Disposition::Reply(GuardRule::Paws)
+            Disposition::Reply(Rule::Paws)
         }
         _ => Disposition::Pass,
     }
@@ -171,13 +171,13 @@ fn exact_reset(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition 
     if segment.seq == situation.rcv_nxt {
         return match segment.payload {
             [] => Disposition::Pass,
-            _ => Disposition::Rewrite(GuardRule::ExactReset, Mend { cut: Some(0), ..Mend::default() }),
+            _ => Disposition::Rewrite(Rule::ExactRst, Mend { cut: Some(0), ..Mend::default() }),
         };
     }
     if situation.rcv_nxt < segment.seq && segment.seq < situation.right_edge {
-        Disposition::Reply(GuardRule::ExactReset)
+        Disposition::Reply(Rule::ExactRst)
     } else {
-        Disposition::Drop(GuardRule::ExactReset)
+        Disposition::Drop(Rule::ExactRst)
     }
 }
 
@@ -190,7 +190,7 @@ fn simultaneous_open(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispos
         && segment.seq == situation.connection.irs
         && segment.ack == situation.ours().snd_nxt;
     if expected {
-        Disposition::Rewrite(GuardRule::SynChallenged, Mend { syn: true, ..Mend::default() })
+        Disposition::Rewrite(Rule::SynChallenge, Mend { syn: true, ..Mend::default() })
     } else {
         Disposition::Pass
     }
@@ -198,7 +198,7 @@ fn simultaneous_open(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispos
 
 /// RFC 5961, section 4.2: a SYN in a synchronized state is answered with a challenge ACK, whatever its sequence number.
 fn syn_challenged(_: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
-    if segment.is_syn() { Disposition::Reply(GuardRule::SynChallenged) } else { Disposition::Pass }
+    if segment.is_syn() { Disposition::Reply(Rule::SynChallenge) } else { Disposition::Pass }
 }
 
 /// RFC 9293, section 3.10.7.4, first: a segment outside of the window is acknowledged, whatever else it says. smoltcp
@@ -208,11 +208,7 @@ fn out_of_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispositio
     let overlooked = !segment.is_ack()
         || (segment.is_empty() && segment.ack < ours.snd_una)
         || (situation.connection.state == State::SynReceived && segment.ack != ours.snd_nxt);
-    if overlooked && !situation.accepts(segment) {
-        Disposition::Reply(GuardRule::OutOfWindow)
-    } else {
-        Disposition::Pass
-    }
+    if overlooked && !situation.accepts(segment) { Disposition::Reply(Rule::OutOfWindow) } else { Disposition::Pass }
 }
 
 /// RFC 5961, section 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. In SYN-RECEIVED an ACK out of range
@@ -223,7 +219,7 @@ fn ack_out_of_range(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposi
     if situation.connection.state == State::SynReceived || !segment.is_ack() || in_range() {
         Disposition::Pass
     } else {
-        Disposition::Reply(GuardRule::AckOutOfRange)
+        Disposition::Reply(Rule::AckOutOfRange)
     }
 }
 
@@ -235,10 +231,10 @@ fn old_ack(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
         return Disposition::Pass;
     }
     if segment.payload.is_empty() && !segment.is_fin() {
-        return Disposition::Drop(GuardRule::OldAck);
+        return Disposition::Drop(Rule::OldAck);
     }
     let mend = Mend { ack: Some(ours.snd_una), window: Some(current_window(situation)), ..Mend::default() };
-    Disposition::Rewrite(GuardRule::OldAck, mend)
+    Disposition::Rewrite(Rule::OldAck, mend)
 }
 
 /// The third duplicate ACK has smoltcp stop its timer for a fast retransmission; with only a FIN outstanding it has
@@ -256,7 +252,7 @@ fn repeated_ack_of_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disp
         && segment.ack == ours.snd_una
         && situation.accepts(segment);
     if only_fin && says_nothing && segment.window == current_window(situation) {
-        Disposition::Drop(GuardRule::OldAck)
+        Disposition::Drop(Rule::OldAck)
     } else {
         Disposition::Pass
     }
@@ -269,7 +265,7 @@ fn stale_window(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition
     let stale = segment.seq < ours.snd_wl1 || (segment.seq == ours.snd_wl1 && segment.ack < ours.snd_wl2);
     let window = current_window(situation);
     if stale && segment.is_ack() && segment.window != window && situation.connection.state != State::SynReceived {
-        Disposition::Rewrite(GuardRule::OldAck, Mend { window: Some(window), ..Mend::default() })
+        Disposition::Rewrite(Rule::OldAck, Mend { window: Some(window), ..Mend::default() })
     } else {
         Disposition::Pass
     }
@@ -288,7 +284,7 @@ fn closed_over_flight(situation: &Situation<'_>, segment: &Segment<'_>) -> Dispo
         && segment.ack < in_flight
         && situation.send_queue > 0
     {
-        Disposition::Rewrite(GuardRule::ClosedOverFlight, Mend { window: Some(1), ..Mend::default() })
+        Disposition::Rewrite(Rule::ClosedOverFlight, Mend { window: Some(1), ..Mend::default() })
     } else {
         Disposition::Pass
     }
@@ -306,7 +302,7 @@ fn after_fin(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
     if !situation.connection.fin_received || segment.is_empty() || segment.end() <= situation.rcv_nxt {
         return Disposition::Pass;
     }
-    Disposition::Rewrite(GuardRule::AfterFin, Mend { cut: Some(0), ..Mend::default() })
+    Disposition::Rewrite(Rule::AfterFin, Mend { cut: Some(0), ..Mend::default() })
 }
 
 /// RFC 9293, section 3.4: a FIN occupies a sequence number; behind text that is all old it is still new. smoltcp looks at
@@ -315,7 +311,7 @@ fn fin_behind_old_text(situation: &Situation<'_>, segment: &Segment<'_>) -> Disp
     let text_end = segment.seq + segment.payload.len() as u32;
     let new = segment.is_fin() && !segment.payload.is_empty() && text_end == situation.rcv_nxt;
     if new && !situation.connection.fin_received {
-        Disposition::Rewrite(GuardRule::AfterFin, Mend { skip: true, ..Mend::default() })
+        Disposition::Rewrite(Rule::AfterFin, Mend { skip: true, ..Mend::default() })
     } else {
         Disposition::Pass
     }
@@ -326,7 +322,7 @@ fn nobody_reads(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition
     let end = segment.seq + segment.payload.len() as u32;
     let new_text = !segment.payload.is_empty() && end > situation.rcv_nxt && situation.accepts(segment);
     if situation.connection.owner == Owner::Orphan && new_text {
-        Disposition::Reset(GuardRule::NobodyReads)
+        Disposition::Reset(Rule::NoReader)
     } else {
         Disposition::Pass
     }
@@ -340,9 +336,9 @@ fn right_edge(situation: &Situation<'_>, segment: &Segment<'_>) -> Disposition {
         return Disposition::Pass;
     }
     match usize::try_from(room) {
-        Ok(room @ 1..) => Disposition::Rewrite(GuardRule::RightEdge, Mend { cut: Some(room), ..Mend::default() }),
+        Ok(room @ 1..) => Disposition::Rewrite(Rule::RightEdge, Mend { cut: Some(room), ..Mend::default() }),
         // Nothing of it is for us: the answer says where the window ends (zero-window probes come here).
-        _ => Disposition::Reply(GuardRule::RightEdge),
+        _ => Disposition::Reply(Rule::RightEdge),
     }
 }
 

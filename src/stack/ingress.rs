@@ -7,7 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::conversation::Side;
-use crate::event::{Cause, DropReason, GuardRule, HostEvent, State};
+use crate::event::{Cause, DropReason, HostEvent, Rule, State};
 use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Timestamps};
 use crate::time::Duration;
 
@@ -43,7 +43,7 @@ impl Stack {
         }
         // RFC 1122, section 3.2.1.3 (g): loopback addresses must not appear outside a host.
         if origin == Origin::Link && (ip.src.is_loopback() || ip.dst.is_loopback()) {
-            return Err(if ip.src.is_loopback() { DropReason::BadSource } else { DropReason::NotOurs });
+            return Err(if ip.src.is_loopback() { DropReason::BadSource } else { DropReason::NotLocal });
         }
         if ip.dst.is_ipv6() && ip.header.len() > IPV6_HEADER {
             return self.without_extensions(&ip, origin);
@@ -103,7 +103,7 @@ impl Stack {
     /// RFC 1122, section 3.2.1.3: the destination is ours, the source is somebody.
     fn check_addresses(&self, src: IpAddr, dst: IpAddr) -> Result<(), DropReason> {
         if !self.addresses.is_own(dst) {
-            Err(DropReason::NotOurs)
+            Err(DropReason::NotLocal)
         } else if is_good_source(src) {
             Ok(())
         } else {
@@ -180,7 +180,7 @@ impl Stack {
                 Ok(())
             }
             Disposition::Rewrite(rule, mend) => {
-                self.events.push(HostEvent::Mended { rule });
+                self.events.push(HostEvent::Edited { rule });
                 let mut mended = self.queues.take_spare();
                 mended.bytes.clear();
                 mended.bytes.extend_from_slice(bytes);
@@ -192,14 +192,14 @@ impl Stack {
                 self.queues.give_back(mended);
                 Ok(())
             }
-            Disposition::Drop(rule) => Err(DropReason::Guard(rule)),
+            Disposition::Drop(rule) => Err(DropReason::Rule(rule)),
             Disposition::Reply(rule) => {
-                self.challenge(id, rule != GuardRule::RightEdge);
-                Err(DropReason::Guard(rule))
+                self.challenge(id, rule != Rule::RightEdge);
+                Err(DropReason::Rule(rule))
             }
             Disposition::Reset(rule) => {
                 self.abort(id, Cause::Received(segment.flags));
-                Err(DropReason::Guard(rule))
+                Err(DropReason::Rule(rule))
             }
         }
     }

@@ -233,7 +233,7 @@ fn reason(why: DropReason) -> String {
         DropReason::AcceptQueueFull => "the accept queue is full".to_owned(),
         DropReason::NoSocket => "no socket".to_owned(),
         DropReason::TimeWait => "in TIME-WAIT".to_owned(),
-        DropReason::Guard(rule) => format!("the guard, rule {rule:?}"),
+        DropReason::Rule(rule) => format!("the guard, rule {rule:?}"),
         other => format!("{other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{Cause, Event, Fate, HostEvent, HostId, Observer};
+use crate::event::{Event, Fate, HostEvent, HostId, Observer};
 use crate::scenario::Outcome;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::{Duration, Instant};
@@ -113,13 +113,19 @@ impl Observer for Events {
             Event::LinkDropped { link, packet, why } => {
                 put("event", json!("dropped"));
                 put("link", json!(link.0));
-                put("why", json!(format!("{why:?}")));
+                put("why", json!(why.name()));
                 line.extend(described(packet));
+            }
+            Event::LinkQueue { link, packets, bytes } => {
+                put("event", json!("link-queue"));
+                put("link", json!(link.0));
+                put("packets", json!(packets));
+                put("bytes", json!(bytes));
             }
             Event::StackDropped { host, packet, why } => {
                 put("event", json!("refused"));
                 put("host", self.name(host));
-                put("why", json!(format!("{why:?}")));
+                put("why", json!(why.name()));
                 line.extend(described(packet));
             }
             Event::Host { host, event } => {
@@ -138,7 +144,7 @@ fn fate_name(fate: Fate) -> String {
         Fate::Overtake(_) => "overtake".to_owned(),
         Fate::Duplicate(_) => "duplicate".to_owned(),
         Fate::Corrupt(_) => "corrupt".to_owned(),
-        Fate::Drop(why) => format!("drop {why:?}"),
+        Fate::Drop(why) => format!("drop {}", why.name()),
     }
 }
 
@@ -179,18 +185,18 @@ fn protocol(protocol: Protocol) -> String {
 /// The fields of what happened inside a host.
 fn inside(event: HostEvent) -> Map<String, Value> {
     let value = match event {
-        HostEvent::Dropped { why } => json!({ "event": "refused", "why": format!("{why:?}") }),
-        HostEvent::Mended { rule } => json!({ "event": "mended", "rule": format!("{rule:?}") }),
+        HostEvent::Dropped { why } => json!({ "event": "refused", "why": why.name() }),
+        HostEvent::Edited { rule } => json!({ "event": "edited", "rule": rule.name() }),
         HostEvent::State { local, remote, from, to, cause } => json!({
             "event": "state", "local": local.to_string(), "remote": remote.to_string(),
-            "from": from.to_string(), "to": to.to_string(), "cause": cause_of(cause),
+            "from": from.to_string(), "to": to.to_string(), "cause": cause.to_string(),
         }),
         HostEvent::Queue { local, syn_queue, accept_queue, backlog } => json!({
             "event": "queue", "local": local.to_string(), "syn_queue": syn_queue, "accept_queue": accept_queue,
             "backlog": backlog,
         }),
         HostEvent::Timer { local, remote, timer } => json!({
-            "event": "timer", "local": local.to_string(), "remote": remote.to_string(), "timer": format!("{timer:?}"),
+            "event": "timer", "local": local.to_string(), "remote": remote.to_string(), "timer": timer.name(),
         }),
         HostEvent::Numbers { local, remote, numbers } => {
             let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
@@ -207,15 +213,5 @@ fn inside(event: HostEvent) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
-    }
-}
-
-fn cause_of(cause: Cause) -> String {
-    match cause {
-        Cause::Received(flags) => format!("received {flags}"),
-        Cause::Sent(flags) => format!("sent {flags}"),
-        Cause::Call(call) => format!("call {call}"),
-        Cause::Timer(timer) => format!("timer {timer:?}"),
-        Cause::Icmp => "icmp".to_owned(),
     }
 }

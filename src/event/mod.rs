@@ -1,6 +1,8 @@
-//! What happened, typed. Loops and stacks publish events; an [`Observer`] takes them and formats, counts or writes as it
-//! likes. Nothing flows back: no observer changes what happens next. Packets are borrowed, everything else is small plain
-//! data, and no text is made on the packet path.
+//! What happened, typed. `drive`, links and stacks publish events; an [`Observer`] takes them and formats, counts or writes.
+//! No observer changes what happens next. Packets are borrowed, everything else is small plain data, and no text is made
+//! on the packet path. `names` has the stable strings under which events leave the program.
+
+mod names;
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -113,6 +115,16 @@ pub enum Event<'a> {
         /// Why.
         why: DropReason,
     },
+    /// The queue in front of a link changed its length: a packet entered it. What left it since the last report is
+    /// counted off. `packets` and `bytes` include the packet in transmission.
+    LinkQueue {
+        /// The link direction.
+        link: LinkId,
+        /// Packets that wait or are in transmission.
+        packets: u64,
+        /// Their bytes, IP headers included.
+        bytes: u64,
+    },
     /// A packet reached a host and its stack did not want it, or a router and it goes no further.
     StackDropped {
         /// The host.
@@ -212,7 +224,7 @@ pub enum DropReason {
     /// An IP fragment: this host does not reassemble.
     Fragment,
     /// The destination is not an address of this host.
-    NotOurs,
+    NotLocal,
     /// The source is not an address that a host can have.
     BadSource,
     /// The SYN queue of the listener is full.
@@ -221,8 +233,8 @@ pub enum DropReason {
     AcceptQueueFull,
     /// The receive queue of the UDP socket is full.
     ReceiveQueueFull,
-    /// The guard refused the segment.
-    Guard(GuardRule),
+    /// A rule of TCP refused the segment.
+    Rule(Rule),
     /// TIME-WAIT has no use for it.
     TimeWait,
     /// The half-open connection has no use for it.
@@ -231,14 +243,14 @@ pub enum DropReason {
     NoSocket,
 }
 
-/// The rule by which the guard refused or mended a segment.
+/// The rule of TCP by which the stack refused or edited a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum GuardRule {
+pub enum Rule {
     /// RFC 5961, section 3.2: an RST must hit RCV.NXT exactly.
-    ExactReset,
+    ExactRst,
     /// RFC 5961, section 4.2: a SYN in a synchronized state is challenged.
-    SynChallenged,
+    SynChallenge,
     /// RFC 9293, section 3.10.7.4: a segment outside of the window is acknowledged and dropped.
     OutOfWindow,
     /// RFC 5961, section 5.2, and RFC 9293, section 3.10.7.4: the ACK is of something not sent, or far too old.
@@ -254,7 +266,7 @@ pub enum GuardRule {
     /// RFC 9293, section 3.10.7.4: data beyond the right edge of the window is cut, and the FIN behind it.
     RightEdge,
     /// RFC 1122, section 4.2.2.13: data for an application that has gone.
-    NobodyReads,
+    NoReader,
 }
 
 /// A state of RFC 9293, section 3.3.2.
@@ -353,10 +365,10 @@ pub enum HostEvent {
         /// Why.
         why: DropReason,
     },
-    /// The guard changed the packet just handled before TCP saw it.
-    Mended {
-        /// By which rule.
-        rule: GuardRule,
+    /// A rule edited the packet just handled before TCP saw it.
+    Edited {
+        /// Which rule.
+        rule: Rule,
     },
     /// A connection changed its state.
     State {

@@ -1,0 +1,184 @@
+//! The stable names of events: what `run --json`, bracket tags in captures and filters of users rely on. A name never
+//! changes with the Rust identifier; docs/events.md lists all of them, and a test compares the page with this file.
+
+use core::fmt;
+
+use super::{Cause, ChannelState, DropReason, Fate, Rule, TimerKind};
+use crate::time::Duration;
+
+impl Fate {
+    /// Its stable name. Of a drop, the reason has a name of its own ([`DropReason::name`]).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deliver(_) => "deliver",
+            Self::Reorder(_) => "reorder",
+            Self::Overtake(_) => "overtake",
+            Self::Duplicate(_) => "duplicate",
+            Self::Corrupt(_) => "corrupt",
+            Self::Drop(_) => "drop",
+        }
+    }
+
+    /// The names of all fates.
+    pub const NAMES: [&'static str; 6] = ["deliver", "reorder", "overtake", "duplicate", "corrupt", "drop"];
+}
+
+impl DropReason {
+    /// One of each, rules left out: those are [`Rule::ALL`].
+    pub const ALL: [Self; 21] = [
+        Self::Loss,
+        Self::BurstLoss(ChannelState::Good),
+        Self::BurstLoss(ChannelState::Bad),
+        Self::Fault,
+        Self::QueueFull,
+        Self::LinkDown { until: Duration::ZERO },
+        Self::TooBig,
+        Self::NoRoute,
+        Self::HostUnreachable,
+        Self::TtlExceeded,
+        Self::Malformed,
+        Self::Checksum,
+        Self::Fragment,
+        Self::NotLocal,
+        Self::BadSource,
+        Self::SynQueueFull,
+        Self::AcceptQueueFull,
+        Self::ReceiveQueueFull,
+        Self::TimeWait,
+        Self::HalfOpen,
+        Self::NoSocket,
+    ];
+
+    /// Its stable name; a rule's is that of the rule.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::BurstLoss(ChannelState::Good) => "gemodel-good",
+            Self::BurstLoss(ChannelState::Bad) => "gemodel-bad",
+            Self::Fault => "scripted",
+            Self::QueueFull => "queue-full",
+            Self::LinkDown { .. } => "link-down",
+            Self::TooBig => "too-big",
+            Self::NoRoute => "no-route",
+            Self::HostUnreachable => "host-unreachable",
+            Self::TtlExceeded => "ttl-exceeded",
+            Self::Malformed => "malformed",
+            Self::Checksum => "checksum",
+            Self::Fragment => "fragment",
+            Self::NotLocal => "not-local",
+            Self::BadSource => "bad-source",
+            Self::SynQueueFull => "syn-queue-full",
+            Self::AcceptQueueFull => "accept-queue-full",
+            Self::ReceiveQueueFull => "receive-queue-full",
+            Self::Rule(rule) => rule.name(),
+            Self::TimeWait => "time-wait",
+            Self::HalfOpen => "half-open",
+            Self::NoSocket => "no-socket",
+        }
+    }
+
+    /// The reason with this name. A name says nothing of how long a link is down: [`DropReason::LinkDown`] comes back
+    /// with zero.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let rules = Rule::ALL.into_iter().map(Self::Rule);
+        Self::ALL.into_iter().chain(rules).find(|reason| reason.name() == name)
+    }
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 10] = [
+        Self::ExactRst,
+        Self::SynChallenge,
+        Self::OutOfWindow,
+        Self::AckOutOfRange,
+        Self::OldAck,
+        Self::ClosedOverFlight,
+        Self::Paws,
+        Self::AfterFin,
+        Self::RightEdge,
+        Self::NoReader,
+    ];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExactRst => "exact-rst",
+            Self::SynChallenge => "syn-challenge",
+            Self::OutOfWindow => "out-of-window",
+            Self::AckOutOfRange => "ack-out-of-range",
+            Self::OldAck => "old-ack",
+            Self::ClosedOverFlight => "closed-over-flight",
+            Self::Paws => "paws",
+            Self::AfterFin => "after-fin",
+            Self::RightEdge => "right-edge",
+            Self::NoReader => "no-reader",
+        }
+    }
+}
+
+impl TimerKind {
+    /// Every timer.
+    pub const ALL: [Self; 7] = [
+        Self::SynAck,
+        Self::Retransmission,
+        Self::UserTimeout,
+        Self::KeepAlive,
+        Self::FinWait2,
+        Self::TimeWait,
+        Self::Linger,
+    ];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SynAck => "syn-ack",
+            Self::Retransmission => "retransmission",
+            Self::UserTimeout => "user-timeout",
+            Self::KeepAlive => "keep-alive",
+            Self::FinWait2 => "fin-wait-2",
+            Self::TimeWait => "time-wait",
+            Self::Linger => "linger",
+        }
+    }
+}
+
+impl Cause {
+    /// The names of all causes; the first four are followed by what it was.
+    pub const NAMES: [&'static str; 5] = ["received", "sent", "call", "timer", "icmp"];
+}
+
+impl fmt::Display for Cause {
+    /// `received SYN|ACK`, `call close`, `timer retransmission`, `icmp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Received(flags) => write!(f, "received {flags}"),
+            Self::Sent(flags) => write!(f, "sent {flags}"),
+            Self::Call(call) => write!(f, "call {call}"),
+            Self::Timer(timer) => write!(f, "timer {}", timer.name()),
+            Self::Icmp => f.write_str("icmp"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_kebab_case_and_stands_for_one_reason() {
+        let rules = Rule::ALL.into_iter().map(DropReason::Rule);
+        let reasons: Vec<_> = DropReason::ALL.into_iter().chain(rules).collect();
+        let names: BTreeSet<_> = reasons.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), reasons.len());
+        let timers = TimerKind::ALL.map(TimerKind::name);
+        for name in names.iter().chain(&timers).chain(&Fate::NAMES).chain(&Cause::NAMES) {
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+        }
+        for reason in reasons {
+            assert_eq!(DropReason::from_name(reason.name()), Some(reason));
+        }
+    }
+}
