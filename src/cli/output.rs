@@ -12,6 +12,8 @@ pub(super) struct Output {
     talk: Talk,
     stdout_color: bool,
     stderr_color: bool,
+    /// Standard output carries a capture.
+    results_to_stderr: bool,
 }
 
 /// How much goes to standard error, errors apart.
@@ -47,7 +49,19 @@ impl Output {
             },
             stdout_color: color(io::stdout().is_terminal()),
             stderr_color: color(io::stderr().is_terminal()),
+            results_to_stderr: false,
         }
+    }
+
+    /// Sends results to standard error if `yes`, because a capture goes to standard output.
+    pub(super) fn results_to_stderr(self, yes: bool) -> Self {
+        let stdout_color = if yes { self.stderr_color } else { self.stdout_color };
+        Self { results_to_stderr: yes, stdout_color, ..self }
+    }
+
+    /// Prints a result, to standard output unless a capture goes there.
+    pub(super) fn result(self, text: impl Display) -> io::Result<()> {
+        if self.results_to_stderr { write!(io::stderr().lock(), "{text}") } else { print(text) }
     }
 
     /// Whether results may have colours.
