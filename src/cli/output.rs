@@ -12,8 +12,15 @@ pub(super) struct Output {
     talk: Talk,
     stdout_color: bool,
     stderr_color: bool,
+    results: Results,
+}
+
+/// Where results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Results {
+    Stdout,
     /// Standard output carries a capture.
-    results_to_stderr: bool,
+    Stderr,
 }
 
 /// How much goes to standard error, errors apart.
@@ -49,19 +56,21 @@ impl Output {
             },
             stdout_color: color(io::stdout().is_terminal()),
             stderr_color: color(io::stderr().is_terminal()),
-            results_to_stderr: false,
+            results: Results::Stdout,
         }
     }
 
     /// Sends results to standard error if `yes`, because a capture goes to standard output.
     pub(super) fn results_to_stderr(self, yes: bool) -> Self {
-        let stdout_color = if yes { self.stderr_color } else { self.stdout_color };
-        Self { results_to_stderr: yes, stdout_color, ..self }
+        if yes { Self { results: Results::Stderr, stdout_color: self.stderr_color, ..self } } else { self }
     }
 
     /// Prints a result, to standard output unless a capture goes there.
     pub(super) fn result(self, text: impl Display) -> io::Result<()> {
-        if self.results_to_stderr { write!(io::stderr().lock(), "{text}") } else { print(text) }
+        match self.results {
+            Results::Stdout => print(text),
+            Results::Stderr => write!(io::stderr().lock(), "{text}"),
+        }
     }
 
     /// Whether results may have colours.
