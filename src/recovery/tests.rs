@@ -1,0 +1,2 @@
+//! Recovery as a whole: the figures that it must reach over simulated links.
+mod figures;
