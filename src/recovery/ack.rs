@@ -202,8 +202,7 @@ impl Recovery {
                     min_rtt.on_sample(now, now.as_nanos().saturating_sub(unit.sent_at.as_nanos()));
                 }
             }
-            rack.on_delivered(now, unit, min_rtt.get(), echo_is_older);
-            rack.detect_reordering(unit, fack);
+            rack.on_delivered(now, unit, fack, min_rtt.get(), echo_is_older);
         };
         let mut newly_acked = 0;
         if ack.ack > self.board.snd_una() {
@@ -259,6 +258,7 @@ impl Recovery {
         delivery: &Delivery,
         controller: &mut dyn Controller,
     ) -> Option<UndoReason> {
+        let held = self.frto.holds_retransmissions();
         let spurious_timeout = self.phase == Phase::Loss
             && self.frto.on_ack(&FrtoAck {
                 advanced,
@@ -269,6 +269,8 @@ impl Recovery {
                 sack: self.config.sack,
                 unsent: ack.unsent,
             });
+        // RFC 5682, section 2.1, step 3a: conventional recovery goes on, with the new segments in flight besides.
+        self.forced |= held && !spurious_timeout && !self.frto.holds_retransmissions();
         let reason = if spurious_timeout {
             UndoReason::Frto
         } else if self.config.undo {
@@ -280,6 +282,7 @@ impl Recovery {
         self.undo.end();
         self.counters.undos += 1;
         self.rack.on_spurious_retransmission();
+        self.rack.on_undo();
         controller.undo(now);
         self.board.unmark_waiting();
         self.rto.end_back_off();

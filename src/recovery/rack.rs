@@ -64,27 +64,38 @@ impl Rack {
         self.reordering_seen = true;
     }
 
-    /// RFC 8985, section 6.2, step 2: an ACK delivered `unit`. `echo_is_older`: the ACK's timestamp echo is older than the
-    /// unit's last transmission. `min_rtt` includes the sample of this ACK.
-    pub fn on_delivered(&mut self, now: Instant, unit: &Unit, min_rtt: Option<u64>, echo_is_older: bool) {
+    /// The last congestion event was undone. What RACK holds to be the newest delivery may be a retransmission whose ACK was for
+    /// the original; then all originals would be overdue. The next ACK names the newest anew.
+    pub const fn on_undo(&mut self) {
+        self.newest = None;
+    }
+
+    /// RFC 8985, section 6.2, steps 2 and 3: an ACK delivered `unit`. `echo_is_older`: the ACK's timestamp echo is older than the
+    /// unit's last transmission. `min_rtt` includes the sample of this ACK. `fack` is `RACK.fack` before this ACK: blocks taken
+    /// before the cumulative ACK would look like reordering.
+    pub fn on_delivered(
+        &mut self,
+        now: Instant,
+        unit: &Unit,
+        fack: Seq,
+        min_rtt: Option<u64>,
+        echo_is_older: bool,
+    ) {
         let rtt = now.as_nanos().saturating_sub(unit.sent_at.as_nanos());
         // "If SEG.retransmitted is TRUE: If ACK.ts_option.echo_reply < SEG.xmit_ts: continue; If rtt < RACK.min_RTT: continue":
         // the ACK is one for the original.
-        if unit.is_resent() && (echo_is_older || min_rtt.is_some_and(|min_rtt| rtt < min_rtt)) {
+        let original = !unit.is_resent() || echo_is_older || min_rtt.is_some_and(|min_rtt| rtt < min_rtt);
+        // Step 3: "If SEG.end_seq < RACK.fack AND SEG.retransmitted is FALSE: RACK.reordering_seen = TRUE". An original that was
+        // resent in vain counts too. Otherwise each one that is overtaken in the round trip before the first DSACK would be resent.
+        if original && unit.end() < fack {
+            self.reordering_seen = true;
+        }
+        if original && unit.is_resent() {
             return;
         }
         if self.newest.is_none_or(|newest| sent_after((unit.sent_at, unit.end()), newest)) {
             self.newest = Some((unit.sent_at, unit.end()));
             self.rtt = rtt;
-        }
-    }
-
-    /// RFC 8985, section 6.2, step 3. `fack` is `RACK.fack` before this ACK: blocks that were taken before the cumulative ACK
-    /// would look like reordering.
-    pub fn detect_reordering(&mut self, unit: &Unit, fack: Seq) {
-        // "If SEG.end_seq < RACK.fack AND SEG.retransmitted is FALSE: RACK.reordering_seen = TRUE".
-        if unit.end() < fack && !unit.is_resent() {
-            self.reordering_seen = true;
         }
     }
 

@@ -299,13 +299,13 @@ impl Scoreboard {
         true
     }
 
-    /// An idle connection keeps nothing large; a flow whose window has shrunk gives half of the ring back.
+    /// An idle connection keeps nothing large; a flow whose window has shrunk gives the rest of the ring back.
     fn shrink(&mut self) {
         let (len, capacity) = (self.units.len(), self.units.capacity());
         if len == 0 && capacity > KEPT_CAPACITY {
             self.units = VecDeque::new();
         } else if capacity > 64 && len < capacity / 8 {
-            self.units.shrink_to(capacity / 2);
+            self.units.shrink_to((2 * len).max(64));
         }
         if len == 0 && self.resent.capacity() > 0 {
             self.resent = VecDeque::new();

@@ -104,10 +104,6 @@ impl Recovery {
             self.arm_rto(now);
         }
         self.last_sent_at = Some(now);
-        if self.rto_at.is_none() {
-            // RFC 6298, section 5.1.
-            self.arm_rto(now);
-        }
         let cwnd = controller.cwnd();
         self.usage.on_transmit(self.pipe(), cwnd, u64::from(self.mss), self.snd_una(), self.snd_nxt());
     }
@@ -141,6 +137,10 @@ impl Recovery {
         self.board.on_sent(now, NewSegment { text, syn, fin: sent.fin, charge, marks }, snapshot);
         self.last_new_at = now;
         self.frto.on_new_segment();
+        if self.rto_at.is_none() {
+            // RFC 6298, section 5.1: "if the timer is not running, start it running".
+            self.arm_rto(now);
+        }
         self.arm_pto(now);
     }
 

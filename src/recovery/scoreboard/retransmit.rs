@@ -138,14 +138,13 @@ impl Scoreboard {
         }
     }
 
-    /// The index of the unit at `seq` if its newest transmission is the retransmission that left at `at`.
+    /// The index of the unit that holds `seq` if its newest transmission is the retransmission that left at `at`.
     fn resent_at(&self, seq: Seq, at: Instant) -> Option<usize> {
-        if seq < self.snd_una {
-            return None;
-        }
+        // Its first part may have been ACKed since.
+        let seq = seq.max(self.snd_una);
         let index = self.index_of(seq);
         let unit = self.units.get(index)?;
-        (unit.seq == seq && unit.sent_at == at && unit.marks.has(Marks::RETRANSMITTED)).then_some(index)
+        (unit.seq <= seq && unit.sent_at == at && unit.marks.has(Marks::RETRANSMITTED)).then_some(index)
     }
 
     /// The unit that left first among those whose original is in flight: its index. Originals leave in sequence order, so
