@@ -2,24 +2,24 @@
 //! The order is that of RFC 8985, section 6.2 and of [`Controller`]: delivery, undo or end, losses, reduction, growth.
 
 use super::delivery_rate::Candidate;
-use super::frto::FrtoAck;
-use super::prr::{Prr, PrrAck};
+use super::prr::PrrAck;
 use super::rack::ReorderingLimits;
 use super::scoreboard::Unit;
 use super::tlp::{ProbeAck, ProbeFate};
-use super::{Phase, Reason, Recovery, UndoReason, dup_thresh, newreno::NewReno};
+use super::{Phase, Reason, Recovery, UndoReason, dup_thresh};
 use crate::congestion::{AckSample, Controller, Signal};
 use crate::segment::{SackBlock, Seq};
 use crate::time::{Duration, Instant};
 
 /// An acceptable ACK as recovery sees it.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a segment, each of its own")]
 pub struct AckInfo<'a> {
     /// SEG.ACK. Beyond SND.NXT or before SND.UNA the ACK is ignored.
     pub ack: Seq,
     /// The SACK blocks, in the order in which they came; a DSACK is the first (RFC 2883, section 4).
     pub sack: &'a [SackBlock],
-    /// TSecr.
+    /// `TSecr`.
     pub ts_ecr: Option<u32>,
     /// The segment carries text.
     pub text: bool,
@@ -54,10 +54,10 @@ pub struct Outcome {
 
 /// What one ACK delivered, collected unit by unit.
 #[derive(Default)]
-struct Delivery {
+pub(super) struct Delivery {
     charge: u64,
     /// When the earliest and the latest unit that was never resent had left.
-    first_sent_at: Option<Instant>,
+    pub(super) first_sent_at: Option<Instant>,
     last_sent_at: Option<Instant>,
     /// The first unit that had been resent: when it last left.
     resent_at: Option<Instant>,
@@ -112,12 +112,7 @@ impl Recovery {
         }
 
         // 3. What is lost, and does recovery begin?
-        let probe_fate = self.tlp.on_ack(&ProbeAck {
-            ack: ack.ack,
-            dsack,
-            has_sack: !ack.sack.is_empty(),
-            duplicate,
-        });
+        let probe_fate = self.tlp.on_ack(&ProbeAck { ack: ack.ack, dsack, has_sack: !ack.sack.is_empty(), duplicate });
         if self.config.sack {
             outcome.lost = self.detect_loss(now, false, controller);
         } else {
@@ -149,7 +144,10 @@ impl Recovery {
             && let Some(prr) = &mut self.prr
         {
             let safe = advanced && outcome.lost == 0;
-            prr.on_ack(PrrAck { delivered: delivery.charge, pipe: self.board.totals().pipe, safe }, u64::from(self.mss));
+            prr.on_ack(
+                PrrAck { delivered: delivery.charge, pipe: self.board.totals().pipe, safe },
+                u64::from(self.mss),
+            );
         } else if (delivery.charge > 0 || advanced || outcome.lost > 0)
             && (self.phase != Phase::Recovery || controller.governs_recovery())
         {
@@ -191,7 +189,8 @@ impl Recovery {
             let mut echo_is_older = false;
             if unit.is_resent() {
                 delivery.resent_at = delivery.resent_at.or(Some(unit.sent_at));
-                if let (Some(clock), Some(ts_ecr)) = (&clock, ack.ts_ecr) {
+                // The echo speaks of what fills the hole, not of what is SACKed beyond it (RFC 7323, section 4.3).
+                if let (Some(clock), Some(ts_ecr), true) = (&clock, ack.ts_ecr, unit.end() <= ack.ack) {
                     echo_is_older = clock.is_older(ts_ecr, unit.sent_at);
                 }
             } else {
@@ -246,78 +245,6 @@ impl Recovery {
         }
         self.rack.on_spurious_retransmission();
         true
-    }
-
-    /// Undoes the last congestion event if it was none.
-    fn try_undo(
-        &mut self,
-        now: Instant,
-        ack: &AckInfo<'_>,
-        advanced: bool,
-        duplicate: bool,
-        delivery: &Delivery,
-        controller: &mut dyn Controller,
-    ) -> Option<UndoReason> {
-        let held = self.frto.holds_retransmissions();
-        let spurious_timeout = self.phase == Phase::Loss
-            && self.frto.on_ack(&FrtoAck {
-                advanced,
-                covers_recover: ack.ack >= self.recovery_point,
-                // Text that left before the timeout and was not sent again.
-                delivers_original: delivery.first_sent_at.is_some_and(|at| at <= self.loss_at),
-                duplicate,
-                sack: self.config.sack,
-                unsent: ack.unsent,
-            });
-        // RFC 5682, section 2.1, step 3a: conventional recovery goes on, with the new segments in flight besides.
-        self.forced |= held && !spurious_timeout && !self.frto.holds_retransmissions();
-        let reason = if spurious_timeout {
-            UndoReason::Frto
-        } else if self.config.undo {
-            let (board, began_at) = (&self.board, self.undo.began_at()?);
-            self.undo.verdict(|| board.resent_since(began_at))?
-        } else {
-            return None;
-        };
-        self.undo.end();
-        self.counters.undos += 1;
-        self.rack.on_spurious_retransmission();
-        self.rack.on_undo();
-        controller.undo(now);
-        self.board.unmark_waiting();
-        self.rto.end_back_off();
-        self.leave_recovery();
-        Some(reason)
-    }
-
-    /// Ends recovery once SND.UNA has reached the recovery point (RFC 6675, section 5; RFC 6582, section 3.2, step 3).
-    fn try_end(&mut self, now: Instant, controller: &mut dyn Controller) -> bool {
-        if let Some(point) = self.cwr_point
-            && self.snd_una() >= point
-        {
-            self.cwr_point = None;
-            controller.on_recovery_end(now, u64::MAX);
-        }
-        if !self.is_recovering() || self.snd_una() < self.recovery_point {
-            return false;
-        }
-        let cap = if self.config.sack || self.phase == Phase::Loss {
-            u64::MAX
-        } else {
-            NewReno::exit_cap(self.board.totals().outstanding, u64::from(self.mss))
-        };
-        self.rack.on_recovery_end();
-        controller.on_recovery_end(now, cap);
-        self.leave_recovery();
-        true
-    }
-
-    fn leave_recovery(&mut self) {
-        self.phase = Phase::Open;
-        self.prr = None;
-        self.frto = super::Frto::Off;
-        self.forced = false;
-        self.newreno.reset_dup_acks();
     }
 
     /// Marks what is lost, by RACK or by `DupThresh`, and arms RACK's timer. Returns the charged bytes.
@@ -384,50 +311,6 @@ impl Recovery {
         let sample = self.rate.on_lost(now, &lost);
         controller.on_lost(&sample);
         sample.bytes
-    }
-
-    /// Fast recovery begins. `delivered`: charged bytes that the ACK delivered which begins it.
-    pub(super) fn begin_recovery(&mut self, now: Instant, delivered: u64, controller: &mut dyn Controller) -> bool {
-        if self.is_recovering() {
-            return false;
-        }
-        let totals = *self.board.totals();
-        self.phase = Phase::Recovery;
-        self.recovery_point = self.snd_nxt();
-        self.counters.recoveries += 1;
-        self.tlp.cancel();
-        self.probe = None;
-        self.pto_at = None;
-        let (start, end) = (self.snd_una(), self.snd_nxt());
-        self.undo.begin(now, start, end, self.last_new_at, totals.retransmitted_units);
-        // RFC 3168, section 6.1.2: one reaction in a window of data, to a mark or to a loss.
-        if self.cwr_point.take().is_none() {
-            controller.on_congestion(&self.congestion(now, Signal::Loss));
-        }
-        // Without PRR pipe may be above cwnd. RFC 6675, section 5, step 4.3: "Retransmit the first data segment presumed dropped".
-        self.forced = true;
-        if !self.config.sack {
-            self.newreno.on_recovery(end, controller.ssthresh(), u64::from(self.mss));
-        } else if self.config.prr && !controller.governs_recovery() {
-            // RFC 9937, section 6.1: what had been SACKed before this ACK had left the network before.
-            let recover_fs = (totals.outstanding + delivered).saturating_sub(totals.sacked);
-            let mut prr = Prr::new(recover_fs, controller.ssthresh());
-            // By RACK's timer recovery begins without an ACK; the fast retransmit may go all the same.
-            prr.on_ack(PrrAck { delivered: 0, pipe: totals.pipe, safe: false }, u64::from(self.mss));
-            self.prr = Some(prr);
-            self.forced = false;
-        }
-        true
-    }
-
-    /// RFC 3168, section 6.1.2: the peer echoes a mark. A reduction at once; the flight shrinks as ACKs come.
-    /// Linux uses PRR here too.
-    fn on_ece(&mut self, now: Instant, controller: &mut dyn Controller) {
-        if self.is_recovering() || self.cwr_point.is_some() || self.board.is_empty() {
-            return;
-        }
-        self.cwr_point = Some(self.snd_nxt());
-        controller.on_congestion(&self.congestion(now, Signal::Ecn));
     }
 
     /// Sets the retransmission and probe timers after an ACK.

@@ -69,7 +69,7 @@ impl DeliveryRate {
         }
     }
 
-    /// An ACK delivered a unit ("UpdateRateSample").
+    /// An ACK delivered a unit ("`UpdateRateSample`").
     pub fn on_delivered(&mut self, now: Instant, unit: &Unit, candidate: &mut Candidate) {
         self.delivered += u64::from(unit.charge);
         self.delivered_at = now;
@@ -98,7 +98,7 @@ impl DeliveryRate {
         }
     }
 
-    /// The ACK is taken ("GenerateRateSample"). `min_rtt` in nanoseconds.
+    /// The ACK is taken ("`GenerateRateSample`"). `min_rtt` in nanoseconds.
     pub fn sample(&mut self, now: Instant, candidate: &Candidate, min_rtt: Option<u64>) -> Option<RateSample> {
         // "Clear app-limited field if bubble is ACKed and gone".
         if self.app_limited_until > 0 && self.delivered > self.app_limited_until {

@@ -22,10 +22,11 @@ pub enum Frto {
 
 /// What an ACK after the timeout looks like.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of an ACK, each of its own")]
 pub struct FrtoAck {
     /// SND.UNA moved.
     pub advanced: bool,
-    /// All that was outstanding at the timeout is ACKed.
+    /// All that was outstanding at the timeout is `ACKed`.
     pub covers_recover: bool,
     /// It delivered text, by ACK or SACK, that was not sent again.
     pub delivers_original: bool,

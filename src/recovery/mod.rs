@@ -10,6 +10,7 @@ mod dup_thresh;
 pub mod frto;
 pub mod limited_transmit;
 pub mod newreno;
+mod phase;
 pub mod prr;
 pub mod rack;
 pub mod rto;
@@ -47,6 +48,7 @@ use undo::Undo;
 
 /// The switches and constants of loss recovery. The defaults are Linux's.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, as in sysctl(8)")]
 pub struct RecoveryConfig {
     /// The bounds of the retransmission timeout.
     pub rto: RtoConfig,
@@ -150,6 +152,7 @@ pub struct Counters {
 /// Outputs: [`poll_resend`](Self::poll_resend), then [`allowance`](Self::allowance) for new text; [`next_at`](Self::next_at).
 /// After each input the sender polls until nothing more may leave. Everything that leaves is reported by `on_sent`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "`RecoveryPoint` is the RFC's name")]
 pub struct Recovery {
     config: RecoveryConfig,
     mss: u32,
@@ -207,7 +210,7 @@ impl Recovery {
             min_rtt: MinRtt::default(),
             rate: DeliveryRate::new(now),
             usage: CwndUsage::default(),
-            rack: Rack::new(),
+            rack: Rack::default(),
             tlp: Tlp::default(),
             prr: None,
             newreno: NewReno::default(),

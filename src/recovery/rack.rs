@@ -40,9 +40,8 @@ pub struct ReorderingLimits {
     pub dup_thresh_reached: bool,
 }
 
-impl Rack {
-    /// The state of a new connection.
-    pub const fn new() -> Self {
+impl Default for Rack {
+    fn default() -> Self {
         Self {
             newest: None,
             rtt: 0,
@@ -52,7 +51,9 @@ impl Rack {
             dsack_round: None,
         }
     }
+}
 
+impl Rack {
     /// A segment has overtaken another one on this connection.
     pub const fn reordering_seen(&self) -> bool {
         self.reordering_seen
@@ -70,17 +71,11 @@ impl Rack {
         self.newest = None;
     }
 
-    /// RFC 8985, section 6.2, steps 2 and 3: an ACK delivered `unit`. `echo_is_older`: the ACK's timestamp echo is older than the
-    /// unit's last transmission. `min_rtt` includes the sample of this ACK. `fack` is `RACK.fack` before this ACK: blocks taken
-    /// before the cumulative ACK would look like reordering.
-    pub fn on_delivered(
-        &mut self,
-        now: Instant,
-        unit: &Unit,
-        fack: Seq,
-        min_rtt: Option<u64>,
-        echo_is_older: bool,
-    ) {
+    /// RFC 8985, section 6.2, steps 2 and 3: an ACK delivered `unit`. `min_rtt` includes the sample of this ACK.
+    ///
+    /// `echo_is_older`: the cumulative ACK covers it, and the timestamp echo is older than its last transmission. `fack` is
+    /// `RACK.fack` before this ACK: blocks taken before the cumulative ACK would look like reordering.
+    pub fn on_delivered(&mut self, now: Instant, unit: &Unit, fack: Seq, min_rtt: Option<u64>, echo_is_older: bool) {
         let rtt = now.as_nanos().saturating_sub(unit.sent_at.as_nanos());
         // "If SEG.retransmitted is TRUE: If ACK.ts_option.echo_reply < SEG.xmit_ts: continue; If rtt < RACK.min_RTT: continue":
         // the ACK is one for the original.
@@ -182,7 +177,7 @@ impl Rack {
     }
 
     /// RFC 8985, section 6.3: on a timeout a unit is lost if it is the first, or if
-    /// "SEG.xmit_ts + RACK.rtt + RACK.reo_wnd - Now() <= 0".
+    /// "`SEG.xmit_ts` + RACK.rtt + `RACK.reo_wnd` - `Now()` <= 0".
     pub fn is_overdue(&self, now: Instant, unit: &Unit, reo_wnd: u64) -> bool {
         self.overdue_at(unit, reo_wnd) <= now
     }

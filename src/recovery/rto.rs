@@ -19,7 +19,7 @@ pub struct RtoConfig {
 
 impl Default for RtoConfig {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(1), min: Duration::from_millis(200), max: Duration::from_secs(120) }
+        Self { initial: Duration::from_secs(1), min: Duration::from_millis(200), max: Duration::from_mins(2) }
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(rto.rto(), 300 * MS);
         for doubled in 1..=8 {
             rto.back_off();
-            assert_eq!(rto.rto(), 300 * MS << doubled);
+            assert_eq!(rto.rto(), (300 * MS) << doubled);
         }
         rto.back_off();
         assert_eq!(rto.rto(), 120_000 * MS);

@@ -1,4 +1,4 @@
-//! The scoreboard: what was sent and is not cumulatively ACKed, as units in sequence order, with the marks of RFC 6675.
+//! The scoreboard: what was sent and is not cumulatively `ACKed`, as units in sequence order, with the marks of RFC 6675.
 //! It takes cumulative ACKs and SACK blocks (RFC 2018), keeps `pipe` with each change and answers `NextSeg`.
 //! Who is lost is decided elsewhere ([`rack`](super::rack), [`dup_thresh`](super::dup_thresh), [`newreno`](super::newreno));
 //! here it is marked. [`Recovery`](super::Recovery) calls it.
@@ -56,7 +56,7 @@ pub struct SentRange {
     pub fin: bool,
 }
 
-/// What was sent and is not cumulatively ACKed.
+/// What was sent and is not cumulatively `ACKed`.
 #[derive(Clone, Debug)]
 pub struct Scoreboard {
     units: VecDeque<Unit>,
@@ -72,7 +72,7 @@ pub struct Scoreboard {
     /// All units before this were resent, `SACKed` or judged lost: RACK need not look at them again.
     judged_to: Seq,
     /// Retransmissions in the order in which they left: the unit's first sequence number and when. Entries of units that
-    /// were sent again later, `SACKed` or ACKed are stale and are dropped when they are met.
+    /// were sent again later, `SACKed` or `ACKed` are stale and are dropped when they are met.
     resent: VecDeque<(Seq, Instant)>,
 }
 
@@ -150,7 +150,8 @@ impl Scoreboard {
     }
 
     fn push(&mut self, sent_at: Instant, len: u32, charge: u32, marks: Marks, snapshot: Snapshot) {
-        let unit = Unit { seq: self.snd_nxt, len, charge, transmissions: 1, marks, lost_by: Reason::New, sent_at, snapshot };
+        let unit =
+            Unit { seq: self.snd_nxt, len, charge, transmissions: 1, marks, lost_by: Reason::New, sent_at, snapshot };
         self.totals.add(&unit);
         self.units.push_back(unit);
         self.snd_nxt += len;

@@ -143,7 +143,7 @@ impl World {
         self.fin_sent && self.recovery.snd_una() == self.recovery.snd_nxt()
     }
 
-    /// Runs up to `end`, or until the FIN is ACKed.
+    /// Runs up to `end`, or until the FIN is `ACKed`.
     pub(crate) fn run_until(&mut self, end: Instant) {
         self.transmit();
         while !self.is_finished() {
@@ -161,7 +161,7 @@ impl World {
                 }
             } else if self.receiver.ack_at == Some(at) {
                 let ack = self.receiver.ack(self.now, None);
-                self.send_ack(ack);
+                self.send_ack(&ack);
             } else {
                 let unsent = self.can_send_new();
                 while self.recovery.on_timeout(self.now, unsent, &mut *self.controller).is_some() {}
@@ -175,7 +175,7 @@ impl World {
         match event {
             Event::Data(data) => {
                 if let Some(ack) = self.receiver.handle_data(self.now, &data) {
-                    self.send_ack(ack);
+                    self.send_ack(&ack);
                 }
             }
             Event::Ack(ack) => {
@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    fn send_ack(&mut self, ack: AckSegment) {
+    fn send_ack(&mut self, ack: &AckSegment) {
         for at in self.backward.send(self.now, 64) {
             self.schedule(at, Event::Ack(ack.clone()));
         }
@@ -265,7 +265,11 @@ impl World {
         if resend.reason != Reason::Tlp && resend.reason != Reason::Rto && self.options.config.sack {
             let window = self.recovery.window(&*self.controller);
             let forced = self.recovery.phase() == Phase::Recovery;
-            assert!(forced || self.recovery.pipe() + u64::from(self.options.mss) <= window.max(1) || !self.options.config.prr);
+            assert!(
+                forced
+                    || self.recovery.pipe() + u64::from(self.options.mss) <= window.max(1)
+                    || !self.options.config.prr
+            );
         }
     }
 

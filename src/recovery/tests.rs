@@ -136,7 +136,7 @@ impl Fixture {
         self.ack_with(ack, sack, None)
     }
 
-    /// An ACK that echoes the TSval of `echo` milliseconds.
+    /// An ACK that echoes the `TSval` of `echo` milliseconds.
     fn ack_with(&mut self, ack: u32, sack: &[(u32, u32)], echo: Option<u64>) -> Outcome {
         let sack: Vec<_> =
             sack.iter().map(|&(left, right)| SackBlock { left: Seq(left * MSS), right: Seq(right * MSS) }).collect();

@@ -1,5 +1,5 @@
-//! The clock of our TCP timestamps (RFC 7323, section 5.4): which TSval a segment carries at an instant.
-//! Undo and RTT samples read the echo with it; the sender writes TSval with it.
+//! The clock of our TCP timestamps (RFC 7323, section 5.4): which `TSval` a segment carries at an instant.
+//! Undo and RTT samples read the echo with it; the sender writes `TSval` with it.
 
 use super::rto::nanos;
 use crate::time::{Duration, Instant};
@@ -18,7 +18,7 @@ impl TsClock {
         Self { offset, tick: nanos(tick).max(1) }
     }
 
-    /// TSval at `now`.
+    /// `TSval` at `now`.
     pub const fn at(&self, now: Instant) -> u32 {
         self.offset.wrapping_add((now.as_nanos() / self.tick) as u32)
     }

@@ -61,7 +61,7 @@ impl Tlp {
         2 * srtt + delay + PTO_GRANULARITY
     }
 
-    /// When the probe is due: at `now` + PTO, but "if Now() + PTO > TCP_RTO_expire(): PTO = TCP_RTO_expire() - Now()".
+    /// When the probe is due: at `now` + PTO, but "if `Now()` + PTO > `TCP_RTO_expire()`: PTO = `TCP_RTO_expire()` - `Now()`".
     pub fn deadline(now: Instant, pto: u64, rto_at: Option<Instant>) -> Instant {
         let at = Instant::from_nanos(now.as_nanos().saturating_add(pto));
         rto_at.map_or(at, |rto_at| at.min(rto_at))

@@ -13,11 +13,11 @@ pub enum UndoReason {
     Timestamps,
     /// Each retransmission was reported as a duplicate (RFC 3708, section 2).
     Dsack,
-    /// Originals were ACKed after the timeout (RFC 5682).
+    /// Originals were `ACKed` after the timeout (RFC 5682).
     Frto,
 }
 
-/// The last congestion event and what is known of it. RFC 4015, section 3.2: "pipe_prev" and the like are the controller's.
+/// The last congestion event and what is known of it. RFC 4015, section 3.2: "`pipe_prev`" and the like are the controller's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Undo {
     episode: Option<Episode>,

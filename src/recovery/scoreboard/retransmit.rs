@@ -18,8 +18,10 @@ pub struct Lost {
 impl Scoreboard {
     /// Marks a unit lost, by the judgement of `cause`. `None` if it is `SACKed` or waits for its retransmission already.
     pub fn mark_lost(&mut self, index: usize, cause: Reason) -> Option<Lost> {
-        let before_is_lost =
-            index.checked_sub(1).and_then(|before| self.units.get(before)).is_some_and(|unit| unit.marks.has(Marks::LOST));
+        let before_is_lost = index
+            .checked_sub(1)
+            .and_then(|before| self.units.get(before))
+            .is_some_and(|unit| unit.marks.has(Marks::LOST));
         let unit = self.units.get_mut(index)?;
         if unit.is_sacked() || unit.is_waiting() {
             return None;
@@ -49,7 +51,7 @@ impl Scoreboard {
         Some((self.range_at(index, mss)?, lost_by))
     }
 
-    /// `NextSeg`, rule (3): a unit below the highest `SACKed` one that is neither `SACKed` nor resent. Only where DupThresh
+    /// `NextSeg`, rule (3): a unit below the highest `SACKed` one that is neither `SACKed` nor resent. Only where `DupThresh`
     /// alone judges losses: RACK finds them by time, and a guess would often be sent for nothing.
     pub fn next_unresent(&self, mss: u32) -> Option<SentRange> {
         let index = self.units.iter().position(|unit| !unit.is_sacked() && !unit.is_resent())?;
@@ -227,5 +229,4 @@ impl Scoreboard {
         self.resent.make_contiguous().sort_by_key(|&(_, at)| at);
         self.judged_to = self.snd_una;
     }
-
 }

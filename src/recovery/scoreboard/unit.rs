@@ -128,7 +128,7 @@ impl Unit {
 pub struct Totals {
     /// `pipe` of RFC 6675, in charged bytes.
     pub pipe: u64,
-    /// All that is not cumulatively ACKed (`FlightSize` of RFC 5681), in charged bytes.
+    /// All that is not cumulatively `ACKed` (`FlightSize` of RFC 5681), in charged bytes.
     pub outstanding: u64,
     /// Of that, what the peer reported with SACK, in charged bytes.
     pub sacked: u64,

@@ -71,7 +71,7 @@ impl Receiver {
             return Some(self.ack(now, None));
         }
         // RFC 9293, section 3.8.6.3: an ACK for each second full-sized segment, and within the delay.
-        self.unacked += if data.text >= self.mss { 1 } else { 0 };
+        self.unacked += u32::from(data.text >= self.mss);
         if self.unacked >= 2 || self.delay.is_zero() {
             return Some(self.ack(now, None));
         }

@@ -167,15 +167,8 @@ fn an_ack_that_carries_text_or_changes_the_window_is_no_duplicate() {
     f.send(5);
     for (text, window_changed) in [(true, false), (false, true)] {
         for _ in 0..5 {
-            let info = AckInfo {
-                ack: Seq(0),
-                sack: &[],
-                ts_ecr: None,
-                text,
-                window_changed,
-                unsent: false,
-                ece: false,
-            };
+            let info =
+                AckInfo { ack: Seq(0), sack: &[], ts_ecr: None, text, window_changed, unsent: false, ece: false };
             assert_eq!(f.recovery.on_ack(f.now, &info, &mut f.controller), Outcome::default());
         }
     }
