@@ -73,8 +73,8 @@ impl Recovery {
             return Outcome::default();
         }
         let prior_pipe = self.pipe();
-        // RFC 5681, section 2: "outstanding data; no data; SYN and FIN bits are both off; the greatest acknowledgment; the
-        // advertised window equals the one in the last". After a probe nothing need be outstanding.
+        // RFC 5681, section 2: "outstanding data; no data; SYN and FIN bits are both off; the greatest acknowledgment;
+        // the advertised window equals the one in the last". After a probe nothing need be outstanding.
         let duplicate = ack.ack == prior_una && !ack.text && !ack.window_changed;
         let (dsack, sack) = split_dsack(ack, prior_una);
         let sack = if self.config.sack { sack } else { &[] };
@@ -197,7 +197,8 @@ impl Recovery {
                 delivery.first_sent_at = Some(delivery.first_sent_at.map_or(unit.sent_at, |at| at.min(unit.sent_at)));
                 if delivery.last_sent_at.is_none_or(|at| at < unit.sent_at) {
                     delivery.last_sent_at = Some(unit.sent_at);
-                    // RFC 8985, section 6.2, step 1: "Use the RTT measurements obtained ... to update the estimated minimum RTT".
+                    // RFC 8985, section 6.2, step 1: "Use the RTT measurements obtained ... to update the estimated
+                    // minimum RTT".
                     min_rtt.on_sample(now, now.as_nanos().saturating_sub(unit.sent_at.as_nanos()));
                 }
             }
@@ -215,9 +216,9 @@ impl Recovery {
 
     /// An RTT sample by Karn's algorithm (RFC 6298, section 3), in nanoseconds.
     ///
-    /// From the time of transmission, if nothing that was delivered had been resent. An ACK that covers a resent unit besides
-    /// may have waited for it, and the sample would contain the RTO. Otherwise only the echo can tell: it must name the
-    /// retransmission.
+    /// From the time of transmission, if nothing that was delivered had been resent. An ACK that covers a resent unit
+    /// besides may have waited for it, and the sample would contain the RTO. Otherwise only the echo can tell: it must
+    /// name the retransmission.
     fn sample_rtt(&mut self, now: Instant, ts_ecr: Option<u32>, delivery: &Delivery) -> Option<u64> {
         let sent_at = match delivery.resent_at {
             None => delivery.first_sent_at?,
@@ -232,7 +233,8 @@ impl Recovery {
         Some(rtt)
     }
 
-    /// The peer has `block` twice. True if that shows reordering: RACK judged a segment lost that had only been overtaken.
+    /// The peer has `block` twice. True if that shows reordering: RACK judged a segment lost that had only been
+    /// overtaken.
     fn on_dsack(&mut self, block: SackBlock) -> bool {
         // As on Linux: more duplicates than retransmissions are copies that the network made.
         if self.counters.spurious >= self.counters.retransmissions {
@@ -316,12 +318,13 @@ impl Recovery {
     /// Sets the retransmission and probe timers after an ACK.
     fn on_progress(&mut self, now: Instant, advanced: bool, delivered: bool) {
         if self.board.is_empty() {
-            // RFC 6298, section 5.2: "When all outstanding data has been acknowledged, turn off the retransmission timer".
+            // RFC 6298, section 5.2: "When all outstanding data has been acknowledged, turn off the retransmission
+            // timer".
             (self.rto_at, self.pto_at, self.rack_at) = (None, None, None);
             return;
         }
-        // RFC 6298, section 5.3: restart it "when an ACK is received that acknowledges new data". The impatient variant of
-        // RFC 6582 restarts it for the first partial ACK only, and does so itself.
+        // RFC 6298, section 5.3: restart it "when an ACK is received that acknowledges new data". The impatient variant
+        // of RFC 6582 restarts it for the first partial ACK only, and does so itself.
         let impatient = !self.config.sack && self.phase == Phase::Recovery;
         if advanced && !impatient {
             self.arm_rto(now);

@@ -1,5 +1,6 @@
 //! Delivery-rate samples (draft-ietf-ccwg-bbr, section 4.1; before: draft-cheng-iccrg-delivery-rate-estimation).
-//! [`Recovery`](super::Recovery) takes a snapshot with each transmission and makes one sample for each ACK; BBR reads them.
+//! [`Recovery`](super::Recovery) takes a snapshot with each transmission and makes one sample for each ACK; BBR reads
+//! them.
 
 use super::scoreboard::{Lost, Marks, Snapshot, Unit};
 use crate::congestion::{LostSample, RateSample};
@@ -118,5 +119,105 @@ impl DeliveryRate {
             tx_in_flight: u64::from(snapshot.tx_in_flight),
             app_limited,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::Reason;
+    use crate::segment::Seq;
+
+    const MS: u64 = 1_000_000;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn unit(sent_at: Instant, snapshot: Snapshot, marks: Marks) -> Unit {
+        let (seq, lost_by) = (Seq(0), Reason::New);
+        Unit { seq, len: 1_000, charge: 1_000, transmissions: 1, marks, lost_by, sent_at, snapshot }
+    }
+
+    /// Delivers one unit and returns its sample.
+    fn deliver(rate: &mut DeliveryRate, now: Instant, unit: &Unit, min_rtt: u64) -> RateSample {
+        let mut candidate = Candidate::default();
+        rate.on_delivered(now, unit, &mut candidate);
+        rate.sample(now, &candidate, Some(min_rtt * MS)).expect("a sample")
+    }
+
+    #[test]
+    fn bbr_draft_section_4_1_the_rate_is_what_was_delivered_over_the_longer_interval() {
+        let mut rate = DeliveryRate::new(at(0));
+        // Four segments leave at once and arrive 10 ms apart after 100 ms; then each ACK lets one go.
+        let first: Vec<_> = (0..4).map(|index| rate.on_sent(at(0), 1_000 * (index + 1), index == 0)).collect();
+        for index in 0..4 {
+            let now = at(100 + 10 * index);
+            deliver(&mut rate, now, &unit(at(0), first[index as usize], Marks::default()), 100);
+            let snapshot = rate.on_sent(now, 4_000, false);
+            if index == 3 {
+                // Three others are delivered first. The ACK interval is 130 to 240, the send interval 0 to 130.
+                for other in 1..=3 {
+                    deliver(
+                        &mut rate,
+                        at(200 + 10 * other),
+                        &unit(at(100 + 10 * other), first[0], Marks::default()),
+                        100,
+                    );
+                }
+                let sample = deliver(&mut rate, at(240), &unit(now, snapshot, Marks::default()), 100);
+                assert_eq!((sample.prior_delivered, sample.delivered), (4_000, 4_000));
+                assert_eq!(sample.interval, Duration::from_millis(130));
+                assert_eq!(sample.tx_in_flight, 4_000);
+            }
+        }
+        assert_eq!(rate.delivered(), 8_000);
+    }
+
+    #[test]
+    fn an_interval_shorter_than_the_smallest_rtt_gives_no_rate() {
+        let mut rate = DeliveryRate::new(at(0));
+        let snapshot = rate.on_sent(at(0), 1_000, true);
+        let sample = deliver(&mut rate, at(99), &unit(at(0), snapshot, Marks::default()), 100);
+        assert_eq!((sample.interval, sample.delivery_rate()), (Duration::ZERO, 0));
+        let snapshot = rate.on_sent(at(200), 1_000, true);
+        let sample = deliver(&mut rate, at(300), &unit(at(200), snapshot, Marks::default()), 100);
+        assert_eq!(sample.delivery_rate(), 10_000);
+    }
+
+    #[test]
+    fn the_newest_unit_of_an_ack_gives_the_sample() {
+        let mut rate = DeliveryRate::new(at(0));
+        let old = rate.on_sent(at(0), 1_000, true);
+        let new = rate.on_sent(at(5), 2_000, false);
+        let mut candidate = Candidate::default();
+        rate.on_delivered(at(100), &unit(at(5), new, Marks::APP_LIMITED), &mut candidate);
+        rate.on_delivered(at(100), &unit(at(0), old, Marks::default()), &mut candidate);
+        let sample = rate.sample(at(100), &candidate, None).expect("a sample");
+        assert!(sample.app_limited);
+        assert_eq!(sample.tx_in_flight, 2_000);
+    }
+
+    #[test]
+    fn the_application_limit_ends_when_what_was_in_flight_then_is_delivered() {
+        let mut rate = DeliveryRate::new(at(0));
+        let snapshot = rate.on_sent(at(0), 1_000, true);
+        rate.mark_app_limited(1_000);
+        assert!(rate.is_app_limited());
+        deliver(&mut rate, at(100), &unit(at(0), snapshot, Marks::default()), 100);
+        assert!(rate.is_app_limited(), "delivered must exceed it");
+        let snapshot = rate.on_sent(at(100), 1_000, true);
+        deliver(&mut rate, at(200), &unit(at(100), snapshot, Marks::APP_LIMITED), 100);
+        assert!(!rate.is_app_limited());
+    }
+
+    #[test]
+    fn losses_since_a_unit_was_sent_are_counted() {
+        let mut rate = DeliveryRate::new(at(0));
+        let snapshot = rate.on_sent(at(0), 1_000, true);
+        let lost = Lost { unit: unit(at(0), snapshot, Marks::default()), new_range: true };
+        assert_eq!(rate.on_lost(at(50), &lost).lost, 1_000);
+        assert_eq!(rate.on_lost(at(50), &lost).lost, 2_000);
+        assert_eq!(deliver(&mut rate, at(100), &unit(at(0), snapshot, Marks::default()), 100).lost, 2_000);
     }
 }

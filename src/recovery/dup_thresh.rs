@@ -5,8 +5,9 @@ use super::Reason;
 use super::scoreboard::{Lost, Scoreboard};
 use crate::segment::Seq;
 
-/// Marks each unit for which "either `DupThresh` discontiguous `SACKed` sequences have arrived above '`SeqNum`' or more than
-/// (`DupThresh` - 1) * SMSS bytes with sequence numbers greater than '`SeqNum`' have been `SACKed`". `on_lost` sees each one.
+/// Marks each unit for which "either `DupThresh` discontiguous `SACKed` sequences have arrived above '`SeqNum`' or more
+/// than (`DupThresh` - 1) * SMSS bytes with sequence numbers greater than '`SeqNum`' have been `SACKed`". `on_lost`
+/// sees each one.
 ///
 /// Units that were resent are not judged: RFC 6675 finds a lost retransmission by the timer only.
 pub(super) fn detect_loss(board: &mut Scoreboard, dup_thresh: u32, mss: u32, on_lost: &mut impl FnMut(Lost)) {

@@ -1,6 +1,6 @@
-//! F-RTO (RFC 5682): finds a spurious retransmission timeout from the ACKs that follow it, without timestamps.
-//! After the first ACK that moves SND.UNA two new segments are sent instead of retransmissions; if the next ACK then covers text
-//! that was not sent again, the originals are arriving. [`Recovery`](super::Recovery) drives it in the loss phase.
+//! F-RTO (RFC 5682): finds a spurious retransmission timeout from the ACKs that follow it, without timestamps. After
+//! the first ACK that moves SND.UNA two new segments are sent instead of retransmissions; if the next ACK then covers
+//! text that was not sent again, the originals are arriving. [`Recovery`](super::Recovery) drives it in the loss phase.
 
 /// RFC 5682, section 2.1, step 2b: "transmit up to two new (previously unsent) segments".
 const NEW_SEGMENTS: u8 = 2;
@@ -39,10 +39,10 @@ pub struct FrtoAck {
 }
 
 impl Frto {
-    /// Step 1: the timer expired and the first segment is sent again. Not if recovery after a timeout runs already: the
+    /// Step 1: the timer expired and the first segment is sent again. Not if recovery runs already: the
     /// ACKs are then ambiguous (RFC 5682, section 2.1, step 1).
-    pub const fn on_timeout(&mut self, in_loss_recovery: bool) {
-        *self = if in_loss_recovery { Self::Off } else { Self::WaitFirst };
+    pub const fn on_timeout(&mut self, recovering: bool) {
+        *self = if recovering { Self::Off } else { Self::WaitFirst };
     }
 
     /// Takes an ACK. True if the timeout was spurious (RFC 5682, section 2.1 and, with SACK, section 3.1).
@@ -51,7 +51,8 @@ impl Frto {
             Self::Off => false,
             Self::WaitFirst => {
                 if ack.advanced {
-                    // Step 2a: "the acknowledgment field ... covers the entire window": nothing can be told. Without new text too.
+                    // Step 2a: "the acknowledgment field ... covers the entire window": nothing can be told. Without
+                    // new text too.
                     let go_on = !ack.covers_recover && ack.unsent;
                     *self = if go_on { Self::WaitSecond { left: NEW_SEGMENTS } } else { Self::Off };
                 } else if ack.duplicate && !ack.sack {

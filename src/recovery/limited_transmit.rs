@@ -1,12 +1,13 @@
 //! Limited transmit (RFC 3042): the first two duplicate ACKs each let one new segment go, so that a small window still
-//! draws enough duplicate ACKs for a fast retransmit. Needed without SACK only: with SACK `pipe` shrinks by what was `SACKed`,
-//! and the same segments go (RFC 6675, section 5, step 3).
+//! draws enough duplicate ACKs for a fast retransmit. Needed without SACK only: with SACK `pipe` shrinks by what was
+//! `SACKed`, and the same segments go (RFC 6675, section 5, step 3).
 
-/// RFC 3042, section 2: "the amount of outstanding data would remain less than or equal to the congestion window plus 2 segments".
+/// RFC 3042, section 2: "the amount of outstanding data would remain less than or equal to the congestion window plus 2
+/// segments".
 const SEGMENTS: u32 = 2;
 
-/// How far the flight may exceed cwnd, in bytes, after `dup_acks` duplicate ACKs. It is added to cwnd before the flight is
-/// subtracted: a flight beyond cwnd uses it up.
+/// How far the flight may exceed cwnd, in bytes, after `dup_acks` duplicate ACKs. It is added to cwnd before the flight
+/// is subtracted: a flight beyond cwnd uses it up.
 pub fn extra_window(dup_acks: u32, mss: u64) -> u64 {
     u64::from(dup_acks.min(SEGMENTS)) * mss
 }

@@ -1,8 +1,8 @@
-//! Loss recovery: what was sent, what became of it, and what may be sent again.
-//! [`Recovery`] is one connection's; the sender drives it with transmissions, ACKs and timeouts and asks what may leave. It
-//! keeps the scoreboard (RFC 2018, 6675), judges losses by RACK-TLP (RFC 8985) or `NewReno` (RFC 6582), paces recovery by PRR
-//! (RFC 9937), times out by RFC 6298, undoes what was needless (RFC 3522, 3708, 5682), and feeds the congestion controller.
-//! Pure: no clock, no I/O, no randomness.
+//! Loss recovery: what was sent, what became of it, and what may be sent again. [`Recovery`] is one connection's; the
+//! sender drives it with transmissions, ACKs and timeouts and asks what may leave. It keeps the scoreboard (RFC 2018,
+//! 6675), judges losses by RACK-TLP (RFC 8985) or `NewReno` (RFC 6582), paces recovery by PRR (RFC 9937), times out by
+//! RFC 6298, undoes what was needless (RFC 3522, 3708, 5682), and feeds the congestion controller. Pure: no clock, no
+//! I/O, no randomness.
 
 mod ack;
 pub mod delivery_rate;
@@ -148,8 +148,8 @@ pub struct Counters {
 /// Loss recovery of one connection.
 ///
 /// Inputs: [`on_sent`](Self::on_sent), [`on_ack`](Self::on_ack), [`on_timeout`](Self::on_timeout),
-/// [`on_handshake`](Self::on_handshake), [`on_mss`](Self::on_mss), [`on_app_limited`](Self::on_app_limited).
-/// Outputs: [`poll_resend`](Self::poll_resend), then [`allowance`](Self::allowance) for new text; [`next_at`](Self::next_at).
+/// [`on_handshake`](Self::on_handshake), [`on_mss`](Self::on_mss), [`on_app_limited`](Self::on_app_limited). Outputs:
+/// [`poll_resend`](Self::poll_resend), then [`allowance`](Self::allowance) for new text; [`next_at`](Self::next_at).
 /// After each input the sender polls until nothing more may leave. Everything that leaves is reported by `on_sent`.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "`RecoveryPoint` is the RFC's name")]
@@ -241,15 +241,17 @@ impl Recovery {
         }
     }
 
-    /// The application has nothing to send while the window has room: rate samples must say so (draft-ietf-ccwg-bbr, 4.1.2.4).
-    pub fn on_app_limited(&mut self) {
-        if self.board.totals().waiting_units == 0 {
+    /// The application has nothing to send while the window has room: rate samples must say so (draft-ietf-ccwg-bbr,
+    /// 4.1.2.4).
+    pub fn on_app_limited(&mut self, controller: &dyn Controller) {
+        // "The congestion window is not fully utilized" and "all packets considered lost have been retransmitted".
+        if self.board.totals().waiting_units == 0 && self.pipe() < self.window(controller) {
             self.rate.mark_app_limited(self.board.totals().pipe);
         }
     }
 
-    /// The MSS has changed. With `cut`, segments in flight that are larger will never arrive (RFC 1191, section 6.5): they are
-    /// cut and sent again, which is no sign of congestion.
+    /// The MSS has changed. With `cut`, segments in flight that are larger will never arrive (RFC 1191, section 6.5):
+    /// they are cut and sent again, which is no sign of congestion.
     pub fn on_mss(&mut self, mss: u32, cut: bool, controller: &mut dyn Controller) {
         self.mss = mss.max(1);
         controller.set_mss(u64::from(self.mss));

@@ -10,7 +10,8 @@ pub struct NewReno {
     dup_acks: u32,
     /// `recover` of RFC 6582, section 3.1.
     recover: Option<Seq>,
-    /// cwnd while fast recovery runs: ssthresh, plus what has left the network, less what partial ACKs covered. In bytes.
+    /// cwnd while fast recovery runs: ssthresh, plus what has left the network, less what partial ACKs covered. In
+    /// bytes.
     cwnd: u64,
     /// A partial ACK has come in this recovery.
     partial_ack_seen: bool,
@@ -29,8 +30,8 @@ impl NewReno {
 
     /// A duplicate ACK came outside of recovery. True if it asks for a fast retransmit.
     ///
-    /// RFC 6582, section 3.2, step 1: only if "the Cumulative Acknowledgment field covers more than recover". Otherwise the
-    /// duplicate ACKs are answers to what a timeout had sent again.
+    /// RFC 6582, section 3.2, step 1: only if "the Cumulative Acknowledgment field covers more than recover". Otherwise
+    /// the duplicate ACKs are answers to what a timeout had sent again.
     pub fn on_dup_ack(&mut self, snd_una: Seq, dup_thresh: u32) -> bool {
         self.dup_acks = self.dup_acks.saturating_add(1);
         self.dup_acks == dup_thresh && self.recover.is_none_or(|recover| snd_una > recover)
@@ -48,16 +49,18 @@ impl NewReno {
         self.partial_ack_seen = false;
     }
 
-    /// RFC 6582, section 3.2, step 2 (RFC 5681, section 3.2, step 4): one more duplicate ACK in recovery, "increment cwnd by SMSS".
+    /// RFC 6582, section 3.2, step 2 (RFC 5681, section 3.2, step 4): one more duplicate ACK in recovery, "increment
+    /// cwnd by SMSS".
     pub const fn on_dup_ack_in_recovery(&mut self, mss: u64) {
         self.cwnd += mss;
     }
 
-    /// RFC 6582, section 3.2, step 3: a partial ACK of `acked` bytes. True if the retransmission timer is to be restarted.
+    /// RFC 6582, section 3.2, step 3: a partial ACK of `acked` bytes. True if the retransmission timer is to be
+    /// restarted.
     ///
-    /// "Deflate the congestion window by the amount of new data acknowledged ... If the partial ACK acknowledges at least one
-    /// SMSS of new data, then add back SMSS bytes". Of the two variants of the timer this is the impatient one (section 4): it
-    /// is restarted for the first partial ACK only.
+    /// "Deflate the congestion window by the amount of new data acknowledged ... If the partial ACK acknowledges at
+    /// least one SMSS of new data, then add back SMSS bytes". Of the two variants of the timer this is the impatient
+    /// one (section 4): it is restarted for the first partial ACK only.
     pub fn on_partial_ack(&mut self, acked: u64, mss: u64) -> bool {
         self.cwnd = self.cwnd.saturating_sub(acked);
         if acked >= mss {
@@ -76,7 +79,8 @@ impl NewReno {
         flight_size.max(mss) + mss
     }
 
-    /// RFC 6582, section 3.2, step 4: a timeout. "record the highest sequence number transmitted in the variable recover".
+    /// RFC 6582, section 3.2, step 4: a timeout. "record the highest sequence number transmitted in the variable
+    /// recover".
     pub const fn on_timeout(&mut self, snd_nxt: Seq) {
         self.recover = Some(snd_nxt);
         self.dup_acks = 0;

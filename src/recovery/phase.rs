@@ -1,5 +1,5 @@
-//! The phases of recovery: how fast recovery begins, how recovery ends, and how it is undone.
-//! Called for each ACK and by the timers; the rules that decide are in [`undo`](super::undo), [`frto`](super::frto) and [`prr`](super::prr).
+//! The phases of recovery: how fast recovery begins, how recovery ends, and how it is undone. Called for each ACK and
+//! by the timers; the rules that decide are in [`undo`](super::undo), [`frto`](super::frto) and [`prr`](super::prr).
 
 use super::ack::Delivery;
 use super::frto::{Frto, FrtoAck};
@@ -100,7 +100,8 @@ impl Recovery {
         if self.cwr_point.take().is_none() {
             controller.on_congestion(&self.congestion(now, Signal::Loss));
         }
-        // Without PRR pipe may be above cwnd. RFC 6675, section 5, step 4.3: "Retransmit the first data segment presumed dropped".
+        // Without PRR pipe may be above cwnd. RFC 6675, section 5, step 4.3: "Retransmit the first data segment
+        // presumed dropped".
         self.forced = true;
         if !self.config.sack {
             self.newreno.on_recovery(end, controller.ssthresh(), u64::from(self.mss));

@@ -1,5 +1,6 @@
-//! Proportional Rate Reduction (RFC 9937, which replaces RFC 6937): how much each ACK lets go during fast recovery, so that
-//! the flight ends near ssthresh. [`Recovery`](super::Recovery) starts it, passes each ACK and each transmission, and reads the window.
+//! Proportional Rate Reduction (RFC 9937, which replaces RFC 6937): how much each ACK lets go during fast recovery, so
+//! that the flight ends near ssthresh. [`Recovery`](super::Recovery) starts it, passes each ACK and each transmission,
+//! and reads the window.
 
 /// The variables of RFC 9937, section 6, in charged bytes.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +29,8 @@ pub struct PrrAck {
 }
 
 impl Prr {
-    /// Recovery begins. `recover_fs` is what RFC 9937, section 6.1 has: SND.NXT - SND.UNA less what had been `SACKed` before, and
-    /// with what the ACK delivered that begins recovery.
+    /// Recovery begins. `recover_fs` is what RFC 9937, section 6.1 has: SND.NXT - SND.UNA less what had been `SACKed`
+    /// before, and with what the ACK delivered that begins recovery.
     pub const fn new(recover_fs: u64, ssthresh: u64) -> Self {
         // One byte at least: it is a divisor.
         let recover_fs = if recover_fs == 0 { 1 } else { recover_fs };
@@ -64,8 +65,8 @@ impl Prr {
             // "Attempt to catch up, as permitted: sndcnt = MIN(ssthresh - inflight, sndcnt)".
             sndcnt.min(self.ssthresh - ack.pipe)
         };
-        // "If prr_out is 0 AND sndcnt is 0: Force a fast retransmit upon entering recovery: sndcnt = MSS". In bytes, less
-        // than one MSS forces nothing, so it counts as none.
+        // "If prr_out is 0 AND sndcnt is 0: Force a fast retransmit upon entering recovery: sndcnt = MSS". In bytes,
+        // less than one MSS forces nothing, so it counts as none.
         let sndcnt = if self.out == 0 { sndcnt.max(mss) } else { sndcnt };
         // "cwnd = inflight + sndcnt".
         self.window = ack.pipe + sndcnt;

@@ -1,6 +1,6 @@
 //! RACK (RFC 8985, section 6): a segment is lost if one that left later has arrived and a reordering window has passed.
-//! The judge of losses wherever the peer sends SACK. [`Recovery`](super::Recovery) feeds it each unit that an ACK delivers,
-//! then asks which units are lost and when to ask again.
+//! The judge of losses wherever the peer sends SACK. [`Recovery`](super::Recovery) feeds it each unit that an ACK
+//! delivers, then asks which units are lost and when to ask again.
 
 use super::Reason;
 use super::scoreboard::{Lost, Scoreboard, Unit};
@@ -59,29 +59,30 @@ impl Rack {
         self.reordering_seen
     }
 
-    /// A retransmission proved spurious: its original had only been overtaken. RFC 8985 has no such rule; without it each
-    /// overtaken segment whose retransmission has left would be judged by `DupThresh` again.
+    /// A retransmission proved spurious: its original had only been overtaken. RFC 8985 has no such rule; without it
+    /// each overtaken segment whose retransmission has left would be judged by `DupThresh` again.
     pub const fn on_spurious_retransmission(&mut self) {
         self.reordering_seen = true;
     }
 
-    /// The last congestion event was undone. What RACK holds to be the newest delivery may be a retransmission whose ACK was for
-    /// the original; then all originals would be overdue. The next ACK names the newest anew.
+    /// The last congestion event was undone. What RACK holds to be the newest delivery may be a retransmission whose
+    /// ACK was for the original; then all originals would be overdue. The next ACK names the newest anew.
     pub const fn on_undo(&mut self) {
         self.newest = None;
     }
 
     /// RFC 8985, section 6.2, steps 2 and 3: an ACK delivered `unit`. `min_rtt` includes the sample of this ACK.
     ///
-    /// `echo_is_older`: the cumulative ACK covers it, and the timestamp echo is older than its last transmission. `fack` is
-    /// `RACK.fack` before this ACK: blocks taken before the cumulative ACK would look like reordering.
+    /// `echo_is_older`: the cumulative ACK covers it, and the timestamp echo is older than its last transmission.
+    /// `fack` is `RACK.fack` before this ACK: blocks taken before the cumulative ACK would look like reordering.
     pub fn on_delivered(&mut self, now: Instant, unit: &Unit, fack: Seq, min_rtt: Option<u64>, echo_is_older: bool) {
         let rtt = now.as_nanos().saturating_sub(unit.sent_at.as_nanos());
-        // "If SEG.retransmitted is TRUE: If ACK.ts_option.echo_reply < SEG.xmit_ts: continue; If rtt < RACK.min_RTT: continue":
-        // the ACK is one for the original.
+        // "If SEG.retransmitted is TRUE: If ACK.ts_option.echo_reply < SEG.xmit_ts: continue; If rtt < RACK.min_RTT:
+        // continue": the ACK is one for the original.
         let original = !unit.is_resent() || echo_is_older || min_rtt.is_some_and(|min_rtt| rtt < min_rtt);
-        // Step 3: "If SEG.end_seq < RACK.fack AND SEG.retransmitted is FALSE: RACK.reordering_seen = TRUE". An original that was
-        // resent in vain counts too. Otherwise each one that is overtaken in the round trip before the first DSACK would be resent.
+        // Step 3: "If SEG.end_seq < RACK.fack AND SEG.retransmitted is FALSE: RACK.reordering_seen = TRUE". An original
+        // that was resent in vain counts too. Otherwise each one that is overtaken in the round trip before the first
+        // DSACK would be resent.
         if original && unit.end() < fack {
             self.reordering_seen = true;
         }
@@ -118,7 +119,8 @@ impl Rack {
 
     /// RFC 8985, section 6.2, step 4, second half: the reordering window in nanoseconds.
     pub fn reo_wnd(&self, limits: &ReorderingLimits) -> u64 {
-        // "If RACK.reordering_seen is FALSE: If in Fast or RTO recovery: return 0; Else if RACK.segs_sacked >= DupThresh: return 0".
+        // "If RACK.reordering_seen is FALSE: If in Fast or RTO recovery: return 0; Else if RACK.segs_sacked >=
+        // DupThresh: return 0".
         if !self.reordering_seen && (limits.recovering || limits.dup_thresh_reached) {
             return 0;
         }
@@ -127,11 +129,12 @@ impl Rack {
         window.min(limits.srtt.unwrap_or(0))
     }
 
-    /// RFC 8985, section 6.2, step 5: marks what is lost and returns when the next unit will be. `on_lost` sees each one,
-    /// `cause` says who judged the originals: `DupThresh` by a window of zero, or RACK.
+    /// RFC 8985, section 6.2, step 5: marks what is lost and returns when the next unit will be. `on_lost` sees each
+    /// one, `cause` says who judged the originals: `DupThresh` by a window of zero, or RACK.
     ///
-    /// The RFC walks a list in the order of transmission. Here that is two: originals, which leave in sequence order, and
-    /// retransmissions. In each the walk ends at the first unit that is not overdue, so an ACK without a loss costs O(1).
+    /// The RFC walks a list in the order of transmission. Here that is two: originals, which leave in sequence order,
+    /// and retransmissions. In each the walk ends at the first unit that is not overdue, so an ACK without a loss costs
+    /// O(1).
     pub fn detect_loss(
         &self,
         now: Instant,

@@ -11,7 +11,8 @@ const RTO_AFTER_LOST_SYN: u64 = 3_000_000_000;
 pub struct RtoConfig {
     /// Before the first sample: 1 s (RFC 6298, section 2.1).
     pub initial: Duration,
-    /// What RTTVAR adds at least. Linux: 200 ms. With 1 s the RTO obeys "rounded up to 1 second" of RFC 6298, section 2.4.
+    /// What RTTVAR adds at least. Linux: 200 ms. With 1 s the RTO obeys "rounded up to 1 second" of RFC 6298, section
+    /// 2.4.
     pub min: Duration,
     /// At most: 120 s as on Linux (RFC 6298, section 2.5 allows any value of at least 60 s).
     pub max: Duration,
@@ -79,7 +80,8 @@ impl Rto {
 
     /// Takes an RTT sample in nanoseconds; 0 is a sample. The caller obeys Karn's rule (RFC 6298, section 3).
     ///
-    /// RFC 7323, appendix G would weigh each of several samples in one RTT less. We do not; the minimum hides the difference.
+    /// RFC 7323, appendix G would weigh each of several samples in one RTT less. We do not; the minimum hides the
+    /// difference.
     pub fn on_sample(&mut self, rtt: u64) {
         let rtt = rtt.min(self.max);
         match self.srtt {
@@ -102,8 +104,8 @@ impl Rto {
         self.backoff = 0;
     }
 
-    /// The handshake is over. RFC 6298, section 5.7: without a sample, because the SYN's timer expired, "the RTO MUST be
-    /// re-initialized to 3 seconds when data transmission begins".
+    /// The handshake is over. RFC 6298, section 5.7: without a sample, because the SYN's timer expired, "the RTO MUST
+    /// be re-initialized to 3 seconds when data transmission begins".
     pub fn on_handshake(&mut self, rtt: Option<u64>, syn_resent: bool) {
         match rtt {
             Some(rtt) => self.on_sample(rtt),

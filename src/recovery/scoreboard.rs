@@ -1,7 +1,7 @@
-//! The scoreboard: what was sent and is not cumulatively `ACKed`, as units in sequence order, with the marks of RFC 6675.
-//! It takes cumulative ACKs and SACK blocks (RFC 2018), keeps `pipe` with each change and answers `NextSeg`.
-//! Who is lost is decided elsewhere ([`rack`](super::rack), [`dup_thresh`](super::dup_thresh), [`newreno`](super::newreno));
-//! here it is marked. [`Recovery`](super::Recovery) calls it.
+//! The scoreboard: what was sent and is not cumulatively `ACKed`, as units in sequence order, with the marks of RFC
+//! 6675. It takes cumulative ACKs and SACK blocks (RFC 2018), keeps `pipe` with each change and answers `NextSeg`. Who
+//! is lost is decided elsewhere ([`rack`](super::rack), [`dup_thresh`](super::dup_thresh),
+//! [`newreno`](super::newreno)); here it is marked. [`Recovery`](super::Recovery) calls it.
 
 mod retransmit;
 #[cfg(test)]
@@ -21,8 +21,8 @@ use crate::time::Instant;
 /// At the bound nothing new is sent, and a unit is not split any more: a SACK block that covers it in part is ignored.
 pub const MAX_UNITS: usize = 131_072;
 
-/// Units cut off by partial ACKs and SACKs that one scoreboard holds. A peer that reports single bytes costs no more memory.
-/// At the bound a unit is not split any more.
+/// Units cut off by partial ACKs and SACKs that one scoreboard holds. A peer that reports single bytes costs no more
+/// memory. At the bound a unit is not split any more.
 pub const MAX_FRAGMENTS: u32 = 1_024;
 
 /// A ring with more room than this is given back when it is empty.
@@ -71,8 +71,8 @@ pub struct Scoreboard {
     waiting_from: Seq,
     /// All units before this were resent, `SACKed` or judged lost: RACK need not look at them again.
     judged_to: Seq,
-    /// Retransmissions in the order in which they left: the unit's first sequence number and when. Entries of units that
-    /// were sent again later, `SACKed` or `ACKed` are stale and are dropped when they are met.
+    /// Retransmissions in the order in which they left: the unit's first sequence number and when. Entries of units
+    /// that were sent again later, `SACKed` or `ACKed` are stale and are dropped when they are met.
     resent: VecDeque<(Seq, Instant)>,
 }
 
@@ -157,8 +157,8 @@ impl Scoreboard {
         self.snd_nxt += len;
     }
 
-    /// Takes a cumulative ACK up to `ack`, with SND.UNA < `ack` <= SND.NXT. `deliver` sees each unit, as it was before, that
-    /// had not been `SACKed`. Returns the charged bytes by which SND.UNA moved.
+    /// Takes a cumulative ACK up to `ack`, with SND.UNA < `ack` <= SND.NXT. `deliver` sees each unit, as it was before,
+    /// that had not been `SACKed`. Returns the charged bytes by which SND.UNA moved.
     pub fn on_ack(&mut self, ack: Seq, deliver: &mut impl FnMut(&Unit)) -> u64 {
         let before = self.totals.outstanding;
         while let Some(unit) = self.units.front() {
@@ -200,7 +200,8 @@ impl Scoreboard {
         }
     }
 
-    /// Takes SACK blocks, a DSACK block not among them. `deliver` sees each unit, as it was before, that they mark first.
+    /// Takes SACK blocks, a DSACK block not among them. `deliver` sees each unit, as it was before, that they mark
+    /// first.
     ///
     /// RFC 2018, section 4: a block that does not lie within what is outstanding is ignored.
     pub fn on_sack(&mut self, blocks: &[SackBlock], deliver: &mut impl FnMut(&Unit)) {
@@ -269,7 +270,8 @@ impl Scoreboard {
         if seq <= self.snd_una { 0 } else { self.units.partition_point(|unit| unit.end() <= seq) }
     }
 
-    /// Cuts a unit of text in two at `at`. Both parts keep the marks. False if a bound forbids it or nothing is to be cut.
+    /// Cuts a unit of text in two at `at`. Both parts keep the marks. False if a bound forbids it or nothing is to be
+    /// cut.
     fn split(&mut self, index: usize, at: Seq) -> bool {
         self.units.len() < MAX_UNITS && self.totals.fragments < MAX_FRAGMENTS && self.cut(index, at)
     }

@@ -1,6 +1,6 @@
-//! A simulator of packets for the tests: a sender made of [`Recovery`] and a controller, a receiver, and a link each way.
-//! It checks on every step what must always hold: `pipe` equals a naive recount, SND.UNA <= SND.NXT, what is in flight does
-//! not exceed what the controller allows, and nothing that was `SACKed` is sent again.
+//! A simulator of packets for the tests: a sender made of [`Recovery`] and a controller, a receiver, and a link each
+//! way. It checks on every step what must always hold: `pipe` equals a naive recount, SND.UNA <= SND.NXT, what is in
+//! flight does not exceed what the controller allows, and nothing that was `SACKed` is sent again.
 
 pub(crate) mod link;
 pub(crate) mod receiver;
@@ -224,7 +224,7 @@ impl World {
             let fin = self.unsent.is_some() && u64::from(text) == left && text < room && !self.fin_sent;
             if text == 0 && !fin {
                 if room > 0 {
-                    self.recovery.on_app_limited();
+                    self.recovery.on_app_limited(&*self.controller);
                 }
                 break;
             }

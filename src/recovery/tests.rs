@@ -104,8 +104,8 @@ impl Fixture {
         self
     }
 
-    /// Sends what may leave: first retransmissions, then at most `new` new segments. Returns what left, by number of the
-    /// segment, and why.
+    /// Sends what may leave: first retransmissions, then at most `new` new segments. Returns what left, by number of
+    /// the segment, and why.
     fn send(&mut self, new: usize) -> Vec<(u32, Reason)> {
         let mut left = Vec::new();
         while let Some(Resend { range, reason }) = self.recovery.poll_resend(&self.controller) {

@@ -1,4 +1,5 @@
-//! The three timers of loss recovery: RACK's reordering timer, the probe timer (RFC 8985) and the retransmission timer (RFC 6298).
+//! The three timers of loss recovery: RACK's reordering timer, the probe timer (RFC 8985) and the retransmission timer
+//! (RFC 6298).
 
 use super::frto::Frto;
 use super::{Phase, Probe, Reason, Recovery};
@@ -30,8 +31,8 @@ impl Recovery {
         next
     }
 
-    /// Handles the next timer that has expired at `now`; `None` if none has. `unsent`: there is text that was never sent and
-    /// that the peer's window admits. Call it until it returns `None`, then poll what may leave.
+    /// Handles the next timer that has expired at `now`; `None` if none has. `unsent`: there is text that was never
+    /// sent and that the peer's window admits. Call it until it returns `None`, then poll what may leave.
     pub fn on_timeout(&mut self, now: Instant, unsent: bool, controller: &mut dyn Controller) -> Option<Timer> {
         let (_, timer) = self.next_at().filter(|&(at, _)| at <= now)?;
         match timer {
@@ -48,7 +49,8 @@ impl Recovery {
     }
 
     /// RFC 8985, section 7.3: "If a previously unsent segment exists AND the receive window allows new data to be sent:
-    /// Transmit the lowest-sequence unsent segment of up to SMSS; Else: Retransmit the highest-sequence segment sent so far".
+    /// Transmit the lowest-sequence unsent segment of up to SMSS; Else: Retransmit the highest-sequence segment sent so
+    /// far".
     fn on_pto(&mut self, now: Instant, unsent: bool) {
         self.pto_at = None;
         if self.board.is_empty() {
@@ -68,7 +70,8 @@ impl Recovery {
         self.timed_out_at = Some(self.snd_una());
         self.loss_at = now;
 
-        // RFC 2018, section 8: the receiver may have reneged. SACK marks are kept otherwise, as RFC 6675, section 5.1 allows.
+        // RFC 2018, section 8: the receiver may have reneged. SACK marks are kept otherwise, as RFC 6675, section 5.1
+        // allows.
         if self.board.is_reneged() {
             self.counters.reneged += 1;
             self.board.on_reneging();
@@ -81,7 +84,8 @@ impl Recovery {
             self.undo.begin(now, start, end, self.last_new_at, in_flight);
         }
         if self.config.frto {
-            self.frto.on_timeout(self.phase == Phase::Loss);
+            // In fast recovery too: what is lost already does not become spurious with the timeout.
+            self.frto.on_timeout(self.is_recovering());
         } else {
             self.frto = Frto::Off;
         }
@@ -103,8 +107,8 @@ impl Recovery {
         controller.on_congestion(&self.congestion(now, Signal::Timeout { again }));
     }
 
-    /// RFC 8985, section 6.3: with RACK the first unit is lost, and what left long enough ago. Without RACK, all that is
-    /// outstanding (RFC 6675, section 5.1).
+    /// RFC 8985, section 6.3: with RACK the first unit is lost, and what left long enough ago. Without RACK, all that
+    /// is outstanding (RFC 6675, section 5.1).
     fn mark_lost_on_rto(&mut self, now: Instant, controller: &mut dyn Controller) {
         let by_time = self.config.sack && self.config.rack;
         let reo_wnd = self.reo_wnd();

@@ -12,8 +12,8 @@ pub struct TsClock {
 }
 
 impl TsClock {
-    /// A clock. RFC 7323, section 5.4: a tick lasts "between 1 ms and 1 sec"; Linux takes 1 ms. A shorter tick is allowed here and
-    /// 0 counts as 1 ns.
+    /// A clock. RFC 7323, section 5.4: a tick lasts "between 1 ms and 1 sec"; Linux takes 1 ms. A shorter tick is
+    /// allowed here and 0 counts as 1 ns.
     pub fn new(offset: u32, tick: Duration) -> Self {
         Self { offset, tick: nanos(tick).max(1) }
     }

@@ -1,6 +1,6 @@
-//! Tail loss probe (RFC 8985, section 7): when no ACK comes for about two RTTs, one segment is sent so that the peer's SACK
-//! shows what is missing, long before the retransmission timer would expire.
-//! [`Recovery`](super::Recovery) asks for the probe timeout, reports the probe, and passes each ACK.
+//! Tail loss probe (RFC 8985, section 7): when no ACK comes for about two RTTs, one segment is sent so that the peer's
+//! SACK shows what is missing, long before the retransmission timer would expire. [`Recovery`](super::Recovery) asks
+//! for the probe timeout, reports the probe, and passes each ACK.
 
 use crate::segment::{SackBlock, Seq};
 use crate::time::Instant;
@@ -53,7 +53,8 @@ impl Tlp {
         self.end_seq.is_some()
     }
 
-    /// `TLP_calc_PTO` of RFC 8985, section 7.2, in nanoseconds. `max_ack_delay` is the peer's delayed ACK timer at its longest.
+    /// `TLP_calc_PTO` of RFC 8985, section 7.2, in nanoseconds. `max_ack_delay` is the peer's delayed ACK timer at its
+    /// longest.
     pub fn pto(srtt: Option<u64>, one_segment_in_flight: bool, max_ack_delay: u64) -> u64 {
         let Some(srtt) = srtt else { return PTO_WITHOUT_SRTT };
         // "PTO = 2 * SRTT; If FlightSize is one segment: PTO += TLP.max_ack_delay".
@@ -61,7 +62,8 @@ impl Tlp {
         2 * srtt + delay + PTO_GRANULARITY
     }
 
-    /// When the probe is due: at `now` + PTO, but "if `Now()` + PTO > `TCP_RTO_expire()`: PTO = `TCP_RTO_expire()` - `Now()`".
+    /// When the probe is due: at `now` + PTO, but "if `Now()` + PTO > `TCP_RTO_expire()`: PTO = `TCP_RTO_expire()` -
+    /// `Now()`".
     pub fn deadline(now: Instant, pto: u64, rto_at: Option<Instant>) -> Instant {
         let at = Instant::from_nanos(now.as_nanos().saturating_add(pto));
         rto_at.map_or(at, |rto_at| at.min(rto_at))

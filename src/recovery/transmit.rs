@@ -53,8 +53,8 @@ impl Recovery {
         (fits || self.forced).then_some(Resend { range, reason })
     }
 
-    /// How many charged bytes of new text may leave now. A segment counts as a whole MSS (see [`charge`]), so nothing may leave
-    /// while this is less than one MSS. The peer's window is the sender's affair.
+    /// How many charged bytes of new text may leave now. A segment counts as a whole MSS (see [`charge`]), so nothing
+    /// may leave while this is less than one MSS. The peer's window is the sender's affair.
     pub fn allowance(&mut self, now: Instant, controller: &mut dyn Controller) -> u64 {
         if !self.board.has_room() {
             return 0;
@@ -168,8 +168,8 @@ impl Recovery {
         self.rto_at = armed.then(|| Instant::from_nanos(now.as_nanos().saturating_add(self.rto.rto())));
     }
 
-    /// RFC 8985, section 7.2: schedules a loss probe where one is of use: with SACK, outside of recovery, with something in
-    /// flight and nothing `SACKed`, and while no probe is out.
+    /// RFC 8985, section 7.2: schedules a loss probe where one is of use: with SACK, outside of recovery, with
+    /// something in flight and nothing `SACKed`, and while no probe is out.
     pub(super) fn arm_pto(&mut self, now: Instant) {
         let totals = self.board.totals();
         let wanted = self.config.tlp

@@ -1,6 +1,6 @@
-//! Undo: was what recovery sent again needed at all? By timestamps (Eifel, RFC 3522 and 4015) or by DSACK (RFC 2883, 3708).
-//! [`Recovery`](super::Recovery) begins an episode with each congestion event, reports retransmissions and ACKs, and asks for the
-//! verdict. F-RTO, the third way, is in [`frto`](super::frto).
+//! Undo: was what recovery sent again needed at all? By timestamps (Eifel, RFC 3522 and 4015) or by DSACK (RFC 2883,
+//! 3708). [`Recovery`](super::Recovery) begins an episode with each congestion event, reports retransmissions and ACKs,
+//! and asks for the verdict. F-RTO, the third way, is in [`frto`](super::frto).
 
 use super::timestamps::TsClock;
 use crate::segment::{SackBlock, Seq};
@@ -17,7 +17,8 @@ pub enum UndoReason {
     Frto,
 }
 
-/// The last congestion event and what is known of it. RFC 4015, section 3.2: "`pipe_prev`" and the like are the controller's.
+/// The last congestion event and what is known of it. RFC 4015, section 3.2: "`pipe_prev`" and the like are the
+/// controller's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Undo {
     episode: Option<Episode>,
@@ -86,8 +87,9 @@ impl Undo {
 
     /// SND.UNA moved over a unit that had been resent, and the ACK echoes `ts_ecr`.
     ///
-    /// RFC 3522, section 3.2, step 4: "If the value of the Timestamp Echo Reply field of the acceptable ACK ... is smaller than the
-    /// value of `RetransmitTS`", the original arrived. Linux asks for each partial ACK, not for the first one only; so do we.
+    /// RFC 3522, section 3.2, step 4: "If the value of the Timestamp Echo Reply field of the acceptable ACK ... is
+    /// smaller than the value of `RetransmitTS`", the original arrived. Linux asks for each partial ACK, not for the
+    /// first one only; so do we.
     pub fn on_resent_acked(&mut self, clock: &TsClock, ts_ecr: u32) {
         let Some(episode) = &mut self.episode else { return };
         let Some(resent_at) = episode.first_resent_at else { return };
@@ -104,7 +106,8 @@ impl Undo {
 
     /// Whether the event was none. `in_flight`: retransmissions since [`began_at`](Self::began_at) that are in flight.
     ///
-    /// One spurious retransmission is not enough: as long as another one is out, or once one proved needed, there is loss.
+    /// One spurious retransmission is not enough: as long as another one is out, or once one proved needed, there is
+    /// loss.
     pub fn verdict(&self, in_flight: impl FnOnce() -> u32) -> Option<UndoReason> {
         let episode = self.episode.as_ref()?;
         if episode.real || episode.first_resent_at.is_none() {

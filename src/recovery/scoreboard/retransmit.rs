@@ -1,5 +1,5 @@
-//! The scoreboard's second half: marks of loss, retransmissions, `NextSeg` (RFC 6675, section 4), and the end of SACK marks when
-//! the receiver has reneged (RFC 2018, section 8) or when a loss was none.
+//! The scoreboard's second half: marks of loss, retransmissions, `NextSeg` (RFC 6675, section 4), and the end of SACK
+//! marks when the receiver has reneged (RFC 2018, section 8) or when a loss was none.
 
 use super::{Marks, NOTHING, Scoreboard, SentRange, Snapshot, Unit};
 use crate::recovery::Reason;
@@ -16,7 +16,8 @@ pub struct Lost {
 }
 
 impl Scoreboard {
-    /// Marks a unit lost, by the judgement of `cause`. `None` if it is `SACKed` or waits for its retransmission already.
+    /// Marks a unit lost, by the judgement of `cause`. `None` if it is `SACKed` or waits for its retransmission
+    /// already.
     pub fn mark_lost(&mut self, index: usize, cause: Reason) -> Option<Lost> {
         let before_is_lost = index
             .checked_sub(1)
@@ -51,8 +52,9 @@ impl Scoreboard {
         Some((self.range_at(index, mss)?, lost_by))
     }
 
-    /// `NextSeg`, rule (3): a unit below the highest `SACKed` one that is neither `SACKed` nor resent. Only where `DupThresh`
-    /// alone judges losses: RACK finds them by time, and a guess would often be sent for nothing.
+    /// `NextSeg`, rule (3): a unit below the highest `SACKed` one that is neither `SACKed` nor resent. Only where
+    /// `DupThresh` alone judges losses: RACK finds them by time, and a guess would often be sent for nothing. Rule (4), the
+    /// rescue retransmission, is left out: a probe or the timer does the same.
     pub fn next_unresent(&self, mss: u32) -> Option<SentRange> {
         let index = self.units.iter().position(|unit| !unit.is_sacked() && !unit.is_resent())?;
         (self.units.get(index)?.end() <= self.fack).then(|| self.range_at(index, mss))?
@@ -149,8 +151,8 @@ impl Scoreboard {
         (unit.seq <= seq && unit.sent_at == at && unit.marks.has(Marks::RETRANSMITTED)).then_some(index)
     }
 
-    /// The unit that left first among those whose original is in flight: its index. Originals leave in sequence order, so
-    /// the first one not yet judged is also the oldest.
+    /// The unit that left first among those whose original is in flight: its index. Originals leave in sequence order,
+    /// so the first one not yet judged is also the oldest.
     pub(in crate::recovery) fn oldest_original(&mut self) -> Option<usize> {
         let mut index = self.index_of(self.judged_to);
         loop {
@@ -175,8 +177,8 @@ impl Scoreboard {
         None
     }
 
-    /// The receiver has dropped what it had reported. RFC 2018, section 8: "the data sender SHOULD turn off all of the `SACKed`
-    /// bits". All that was `SACKed` counts as lost. Returns how many units that were.
+    /// The receiver has dropped what it had reported. RFC 2018, section 8: "the data sender SHOULD turn off all of the
+    /// `SACKed` bits". All that was `SACKed` counts as lost. Returns how many units that were.
     pub fn on_reneging(&mut self) -> u32 {
         let count = self.totals.sacked_units;
         for unit in &mut self.units {
@@ -194,13 +196,14 @@ impl Scoreboard {
         count
     }
 
-    /// True if the first unit is `SACKed`: the receiver has all before it and reported it, but does not ACK it. It has reneged
-    /// (RFC 2018, section 8), unless a better ACK is still on its way.
+    /// True if the first unit is `SACKed`: the receiver has all before it and reported it, but does not ACK it. It has
+    /// reneged (RFC 2018, section 8), unless a better ACK is still on its way.
     pub fn is_reneged(&self) -> bool {
         self.units.front().is_some_and(Unit::is_sacked)
     }
 
-    /// Units whose retransmission left at `since` or later and is in flight. Undo asks for it, which is rare: it walks all units.
+    /// Units whose retransmission left at `since` or later and is in flight. Undo asks for it, which is rare: it walks
+    /// all units.
     pub fn resent_since(&self, since: Instant) -> u32 {
         if self.totals.retransmitted_units == 0 {
             return 0;
@@ -209,7 +212,8 @@ impl Scoreboard {
         self.units.iter().filter(resent).count() as u32
     }
 
-    /// The losses were none: whatever waits for its retransmission is in flight again. What was sent again stays as it is.
+    /// The losses were none: whatever waits for its retransmission is in flight again. What was sent again stays as it
+    /// is.
     pub fn unmark_waiting(&mut self) {
         if self.totals.waiting_units == 0 {
             return;

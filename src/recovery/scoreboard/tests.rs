@@ -278,7 +278,10 @@ proptest! {
             let now = Instant::from_millis(index as u64);
             let mut delivered = 0;
             match step {
-                Step::Send(len, fin) => board.on_sent(now, NewSegment { fin, charge: len.max(1_000), ..text(len) }, Snapshot::default()),
+                Step::Send(len, fin) => {
+                    let new = NewSegment { fin, charge: len.max(1_000), ..text(len) };
+                    board.on_sent(now, new, Snapshot::default());
+                }
                 Step::Ack(ahead) => {
                     let ack = (board.snd_una() + ahead).min(board.snd_nxt());
                     if ack > board.snd_una() {
@@ -287,8 +290,8 @@ proptest! {
                 }
                 Step::Sack(blocks) => {
                     let una = board.snd_una();
-                    let blocks: Vec<_> =
-                        blocks.iter().map(|&(from, len)| SackBlock { left: una + from, right: una + from + len }).collect();
+                    let block = |(from, len)| SackBlock { left: una + from, right: una + from + len };
+                    let blocks: Vec<_> = blocks.into_iter().map(block).collect();
                     board.on_sack(&blocks, &mut |unit| {
                         assert!(!unit.is_sacked());
                         delivered += unit.charge;

@@ -1,5 +1,6 @@
-//! One entry of the scoreboard: a range of sequence numbers that left in one segment, and what became of it.
-//! SYN and FIN are units of their own. The marks are those of RFC 6675 and RFC 8985; `in_pipe` is the rule of RFC 6675 for one unit.
+//! One entry of the scoreboard: a range of sequence numbers that left in one segment, and what became of it. SYN and
+//! FIN are units of their own. The marks are those of RFC 6675 and RFC 8985; `in_pipe` is the rule of RFC 6675 for one
+//! unit.
 
 use crate::recovery::Reason;
 use crate::segment::Seq;
@@ -74,7 +75,8 @@ pub struct Unit {
     pub seq: Seq,
     /// How many sequence numbers it takes; 1 for a SYN or a FIN.
     pub len: u32,
-    /// What it counts for in `pipe`, in bytes: see [`charge`](crate::congestion::charge). A FIN that left with text counts 0.
+    /// What it counts for in `pipe`, in bytes: see [`charge`](crate::congestion::charge). A FIN that left with text
+    /// counts 0.
     pub charge: u32,
     /// How often it was sent, up to 255.
     pub transmissions: u8,
@@ -112,8 +114,8 @@ impl Unit {
     /// Its share of `pipe`, in charged bytes.
     ///
     /// RFC 6675, section 4, `SetPipe`: nothing for what was `SACKed`; "(a) If `IsLost` (S1) returns false: Pipe is
-    /// incremented by 1 octet"; "(b) If S1 <= `HighRxt`: Pipe is incremented by 1 octet". So a probe beside its original
-    /// counts twice. In place of `HighRxt` the mark of the unit says whether its retransmission is in flight.
+    /// incremented by 1 octet"; "(b) If S1 <= `HighRxt`: Pipe is incremented by 1 octet". So a probe beside its
+    /// original counts twice. In place of `HighRxt` the mark of the unit says whether its retransmission is in flight.
     pub const fn in_pipe(&self) -> u64 {
         if self.is_sacked() {
             return 0;

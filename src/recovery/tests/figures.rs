@@ -1,5 +1,5 @@
-//! The figures of a sender over simulated links: goodput, retransmissions, timeouts. Timestamps are on. Bounds on goodput are
-//! for means over a few seeds; "no timeout" holds in each run. The tests with 200 seeds are run by name.
+//! The figures of a sender over simulated links: goodput, retransmissions, timeouts. Timestamps are on. Bounds on
+//! goodput are for means over a few seeds; "no timeout" holds in each run. The tests with 200 seeds are run by name.
 
 use crate::recovery::RecoveryConfig;
 use crate::recovery::simulator::link::{Link, Loss};

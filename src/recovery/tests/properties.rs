@@ -113,8 +113,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
-    /// The simulator checks on each step: recount, SND.UNA <= SND.NXT, flight within what the controller allows, and nothing
-    /// that was `SACKed` is sent again.
+    /// The simulator checks on each step: recount, SND.UNA <= SND.NXT, flight within what the controller allows, and
+    /// nothing that was `SACKed` is sent again.
     #[test]
     fn every_transfer_over_a_bad_link_ends_with_all_bytes(
         seed in any::<u64>(),

@@ -386,3 +386,28 @@ fn acks_outside_of_what_was_sent_change_nothing() {
     }
     assert_eq!(f.recovery.snd_una(), Seq(1_000));
 }
+
+#[test]
+fn a_steady_flow_gives_samples_of_its_rate_and_rtt() {
+    let mut f = Fixture::sack(10);
+    f.send(10);
+    // One segment each 10 ms: 100,000 bytes per second.
+    for number in 1..60_u32 {
+        f.at(90 + 10 * u64::from(number)).ack(number, &[]);
+        f.send(1);
+    }
+    let last = f.controller.acks.last().expect("a sample");
+    assert_eq!(last.rate.expect("a rate").delivery_rate(), 100_000);
+    assert_eq!(last.rtt, Some(Duration::from_millis(100)));
+    assert_eq!((last.newly_acked, last.newly_delivered, last.delivered), (1_000, 1_000, 59_000));
+    assert_eq!((last.prior_pipe, last.pipe), (10_000, 9_000));
+}
+
+#[test]
+fn a_connection_takes_less_than_a_kibibyte_when_idle() {
+    let mut f = Fixture::sack(100);
+    f.send(100);
+    f.at(100).ack(100, &[]);
+    let idle = size_of::<Recovery>() + f.recovery.board().memory();
+    assert!(idle < 1_024, "{idle}");
+}
