@@ -148,8 +148,12 @@ pub struct Totals {
 
 impl Totals {
     pub(super) fn add(&mut self, unit: &Unit) {
-        let flags = Flags::of(unit);
         self.outstanding += u64::from(unit.charge);
+        if !unit.marks.has_any(COUNTED) {
+            self.pipe += u64::from(unit.charge);
+            return;
+        }
+        let flags = Flags::of(unit);
         self.pipe += unit.in_pipe();
         self.sacked += u64::from(flags.sacked * unit.charge);
         self.sacked_units += flags.sacked;
@@ -160,8 +164,12 @@ impl Totals {
     }
 
     pub(super) fn remove(&mut self, unit: &Unit) {
-        let flags = Flags::of(unit);
         self.outstanding -= u64::from(unit.charge);
+        if !unit.marks.has_any(COUNTED) {
+            self.pipe -= u64::from(unit.charge);
+            return;
+        }
+        let flags = Flags::of(unit);
         self.pipe -= unit.in_pipe();
         self.sacked -= u64::from(flags.sacked * unit.charge);
         self.sacked_units -= flags.sacked;
@@ -171,6 +179,9 @@ impl Totals {
         self.fragments -= flags.fragment;
     }
 }
+
+/// Marks that have a sum. Most units never get one: they are added and removed in a few instructions.
+const COUNTED: Marks = Marks::SACKED.with(Marks::LOST).with(Marks::RETRANSMITTED).with(Marks::FRAGMENT);
 
 /// The marks of one unit as numbers to add.
 struct Flags {
