@@ -3,13 +3,37 @@
 //! one. `recovery` feeds a controller with the samples of [`sample`]; the sender asks it for cwnd and a pacing rate.
 //! All of it is pure: no clock, no I/O. Sections of RFC 5681, 9406, 9438 and of the BBR draft are cited where they are obeyed.
 
+mod algorithm;
+mod bbr;
+mod cubic;
+mod hystart;
+mod none;
+mod pacing;
+mod reno;
 pub mod sample;
+#[cfg(test)]
+mod simulator;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod window;
 
 use core::fmt;
 
+pub use algorithm::{Algorithm, Algorithms, NameError, by_name, names};
+pub use bbr::Bbr;
+pub use cubic::Cubic;
+pub use none::Unlimited;
+pub use pacing::{Pacer, pacing_rate};
+pub use reno::Reno;
 pub use sample::{AckSample, CongestionSample, LostSample, RateSample, SentSample, Signal, charge};
 
-use crate::time::Instant;
+pub use usage::CwndUsage;
+
+use crate::time::{Duration, Instant};
+
+/// cwnd never grows above this: the largest window that TCP can offer is 1 GiB (RFC 7323, section 2.3).
+pub const MAX_CWND: u64 = 1 << 30;
 
 /// A congestion controller: one for each connection.
 ///
@@ -84,4 +108,44 @@ pub trait Controller: fmt::Debug + Send {
     fn phase(&self) -> &'static str {
         if self.cwnd() < self.ssthresh() { "slow start" } else { "congestion avoidance" }
     }
+}
+
+/// What a controller starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// When the connection was established, or when the controller was changed.
+    pub now: Instant,
+    /// The sender's MSS in bytes: the text that fits in a segment (`Eff.snd.MSS` of RFC 9293, section 3.7.1). Never 0.
+    pub mss: u64,
+    /// The initial window, in bytes, which is also the restart window.
+    pub initial_window: u64,
+    /// cwnd to begin with, in bytes: the initial window, or that of the controller before.
+    pub cwnd: u64,
+    /// ssthresh to begin with, in bytes: `u64::MAX`, or that of the controller before.
+    pub ssthresh: u64,
+    /// SRTT, if the handshake gave a sample.
+    pub srtt: Option<Duration>,
+    /// The sender paces what leaves.
+    pub paced: bool,
+    /// The peer permits SACK: more than one loss can be found in a round trip.
+    pub sack: bool,
+    /// Seed for the controller's own random draws, different for each connection.
+    pub seed: u64,
+}
+
+impl Setup {
+    /// A new connection with the initial window of RFC 6928, no RTT sample, SACK, no pacing.
+    pub fn new(mss: u64, now: Instant) -> Self {
+        let mss = mss.max(1);
+        let cwnd = initial_window(mss);
+        Self { now, mss, initial_window: cwnd, cwnd, ssthresh: u64::MAX, srtt: None, paced: false, sack: true, seed: 0 }
+    }
+}
+
+/// The initial window in bytes. RFC 6928, section 2: `min (10*MSS, max (2*MSS, 14600))`.
+///
+/// Linux takes ten segments whatever the MSS is; the two differ above an MSS of 1,460.
+pub const fn initial_window(mss: u64) -> u64 {
+    let lower = if 2 * mss > 14_600 { 2 * mss } else { 14_600 };
+    if 10 * mss < lower { 10 * mss } else { lower }
 }

@@ -59,8 +59,14 @@ pub struct AckSample {
     pub srtt: Option<Duration>,
     /// The smallest RTT that the connection has seen; `None` before the first sample.
     pub min_rtt: Option<Duration>,
-    /// cwnd has bounded the flight during the last window of data: see [`CwndUsage`](super::CwndUsage).
+    /// Reordering has been seen on this connection (RACK.reordering_seen, RFC 8985, section 6.2): a duplicate ACK then says
+    /// little about loss, and controllers may grow on it.
+    pub reordering_seen: bool,
+    /// cwnd has bounded the flight during the last window of data, so it may grow: see [`CwndUsage`](super::CwndUsage).
     pub cwnd_limited: bool,
+    /// During the last window of data there was a time when not one more segment had room in cwnd (`C.is_cwnd_limited`).
+    /// Stricter than `cwnd_limited`, which in slow start is content with half.
+    pub cwnd_filled: bool,
     /// SND.UNA after this ACK.
     pub snd_una: Seq,
     /// SND.NXT when this ACK came.

@@ -1,0 +1,399 @@
+//! BBR, version 3, as draft-ietf-ccwg-bbr-06 describes it: cwnd and pacing rate follow a model of the path (bandwidth and
+//! round-trip time), not the losses. Sections are cited by their titles, since numbers move between drafts.
+//!
+//! Version 3 and not 1: it has a published, maintained description, it reacts to loss above 2 %, and it shares a queue with
+//! Reno and CUBIC. The `bbr` of Linux's main line is version 1: no reaction to loss, a probe every eight round trips, and
+//! `ProbeRTT` with four segments every 10 s. The files: `bbr/path.rs` estimates, `bbr/cycle.rs` probes for bandwidth, `bbr/rtt.rs`
+//! probes for the round-trip time, `bbr/output.rs` sets rate and cwnd; Startup and Drain are here.
+//!
+//! Differences from the draft: ECN marks count as losses (the draft leaves ECN open); the filter of `extra_acked` spans five
+//! to ten rounds instead of exactly ten; a new sample of a filter counts at once.
+
+mod cycle;
+mod output;
+mod path;
+mod rtt;
+
+use super::sample::{AckSample, CongestionSample, LostSample, RateSample, SentSample, Signal};
+use super::{Controller, Setup};
+use crate::rng::Rng;
+use crate::time::{Duration, Instant};
+
+use cycle::Cycle;
+use output::Output;
+use path::Path;
+use rtt::ProbeRtt;
+
+/// "Infinity" of the draft, for amounts and rates.
+const INFINITY: u64 = u64::MAX;
+/// `BBR.LossThresh`, "the default is 2%": one in 50.
+const LOSS_THRESH_INVERSE: u64 = 50;
+/// `BBRStartupFullLossCnt`: discontiguous ranges lost in a round before Startup ends for loss.
+const STARTUP_FULL_LOSS_COUNT: u32 = 6;
+
+/// `BBR.state` ("State Machine").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Startup,
+    Drain,
+    ProbeBwDown,
+    ProbeBwCruise,
+    ProbeBwRefill,
+    ProbeBwUp,
+    ProbeRtt,
+}
+
+impl State {
+    /// `BBR.pacing_gain` in percent ("Summary of Control Behavior in the State Machine").
+    const fn pacing_gain(self) -> u64 {
+        match self {
+            Self::Startup => 277,
+            Self::Drain => 50,
+            Self::ProbeBwDown => 90,
+            Self::ProbeBwCruise | Self::ProbeBwRefill | Self::ProbeRtt => 100,
+            Self::ProbeBwUp => 125,
+        }
+    }
+
+    /// `BBR.cwnd_gain` in percent.
+    const fn cwnd_gain(self) -> u64 {
+        match self {
+            Self::ProbeBwUp => 225,
+            Self::ProbeRtt => 50,
+            _ => 200,
+        }
+    }
+
+    /// `IsInAProbeBWState`.
+    const fn is_probe_bw(self) -> bool {
+        matches!(self, Self::ProbeBwDown | Self::ProbeBwCruise | Self::ProbeBwRefill | Self::ProbeBwUp)
+    }
+
+    /// `IsProbingBW`: an accelerating state.
+    const fn is_probing_bw(self) -> bool {
+        matches!(self, Self::Startup | Self::ProbeBwRefill | Self::ProbeBwUp)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "Startup",
+            Self::Drain => "Drain",
+            Self::ProbeBwDown => "ProbeBW_DOWN",
+            Self::ProbeBwCruise => "ProbeBW_CRUISE",
+            Self::ProbeBwRefill => "ProbeBW_REFILL",
+            Self::ProbeBwUp => "ProbeBW_UP",
+            Self::ProbeRtt => "ProbeRTT",
+        }
+    }
+}
+
+/// The BBR controller.
+#[derive(Debug)]
+pub struct Bbr {
+    state: State,
+    mss: u64,
+    sack: bool,
+    /// Loss recovery runs (`InLossRecovery`).
+    recovering: bool,
+    /// The loss that was just marked begins a recovery, and the state before it is saved.
+    state_saved: bool,
+    /// Discontiguous ranges lost in this round.
+    loss_ranges: u32,
+    /// `BBR.drain_start_round`.
+    drain_start_round: u64,
+    /// `BBR.idle_restart`.
+    idle_restart: bool,
+    path: Path,
+    full_bw: FullBandwidth,
+    cycle: Cycle,
+    probe_rtt: ProbeRtt,
+    output: Output,
+    saved: Saved,
+    rng: Rng,
+}
+
+/// The full pipe estimator ("Exiting Acceleration Based on Bandwidth Plateau").
+#[derive(Debug, Default)]
+struct FullBandwidth {
+    /// `BBR.full_bw_reached`: the pipe was full once in the life of the connection.
+    reached: bool,
+    /// `BBR.full_bw_now`: it is full in this probe.
+    now: bool,
+    /// `BBR.full_bw`: the baseline, in bytes per second.
+    baseline: u64,
+    /// `BBR.full_bw_count`: rounds without much growth.
+    count: u32,
+}
+
+/// "Undo State": what a spurious recovery restores.
+#[derive(Debug)]
+struct Saved {
+    state: Option<State>,
+    bw_shortterm: u64,
+    inflight_shortterm: u64,
+    inflight_longterm: u64,
+}
+
+impl Bbr {
+    /// A controller for one connection ("Initialization").
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            state: State::Startup,
+            mss: setup.mss,
+            sack: setup.sack,
+            recovering: false,
+            state_saved: false,
+            loss_ranges: 0,
+            drain_start_round: 0,
+            idle_restart: false,
+            path: Path::new(setup),
+            full_bw: FullBandwidth::default(),
+            cycle: Cycle::new(setup.now),
+            probe_rtt: ProbeRtt::new(setup),
+            output: Output::new(setup),
+            saved: Saved {
+                state: None,
+                bw_shortterm: INFINITY,
+                inflight_shortterm: INFINITY,
+                inflight_longterm: INFINITY,
+            },
+            rng: Rng::new(setup.seed, "bbr"),
+        }
+    }
+
+    /// `UpdateModelAndState` ("Per-ACK Steps").
+    fn update_model_and_state(&mut self, ack: &AckSample, rate: &RateSample) {
+        let rate_now = rate.delivery_rate();
+        self.path.update_latest_delivery_signals(ack, rate, rate_now);
+        self.update_congestion_signals(rate, rate_now);
+        self.path.update_ack_aggregation(ack, self.output.cwnd, self.full_bw.reached);
+        self.check_full_bw_reached(rate, rate_now);
+        self.check_startup_done(rate);
+        self.check_drain_done(ack);
+        self.update_probe_bw_cycle_phase(ack, rate, rate_now);
+        self.update_min_rtt(ack);
+        self.check_probe_rtt(ack);
+        self.path.advance_latest_delivery_signals(rate, rate_now);
+        self.path.bound_bw_for_model();
+    }
+
+    /// `UpdateCongestionSignals` ("When not Probing for Bandwidth").
+    fn update_congestion_signals(&mut self, rate: &RateSample, rate_now: u64) {
+        if self.path.update_round(rate) {
+            self.cycle.rounds_since_probe_up = self.cycle.rounds_since_probe_up.saturating_add(1);
+        }
+        self.path.update_max_bw(rate, rate_now);
+        if !self.path.loss_round_start {
+            return;
+        }
+        // `AdaptLowerBoundsFromCongestion`, once in a round.
+        if !self.state.is_probing_bw() && self.path.is_loss_in_round {
+            self.path.lower_bounds(self.output.cwnd);
+        }
+        // Startup looks at the losses of the whole round before they are forgotten.
+        if self.state != State::Startup {
+            self.forget_losses();
+        }
+    }
+
+    fn forget_losses(&mut self) {
+        self.path.is_loss_in_round = false;
+        self.loss_ranges = 0;
+    }
+
+    /// `CheckFullBWReached`.
+    fn check_full_bw_reached(&mut self, rate: &RateSample, rate_now: u64) {
+        if self.full_bw.now || !self.path.round_start || rate.app_limited {
+            return;
+        }
+        // "if (RS.delivery_rate >= BBR.full_bw * 1.25)": it still grows.
+        if rate_now >= self.full_bw.baseline.saturating_mul(5) / 4 {
+            self.full_bw.reset(rate_now);
+            return;
+        }
+        self.full_bw.count += 1;
+        self.full_bw.now = self.full_bw.count >= 3;
+        self.full_bw.reached |= self.full_bw.now;
+    }
+
+    /// `CheckStartupDone`, with `CheckStartupHighLoss` ("Exiting Startup Based on Packet Loss").
+    fn check_startup_done(&mut self, rate: &RateSample) {
+        if self.state != State::Startup {
+            return;
+        }
+        if self.path.loss_round_start {
+            // "in fast recovery for at least one full packet-timed round trip": the round began with the first loss.
+            let lossy = if self.sack {
+                self.loss_ranges >= STARTUP_FULL_LOSS_COUNT && self.is_inflight_too_high(rate.lost, rate.tx_in_flight)
+            } else {
+                self.path.is_loss_in_round
+            };
+            if self.recovering && lossy && !self.full_bw.reached {
+                self.saved.state = Some(State::Startup);
+                self.full_bw.reached = true;
+                self.full_bw.now = true;
+                // "max(BBR.bdp, BBR.inflight_latest)".
+                self.cycle.inflight_longterm = self.bdp_multiple(100).max(self.path.inflight_latest);
+            }
+            self.forget_losses();
+        }
+        if self.full_bw.reached {
+            self.state = State::Drain;
+            self.drain_start_round = self.path.round_count;
+            self.path.start_round();
+        }
+    }
+
+    /// `CheckDrainDone` ("Drain").
+    fn check_drain_done(&mut self, ack: &AckSample) {
+        let overdue = self.path.round_count > self.drain_start_round + 3;
+        if self.state == State::Drain && (ack.pipe <= self.inflight(100) || overdue) {
+            self.start_probe_bw_down(ack.now);
+        }
+    }
+
+    /// `IsInflightTooHigh` ("Probing for Bandwidth In `ProbeBW`").
+    fn is_inflight_too_high(&self, lost: u64, tx_in_flight: u64) -> bool {
+        if self.sack { lost > tx_in_flight / LOSS_THRESH_INVERSE } else { lost > 0 }
+    }
+
+    /// `SaveStateUponLoss`.
+    fn save_state_upon_loss(&mut self) {
+        self.save_cwnd();
+        self.saved = Saved {
+            state: None,
+            bw_shortterm: self.path.bw_shortterm,
+            inflight_shortterm: self.path.inflight_shortterm,
+            inflight_longterm: self.cycle.inflight_longterm,
+        };
+    }
+
+    /// `NoteLoss`.
+    fn note_loss(&mut self, delivered: u64) {
+        self.path.delivered = delivered;
+        if !self.path.is_loss_in_round {
+            self.path.loss_round_delivered = delivered;
+        }
+        self.path.is_loss_in_round = true;
+        if !self.recovering && !self.state_saved {
+            self.save_state_upon_loss();
+            self.state_saved = true;
+        }
+    }
+}
+
+impl FullBandwidth {
+    /// `ResetFullBW`, with a new baseline.
+    fn reset(&mut self, baseline: u64) {
+        self.now = false;
+        self.count = 0;
+        self.baseline = baseline;
+    }
+}
+
+impl Controller for Bbr {
+    fn name(&self) -> &'static str {
+        "bbr"
+    }
+
+    fn cwnd(&self) -> u64 {
+        self.output.cwnd
+    }
+
+    fn on_sent(&mut self, sent: &SentSample) {
+        // `HandleRestartFromIdle` ("Actions when Restarting from Idle").
+        if sent.prior_pipe == 0 && sent.app_limited {
+            self.idle_restart = true;
+            self.path.restart_ack_aggregation(sent.now);
+            if self.state.is_probe_bw() {
+                self.set_pacing_rate(100);
+            } else if self.state == State::ProbeRtt {
+                self.check_probe_rtt_done(sent.now);
+            }
+        }
+    }
+
+    fn on_ack(&mut self, ack: &AckSample) {
+        let Some(rate) = ack.rate else { return };
+        self.update_model_and_state(ack, &rate);
+        self.update_control_parameters(ack);
+    }
+
+    fn on_lost(&mut self, lost: &LostSample) {
+        self.note_loss(lost.delivered);
+        self.loss_ranges = self.loss_ranges.saturating_add(u32::from(lost.new_range));
+        self.handle_lost_packet(lost);
+    }
+
+    fn on_congestion(&mut self, congestion: &CongestionSample) {
+        // `OnEnterFastRecovery`, `OnEnterRTO`. Within a recovery the state from before it stays the one to restore.
+        if congestion.signal == Signal::Ecn {
+            self.note_loss(congestion.delivered);
+        }
+        if !self.recovering && !self.state_saved {
+            self.save_state_upon_loss();
+        }
+        if matches!(congestion.signal, Signal::Timeout { .. }) {
+            // "C.cwnd = C.inflight + 1", one segment more ("Modulating cwnd in Loss Recovery").
+            self.save_cwnd();
+            self.output.cwnd = congestion.pipe + self.mss;
+        }
+        self.recovering = true;
+        self.state_saved = false;
+    }
+
+    fn on_recovery_end(&mut self, _now: Instant, _cap: u64) {
+        self.recovering = false;
+        self.restore_cwnd();
+    }
+
+    /// `HandleSpuriousLossDetection` ("Handling a Spurious Loss Recovery").
+    fn undo(&mut self, _now: Instant) {
+        self.recovering = false;
+        self.restore_cwnd();
+        self.forget_losses();
+        self.full_bw.reset(0);
+        self.path.bw_shortterm = self.path.bw_shortterm.max(self.saved.bw_shortterm);
+        self.path.inflight_shortterm = self.path.inflight_shortterm.max(self.saved.inflight_shortterm);
+        self.cycle.inflight_longterm = self.cycle.inflight_longterm.max(self.saved.inflight_longterm);
+        match self.saved.state.take() {
+            Some(State::Startup) if self.state != State::Startup => {
+                self.full_bw.reached = false;
+                if self.state != State::ProbeRtt {
+                    self.state = State::Startup;
+                }
+            }
+            Some(State::ProbeBwUp) if !matches!(self.state, State::ProbeBwUp | State::ProbeRtt) => {
+                self.start_probe_bw_refill();
+            }
+            _ => {}
+        }
+    }
+
+    fn set_mss(&mut self, mss: u64) {
+        self.mss = mss.max(1);
+        self.output.cwnd = self.output.cwnd.max(self.min_pipe_cwnd());
+    }
+
+    fn pacing_rate(&self) -> Option<u64> {
+        Some(self.output.pacing_rate)
+    }
+
+    fn governs_recovery(&self) -> bool {
+        true
+    }
+
+    fn marks_app_limited(&self) -> bool {
+        // "Ignore low rate samples during ProbeRTT" ("ProbeRTT Logic").
+        self.state == State::ProbeRtt
+    }
+
+    fn phase(&self) -> &'static str {
+        self.state.name()
+    }
+}
+
+/// Microseconds: what the bandwidth-delay product is computed in.
+const fn micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
+}

@@ -1,0 +1,124 @@
+//! `HyStart++` (RFC 9406): leave slow start when the delay grows, before the queue overflows.
+//! It watches the smallest RTT of each round. A rise leads to Conservative Slow Start (CSS), which grows at a quarter of the
+//! speed; after five rounds of it slow start ends. Reno and CUBIC use it, in the first slow start of a connection only.
+//!
+//! Linux has the older `HyStart`, in CUBIC only: it ends slow start at once on a rise of the delay or on a train of ACKs.
+
+use super::sample::{AckSample, nanos};
+use crate::segment::Seq;
+
+// RFC 9406, section 4.3: the recommended constants. Times in nanoseconds.
+const MIN_RTT_THRESH: u64 = 4_000_000;
+const MAX_RTT_THRESH: u64 = 16_000_000;
+const MIN_RTT_DIVISOR: u64 = 8;
+const N_RTT_SAMPLE: u32 = 8;
+const CSS_GROWTH_DIVISOR: u64 = 4;
+const CSS_ROUNDS: u32 = 5;
+/// L without pacing: how many segments one ACK may add. With pacing there is no limit.
+const L: u64 = 8;
+
+const INFINITY: u64 = u64::MAX;
+
+/// What to do after an ACK in slow start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Slow start, or CSS, goes on.
+    Continue,
+    /// The rounds of CSS are over: ssthresh becomes cwnd and congestion avoidance begins.
+    Leave,
+}
+
+/// Where the delay stands, round by round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HyStart {
+    last_round_min_rtt: u64,
+    current_round_min_rtt: u64,
+    rtt_sample_count: u32,
+    /// SND.NXT when this round began; `None` before the first ACK.
+    window_end: Option<Seq>,
+    /// `cssBaselineMinRtt`; `Some` in CSS.
+    css_baseline: Option<u64>,
+    css_rounds: u32,
+}
+
+impl HyStart {
+    pub(super) const fn new() -> Self {
+        Self {
+            last_round_min_rtt: INFINITY,
+            current_round_min_rtt: INFINITY,
+            rtt_sample_count: 0,
+            window_end: None,
+            css_baseline: None,
+            css_rounds: 0,
+        }
+    }
+
+    /// In Conservative Slow Start.
+    pub(super) const fn in_css(&self) -> bool {
+        self.css_baseline.is_some()
+    }
+
+    /// By how much cwnd may grow for `acked` bytes (section 4.2): "cwnd = cwnd + min(N, L * SMSS)".
+    pub(super) fn growth(acked: u64, mss: u64, paced: bool) -> u64 {
+        if paced { acked } else { acked.min(L * mss) }
+    }
+
+    /// The same in Conservative Slow Start: "/ CSS_GROWTH_DIVISOR".
+    pub(super) fn slowed(&self, growth: u64) -> u64 {
+        if self.in_css() { growth / CSS_GROWTH_DIVISOR } else { growth }
+    }
+
+    /// An ACK came in slow start or in CSS (section 4.2).
+    pub(super) fn on_ack(&mut self, ack: &AckSample) -> Verdict {
+        // A round is one window of data: it ends when what was SND.NXT at its start is ACKed.
+        let ended = match self.window_end {
+            None => {
+                self.window_end = Some(ack.snd_nxt);
+                false
+            }
+            Some(end) => ack.snd_una >= end,
+        };
+        if ended && self.next_round(ack.snd_nxt) == Verdict::Leave {
+            return Verdict::Leave;
+        }
+        let Some(rtt) = ack.rtt else { return Verdict::Continue };
+        self.current_round_min_rtt = self.current_round_min_rtt.min(nanos(rtt));
+        self.rtt_sample_count = self.rtt_sample_count.saturating_add(1);
+        if self.rtt_sample_count >= N_RTT_SAMPLE {
+            self.compare();
+        }
+        Verdict::Continue
+    }
+
+    /// "lastRoundMinRTT = currentRoundMinRTT, currentRoundMinRTT = infinity, rttSampleCount = 0".
+    fn next_round(&mut self, snd_nxt: Seq) -> Verdict {
+        self.last_round_min_rtt = self.current_round_min_rtt;
+        self.current_round_min_rtt = INFINITY;
+        self.rtt_sample_count = 0;
+        self.window_end = Some(snd_nxt);
+        if self.in_css() {
+            // "If the transition into CSS happens in the middle of a round, that partial round counts towards the limit."
+            self.css_rounds += 1;
+            if self.css_rounds >= CSS_ROUNDS {
+                return Verdict::Leave;
+            }
+        }
+        Verdict::Continue
+    }
+
+    fn compare(&mut self) {
+        match self.css_baseline {
+            None if self.last_round_min_rtt != INFINITY => {
+                // "RttThresh = max(MIN_RTT_THRESH, min(lastRoundMinRTT / MIN_RTT_DIVISOR, MAX_RTT_THRESH))"
+                let threshold = (self.last_round_min_rtt / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH);
+                if self.current_round_min_rtt >= self.last_round_min_rtt.saturating_add(threshold) {
+                    self.css_baseline = Some(self.current_round_min_rtt);
+                    self.css_rounds = 0;
+                }
+            }
+            // "if (currentRoundMinRTT < cssBaselineMinRtt)": the exit was spurious, resume slow start.
+            Some(baseline) if self.current_round_min_rtt < baseline => self.css_baseline = None,
+            _ => {}
+        }
+    }
+}
