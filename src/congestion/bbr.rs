@@ -397,3 +397,6 @@ impl Controller for Bbr {
 const fn micros(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
 }
+
+#[cfg(test)]
+mod tests;

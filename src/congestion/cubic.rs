@@ -72,6 +72,13 @@ impl Cubic {
         bytes as f64 / self.window.mss as f64
     }
 
+    /// The application, not cwnd, limits the flight at this time.
+    fn note_unused(&mut self) {
+        if let Some(epoch) = &mut self.curve.epoch {
+            epoch.unused = true;
+        }
+    }
+
     /// One ACK in congestion avoidance that delivered `acked` bytes.
     fn avoid(&mut self, ack: &AckSample, acked: u64) {
         let cwnd = self.segments(self.window.cwnd);
@@ -102,6 +109,15 @@ impl Cubic {
         // Not negative, and bounded by the ACKed bytes or by W_est: the cast is exact.
         self.window.cwnd = (self.window.cwnd + growth as u64).min(MAX_CWND);
         self.curve.epoch = Some(epoch);
+    }
+}
+
+impl Curve {
+    /// The same bytes in segments of another size. The curve begins anew from here.
+    fn rescale(&mut self, scale: f64) {
+        self.cwnd_prior *= scale;
+        self.w_max = self.w_max.map(|w_max| w_max * scale);
+        self.epoch = None;
     }
 }
 
@@ -159,7 +175,7 @@ impl Controller for Cubic {
         }
         let cwnd = self.segments(self.window.cwnd);
         // Section 4.6: "ssthresh = flight_size * beta".
-        let ssthresh = (self.window.flight(congestion) as f64 * BETA) as u64;
+        let ssthresh = self.window.flight(congestion) * 7 / 10;
         self.curve.epoch = None;
         match congestion.signal {
             Signal::Loss | Signal::Ecn => {
@@ -180,7 +196,12 @@ impl Controller for Cubic {
     }
 
     fn on_recovery_end(&mut self, _now: Instant, cap: u64) {
+        let before = self.window.cwnd;
         self.window.on_recovery_end(cap);
+        if self.window.cwnd < before {
+            // The curve, which may have begun after a timeout, is above this window.
+            self.curve.epoch = None;
+        }
     }
 
     fn on_idle_restart(&mut self, _now: Instant) {
@@ -198,14 +219,13 @@ impl Controller for Cubic {
     }
 
     fn set_mss(&mut self, mss: u64) {
-        let scale = self.window.mss as f64;
+        let old = self.window.mss;
         self.window.set_mss(mss);
-        let scale = scale / self.window.mss as f64;
-        // The same bytes in segments of the new size.
-        self.curve.cwnd_prior *= scale;
-        self.curve.w_max = self.curve.w_max.map(|w_max| w_max * scale);
-        // The curve begins anew from here.
-        self.curve.epoch = None;
+        let scale = old as f64 / self.window.mss as f64;
+        self.curve.rescale(scale);
+        if let Some(saved) = &mut self.saved {
+            saved.curve.rescale(scale);
+        }
     }
 
     fn phase(&self) -> &'static str {
@@ -213,10 +233,5 @@ impl Controller for Cubic {
     }
 }
 
-impl Cubic {
-    fn note_unused(&mut self) {
-        if let Some(epoch) = &mut self.curve.epoch {
-            epoch.unused = true;
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -70,14 +70,12 @@ impl HyStart {
 
     /// An ACK came in slow start or in CSS (section 4.2).
     pub(super) fn on_ack(&mut self, ack: &AckSample) -> Verdict {
-        // A round is one window of data: it ends when what was SND.NXT at its start is ACKed.
-        let ended = match self.window_end {
-            None => {
-                self.window_end = Some(ack.snd_nxt);
-                false
-            }
-            Some(end) => ack.snd_una >= end,
-        };
+        // A round is one window of data. It ends with the first ACK beyond what was SND.NXT at its start: by then SND.NXT
+        // covers all that the old round let go, and the next round does not begin with the full queue at the end of this one.
+        let ended = self.window_end.is_some_and(|end| ack.snd_una > end);
+        if self.window_end.is_none() {
+            self.window_end = Some(ack.snd_nxt);
+        }
         if ended && self.next_round(ack.snd_nxt) == Verdict::Leave {
             return Verdict::Leave;
         }
@@ -120,5 +118,69 @@ impl HyStart {
             Some(baseline) if self.current_round_min_rtt < baseline => self.css_baseline = None,
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::congestion::tests::ack;
+    use crate::time::Duration;
+
+    /// Feeds rounds of ten ACKs with the RTT given in milliseconds for each round; returns the state and the last verdict.
+    fn rounds(rtts: &[u64]) -> (HyStart, Verdict) {
+        let mut hystart = HyStart::new();
+        let mut verdict = Verdict::Continue;
+        let mut una = 0;
+        for &rtt in rtts {
+            let end = una + 10;
+            for _ in 0..10 {
+                una += 1;
+                let mut ack = ack(0, 1_000);
+                // The first ACK of a round is beyond the old SND.NXT; the next window is in flight already.
+                (ack.snd_una, ack.snd_nxt) = (Seq(una), Seq(end));
+                ack.rtt = Some(Duration::from_millis(rtt));
+                verdict = hystart.on_ack(&ack);
+                if verdict == Verdict::Leave {
+                    return (hystart, verdict);
+                }
+            }
+        }
+        (hystart, verdict)
+    }
+
+    #[test]
+    fn css_begins_when_the_delay_has_grown_by_an_eighth() {
+        assert!(!rounds(&[80, 89]).0.in_css());
+        assert!(rounds(&[80, 90]).0.in_css());
+    }
+
+    #[test]
+    fn the_threshold_is_at_least_4_and_at_most_16_milliseconds() {
+        assert!(!rounds(&[10, 13]).0.in_css());
+        assert!(rounds(&[10, 14]).0.in_css());
+        assert!(!rounds(&[400, 415]).0.in_css());
+        assert!(rounds(&[400, 416]).0.in_css());
+    }
+
+    #[test]
+    fn slow_start_resumes_when_the_delay_falls_below_the_baseline_of_css() {
+        assert!(rounds(&[80, 90, 90]).0.in_css());
+        assert!(!rounds(&[80, 90, 89]).0.in_css());
+    }
+
+    #[test]
+    fn css_lasts_five_rounds_with_the_partial_first_one() {
+        assert_eq!(rounds(&[80, 90, 100, 110, 120, 130]).1, Verdict::Continue);
+        assert_eq!(rounds(&[80, 90, 100, 110, 120, 130, 140]).1, Verdict::Leave);
+    }
+
+    #[test]
+    fn css_grows_at_a_quarter_and_one_ack_adds_at_most_eight_segments_unless_paced() {
+        assert_eq!(HyStart::growth(8_000, 1_000, false), 8_000);
+        assert_eq!(HyStart::growth(9_000, 1_000, false), 8_000);
+        assert_eq!(HyStart::growth(9_000, 1_000, true), 9_000);
+        assert_eq!(rounds(&[80, 90]).0.slowed(8_000), 2_000);
+        assert_eq!(rounds(&[80, 80]).0.slowed(8_000), 8_000);
     }
 }

@@ -90,6 +90,7 @@ pub(super) struct Flow {
     pub(super) report: Report,
     usage: CwndUsage,
     pacer: Option<Pacer>,
+    wake_at: Option<Instant>,
     units: VecDeque<Unit>,
     outstanding: VecDeque<(u64, u64)>,
     lost_queue: VecDeque<u64>,
@@ -161,6 +162,7 @@ impl Network {
             pacer: paced.then(|| Pacer::new(MSS, 10 * MSS)),
             controller,
             report: Report::default(),
+            wake_at: None,
             usage: CwndUsage::default(),
             units: VecDeque::new(),
             outstanding: VecDeque::new(),
@@ -210,7 +212,10 @@ impl Network {
                 Event::Arrive { flow, seq, tx } => self.arrive(flow, seq, tx),
                 Event::DelayedAck { flow } => self.acknowledge(flow),
                 Event::Ack { flow, una, units } => self.handle_ack(flow, una, &units),
-                Event::Wake { flow } => self.transmit(flow),
+                Event::Wake { flow } => {
+                    self.flows[flow].wake_at = None;
+                    self.transmit(flow);
+                }
                 Event::Timer { flow } => self.handle_timer(flow),
                 Event::Write { flow, segments } => {
                     self.flows[flow].check_app_limited();
@@ -303,7 +308,10 @@ impl Network {
         let flow = &mut self.flows[index];
         let cwnd = flow.controller.cwnd();
         flow.usage.on_transmit(flow.pipe, cwnd, MSS, Seq((flow.una * MSS) as u32), Seq((flow.nxt * MSS) as u32));
-        if let Some(at) = flow.pacer.as_ref().and_then(|pacer| pacer.next_at(now)) {
+        if let Some(at) = flow.pacer.as_ref().and_then(|pacer| pacer.next_at(now))
+            && flow.wake_at.is_none()
+        {
+            flow.wake_at = Some(at);
             self.at(at, Event::Wake { flow: index });
         }
     }

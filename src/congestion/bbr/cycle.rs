@@ -244,7 +244,7 @@ impl Bbr {
 /// `InflightAtLoss`: the flight at which the losses crossed `BBR.LossThresh`, which may be within this segment.
 ///
 /// "lost_prefix = (LossThresh * inflight_prev - lost_prev) / (1 - LossThresh)"; with a threshold of 1/50 both sides times 50.
-fn inflight_at_loss(lost: &LostSample) -> u64 {
+pub(super) fn inflight_at_loss(lost: &LostSample) -> u64 {
     let inflight_prev = lost.tx_in_flight.saturating_sub(lost.bytes);
     let lost_prev = lost.lost.saturating_sub(lost.bytes);
     let excess = inflight_prev.saturating_sub(lost_prev.saturating_mul(LOSS_THRESH_INVERSE));
