@@ -121,7 +121,11 @@ impl Default for Algorithms {
             Algorithm::default(),
             Algorithm::built_in("reno", "RFC 5681, with HyStart++ (RFC 9406)", Reno::new),
             Algorithm::built_in("bbr", "BBR version 3 (draft-ietf-ccwg-bbr)", Bbr::new),
-            Algorithm::built_in("none", "no congestion control: only the peer's window bounds the flight", Unlimited::new),
+            Algorithm::built_in(
+                "none",
+                "no congestion control: only the peer's window bounds the flight",
+                Unlimited::new,
+            ),
         ])
     }
 }
@@ -152,10 +156,17 @@ impl fmt::Display for NameError {
         match self {
             Self::Malformed(name) => {
                 let name = name.escape_debug();
-                write!(f, "cannot register the controller \"{name}\": a name has 1 to {NAME_MAX} letters, digits, -, _ or .")
+                write!(
+                    f,
+                    "cannot register the controller \"{name}\": a name has 1 to {NAME_MAX} letters, digits, -, _ or ."
+                )
             }
-            Self::Taken(name) => write!(f, "cannot register the controller {name}: there is one of this name, choose another"),
-            Self::TooMany(name) => write!(f, "cannot register the controller {name}: there are {ALGORITHMS_MAX} already"),
+            Self::Taken(name) => {
+                write!(f, "cannot register the controller {name}: there is one of this name, choose another")
+            }
+            Self::TooMany(name) => {
+                write!(f, "cannot register the controller {name}: there are {ALGORITHMS_MAX} already")
+            }
         }
     }
 }

@@ -1,18 +1,20 @@
-//! BBR, version 3, as draft-ietf-ccwg-bbr-06 describes it: cwnd and pacing rate follow a model of the path (bandwidth and
-//! round-trip time), not the losses. Sections are cited by their titles, since numbers move between drafts.
+//! BBR, version 3, as draft-ietf-ccwg-bbr-06 describes it: cwnd and pacing rate follow a model of the path (bandwidth
+//! and round-trip time), not the losses. Sections are cited by their titles, since numbers move between drafts.
 //!
-//! Version 3 and not 1: it has a published, maintained description, it reacts to loss above 2 %, and it shares a queue with
-//! Reno and CUBIC. The `bbr` of Linux's main line is version 1: no reaction to loss, a probe every eight round trips, and
-//! `ProbeRTT` with four segments every 10 s. The files: `bbr/path.rs` estimates, `bbr/cycle.rs` probes for bandwidth, `bbr/rtt.rs`
-//! probes for the round-trip time, `bbr/output.rs` sets rate and cwnd; Startup and Drain are here.
+//! Version 3 and not 1: it has a published, maintained description, it reacts to loss above 2 %, and it shares a queue
+//! with Reno and CUBIC. The `bbr` of Linux's main line is version 1: no reaction to loss, a probe every eight round
+//! trips, and `ProbeRTT` with four segments every 10 s. The files: `bbr/path.rs` estimates, `bbr/cycle.rs` probes for
+//! bandwidth, `bbr/rtt.rs` probes for the round-trip time, `bbr/startup.rs` has Startup and Drain, `bbr/output.rs` sets
+//! rate and cwnd.
 //!
-//! Differences from the draft: ECN marks count as losses (the draft leaves ECN open); the filter of `extra_acked` spans five
-//! to ten rounds instead of exactly ten; a new sample of a filter counts at once.
+//! Differences from the draft: ECN marks count as losses (the draft leaves ECN open); the filter of `extra_acked` spans
+//! five to ten rounds instead of exactly ten; a probe for bandwidth that `ProbeRTT` interrupts ends its cycle.
 
 mod cycle;
 mod output;
 mod path;
 mod rtt;
+mod startup;
 
 use super::sample::{AckSample, CongestionSample, LostSample, RateSample, SentSample, Signal};
 use super::{Controller, Setup};
@@ -20,20 +22,18 @@ use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
 use cycle::Cycle;
-use output::Output;
-use path::Path;
+use output::Outputs;
+use path::PathModel;
 use rtt::ProbeRtt;
+use startup::FullBandwidth;
 
 /// "Infinity" of the draft, for amounts and rates.
 const INFINITY: u64 = u64::MAX;
 /// `BBR.LossThresh`, "the default is 2%": one in 50.
 const LOSS_THRESH_INVERSE: u64 = 50;
-/// `BBRStartupFullLossCnt`: discontiguous ranges lost in a round before Startup ends for loss.
-const STARTUP_FULL_LOSS_COUNT: u32 = 6;
-
 /// `BBR.state` ("State Machine").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BbrState {
     Startup,
     Drain,
     ProbeBwDown,
@@ -43,7 +43,7 @@ enum State {
     ProbeRtt,
 }
 
-impl State {
+impl BbrState {
     /// `BBR.pacing_gain` in percent ("Summary of Control Behavior in the State Machine").
     const fn pacing_gain(self) -> u64 {
         match self {
@@ -90,7 +90,7 @@ impl State {
 /// The BBR controller.
 #[derive(Debug)]
 pub struct Bbr {
-    state: State,
+    state: BbrState,
     mss: u64,
     sack: bool,
     /// Loss recovery runs (`InLossRecovery`).
@@ -103,32 +103,19 @@ pub struct Bbr {
     drain_start_round: u64,
     /// `BBR.idle_restart`.
     idle_restart: bool,
-    path: Path,
+    path: PathModel,
     full_bw: FullBandwidth,
     cycle: Cycle,
     probe_rtt: ProbeRtt,
-    output: Output,
+    output: Outputs,
     saved: Saved,
     rng: Rng,
-}
-
-/// The full pipe estimator ("Exiting Acceleration Based on Bandwidth Plateau").
-#[derive(Debug, Default)]
-struct FullBandwidth {
-    /// `BBR.full_bw_reached`: the pipe was full once in the life of the connection.
-    reached: bool,
-    /// `BBR.full_bw_now`: it is full in this probe.
-    now: bool,
-    /// `BBR.full_bw`: the baseline, in bytes per second.
-    baseline: u64,
-    /// `BBR.full_bw_count`: rounds without much growth.
-    count: u32,
 }
 
 /// "Undo State": what a spurious recovery restores.
 #[derive(Debug)]
 struct Saved {
-    state: Option<State>,
+    state: Option<BbrState>,
     bw_shortterm: u64,
     inflight_shortterm: u64,
     inflight_longterm: u64,
@@ -138,7 +125,7 @@ impl Bbr {
     /// A controller for one connection ("Initialization").
     pub fn new(setup: &Setup) -> Self {
         Self {
-            state: State::Startup,
+            state: BbrState::Startup,
             mss: setup.mss,
             sack: setup.sack,
             recovering: false,
@@ -146,11 +133,11 @@ impl Bbr {
             loss_ranges: 0,
             drain_start_round: 0,
             idle_restart: false,
-            path: Path::new(setup),
+            path: PathModel::new(setup),
             full_bw: FullBandwidth::default(),
             cycle: Cycle::new(setup.now),
             probe_rtt: ProbeRtt::new(setup),
-            output: Output::new(setup),
+            output: Outputs::new(setup),
             saved: Saved {
                 state: None,
                 bw_shortterm: INFINITY,
@@ -191,7 +178,7 @@ impl Bbr {
             self.path.lower_bounds(self.output.cwnd);
         }
         // Startup looks at the losses of the whole round before they are forgotten.
-        if self.state != State::Startup {
+        if self.state != BbrState::Startup {
             self.forget_losses();
         }
     }
@@ -199,57 +186,6 @@ impl Bbr {
     fn forget_losses(&mut self) {
         self.path.is_loss_in_round = false;
         self.loss_ranges = 0;
-    }
-
-    /// `CheckFullBWReached`.
-    fn check_full_bw_reached(&mut self, rate: &RateSample, rate_now: u64) {
-        if self.full_bw.now || !self.path.round_start || rate.app_limited {
-            return;
-        }
-        // "if (RS.delivery_rate >= BBR.full_bw * 1.25)": it still grows.
-        if rate_now >= self.full_bw.baseline.saturating_mul(5) / 4 {
-            self.full_bw.reset(rate_now);
-            return;
-        }
-        self.full_bw.count += 1;
-        self.full_bw.now = self.full_bw.count >= 3;
-        self.full_bw.reached |= self.full_bw.now;
-    }
-
-    /// `CheckStartupDone`, with `CheckStartupHighLoss` ("Exiting Startup Based on Packet Loss").
-    fn check_startup_done(&mut self, rate: &RateSample) {
-        if self.state != State::Startup {
-            return;
-        }
-        if self.path.loss_round_start {
-            // "in fast recovery for at least one full packet-timed round trip": the round began with the first loss.
-            let lossy = if self.sack {
-                self.loss_ranges >= STARTUP_FULL_LOSS_COUNT && self.is_inflight_too_high(rate.lost, rate.tx_in_flight)
-            } else {
-                self.path.is_loss_in_round
-            };
-            if self.recovering && lossy && !self.full_bw.reached {
-                self.saved.state = Some(State::Startup);
-                self.full_bw.reached = true;
-                self.full_bw.now = true;
-                // "max(BBR.bdp, BBR.inflight_latest)".
-                self.cycle.inflight_longterm = self.bdp_multiple(100).max(self.path.inflight_latest);
-            }
-            self.forget_losses();
-        }
-        if self.full_bw.reached {
-            self.state = State::Drain;
-            self.drain_start_round = self.path.round_count;
-            self.path.start_round();
-        }
-    }
-
-    /// `CheckDrainDone` ("Drain").
-    fn check_drain_done(&mut self, ack: &AckSample) {
-        let overdue = self.path.round_count > self.drain_start_round + 3;
-        if self.state == State::Drain && (ack.pipe <= self.inflight(100) || overdue) {
-            self.start_probe_bw_down(ack.now);
-        }
     }
 
     /// `IsInflightTooHigh` ("Probing for Bandwidth In `ProbeBW`").
@@ -282,15 +218,6 @@ impl Bbr {
     }
 }
 
-impl FullBandwidth {
-    /// `ResetFullBW`, with a new baseline.
-    fn reset(&mut self, baseline: u64) {
-        self.now = false;
-        self.count = 0;
-        self.baseline = baseline;
-    }
-}
-
 impl Controller for Bbr {
     fn name(&self) -> &'static str {
         "bbr"
@@ -307,7 +234,7 @@ impl Controller for Bbr {
             self.path.restart_ack_aggregation(sent.now);
             if self.state.is_probe_bw() {
                 self.set_pacing_rate(100);
-            } else if self.state == State::ProbeRtt {
+            } else if self.state == BbrState::ProbeRtt {
                 self.check_probe_rtt_done(sent.now);
             }
         }
@@ -357,13 +284,13 @@ impl Controller for Bbr {
         self.path.inflight_shortterm = self.path.inflight_shortterm.max(self.saved.inflight_shortterm);
         self.cycle.inflight_longterm = self.cycle.inflight_longterm.max(self.saved.inflight_longterm);
         match self.saved.state.take() {
-            Some(State::Startup) if self.state != State::Startup => {
+            Some(BbrState::Startup) if self.state != BbrState::Startup => {
                 self.full_bw.reached = false;
-                if self.state != State::ProbeRtt {
-                    self.state = State::Startup;
+                if self.state != BbrState::ProbeRtt {
+                    self.state = BbrState::Startup;
                 }
             }
-            Some(State::ProbeBwUp) if !matches!(self.state, State::ProbeBwUp | State::ProbeRtt) => {
+            Some(BbrState::ProbeBwUp) if !matches!(self.state, BbrState::ProbeBwUp | BbrState::ProbeRtt) => {
                 self.start_probe_bw_refill();
             }
             _ => {}
@@ -379,13 +306,18 @@ impl Controller for Bbr {
         Some(self.output.pacing_rate)
     }
 
+    fn ssthresh(&self) -> u64 {
+        // There is none: the flight is bounded by the model.
+        u64::MAX
+    }
+
     fn governs_recovery(&self) -> bool {
         true
     }
 
     fn marks_app_limited(&self) -> bool {
         // "Ignore low rate samples during ProbeRTT" ("ProbeRTT Logic").
-        self.state == State::ProbeRtt
+        self.state == BbrState::ProbeRtt
     }
 
     fn phase(&self) -> &'static str {

@@ -1,6 +1,6 @@
-//! CUBIC (RFC 9438), the default, as on Linux: above ssthresh cwnd is a cubic function of the time since the last reduction.
-//! Slow start is that of RFC 9406 (RFC 9438, section 4.10). Segments are units of the formulas, as in the RFC; cwnd is in
-//! bytes. Floating point is deterministic here: only + - * / and the cube root of `libm`.
+//! CUBIC (RFC 9438), the default, as on Linux: above ssthresh cwnd is a cubic function of the time since the last
+//! reduction. Slow start is that of RFC 9406 (RFC 9438, section 4.10). Segments are units of the formulas, as in the
+//! RFC; cwnd is in bytes. Floating point is deterministic here: only + - * / and the cube root of `libm`.
 //!
 //! Linux computes in integers of 1/1024, uses cwnd where we use the flight, and has the older `HyStart`.
 
@@ -85,7 +85,8 @@ impl Cubic {
         let acked = self.segments(acked);
         let mut epoch = self.curve.epoch.unwrap_or_else(|| Epoch::new(ack.now, cwnd, self.curve.w_max));
         if epoch.unused {
-            // Section 4.2: t "MUST NOT include periods during which cwnd has not been updated" since the application limited it.
+            // Section 4.2: t "MUST NOT include periods during which cwnd has not been updated" since the application
+            // limited it.
             epoch.start += ack.now - epoch.updated;
             epoch.unused = false;
         }
@@ -127,7 +128,8 @@ impl Epoch {
         let (k, origin) = match w_max {
             // Section 4.2: "K = cubic root of ((W_max - cwnd_epoch) / C)".
             Some(w_max) if w_max > cwnd => (libm::cbrt((w_max - cwnd) / C), w_max),
-            // Sections 4.8 and 4.10: after a timeout and after slow start without a loss "K is set to 0", W_max to cwnd.
+            // Sections 4.8 and 4.10: after a timeout and after slow start without a loss "K is set to 0", W_max to
+            // cwnd.
             _ => (0.0, cwnd),
         };
         Self { start: now, k, origin, w_est: cwnd, updated: now, unused: false, rest: 0.0 }

@@ -1,8 +1,9 @@
-//! `HyStart++` (RFC 9406): leave slow start when the delay grows, before the queue overflows.
-//! It watches the smallest RTT of each round. A rise leads to Conservative Slow Start (CSS), which grows at a quarter of the
-//! speed; after five rounds of it slow start ends. Reno and CUBIC use it, in the first slow start of a connection only.
+//! `HyStart++` (RFC 9406): leave slow start when the delay grows, before the queue overflows. It watches the smallest
+//! RTT of each round. A rise leads to Conservative Slow Start (CSS), which grows at a quarter of the speed; after five
+//! rounds of it slow start ends. Reno and CUBIC use it, in the first slow start of a connection only.
 //!
-//! Linux has the older `HyStart`, in CUBIC only: it ends slow start at once on a rise of the delay or on a train of ACKs.
+//! Linux has the older `HyStart`, in CUBIC only: it ends slow start at once on a rise of the delay or on a train of
+//! ACKs.
 
 use super::sample::{AckSample, nanos};
 use crate::segment::Seq;
@@ -18,15 +19,6 @@ const CSS_ROUNDS: u32 = 5;
 const L: u64 = 8;
 
 const INFINITY: u64 = u64::MAX;
-
-/// What to do after an ACK in slow start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Slow start, or CSS, goes on.
-    Continue,
-    /// The rounds of CSS are over: ssthresh becomes cwnd and congestion avoidance begins.
-    Leave,
-}
 
 /// Where the delay stands, round by round.
 #[derive(Clone, Copy, Debug)]
@@ -68,40 +60,40 @@ impl HyStart {
         if self.in_css() { growth / CSS_GROWTH_DIVISOR } else { growth }
     }
 
-    /// An ACK came in slow start or in CSS (section 4.2).
-    pub(super) fn on_ack(&mut self, ack: &AckSample) -> Verdict {
-        // A round is one window of data. It ends with the first ACK beyond what was SND.NXT at its start: by then SND.NXT
-        // covers all that the old round let go, and the next round does not begin with the full queue at the end of this one.
+    /// An ACK came in slow start or in CSS (section 4.2). True if the rounds of CSS are over: ssthresh becomes cwnd.
+    pub(super) fn on_ack(&mut self, ack: &AckSample) -> bool {
+        // A round is one window of data. It ends with the first ACK beyond what was SND.NXT at its start: by then
+        // SND.NXT covers all that the old round let go, and the next round does not begin with the full queue at the
+        // end of this one.
         let ended = self.window_end.is_some_and(|end| ack.snd_una > end);
         if self.window_end.is_none() {
             self.window_end = Some(ack.snd_nxt);
         }
-        if ended && self.next_round(ack.snd_nxt) == Verdict::Leave {
-            return Verdict::Leave;
+        if ended && self.next_round(ack.snd_nxt) {
+            return true;
         }
-        let Some(rtt) = ack.rtt else { return Verdict::Continue };
+        let Some(rtt) = ack.rtt else { return false };
         self.current_round_min_rtt = self.current_round_min_rtt.min(nanos(rtt));
         self.rtt_sample_count = self.rtt_sample_count.saturating_add(1);
         if self.rtt_sample_count >= N_RTT_SAMPLE {
             self.compare();
         }
-        Verdict::Continue
+        false
     }
 
-    /// "lastRoundMinRTT = currentRoundMinRTT, currentRoundMinRTT = infinity, rttSampleCount = 0".
-    fn next_round(&mut self, snd_nxt: Seq) -> Verdict {
+    /// "lastRoundMinRTT = currentRoundMinRTT, currentRoundMinRTT = infinity, rttSampleCount = 0". True if that was the
+    /// last of CSS.
+    fn next_round(&mut self, snd_nxt: Seq) -> bool {
         self.last_round_min_rtt = self.current_round_min_rtt;
         self.current_round_min_rtt = INFINITY;
         self.rtt_sample_count = 0;
         self.window_end = Some(snd_nxt);
-        if self.in_css() {
-            // "If the transition into CSS happens in the middle of a round, that partial round counts towards the limit."
-            self.css_rounds += 1;
-            if self.css_rounds >= CSS_ROUNDS {
-                return Verdict::Leave;
-            }
+        if !self.in_css() {
+            return false;
         }
-        Verdict::Continue
+        // "If the transition into CSS happens in the middle of a round, that partial round counts towards the limit."
+        self.css_rounds += 1;
+        self.css_rounds >= CSS_ROUNDS
     }
 
     fn compare(&mut self) {
@@ -127,10 +119,10 @@ mod tests {
     use crate::congestion::tests::ack;
     use crate::time::Duration;
 
-    /// Feeds rounds of ten ACKs with the RTT given in milliseconds for each round; returns the state and the last verdict.
-    fn rounds(rtts: &[u64]) -> (HyStart, Verdict) {
+    /// Feeds rounds of ten ACKs with the RTT given in milliseconds for each round; returns the state and whether slow
+    /// start ended.
+    fn rounds(rtts: &[u64]) -> (HyStart, bool) {
         let mut hystart = HyStart::new();
-        let mut verdict = Verdict::Continue;
         let mut una = 0;
         for &rtt in rtts {
             let end = una + 10;
@@ -140,13 +132,12 @@ mod tests {
                 // The first ACK of a round is beyond the old SND.NXT; the next window is in flight already.
                 (ack.snd_una, ack.snd_nxt) = (Seq(una), Seq(end));
                 ack.rtt = Some(Duration::from_millis(rtt));
-                verdict = hystart.on_ack(&ack);
-                if verdict == Verdict::Leave {
-                    return (hystart, verdict);
+                if hystart.on_ack(&ack) {
+                    return (hystart, true);
                 }
             }
         }
-        (hystart, verdict)
+        (hystart, false)
     }
 
     #[test]
@@ -171,8 +162,8 @@ mod tests {
 
     #[test]
     fn css_lasts_five_rounds_with_the_partial_first_one() {
-        assert_eq!(rounds(&[80, 90, 100, 110, 120, 130]).1, Verdict::Continue);
-        assert_eq!(rounds(&[80, 90, 100, 110, 120, 130, 140]).1, Verdict::Leave);
+        assert!(!rounds(&[80, 90, 100, 110, 120, 130]).1);
+        assert!(rounds(&[80, 90, 100, 110, 120, 130, 140]).1);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! No congestion control: only the receiver's window bounds the flight. For replay, which must follow a recorded sender, and
-//! for lessons that show what congestion control is good for. Loss recovery goes on, without any reduction.
+//! No congestion control: only the receiver's window bounds the flight. For replay, which must follow a recorded
+//! sender, and for lessons that show what congestion control is good for. Loss recovery goes on, without any reduction.
 
 use super::sample::{AckSample, CongestionSample};
 use super::{Controller, MAX_CWND, Setup};
@@ -23,6 +23,10 @@ impl Controller for Unlimited {
 
     fn cwnd(&self) -> u64 {
         MAX_CWND
+    }
+
+    fn ssthresh(&self) -> u64 {
+        u64::MAX
     }
 
     fn on_ack(&mut self, _ack: &AckSample) {}

@@ -1,5 +1,5 @@
-//! Pacing: what is in cwnd leaves evenly over the round trip instead of at once. A token bucket of one quantum.
-//! The rate is the controller's, or derived from cwnd and SRTT as Linux does it. The sender asks [`Pacer::may_send`] before
+//! Pacing: what is in cwnd leaves evenly over the round trip instead of at once. A token bucket of one quantum. The
+//! rate is the controller's, or derived from cwnd and SRTT as Linux does it. The sender asks [`Pacer::may_send`] before
 //! each segment and wakes up at [`Pacer::next_at`].
 
 use super::Controller;
@@ -10,7 +10,8 @@ use crate::time::{Duration, Instant};
 const SLOW_START_PERCENT: u64 = 200;
 /// Linux's `tcp_pacing_ca_ratio`.
 const AVOIDANCE_PERCENT: u64 = 120;
-/// The quantum is what leaves in one millisecond, at most 64 KiB (draft-ietf-ccwg-bbr, "Send Quantum"; Linux's TSO sizing).
+/// The quantum is what leaves in one millisecond, at most 64 KiB (draft-ietf-ccwg-bbr, "Send Quantum"; Linux's TSO
+/// sizing).
 const QUANTUM_TIME: u64 = 1_000_000;
 const QUANTUM_MAX: u64 = 64 * 1024;
 
@@ -82,7 +83,8 @@ impl Pacer {
         self.rate.is_none() || self.unpaced > 0 || self.full_at < now + self.quantum_time
     }
 
-    /// When the next segment may leave. `None`: now. The sender then finds a full bucket, so that one wake-up serves a quantum.
+    /// When the next segment may leave. `None`: now. The sender then finds a full bucket, so that one wake-up serves a
+    /// quantum.
     pub fn next_at(&self, now: Instant) -> Option<Instant> {
         (!self.may_send(now)).then_some(self.full_at)
     }

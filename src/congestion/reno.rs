@@ -1,7 +1,7 @@
-//! Reno (RFC 5681) with Appropriate Byte Counting (RFC 3465), `HyStart++` (RFC 9406) and undo.
-//! Slow start up to ssthresh, then one segment for each window of data; half of the flight after a loss.
-//! Fast retransmit and fast recovery are `recovery`'s. Linux's "reno" differs in three things: it counts packets, it takes
-//! half of cwnd instead of half of the flight, and it has no `HyStart`.
+//! Reno (RFC 5681) with Appropriate Byte Counting (RFC 3465), `HyStart++` (RFC 9406) and undo. Slow start up to
+//! ssthresh, then one segment for each window of data; half of the flight after a loss. Fast retransmit and fast
+//! recovery are `recovery`'s. Linux's "reno" differs in three things: it counts packets, it takes half of cwnd instead
+//! of half of the flight, and it has no `HyStart`.
 
 use super::sample::{AckSample, CongestionSample};
 use super::window::Window;
@@ -43,8 +43,8 @@ impl Controller for Reno {
         if left == 0 {
             return;
         }
-        // RFC 5681, section 3.1: count bytes, and when they reach cwnd, "cwnd += SMSS". So delayed ACKs do not slow it down.
-        // Equation 3, SMSS * SMSS / cwnd for each ACK, would.
+        // RFC 5681, section 3.1: count bytes, and when they reach cwnd, "cwnd += SMSS". So delayed ACKs do not slow it
+        // down. Equation 3, SMSS * SMSS / cwnd for each ACK, would.
         self.bytes_acked += left;
         let cwnd = self.window.cwnd;
         if self.bytes_acked >= cwnd {

@@ -1,24 +1,25 @@
 //! What `recovery` tells a congestion controller: what was sent, what an ACK changed, what was lost, when to slow down.
-//! The rate sample is that of draft-ietf-ccwg-bbr, "Delivery Rate Samples" (before: draft-cheng-iccrg-delivery-rate-estimation).
-//! `recovery` fills these types; controllers read them. Plain data, no behaviour beyond small conversions.
+//! The rate sample is that of draft-ietf-ccwg-bbr, "Delivery Rate Samples" (before:
+//! draft-cheng-iccrg-delivery-rate-estimation). `recovery` fills these types; controllers read them. Plain data, no
+//! behaviour beyond small conversions.
 //!
-//! All amounts are *charged* bytes: a segment shorter than the MSS counts as one MSS (see [`charge`]).
-//! So cwnd, pipe, delivered and lost stay comparable, and cwnd bounds packets also when the application writes single bytes.
+//! All amounts are *charged* bytes: a segment shorter than the MSS counts as one MSS (see [`charge`]). So cwnd, pipe,
+//! delivered and lost stay comparable, and cwnd bounds packets also when the application writes single bytes.
 
 use crate::segment::Seq;
 use crate::time::{Duration, Instant};
 
 /// What a transmission of `len` bytes of text counts for, in bytes: a whole number of segments of `mss`.
 ///
-/// Linux counts cwnd in packets; this is the same rule in bytes. Counted by its true length, a runt costs almost nothing:
-/// 1-byte writes with `TCP_NODELAY` then put thousands of packets in flight and overflow every queue.
-/// A FIN without text counts as one segment (`len` 0).
+/// Linux counts cwnd in packets; this is the same rule in bytes. Counted by its true length, a runt costs almost
+/// nothing: 1-byte writes with `TCP_NODELAY` then put thousands of packets in flight and overflow every queue. A FIN
+/// without text counts as one segment (`len` 0).
 pub const fn charge(len: u64, mss: u64) -> u64 {
     if len <= mss { mss } else { len.div_ceil(mss) * mss }
 }
 
 /// One transmission, before it is added to `pipe`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SentSample {
     /// When it leaves the sender.
     pub now: Instant,
@@ -33,7 +34,7 @@ pub struct SentSample {
 }
 
 /// What one ACK changed. One is made for each ACK that delivers data, moves SND.UNA or marks losses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct AckSample {
     /// When the ACK came.
     pub now: Instant,
@@ -59,13 +60,13 @@ pub struct AckSample {
     pub srtt: Option<Duration>,
     /// The smallest RTT that the connection has seen; `None` before the first sample.
     pub min_rtt: Option<Duration>,
-    /// Reordering has been seen on this connection (RACK.reordering_seen, RFC 8985, section 6.2): a duplicate ACK then says
-    /// little about loss, and controllers may grow on it.
+    /// Reordering has been seen on this connection (RACK.reordering_seen, RFC 8985, section 6.2): a duplicate ACK then
+    /// says little about loss, and controllers may grow on it.
     pub reordering_seen: bool,
     /// cwnd has bounded the flight during the last window of data, so it may grow: see [`CwndUsage`](super::CwndUsage).
     pub cwnd_limited: bool,
-    /// During the last window of data there was a time when not one more segment had room in cwnd (`C.is_cwnd_limited`).
-    /// Stricter than `cwnd_limited`, which in slow start is content with half.
+    /// During the last window of data there was a time when not one more segment had room in cwnd
+    /// (`C.is_cwnd_limited`). Stricter than `cwnd_limited`, which in slow start is content with half.
     pub cwnd_filled: bool,
     /// SND.UNA after this ACK.
     pub snd_una: Seq,
@@ -75,14 +76,14 @@ pub struct AckSample {
 
 /// The delivery rate as one ACK shows it (`RS` in draft-ietf-ccwg-bbr, section "Rate Sample (rs) Output").
 /// It belongs to the newest segment, by send time, that the ACK delivered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RateSample {
     /// Charged bytes delivered between the sending of that segment and now (`RS.delivered`).
     pub delivered: u64,
     /// `C.delivered` when that segment was sent (`RS.prior_delivered`).
     pub prior_delivered: u64,
-    /// The longer of send interval and ACK interval (`RS.interval`). Zero if it is shorter than the connection's smallest
-    /// RTT: then there is no reliable rate.
+    /// The longer of send interval and ACK interval (`RS.interval`). Zero if it is shorter than the connection's
+    /// smallest RTT: then there is no reliable rate.
     pub interval: Duration,
     /// Charged bytes marked lost between the sending of that segment and now (`RS.lost`).
     pub lost: u64,
@@ -100,7 +101,7 @@ impl RateSample {
 }
 
 /// One segment that was just marked lost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LostSample {
     /// When it was marked.
     pub now: Instant,
@@ -119,9 +120,10 @@ pub struct LostSample {
 }
 
 /// Why the sender must slow down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signal {
     /// Loss detection found a loss and recovery begins (RFC 5681, section 3.2; RFC 6675, section 5).
+    #[default]
     Loss,
     /// The peer echoed a CE mark (RFC 3168, section 6.1.2): once in a window of data.
     Ecn,
@@ -133,7 +135,7 @@ pub enum Signal {
 }
 
 /// The event that makes a controller slow down.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct CongestionSample {
     /// When.
     pub now: Instant,

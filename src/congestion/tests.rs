@@ -1,8 +1,8 @@
 //! The figures that controllers must reach, on a simulated bottleneck: goodput, fairness, delay, drops.
 //! The samples that the tests of single controllers are fed with are made here too.
 
-use super::simulator::{Link, MSS, Network, Report};
-use super::{AckSample, Controller, CongestionSample, Reno, Setup, Signal};
+use super::simulator::{Bottleneck, FlowReport, MSS, Network};
+use super::{AckSample, CongestionSample, Reno, Setup, Signal};
 use crate::rng::Rng;
 use crate::segment::Seq;
 use crate::time::{Duration, Instant};
@@ -35,10 +35,10 @@ pub(super) fn congestion(signal: Signal, flight_size: u64) -> CongestionSample {
 }
 
 /// 100 Mbit/s, 50 ms there and back, a queue of 1,000 packets. The link carries 96.5 Mbit/s of text.
-pub(super) const WIDE: Link = Link { mbit: 100, delay: Duration::from_millis(25), queue: 1_000, loss: 0.0 };
+pub(super) const WIDE: Bottleneck = Bottleneck { mbit: 100, delay: Duration::from_millis(25), queue: 1_000, loss: 0.0 };
 
 /// Goodput in Mbit/s from `from` to `to` seconds, and the whole report.
-pub(super) fn goodput(name: &str, link: Link, seed: u64, from: u64, to: u64) -> (f64, Report) {
+pub(super) fn goodput(name: &str, link: Bottleneck, seed: u64, from: u64, to: u64) -> (f64, FlowReport) {
     let mut network = Network::new(link, seed);
     let flow = network.add(name, Instant::EPOCH, true);
     network.run_until(Instant::from_secs(from));
@@ -48,7 +48,7 @@ pub(super) fn goodput(name: &str, link: Link, seed: u64, from: u64, to: u64) -> 
     ((report.delivered - before) as f64 * 8.0 / 1e6 / (to - from) as f64, report)
 }
 
-fn mean_goodput(name: &str, link: Link, seeds: u64) -> f64 {
+fn mean_goodput(name: &str, link: Bottleneck, seeds: u64) -> f64 {
     (0..seeds).map(|seed| goodput(name, link, seed, 5, 65).0).sum::<f64>() / seeds as f64
 }
 
@@ -57,7 +57,7 @@ fn reno_under_random_loss_has_the_goodput_that_mathis_predicts() {
     // MSS / RTT * sqrt(3/2) / sqrt(p), since every byte counts (b = 1): 2.84 Mbit/s at 1 %.
     for (loss, seeds) in [(0.01, 10), (0.001, 5)] {
         let mathis = MSS as f64 * 8.0 / 0.05 * libm::sqrt(1.5 / loss) / 1e6;
-        let mean = mean_goodput("reno", Link { loss, ..WIDE }, seeds);
+        let mean = mean_goodput("reno", Bottleneck { loss, ..WIDE }, seeds);
         assert!((0.80..=1.15).contains(&(mean / mathis)), "loss {loss}: {mean} of {mathis} Mbit/s");
     }
 }
@@ -65,7 +65,7 @@ fn reno_under_random_loss_has_the_goodput_that_mathis_predicts() {
 #[test]
 fn cubic_under_random_loss_is_at_least_as_fast_as_reno() {
     for (loss, seeds) in [(0.01, 10), (0.001, 5)] {
-        let link = Link { loss, ..WIDE };
+        let link = Bottleneck { loss, ..WIDE };
         let (cubic, reno) = (mean_goodput("cubic", link, seeds), mean_goodput("reno", link, seeds));
         assert!(cubic >= reno, "loss {loss}: {cubic} and {reno} Mbit/s");
     }
@@ -75,17 +75,20 @@ fn cubic_under_random_loss_is_at_least_as_fast_as_reno() {
 fn window_based_controllers_send_again_what_was_dropped_and_no_more_and_need_no_timeout() {
     for name in ["reno", "cubic"] {
         for loss in [0.0, 0.01] {
-            let report = goodput(name, Link { loss, ..WIDE }, 3, 5, 35).1;
+            let report = goodput(name, Bottleneck { loss, ..WIDE }, 3, 5, 35).1;
             let drops = report.random_drops + report.queue_drops;
             assert_eq!(report.timeouts, 0, "{name} {loss}");
-            assert!(report.retransmissions <= drops && report.retransmissions + 5 >= drops, "{name} {loss}: {report:?}");
+            assert!(
+                report.retransmissions <= drops && report.retransmissions + 5 >= drops,
+                "{name} {loss}: {report:?}"
+            );
         }
     }
 }
 
 #[test]
 fn bbr_keeps_75_of_100_mbit_per_second_at_one_percent_loss() {
-    let mean = mean_goodput("bbr", Link { loss: 0.01, ..WIDE }, 5);
+    let mean = mean_goodput("bbr", Bottleneck { loss: 0.01, ..WIDE }, 5);
     assert!(mean >= 75.0, "{mean} Mbit/s");
 }
 
@@ -100,7 +103,7 @@ fn bbr_without_loss_fills_the_link_with_a_median_srtt_below_twice_the_minimum() 
 #[test]
 fn hystart_leaves_slow_start_before_a_deep_queue_overflows() {
     for name in ["reno", "cubic"] {
-        let report = goodput(name, Link { queue: 4_000, ..WIDE }, 1, 4, 5).1;
+        let report = goodput(name, Bottleneck { queue: 4_000, ..WIDE }, 1, 4, 5).1;
         let phases: Vec<_> = report.phases.iter().map(|&(_, _, phase)| phase).collect();
         assert_eq!(phases, ["slow start", "conservative slow start", "congestion avoidance"], "{name}");
         assert_eq!(report.drops_in_slow_start, Some(0), "{name}");
@@ -123,7 +126,7 @@ fn with_hystart_fewer_packets_are_dropped_in_slow_start_than_without() {
 
 #[test]
 fn bulk_over_a_fast_short_link_reaches_95_percent() {
-    let link = Link { mbit: 1_000, delay: Duration::from_millis(1), queue: 1_000, loss: 0.0 };
+    let link = Bottleneck { mbit: 1_000, delay: Duration::from_millis(1), queue: 1_000, loss: 0.0 };
     for name in ["reno", "cubic", "bbr"] {
         let (mean, report) = goodput(name, link, 1, 0, 3);
         assert!(mean >= 0.95 * 965.0, "{name}: {mean} Mbit/s");
@@ -133,7 +136,7 @@ fn bulk_over_a_fast_short_link_reaches_95_percent() {
 
 /// Ten flows that start within 100 ms: their sum in Mbit/s and Jain's index.
 fn ten_flows(name: &str, seed: u64, seconds: u64) -> (f64, f64) {
-    let mut network = Network::new(Link { queue: 500, ..WIDE }, seed);
+    let mut network = Network::new(Bottleneck { queue: 500, ..WIDE }, seed);
     let mut starts = Rng::new(seed, "starts");
     for _ in 0..10 {
         network.add(name, Instant::from_micros(starts.below(100_000)), true);
@@ -159,7 +162,7 @@ fn ten_flows_share_a_bottleneck() {
 
 #[test]
 fn cubic_and_bbr_share_a_bottleneck_and_neither_starves() {
-    let mut network = Network::new(Link { queue: 400, ..WIDE }, 1);
+    let mut network = Network::new(Bottleneck { queue: 400, ..WIDE }, 1);
     for name in ["cubic", "bbr"] {
         network.add(name, Instant::EPOCH, true);
     }
@@ -182,7 +185,7 @@ fn none_is_bounded_by_nothing_and_is_not_slowed_by_losses() {
 fn the_same_seed_gives_the_same_run() {
     for name in super::names() {
         if name != "none" {
-            let link = Link { loss: 0.01, ..WIDE };
+            let link = Bottleneck { loss: 0.01, ..WIDE };
             let (first, second) = (goodput(name, link, 7, 1, 4).1, goodput(name, link, 7, 1, 4).1);
             assert_eq!(format!("{first:?}"), format!("{second:?}"), "{name}");
         }

@@ -1,6 +1,6 @@
-//! Whether cwnd is what bounds the flight. RFC 9438, section 5.8 and RFC 7661 ask that cwnd does not grow while the application
-//! or the receiver's window bounds it; RFC 5681 alone would let it grow without use. The sender records each batch of
-//! transmissions here and copies the answers into [`AckSample`](super::AckSample).
+//! Whether cwnd is what bounds the flight. RFC 9438, section 5.8 and RFC 7661 ask that cwnd does not grow while the
+//! application or the receiver's window bounds it; RFC 5681 alone would let it grow without use. The sender records
+//! each batch of transmissions here and copies the answers into [`AckSample`](super::AckSample).
 
 use crate::segment::Seq;
 
@@ -40,8 +40,8 @@ impl CwndUsage {
 
     /// True if cwnd may grow.
     ///
-    /// In slow start it is enough that half of cwnd was used, as on Linux: cwnd then never exceeds twice what was in flight,
-    /// and a sender that is slowed by its own pacing or by small writes is not held in slow start for ever.
+    /// In slow start it is enough that half of cwnd was used, as on Linux: cwnd then never exceeds twice what was in
+    /// flight, and a sender that is slowed by its own pacing or by small writes is not held in slow start for ever.
     pub fn is_cwnd_limited(&self, cwnd: u64, slow_start: bool) -> bool {
         let max_pipe = self.current.max_pipe.max(self.last.max_pipe);
         self.is_cwnd_filled() || (slow_start && cwnd < max_pipe.saturating_mul(2))

@@ -2,7 +2,7 @@
 //! the restart after idle, and what an undo restores (RFC 5681, 3465, 9406).
 //! The two controllers add how cwnd grows above ssthresh and how far it shrinks.
 
-use super::hystart::{HyStart, Verdict};
+use super::hystart::HyStart;
 use super::sample::{AckSample, CongestionSample, Signal};
 use super::{MAX_CWND, Setup};
 
@@ -46,12 +46,12 @@ impl Window {
         }
     }
 
-    /// Handles an ACK in slow start. Returns the delivered bytes that are left for congestion avoidance; 0 if cwnd may not
-    /// grow any more for this ACK.
+    /// Handles an ACK in slow start. Returns the delivered bytes that are left for congestion avoidance; 0 if cwnd may
+    /// not grow any more for this ACK.
     pub(super) fn slow_start(&mut self, ack: &AckSample) -> u64 {
         // RFC 9406, section 4.2: "only for the initial slow start (when the ssthresh is at its initial value)".
         let initial = self.ssthresh == u64::MAX;
-        if initial && self.hystart.on_ack(ack) == Verdict::Leave {
+        if initial && self.hystart.on_ack(ack) {
             self.ssthresh = self.cwnd;
         }
         // RFC 5681, section 3.2, step 1: no growth on duplicate ACKs. With reordering seen they are no sign of loss.
@@ -62,10 +62,12 @@ impl Window {
         if self.cwnd >= self.ssthresh {
             return ack.newly_delivered;
         }
-        // RFC 5681 allows SMSS per ACK and RFC 3465 two; RFC 9406, section 4.2, allows eight or, with pacing, any number.
-        // The last one holds here, in later slow starts too. Linux counts every segment that an ACK delivers, without a limit.
+        // RFC 5681 allows SMSS per ACK and RFC 3465 two; RFC 9406, section 4.2, allows eight or, with pacing, any
+        // number. The last one holds here, in later slow starts too. Linux counts every segment that an ACK delivers,
+        // without a limit.
         let growth = if self.after_timeout {
-            // RFC 3465, section 2.3: after a timeout L is one segment, since one ACK may cover much that arrived before.
+            // RFC 3465, section 2.3: after a timeout L is one segment, since one ACK may cover much that arrived
+            // before.
             ack.newly_delivered.min(self.mss)
         } else {
             HyStart::growth(ack.newly_delivered, self.mss, self.paced)
@@ -91,7 +93,8 @@ impl Window {
                 self.cwnd = self.ssthresh;
             }
             Signal::Timeout { again } => {
-                // RFC 5681, section 3.1: "the value of ssthresh is held constant" when the segment was sent again before.
+                // RFC 5681, section 3.1: "the value of ssthresh is held constant" when the segment was sent again
+                // before.
                 if !again {
                     self.ssthresh = ssthresh.max(2 * self.mss);
                 }
@@ -104,8 +107,8 @@ impl Window {
 
     /// Amount in flight when congestion was found: the base of the reduction.
     ///
-    /// RFC 5681, section 3.1: `FlightSize`, not cwnd. Segments sent by limited transmit do not count (section 3.2, step 2),
-    /// hence no more than cwnd. Linux takes cwnd, also when the application had not filled it.
+    /// RFC 5681, section 3.1: `FlightSize`, not cwnd. Segments sent by limited transmit do not count (section 3.2, step
+    /// 2), hence no more than cwnd. Linux takes cwnd, also when the application had not filled it.
     pub(super) fn flight(&self, congestion: &CongestionSample) -> u64 {
         congestion.flight_size.min(self.cwnd)
     }
@@ -119,8 +122,8 @@ impl Window {
     /// RFC 5681, section 4.1: after an idle time of more than one RTO cwnd is at most the restart window,
     /// `RW = min(IW, cwnd)`.
     ///
-    /// Linux halves cwnd for each RTO of idle time down to the same restart window, and raises ssthresh to three quarters
-    /// of the old cwnd (RFC 2861). We do neither: the window is smaller after a short idle time.
+    /// Linux halves cwnd for each RTO of idle time down to the same restart window, and raises ssthresh to three
+    /// quarters of the old cwnd (RFC 2861). We do neither: the window is smaller after a short idle time.
     pub(super) fn on_idle_restart(&mut self) {
         self.cwnd = self.cwnd.min(self.initial_window);
     }

@@ -1,9 +1,9 @@
-//! `ProbeBW`: the cycle of four states that probes for more bandwidth, and the long-term bound of the flight that excess
-//! loss sets (draft-ietf-ccwg-bbr-06, "ProbeBW", "Probing for Bandwidth In `ProbeBW`").
+//! `ProbeBW`: the cycle of four states that probes for more bandwidth, and the long-term bound of the flight that
+//! excess loss sets (draft-ietf-ccwg-bbr-06, "ProbeBW", "Probing for Bandwidth In `ProbeBW`").
 
 use super::super::sample::{AckSample, LostSample, RateSample};
 use super::path::beta;
-use super::{Bbr, INFINITY, LOSS_THRESH_INVERSE, State};
+use super::{Bbr, BbrState, INFINITY, LOSS_THRESH_INVERSE};
 use crate::time::{Duration, Instant};
 
 /// `BBR.Headroom`: 0.15 of the long-term bound is left free.
@@ -65,20 +65,20 @@ impl Bbr {
         }
         let state = self.state;
         match state {
-            State::ProbeBwDown => {
+            BbrState::ProbeBwDown => {
                 if self.is_time_to_probe_bw(ack.now) {
                     self.start_probe_bw_refill();
                 } else if self.is_time_to_cruise(ack.pipe) {
-                    self.state = State::ProbeBwCruise;
+                    self.state = BbrState::ProbeBwCruise;
                 }
             }
-            State::ProbeBwCruise if self.is_time_to_probe_bw(ack.now) => self.start_probe_bw_refill(),
+            BbrState::ProbeBwCruise if self.is_time_to_probe_bw(ack.now) => self.start_probe_bw_refill(),
             // "After one round of REFILL, start UP".
-            State::ProbeBwRefill if self.path.round_start => {
+            BbrState::ProbeBwRefill if self.path.round_start => {
                 self.cycle.is_bw_probe_sample = true;
                 self.start_probe_bw_up(rate_now);
             }
-            State::ProbeBwUp if self.is_time_to_go_down(ack, rate_now) => {
+            BbrState::ProbeBwUp if self.is_time_to_go_down(ack, rate_now) => {
                 self.cycle.prev_probe_too_high = false;
                 self.start_probe_bw_down(ack.now);
             }
@@ -96,7 +96,7 @@ impl Bbr {
         self.cycle.cycle_stamp = now;
         self.cycle.ack_phase = AckPhase::ProbeStopping;
         self.path.start_round();
-        self.state = State::ProbeBwDown;
+        self.state = BbrState::ProbeBwDown;
     }
 
     /// `StartProbeBW_REFILL`.
@@ -107,7 +107,7 @@ impl Bbr {
         self.cycle.prev_probe_precautionary = false;
         self.cycle.ack_phase = AckPhase::Refilling;
         self.path.start_round();
-        self.state = State::ProbeBwRefill;
+        self.state = BbrState::ProbeBwRefill;
     }
 
     /// `StartProbeBW_UP`.
@@ -115,7 +115,7 @@ impl Bbr {
         self.cycle.ack_phase = AckPhase::ProbeStarting;
         self.path.start_round();
         self.full_bw.reset(rate_now);
-        self.state = State::ProbeBwUp;
+        self.state = BbrState::ProbeBwUp;
         self.raise_inflight_longterm_slope();
     }
 
@@ -124,7 +124,8 @@ impl Bbr {
         pipe <= self.inflight_with_headroom() && pipe <= self.inflight_at(self.path.max_bw, 100)
     }
 
-    /// `IsTimeToProbeBW`: some seconds have gone by, or as many rounds as Reno needs ("Time Scale for Bandwidth Probing").
+    /// `IsTimeToProbeBW`: some seconds have gone by, or as many rounds as Reno needs ("Time Scale for Bandwidth
+    /// Probing").
     fn is_time_to_probe_bw(&self, now: Instant) -> bool {
         let reno_rounds = (self.target_inflight() / self.mss).min(RENO_ROUNDS);
         now > self.cycle.cycle_stamp + self.cycle.bw_probe_wait || self.cycle.rounds_since_probe_up >= reno_rounds
@@ -210,7 +211,7 @@ impl Bbr {
         if !self.is_inflight_too_high(rate.lost, rate.tx_in_flight) && self.cycle.inflight_longterm != INFINITY {
             // "Loss rate is safe. Adjust upper bounds upward."
             self.cycle.inflight_longterm = self.cycle.inflight_longterm.max(rate.tx_in_flight);
-            if self.state == State::ProbeBwUp {
+            if self.state == BbrState::ProbeBwUp {
                 self.probe_inflight_longterm_upward(ack);
             }
         }
@@ -234,8 +235,8 @@ impl Bbr {
         if !app_limited {
             self.cycle.inflight_longterm = tx_in_flight.max(beta(self.target_inflight()));
         }
-        if self.state == State::ProbeBwUp {
-            self.saved.state = Some(State::ProbeBwUp);
+        if self.state == BbrState::ProbeBwUp {
+            self.saved.state = Some(BbrState::ProbeBwUp);
             self.start_probe_bw_down(now);
         }
     }
@@ -243,7 +244,8 @@ impl Bbr {
 
 /// `InflightAtLoss`: the flight at which the losses crossed `BBR.LossThresh`, which may be within this segment.
 ///
-/// "lost_prefix = (LossThresh * inflight_prev - lost_prev) / (1 - LossThresh)"; with a threshold of 1/50 both sides times 50.
+/// "lost_prefix = (LossThresh * inflight_prev - lost_prev) / (1 - LossThresh)"; with a threshold of 1/50 both sides
+/// times 50.
 pub(super) fn inflight_at_loss(lost: &LostSample) -> u64 {
     let inflight_prev = lost.tx_in_flight.saturating_sub(lost.bytes);
     let lost_prev = lost.lost.saturating_sub(lost.bytes);

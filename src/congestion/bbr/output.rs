@@ -1,8 +1,9 @@
-//! What BBR decides: the pacing rate, the send quantum and cwnd (draft-ietf-ccwg-bbr-06, "Updating Control Parameters").
+//! What BBR decides: the pacing rate, the send quantum and cwnd (draft-ietf-ccwg-bbr-06, "Updating Control
+//! Parameters").
 
 use super::super::sample::{AckSample, per_second};
 use super::super::{MAX_CWND, Setup};
-use super::{Bbr, INFINITY, State};
+use super::{Bbr, BbrState, INFINITY};
 use crate::time::Duration;
 
 /// `BBR.PacingMarginPercent`: pace 1 % below the bandwidth.
@@ -12,7 +13,7 @@ const NOMINAL_RTT: Duration = Duration::from_millis(1);
 
 /// Control parameters; amounts in charged bytes, the rate in bytes per second.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct Outputs {
     pub(super) cwnd: u64,
     pub(super) pacing_rate: u64,
     initial_cwnd: u64,
@@ -21,7 +22,7 @@ pub(super) struct Output {
     nominal: bool,
 }
 
-impl Output {
+impl Outputs {
     /// `InitPacingRate`.
     pub(super) fn new(setup: &Setup) -> Self {
         let srtt = setup.srtt.filter(|srtt| !srtt.is_zero());
@@ -37,7 +38,7 @@ impl Output {
 
 /// "BBR.StartupPacingGain * C.InitialCwnd / C.srtt".
 fn initial_rate(initial_cwnd: u64, srtt: Duration) -> u64 {
-    per_second(initial_cwnd * State::Startup.pacing_gain() / 100, srtt)
+    per_second(initial_cwnd * BbrState::Startup.pacing_gain() / 100, srtt)
 }
 
 impl Bbr {
@@ -78,7 +79,7 @@ impl Bbr {
             self.output.cwnd = cwnd;
         }
         self.output.cwnd = self.output.cwnd.clamp(self.min_pipe_cwnd(), MAX_CWND.max(self.min_pipe_cwnd()));
-        if self.state == State::ProbeRtt {
+        if self.state == BbrState::ProbeRtt {
             self.output.cwnd = self.output.cwnd.min(self.probe_rtt_cwnd());
         }
         self.bound_cwnd_for_model();
@@ -87,7 +88,7 @@ impl Bbr {
     /// `BoundCwndForModel` ("Bounding cwnd Based on Recent Congestion").
     fn bound_cwnd_for_model(&mut self) {
         let cap = match self.state {
-            State::ProbeBwCruise | State::ProbeRtt => self.inflight_with_headroom(),
+            BbrState::ProbeBwCruise | BbrState::ProbeRtt => self.inflight_with_headroom(),
             state if state.is_probe_bw() => self.cycle.inflight_longterm,
             _ => INFINITY,
         };
@@ -117,7 +118,7 @@ impl Bbr {
     /// `QuantizationBudget`: never below three send quanta and four segments.
     fn quantization_budget(&self, inflight_cap: u64) -> u64 {
         let budget = inflight_cap.max(3 * self.send_quantum()).max(self.min_pipe_cwnd());
-        if self.state == State::ProbeBwUp { budget + 2 * self.mss } else { budget }
+        if self.state == BbrState::ProbeBwUp { budget + 2 * self.mss } else { budget }
     }
 
     /// `Inflight`; the gain in percent.
@@ -137,12 +138,12 @@ impl Bbr {
 
     /// `ProbeRTTCwnd`.
     pub(super) fn probe_rtt_cwnd(&self) -> u64 {
-        self.bdp_multiple(State::ProbeRtt.cwnd_gain()).max(self.min_pipe_cwnd())
+        self.bdp_multiple(BbrState::ProbeRtt.cwnd_gain()).max(self.min_pipe_cwnd())
     }
 
     /// `SaveCwnd`: the last good cwnd, not lowered by recovery or `ProbeRTT`.
     pub(super) fn save_cwnd(&mut self) {
-        self.output.prior_cwnd = if self.recovering || self.state == State::ProbeRtt {
+        self.output.prior_cwnd = if self.recovering || self.state == BbrState::ProbeRtt {
             self.output.prior_cwnd.max(self.output.cwnd)
         } else {
             self.output.cwnd

@@ -11,7 +11,7 @@ const EXTRA_ACKED_SLOT: u64 = 5;
 
 /// What is known of the path. Rates in bytes per second, amounts in charged bytes.
 #[derive(Debug)]
-pub(super) struct Path {
+pub(super) struct PathModel {
     /// `C.delivered`, as of the last event.
     pub(super) delivered: u64,
     /// `BBR.round_count`.
@@ -47,7 +47,7 @@ pub(super) struct Path {
     extra_acked_delivered: u64,
 }
 
-impl Path {
+impl PathModel {
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
             delivered: 0,

@@ -4,7 +4,7 @@
 use super::super::Setup;
 use super::super::sample::AckSample;
 use super::cycle::AckPhase;
-use super::{Bbr, INFINITY, State, micros};
+use super::{Bbr, BbrState, INFINITY, micros};
 use crate::time::{Duration, Instant};
 
 /// `BBR.ProbeRTTInterval`.
@@ -63,14 +63,19 @@ impl Bbr {
 
     /// `CheckProbeRTT`.
     pub(super) fn check_probe_rtt(&mut self, ack: &AckSample) {
-        if self.state != State::ProbeRtt && self.probe_rtt.expired && !self.idle_restart {
-            self.state = State::ProbeRtt;
+        if self.state != BbrState::ProbeRtt && self.probe_rtt.expired && !self.idle_restart {
+            if self.cycle.ack_phase == AckPhase::ProbeFeedback {
+                // Not in the draft: a probe for bandwidth that is interrupted here ends its cycle. Where a round trip
+                // takes a second, every probe is interrupted, and an old maximum would never leave the filter.
+                self.path.advance_max_bw_filter();
+            }
+            self.state = BbrState::ProbeRtt;
             self.save_cwnd();
             self.probe_rtt.done_stamp = None;
             self.cycle.ack_phase = AckPhase::ProbeStopping;
             self.path.start_round();
         }
-        if self.state == State::ProbeRtt {
+        if self.state == BbrState::ProbeRtt {
             self.handle_probe_rtt(ack);
         }
         if ack.newly_delivered > 0 {
@@ -109,9 +114,9 @@ impl Bbr {
         self.path.reset_short_term_model();
         if self.full_bw.reached {
             self.start_probe_bw_down(now);
-            self.state = State::ProbeBwCruise;
+            self.state = BbrState::ProbeBwCruise;
         } else {
-            self.state = State::Startup;
+            self.state = BbrState::Startup;
         }
     }
 }

@@ -40,7 +40,10 @@ fn cubic_follows_the_closed_form_of_rfc_9438() {
         let k = libm::cbrt(w_max * 0.3 / 0.4);
         run(&mut cubic, Instant::EPOCH, Duration::from_millis(rtt), 1.8 * k, |t, cwnd| {
             let closed = 0.4 * (t - k) * (t - k) * (t - k) + w_max;
-            assert!((cwnd - closed).abs() <= 1.0 + 0.01 * closed, "{segments} {rtt} t={t} cwnd={cwnd} W_cubic={closed}");
+            assert!(
+                (cwnd - closed).abs() <= 1.0 + 0.01 * closed,
+                "{segments} {rtt} t={t} cwnd={cwnd} W_cubic={closed}"
+            );
         });
     }
 }
