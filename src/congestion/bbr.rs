@@ -101,8 +101,6 @@ pub struct Bbr {
     loss_ranges: u32,
     /// `BBR.drain_start_round`.
     drain_start_round: u64,
-    /// `BBR.idle_restart`.
-    idle_restart: bool,
     path: PathModel,
     full_bw: FullBandwidth,
     cycle: Cycle,
@@ -132,7 +130,6 @@ impl Bbr {
             state_saved: false,
             loss_ranges: 0,
             drain_start_round: 0,
-            idle_restart: false,
             path: PathModel::new(setup),
             full_bw: FullBandwidth::default(),
             cycle: Cycle::new(setup.now),
@@ -230,7 +227,7 @@ impl Controller for Bbr {
     fn on_sent(&mut self, sent: &SentSample) {
         // `HandleRestartFromIdle` ("Actions when Restarting from Idle").
         if sent.prior_pipe == 0 && sent.app_limited {
-            self.idle_restart = true;
+            self.probe_rtt.idle_restart = true;
             self.path.restart_ack_aggregation(sent.now);
             if self.state.is_probe_bw() {
                 self.set_pacing_rate(100);

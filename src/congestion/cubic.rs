@@ -135,7 +135,7 @@ impl Epoch {
         Self { start: now, k, origin, w_est: cwnd, updated: now, unused: false, rest: 0.0 }
     }
 
-    /// Section 4.2: "W_cubic(t) = C * (t - K)^3 + W_max".
+    /// Section 4.2: `W_cubic(t) = C * (t - K)^3 + W_max`.
     fn w_cubic(&self, t: f64) -> f64 {
         let t = t - self.k;
         C * t * t * t + self.origin

@@ -50,12 +50,12 @@ impl HyStart {
         self.css_baseline.is_some()
     }
 
-    /// By how much cwnd may grow for `acked` bytes (section 4.2): "cwnd = cwnd + min(N, L * SMSS)".
+    /// By how much cwnd may grow for `acked` bytes (section 4.2): `cwnd = cwnd + min(N, L * SMSS)`.
     pub(super) fn growth(acked: u64, mss: u64, paced: bool) -> u64 {
         if paced { acked } else { acked.min(L * mss) }
     }
 
-    /// The same in Conservative Slow Start: "/ CSS_GROWTH_DIVISOR".
+    /// The same in Conservative Slow Start: `/ CSS_GROWTH_DIVISOR`.
     pub(super) fn slowed(&self, growth: u64) -> u64 {
         if self.in_css() { growth / CSS_GROWTH_DIVISOR } else { growth }
     }

@@ -142,9 +142,9 @@ pub trait Controller: fmt::Debug + Send {
     /// Slow down: recovery begins, a CE mark was echoed, or the retransmission timer expired.
     fn on_congestion(&mut self, congestion: &CongestionSample);
 
-    /// Recovery is over, after fast recovery and after a timeout: all that was outstanding when it began is ACKed. cwnd
-    /// must not be left above `cap`, so that no burst follows (RFC 6582, section 3.2, step 3); with SACK it is
-    /// `u64::MAX`.
+    /// Recovery is over, after fast recovery and after a timeout: all that was outstanding when it began is
+    /// acknowledged. cwnd must not be left above `cap`, so that no burst follows (RFC 6582, section 3.2, step 3); with
+    /// SACK it is `u64::MAX`.
     fn on_recovery_end(&mut self, now: Instant, cap: u64) {
         let _ = (now, cap);
     }

@@ -40,7 +40,8 @@ pub struct AckSample {
     pub now: Instant,
     /// Charged bytes by which SND.UNA moved; 0 for a duplicate ACK.
     pub newly_acked: u64,
-    /// Charged bytes that this ACK delivered: ACKed or `SACKed` for the first time (`DeliveredData` of RFC 6937).
+    /// Charged bytes that this ACK delivered: acknowledged or selectively acknowledged for the first time
+    /// (`DeliveredData` of RFC 6937).
     pub newly_delivered: u64,
     /// Charged bytes that were marked lost with this ACK.
     pub newly_lost: u64,
@@ -60,8 +61,8 @@ pub struct AckSample {
     pub srtt: Option<Duration>,
     /// The smallest RTT that the connection has seen; `None` before the first sample.
     pub min_rtt: Option<Duration>,
-    /// Reordering has been seen on this connection (RACK.reordering_seen, RFC 8985, section 6.2): a duplicate ACK then
-    /// says little about loss, and controllers may grow on it.
+    /// Reordering has been seen on this connection (`RACK.reordering_seen`, RFC 8985, section 6.2): a duplicate ACK
+    /// then says little about loss, and controllers may grow on it.
     pub reordering_seen: bool,
     /// cwnd has bounded the flight during the last window of data, so it may grow: see [`CwndUsage`](super::CwndUsage).
     pub cwnd_limited: bool,
@@ -141,7 +142,7 @@ pub struct CongestionSample {
     pub now: Instant,
     /// Why.
     pub signal: Signal,
-    /// `FlightSize` of RFC 5681, in charged bytes: all that was sent and is not cumulatively ACKed.
+    /// `FlightSize` of RFC 5681, in charged bytes: all that was sent and is not cumulatively acknowledged.
     pub flight_size: u64,
     /// `pipe` of RFC 6675 after the losses were marked, in charged bytes.
     pub pipe: u64,

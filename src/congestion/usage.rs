@@ -9,7 +9,7 @@ use crate::segment::Seq;
 pub struct CwndUsage {
     current: Round,
     last: Round,
-    /// SND.NXT when the current round began: it ends when this is ACKed.
+    /// SND.NXT when the current round began: it ends when this is acknowledged.
     end: Seq,
 }
 

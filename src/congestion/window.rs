@@ -12,12 +12,13 @@ pub(super) struct Window {
     pub(super) cwnd: u64,
     pub(super) ssthresh: u64,
     pub(super) mss: u64,
-    initial_window: u64,
+    /// The restart window of RFC 5681, section 4.1.
+    restart: u64,
     paced: bool,
     hystart: HyStart,
     /// Recovery runs; a further reduction does not replace what undo restores.
     recovering: bool,
-    /// Recovery after a timeout runs: all that was outstanding then is not yet ACKed.
+    /// Recovery after a timeout runs: all that was outstanding then is not yet acknowledged.
     after_timeout: bool,
 }
 
@@ -28,7 +29,7 @@ impl Window {
             // RFC 5681, section 3.1: "The initial value of ssthresh SHOULD be set arbitrarily high".
             ssthresh: setup.ssthresh,
             mss: setup.mss,
-            initial_window: setup.initial_window,
+            restart: setup.initial_window,
             paced: setup.paced,
             hystart: HyStart::new(),
             recovering: false,
@@ -125,7 +126,7 @@ impl Window {
     /// Linux halves cwnd for each RTO of idle time down to the same restart window, and raises ssthresh to three
     /// quarters of the old cwnd (RFC 2861). We do neither: the window is smaller after a short idle time.
     pub(super) fn on_idle_restart(&mut self) {
-        self.cwnd = self.cwnd.min(self.initial_window);
+        self.cwnd = self.cwnd.min(self.restart);
     }
 
     /// Takes back a reduction (RFC 4015 in the form of Linux: what has grown since is kept).

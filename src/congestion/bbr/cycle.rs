@@ -1,5 +1,5 @@
 //! `ProbeBW`: the cycle of four states that probes for more bandwidth, and the long-term bound of the flight that
-//! excess loss sets (draft-ietf-ccwg-bbr-06, "ProbeBW", "Probing for Bandwidth In `ProbeBW`").
+//! excess loss sets (draft-ietf-ccwg-bbr-06, "`ProbeBW`", "Probing for Bandwidth In `ProbeBW`").
 
 use super::super::sample::{AckSample, LostSample, RateSample};
 use super::path::beta;
@@ -34,7 +34,8 @@ pub(super) struct Cycle {
     bw_probe_up_rounds: u32,
     pub(super) rounds_since_probe_up: u64,
     bw_probe_wait: Duration,
-    cycle_stamp: Instant,
+    /// `BBR.cycle_stamp`.
+    started: Instant,
     prev_probe_too_high: bool,
     prev_probe_precautionary: bool,
 }
@@ -50,7 +51,7 @@ impl Cycle {
             bw_probe_up_rounds: 0,
             rounds_since_probe_up: 0,
             bw_probe_wait: Duration::ZERO,
-            cycle_stamp: now,
+            started: now,
             prev_probe_too_high: false,
             prev_probe_precautionary: false,
         }
@@ -93,7 +94,7 @@ impl Bbr {
         // `PickProbeWait`: "random_int_between(0, 1)" rounds and two to three seconds.
         self.cycle.rounds_since_probe_up = self.rng.below(2);
         self.cycle.bw_probe_wait = Duration::from_millis(2_000 + self.rng.below(1_000));
-        self.cycle.cycle_stamp = now;
+        self.cycle.started = now;
         self.cycle.ack_phase = AckPhase::ProbeStopping;
         self.path.start_round();
         self.state = BbrState::ProbeBwDown;
@@ -128,7 +129,7 @@ impl Bbr {
     /// Probing").
     fn is_time_to_probe_bw(&self, now: Instant) -> bool {
         let reno_rounds = (self.target_inflight() / self.mss).min(RENO_ROUNDS);
-        now > self.cycle.cycle_stamp + self.cycle.bw_probe_wait || self.cycle.rounds_since_probe_up >= reno_rounds
+        now > self.cycle.started + self.cycle.bw_probe_wait || self.cycle.rounds_since_probe_up >= reno_rounds
     }
 
     /// `IsTimeToGoDown` ("Exit Conditions for Bandwidth Probing").
@@ -244,7 +245,7 @@ impl Bbr {
 
 /// `InflightAtLoss`: the flight at which the losses crossed `BBR.LossThresh`, which may be within this segment.
 ///
-/// "lost_prefix = (LossThresh * inflight_prev - lost_prev) / (1 - LossThresh)"; with a threshold of 1/50 both sides
+/// `lost_prefix = (LossThresh * inflight_prev - lost_prev) / (1 - LossThresh)`; with a threshold of 1/50 both sides
 /// times 50.
 pub(super) fn inflight_at_loss(lost: &LostSample) -> u64 {
     let inflight_prev = lost.tx_in_flight.saturating_sub(lost.bytes);

@@ -87,7 +87,7 @@ impl PathModel {
         self.round_start
     }
 
-    /// `UpdateMaxBw`: "RS.delivery_rate >= BBR.max_bw || !RS.is_app_limited".
+    /// `UpdateMaxBw`: `RS.delivery_rate >= BBR.max_bw || !RS.is_app_limited`.
     pub(super) fn update_max_bw(&mut self, rate: &RateSample, rate_now: u64) {
         if rate_now > 0 && (rate_now >= self.max_bw || !rate.app_limited) {
             self.max_bw_slots[1] = self.max_bw_slots[1].max(rate_now);
@@ -129,7 +129,7 @@ impl PathModel {
         self.inflight_latest = 0;
     }
 
-    /// `InitLowerBounds` and `LossLowerBounds`: "max(bw_latest, BBR.Beta * bw_shortterm)", Beta being 0.7.
+    /// `InitLowerBounds` and `LossLowerBounds`: `max(bw_latest, BBR.Beta * bw_shortterm)`, Beta being 0.7.
     pub(super) fn lower_bounds(&mut self, cwnd: u64) {
         if self.bw_shortterm == INFINITY {
             self.bw_shortterm = self.max_bw;
@@ -152,7 +152,7 @@ impl PathModel {
         self.bw = self.max_bw.min(self.bw_shortterm);
     }
 
-    /// `UpdateACKAggregation`: what was ACKed beyond what the bandwidth explains, as a maximum over some rounds.
+    /// `UpdateACKAggregation`: what was acknowledged beyond what the bandwidth explains, as a maximum over some rounds.
     pub(super) fn update_ack_aggregation(&mut self, ack: &AckSample, cwnd: u64, full_bw_reached: bool) {
         let interval = micros(ack.now - self.extra_acked_interval_start);
         let mut expected = self.bw.saturating_mul(interval) / 1_000_000;

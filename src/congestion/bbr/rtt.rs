@@ -1,5 +1,5 @@
 //! The smallest round-trip time, and `ProbeRTT`, which drains the queue so that it can be seen
-//! (draft-ietf-ccwg-bbr-06, "ProbeRTT", "BBR.min_rtt").
+//! (draft-ietf-ccwg-bbr-06, "`ProbeRTT`", "`BBR.min_rtt`").
 
 use super::super::Setup;
 use super::super::sample::AckSample;
@@ -26,6 +26,8 @@ pub(super) struct ProbeRtt {
     expired: bool,
     done_stamp: Option<Instant>,
     round_done: bool,
+    /// `BBR.idle_restart`: the connection begins again after an idle time, which has drained the queue.
+    pub(super) idle_restart: bool,
 }
 
 impl ProbeRtt {
@@ -39,6 +41,7 @@ impl ProbeRtt {
             expired: false,
             done_stamp: None,
             round_done: false,
+            idle_restart: false,
         }
     }
 }
@@ -63,7 +66,7 @@ impl Bbr {
 
     /// `CheckProbeRTT`.
     pub(super) fn check_probe_rtt(&mut self, ack: &AckSample) {
-        if self.state != BbrState::ProbeRtt && self.probe_rtt.expired && !self.idle_restart {
+        if self.state != BbrState::ProbeRtt && self.probe_rtt.expired && !self.probe_rtt.idle_restart {
             if self.cycle.ack_phase == AckPhase::ProbeFeedback {
                 // Not in the draft: a probe for bandwidth that is interrupted here ends its cycle. Where a round trip
                 // takes a second, every probe is interrupted, and an old maximum would never leave the filter.
@@ -79,7 +82,7 @@ impl Bbr {
             self.handle_probe_rtt(ack);
         }
         if ack.newly_delivered > 0 {
-            self.idle_restart = false;
+            self.probe_rtt.idle_restart = false;
         }
     }
 

@@ -123,7 +123,7 @@ fn time_in_which_the_application_limits_the_flight_does_not_count() {
         with.on_ack(&unused);
     }
     assert_eq!(with.cwnd(), before);
-    run(&mut with, pause + Duration::from_secs(60), rtt, 2.0, |_, _| {});
+    run(&mut with, pause + Duration::from_mins(1), rtt, 2.0, |_, _| {});
     let (without, with) = (without.cwnd() as f64, with.cwnd() as f64);
     assert!((without - with).abs() < 0.01 * without, "{without} {with}");
 }

@@ -112,6 +112,11 @@ impl Flow {
         if self.governed() { self.controller.cwnd() } else { self.prr.allowed }
     }
 
+    /// Paces what is sent, with a controller that gives no rate too.
+    pub(in crate::congestion) fn pace(&mut self) {
+        self.pacer = Some(Pacer::new(MSS, 10 * MSS));
+    }
+
     pub(super) fn check_app_limited(&mut self) {
         if self.available == 0 && self.lost_queue.is_empty() && self.pipe < self.controller.cwnd() {
             self.app_limited_until = (self.delivered + self.pipe).max(1);
