@@ -106,13 +106,14 @@ pub struct Bbr {
     cycle: Cycle,
     probe_rtt: ProbeRtt,
     output: Outputs,
-    saved: Saved,
+    saved: Option<Saved>,
     rng: Rng,
 }
 
 /// "Undo State": what a spurious recovery restores.
 #[derive(Debug)]
 struct Saved {
+    /// `BBR.undo_state`: the state that the losses ended.
     state: Option<BbrState>,
     bw_shortterm: u64,
     inflight_shortterm: u64,
@@ -135,12 +136,7 @@ impl Bbr {
             cycle: Cycle::new(setup.now),
             probe_rtt: ProbeRtt::new(setup),
             output: Outputs::new(setup),
-            saved: Saved {
-                state: None,
-                bw_shortterm: INFINITY,
-                inflight_shortterm: INFINITY,
-                inflight_longterm: INFINITY,
-            },
+            saved: None,
             rng: Rng::new(setup.seed, "bbr"),
         }
     }
@@ -193,12 +189,19 @@ impl Bbr {
     /// `SaveStateUponLoss`.
     fn save_state_upon_loss(&mut self) {
         self.save_cwnd();
-        self.saved = Saved {
+        self.saved = Some(Saved {
             state: None,
             bw_shortterm: self.path.bw_shortterm,
             inflight_shortterm: self.path.inflight_shortterm,
             inflight_longterm: self.cycle.inflight_longterm,
-        };
+        });
+    }
+
+    /// The losses end `state`; undo goes back to it.
+    fn leave_for_loss(&mut self, state: BbrState) {
+        if let Some(saved) = &mut self.saved {
+            saved.state = Some(state);
+        }
     }
 
     /// `NoteLoss`.
@@ -273,14 +276,15 @@ impl Controller for Bbr {
 
     /// `HandleSpuriousLossDetection` ("Handling a Spurious Loss Recovery").
     fn undo(&mut self, _now: Instant) {
+        let Some(saved) = self.saved.take() else { return };
         self.recovering = false;
         self.restore_cwnd();
         self.forget_losses();
         self.full_bw.reset(0);
-        self.path.bw_shortterm = self.path.bw_shortterm.max(self.saved.bw_shortterm);
-        self.path.inflight_shortterm = self.path.inflight_shortterm.max(self.saved.inflight_shortterm);
-        self.cycle.inflight_longterm = self.cycle.inflight_longterm.max(self.saved.inflight_longterm);
-        match self.saved.state.take() {
+        self.path.bw_shortterm = self.path.bw_shortterm.max(saved.bw_shortterm);
+        self.path.inflight_shortterm = self.path.inflight_shortterm.max(saved.inflight_shortterm);
+        self.cycle.inflight_longterm = self.cycle.inflight_longterm.max(saved.inflight_longterm);
+        match saved.state {
             Some(BbrState::Startup) if self.state != BbrState::Startup => {
                 self.full_bw.reached = false;
                 if self.state != BbrState::ProbeRtt {

@@ -156,7 +156,6 @@ fn ten_flows_share_a_bottleneck() {
         let runs: Vec<_> = (0..2).map(|seed| ten_flows(name, seed, 60)).collect();
         let sum = runs.iter().map(|run| run.0).sum::<f64>() / runs.len() as f64;
         let jain = runs.iter().map(|run| run.1).sum::<f64>() / runs.len() as f64;
-        println!("{name}: {sum} {jain}");
         assert!(sum >= 90.0, "{name}: {sum} Mbit/s");
         assert!(jain >= fair, "{name}: Jain {jain}");
     }
@@ -170,7 +169,6 @@ fn cubic_and_bbr_share_a_bottleneck_and_neither_starves() {
     }
     network.run_until(Instant::from_secs(60));
     let rates: Vec<f64> = network.flows.iter().map(|flow| flow.report.delivered as f64 * 8.0 / 60e6).collect();
-    println!("{rates:?}");
     assert!(rates.iter().all(|&rate| rate >= 10.0), "{rates:?} Mbit/s");
 }
 
@@ -192,6 +190,13 @@ fn the_same_seed_gives_the_same_run() {
             assert_eq!(format!("{first:?}"), format!("{second:?}"), "{name}");
         }
     }
+}
+
+#[test]
+fn a_controller_takes_a_small_part_of_the_3_kib_of_an_idle_connection() {
+    assert!(size_of::<Reno>() <= 256, "{}", size_of::<Reno>());
+    assert!(size_of::<super::Cubic>() <= 384, "{}", size_of::<super::Cubic>());
+    assert!(size_of::<super::Bbr>() <= 640, "{}", size_of::<super::Bbr>());
 }
 
 #[test]

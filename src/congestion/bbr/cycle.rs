@@ -237,7 +237,7 @@ impl Bbr {
             self.cycle.inflight_longterm = tx_in_flight.max(beta(self.target_inflight()));
         }
         if self.state == BbrState::ProbeBwUp {
-            self.saved.state = Some(BbrState::ProbeBwUp);
+            self.leave_for_loss(BbrState::ProbeBwUp);
             self.start_probe_bw_down(now);
         }
     }

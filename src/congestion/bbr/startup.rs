@@ -58,7 +58,7 @@ impl Bbr {
                 self.path.is_loss_in_round
             };
             if self.recovering && lossy && !self.full_bw.reached {
-                self.saved.state = Some(BbrState::Startup);
+                self.leave_for_loss(BbrState::Startup);
                 self.full_bw.reached = true;
                 self.full_bw.now = true;
                 // "max(BBR.bdp, BBR.inflight_latest)".

@@ -145,7 +145,7 @@ fn undo_returns_to_startup_with_the_old_window() {
     bbr.output.cwnd = 500 * MSS;
     bbr.on_congestion(&congestion(Signal::Timeout { again: false }, 500 * MSS));
     assert_eq!(bbr.cwnd(), MSS);
-    bbr.saved.state = Some(BbrState::Startup);
+    bbr.leave_for_loss(BbrState::Startup);
     bbr.state = BbrState::Drain;
     bbr.full_bw.reached = true;
     bbr.cycle.inflight_longterm = 100 * MSS;
@@ -153,6 +153,9 @@ fn undo_returns_to_startup_with_the_old_window() {
     assert_eq!((bbr.cwnd(), bbr.phase()), (500 * MSS, "Startup"));
     assert_eq!(bbr.cycle.inflight_longterm, INFINITY);
     assert!(!bbr.full_bw.reached);
+    bbr.state = BbrState::Drain;
+    bbr.undo(Instant::EPOCH);
+    assert_eq!(bbr.phase(), "Drain", "a second undo changes nothing");
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn undo_after_a_failed_probe_starts_a_new_one() {
     bbr.full_bw.reached = true;
     bbr.state = BbrState::ProbeBwUp;
     bbr.on_congestion(&congestion(Signal::Loss, 10 * MSS));
-    bbr.saved.state = Some(BbrState::ProbeBwUp);
+    bbr.leave_for_loss(BbrState::ProbeBwUp);
     bbr.state = BbrState::ProbeBwDown;
     bbr.undo(Instant::EPOCH);
     assert_eq!(bbr.phase(), "ProbeBW_REFILL");
