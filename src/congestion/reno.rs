@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn a_timeout_in_fast_recovery_lowers_ssthresh_a_second_time() {
+        let mut reno = reno(20, u64::MAX);
+        reno.on_congestion(&congestion(Signal::Loss, 20 * MSS));
+        reno.on_congestion(&congestion(Signal::Timeout { again: false }, 20 * MSS));
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (MSS, 5 * MSS));
+    }
+
+    #[test]
     fn after_a_timeout_one_ack_adds_one_segment_until_all_of_the_old_flight_is_acked() {
         let mut reno = reno(20, u64::MAX);
         reno.on_congestion(&congestion(Signal::Timeout { again: false }, 20 * MSS));

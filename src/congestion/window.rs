@@ -96,6 +96,8 @@ impl Window {
             Signal::Timeout { again } => {
                 // RFC 5681, section 3.1: "the value of ssthresh is held constant" when the segment was sent again
                 // before.
+                // In fast recovery, cwnd being reduced already, this is the second reduction that section 4.3 asks for
+                // ("the loss of a retransmission", "lowered twice"). Linux does not reduce a second time.
                 if !again {
                     self.ssthresh = ssthresh.max(2 * self.mss);
                 }
