@@ -1,5 +1,7 @@
 //! One direction of a simulated wire: rate, queue, delay, and what may happen to a packet.
 
+use std::collections::VecDeque;
+
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
@@ -33,6 +35,8 @@ pub(crate) struct Link {
     pub(crate) packets: u64,
     in_bad_state: bool,
     busy_until: Instant,
+    /// When each packet in the queue will have left.
+    queue: VecDeque<Instant>,
     rng: Rng,
 }
 
@@ -51,6 +55,7 @@ impl Link {
             packets: 0,
             in_bad_state: false,
             busy_until: Instant::EPOCH,
+            queue: VecDeque::new(),
             rng: Rng::new(seed, name),
         }
     }
@@ -72,12 +77,15 @@ impl Link {
         let number = self.packets;
         self.packets += 1;
         let time = Duration::from_nanos((bytes * 8).saturating_mul(1_000_000_000) / self.rate);
-        let waiting = self.busy_until.since(now).as_nanos() as u64 / (time.as_nanos() as u64).max(1);
-        if self.is_lost() || self.drop.contains(&number) || waiting >= self.limit as u64 {
+        while self.queue.front().is_some_and(|&leaves| leaves <= now) {
+            self.queue.pop_front();
+        }
+        if self.is_lost() || self.drop.contains(&number) || self.queue.len() >= self.limit {
             self.drops += 1;
             return Vec::new();
         }
         self.busy_until = self.busy_until.max(now) + time;
+        self.queue.push_back(self.busy_until);
         let mut at = self.busy_until + self.delay;
         if let Some((from, to)) = self.hold
             && now >= from
