@@ -9,8 +9,8 @@ use crate::segment::Seq;
 pub struct CwndUsage {
     current: Round,
     last: Round,
-    /// SND.NXT when the current round began: it ends when this is acknowledged.
-    end: Seq,
+    /// SND.NXT when the current round began: it ends when this is acknowledged. `None` before the first transmission.
+    end: Option<Seq>,
 }
 
 /// One window of data.
@@ -25,9 +25,9 @@ struct Round {
 impl CwndUsage {
     /// A batch of segments was sent; `pipe` includes it. Call it also when cwnd let nothing go.
     pub fn on_transmit(&mut self, pipe: u64, cwnd: u64, mss: u64, snd_una: Seq, snd_nxt: Seq) {
-        if snd_una >= self.end {
+        if self.end.is_none_or(|end| snd_una >= end) {
             self.last = core::mem::take(&mut self.current);
-            self.end = snd_nxt;
+            self.end = Some(snd_nxt);
         }
         self.current.max_pipe = self.current.max_pipe.max(pipe);
         self.current.filled |= pipe.saturating_add(mss) > cwnd;
@@ -82,5 +82,18 @@ mod tests {
         assert!(usage.is_cwnd_limited(10_000, false));
         usage.on_transmit(1_000, 10_000, MSS, Seq(11_000), Seq(12_000));
         assert!(!usage.is_cwnd_limited(10_000, false));
+    }
+
+    #[test]
+    fn rounds_end_whatever_the_initial_sequence_number_is() {
+        for iss in [0, 1 << 31, u32::MAX] {
+            let mut usage = CwndUsage::default();
+            usage.on_transmit(10_000, 10_000, MSS, Seq(iss), Seq(iss) + 10_000);
+            for round in 1..3 {
+                let una = Seq(iss) + round * 10_000;
+                usage.on_transmit(1_000, 10_000, MSS, una, una + 10_000);
+            }
+            assert!(!usage.is_cwnd_limited(10_000, false), "{iss}");
+        }
     }
 }
