@@ -22,7 +22,7 @@ pub mod http;
 mod registry;
 
 pub(crate) use registry::one_of;
-pub use registry::{ClientOptions, Program, Registry, ServerOptions};
+pub use registry::{ClientOptions, Program, Registry, Running, ServerOptions};
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -31,7 +31,7 @@ use crate::net::Net;
 use crate::stack::Congestion;
 
 /// A program that runs: it ends with what it did, or with the error that ended it.
-type Running = Pin<Box<dyn Future<Output = io::Result<Done>>>>;
+pub type Running = Pin<Box<dyn Future<Output = io::Result<Done>>>>;
 
 /// Starts a program. The threads of a sweep share it.
 type Start<O> = Arc<dyn Fn(Net, O) -> Running + Send + Sync>;
@@ -178,32 +178,32 @@ impl Program {
     }
 
     /// True if its server takes a directory or a size.
-    pub(crate) fn takes_files(&self) -> bool {
+    pub fn takes_files(&self) -> bool {
         self.serves_files
     }
 
     /// The most bytes that its client sends.
-    pub(crate) fn most_sent(&self) -> u64 {
+    pub fn most_sent(&self) -> u64 {
         self.most_sent
     }
 
     /// The command for a second terminal.
-    pub(crate) fn command_for(&self, addr: SocketAddr) -> String {
+    pub fn command_for(&self, addr: SocketAddr) -> String {
         (self.try_with)(addr)
     }
 
     /// The running server; `None` if the program has none.
-    pub(crate) fn start_server(&self, net: Net, options: ServerOptions) -> Option<Running> {
+    pub fn start_server(&self, net: Net, options: ServerOptions) -> Option<Running> {
         self.server.as_ref().map(|start| start(net, options))
     }
 
     /// The running server for UDP; `None` if the program has none.
-    pub(crate) fn start_udp_server(&self, net: Net, options: ServerOptions) -> Option<Running> {
+    pub fn start_udp_server(&self, net: Net, options: ServerOptions) -> Option<Running> {
         self.udp_server.as_ref().map(|start| start(net, options))
     }
 
     /// The running client; `None` if the program has none.
-    pub(crate) fn start_client(&self, net: Net, options: ClientOptions) -> Option<Running> {
+    pub fn start_client(&self, net: Net, options: ClientOptions) -> Option<Running> {
         self.client.as_ref().map(|start| start(net, options))
     }
 }

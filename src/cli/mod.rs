@@ -72,6 +72,7 @@ impl CliError {
 ///     tcplab::command_line(Registry::default().with(mirror))
 /// }
 /// ```
+#[allow(clippy::needless_pass_by_value)] // a binary makes its registry for this one call
 pub fn command_line(registry: Registry) -> ExitCode {
     let args =
         named::command(&registry).try_get_matches().and_then(|mut matches| Args::from_arg_matches_mut(&mut matches));
