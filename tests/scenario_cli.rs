@@ -198,6 +198,6 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
     let output = tcplab(&["run", text(&long), "-w", text(&capture)]);
     assert!(output.status.code() != Some(0) && stderr(&output).contains("65532"), "{}", stderr(&output));
     let nowhere = tcplab(&["run", "handshake", "-w", "/nowhere/x.pcapng"]);
-    assert_eq!(nowhere.status.code(), Some(1));
+    assert_eq!(nowhere.status.code(), Some(2));
     assert!(stderr(&nowhere).contains("/nowhere/x.pcapng"));
 }

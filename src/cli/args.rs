@@ -2,7 +2,8 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::help;
+use super::output_file::Destination;
+use super::{CliError, help};
 use crate::bench::{self, Subject};
 use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
@@ -94,9 +95,12 @@ pub(super) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::DEMO)]
 pub(super) struct Demo {
-    /// Where the capture goes; a file of that name is overwritten
+    /// The file that the capture is written to; `-` is standard output
     #[arg(short, long = "write", value_name = "FILE", default_value = "tcplab-demo.pcapng")]
     pub(super) write: std::path::PathBuf,
+    /// Overwrite the file also when it is not a capture [default: such a file is kept]
+    #[arg(long)]
+    pub(super) force: bool,
     /// In virtual time, also where the machine has a TUN device: every run is the same
     #[arg(long)]
     pub(super) simulated: bool,
@@ -235,6 +239,9 @@ pub(super) struct Flows {
     /// A capture of the first host that sends
     #[arg(short, long = "write", value_name = "FILE")]
     pub(super) write: Option<std::path::PathBuf>,
+    /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
+    #[arg(long, requires = "write")]
+    pub(super) force: bool,
     /// At most so many bytes of each packet; 0 for all
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub(super) snaplen: u32,
@@ -257,14 +264,17 @@ impl From<Controller> for Congestion {
 
 impl Flows {
     /// For so many flows: what each needs of the same bottleneck is less, the more they are.
-    pub(super) fn settings(&self, count: usize) -> bench::Flows {
+    pub(super) fn settings(&self, count: usize) -> Result<bench::Flows, CliError> {
+        let destination = self.write.as_ref().map(|path| Destination::check(path, &[], self.force)).transpose()?;
+        let capture = match destination {
+            None => None,
+            Some(Destination::File(path)) => Some(bench::Recording { path, snaplen: self.snaplen }),
+            Some(Destination::Stdout) => {
+                return Err(CliError::Usage("bench -w -: results go to standard output; name a file".to_owned()));
+            }
+        };
         let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
-        bench::Flows {
-            buffer: buffer as usize * 1024,
-            congestion: self.cc.into(),
-            seed: self.seed,
-            capture: self.write.clone().map(|path| bench::Recording { path, snaplen: self.snaplen }),
-        }
+        Ok(bench::Flows { buffer: buffer as usize * 1024, congestion: self.cc.into(), seed: self.seed, capture })
     }
 }
 

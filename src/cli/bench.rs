@@ -30,14 +30,14 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
             (Bench::Churn(Churn { count, parallel, time_wait: *time_wait }), *only)
         }
         Name::Bulk { count, flows, only } => {
-            (Bench::Bulk(Bulk { megabytes: u64::from(*count), flows: flows.settings(1) }), *only)
+            (Bench::Bulk(Bulk { megabytes: u64::from(*count), flows: flows.settings(1)? }), *only)
         }
         Name::Loss { seconds, flows } => {
-            (Bench::Loss(Loss { seconds: u64::from(*seconds), flows: flows.settings(1) }), Only { only: None })
+            (Bench::Loss(Loss { seconds: u64::from(*seconds), flows: flows.settings(1)? }), Only { only: None })
         }
         Name::Dumbbell { count, seconds, flows } => {
             let (count, seconds) = (*count as usize, u64::from(*seconds));
-            (Bench::Dumbbell(Dumbbell { count, seconds, flows: flows.settings(count) }), Only { only: None })
+            (Bench::Dumbbell(Dumbbell { count, seconds, flows: flows.settings(count)? }), Only { only: None })
         }
         #[cfg(all(feature = "live", target_os = "linux"))]
         Name::Tun { count, seconds, only } => return over_tun(*count, *seconds, only.only, output),

@@ -11,6 +11,7 @@ mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod output;
+mod output_file;
 mod replay;
 mod run;
 mod scenario;

@@ -12,6 +12,15 @@ pub(super) struct Output {
     talk: Talk,
     stdout_color: bool,
     stderr_color: bool,
+    results: Results,
+}
+
+/// Where results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Results {
+    Stdout,
+    /// Standard output carries a capture.
+    Stderr,
 }
 
 /// How much goes to standard error, errors apart.
@@ -47,6 +56,20 @@ impl Output {
             },
             stdout_color: color(io::stdout().is_terminal()),
             stderr_color: color(io::stderr().is_terminal()),
+            results: Results::Stdout,
+        }
+    }
+
+    /// Sends results to standard error if `yes`, because a capture goes to standard output.
+    pub(super) fn results_to_stderr(self, yes: bool) -> Self {
+        if yes { Self { results: Results::Stderr, stdout_color: self.stderr_color, ..self } } else { self }
+    }
+
+    /// Prints a result, to standard output unless a capture goes there.
+    pub(super) fn result(self, text: impl Display) -> io::Result<()> {
+        match self.results {
+            Results::Stdout => print(text),
+            Results::Stderr => write!(io::stderr().lock(), "{text}"),
         }
     }
 

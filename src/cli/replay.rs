@@ -1,6 +1,6 @@
 //! `tcplab replay`: captures as tests.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -8,9 +8,10 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::CliError;
-use super::output::{Output, print};
+use super::output::Output;
+use super::output_file::Destination;
 use crate::app::{Listen, chat, discard, echo, hello, http};
-use crate::capture::Capture;
+use crate::capture::{Capture, Settings};
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
 
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// What our stack saw and did, for Wireshark; with several files, all of it
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
+    #[arg(long, requires = "write")]
+    force: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -103,10 +107,10 @@ impl App {
 pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let role = role(args)?;
     let source = source(args)?;
-    let mut capture = match &args.write {
-        Some(path) => Some(Capture::create(path).map_err(|error| CliError::Run(error.to_string()))?),
-        None => None,
-    };
+    let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
+    let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
+    let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
+    let mut capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
@@ -219,19 +223,17 @@ fn tell(outcome: &Outcome, output: Output) -> io::Result<()> {
             "packets": packets,
             "notes": notes,
         });
-        return print(format_args!("{line}\n"));
+        return output.result(format_args!("{line}\n"));
     }
-    let mut out = io::stdout().lock();
     let stream = stream.map_or_else(|| "-".to_owned(), |stream| stream.to_string());
     let who = outcome.ends.map_or_else(String::new, |[client, server]| format!(" {client} > {server}"));
-    writeln!(out, "{verdict:<8} {file} {stream} {role} {mode}{who}, {packets} packets")?;
+    output.result(format_args!("{verdict:<8} {file} {stream} {role} {mode}{who}, {packets} packets\n"))?;
     if *verdict != Verdict::Pass {
         let at = packet.map_or_else(String::new, |packet| format!("packet {packet}: "));
         for (nth, line) in reason.lines().enumerate() {
-            writeln!(out, "         {}{line}", if nth == 0 { at.as_str() } else { "" })?;
+            output.result(format_args!("         {}{line}\n", if nth == 0 { at.as_str() } else { "" }))?;
         }
     }
-    drop(out);
     for note in notes {
         output.detail(format_args!("         {note}"));
     }

@@ -55,6 +55,11 @@ impl Which {
         Ok(scenario)
     }
 
+    /// The scenario file that is read; `None` if it is a lesson.
+    pub(super) fn file(&self) -> Option<&Path> {
+        Scenario::lesson(&self.scenario).is_none().then(|| Path::new(&self.scenario))
+    }
+
     fn read(&self) -> Result<Scenario, CliError> {
         let name = self.scenario.as_str();
         if let Some(lesson) = Scenario::lesson(name) {

@@ -20,16 +20,24 @@
 
 mod ack;
 mod handshake;
+mod kind;
 #[cfg(test)]
 mod model_tests;
 mod ranges;
 mod seen;
 mod sender;
+mod stream;
+mod table;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;
 
+pub use kind::{Kind, Kinds};
 pub use seen::{AckKind, DataKind, Seen};
 pub use sender::{Offer, Sender};
+pub use stream::{Account, Close, Observed, Stream};
+pub use table::{Placed, Table};
 
 use crate::segment::{Flags, Segment};
 use crate::time::Instant;
@@ -45,6 +53,9 @@ pub enum Side {
 }
 
 impl Side {
+    /// Both sides, in the order of their numbers.
+    pub const BOTH: [Self; 2] = [Self::Local, Self::Remote];
+
     /// The other end.
     #[must_use]
     pub const fn other(self) -> Self {

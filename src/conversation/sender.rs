@@ -115,10 +115,13 @@ pub(super) struct Placed {
     pub(super) new_bytes: u32,
 }
 
-/// SEG.LEN. An IP datagram holds less than 2^16 bytes; a segment that claims more is not from the wire and is cut.
+/// The longest segment that is taken at its length: what a kernel hands to the hardware at once is shorter (BIG TCP).
+const LONGEST: usize = 1 << 20;
+
+/// SEG.LEN. A segment that claims to be longer than [`LONGEST`] is cut.
 #[inline]
 pub(super) fn sequence_len(segment: &Segment<'_>) -> u32 {
-    segment.payload.len().min(0xffff) as u32 + u32::from(segment.is_syn()) + u32::from(segment.is_fin())
+    segment.payload.len().min(LONGEST) as u32 + u32::from(segment.is_syn()) + u32::from(segment.is_fin())
 }
 
 impl Sender {

@@ -7,11 +7,11 @@ mod simulated;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use super::CliError;
 use super::args::Demo;
-use super::output::{Output, print};
+use super::output::Output;
+use super::output_file::Destination;
 use crate::app::Listen;
 use crate::capture::{Capture, WriteError};
 use crate::net::{Net, TcpListener};
@@ -26,23 +26,25 @@ const PORT: u16 = crate::app::hello::PORT;
 const NAME: &[u8] = b"Client";
 
 pub(super) fn run(args: &Demo, output: Output) -> Result<(), CliError> {
+    let destination = Destination::check(&args.write, &[], args.force)?;
+    let output = output.results_to_stderr(destination.is_stdout());
     if args.simulated {
-        return simulated::run(args, "asked for with --simulated", output);
+        return simulated::run(args, &destination, "asked for with --simulated", output);
     }
-    on_tun_if_possible(args, output)
+    on_tun_if_possible(args, &destination, output)
 }
 
 #[cfg(all(feature = "live", target_os = "linux"))]
-fn on_tun_if_possible(args: &Demo, output: Output) -> Result<(), CliError> {
+fn on_tun_if_possible(args: &Demo, destination: &Destination, output: Output) -> Result<(), CliError> {
     match on_tun::prepare() {
-        Ok(tun) => on_tun::run(tun, args, output),
-        Err(reason) => simulated::run(args, &reason, output),
+        Ok(tun) => on_tun::run(tun, args, destination, output),
+        Err(reason) => simulated::run(args, destination, &reason, output),
     }
 }
 
 #[cfg(not(all(feature = "live", target_os = "linux")))]
-fn on_tun_if_possible(args: &Demo, output: Output) -> Result<(), CliError> {
-    simulated::run(args, "this build has no TUN device (Linux, feature `live`)", output)
+fn on_tun_if_possible(args: &Demo, destination: &Destination, output: Output) -> Result<(), CliError> {
+    simulated::run(args, destination, "this build has no TUN device (Linux, feature `live`)", output)
 }
 
 /// Reads a name, greets it, and closes when the client has.
@@ -60,22 +62,22 @@ fn finish(
     ladder: &Ladder,
     greeting: &[u8],
     capture: &mut Capture,
-    path: &Path,
+    destination: &Destination,
     output: Output,
 ) -> Result<(), CliError> {
     if output.color() {
-        print(ladder.in_color())?;
+        output.result(ladder.in_color())?;
     } else {
-        print(ladder)?;
+        output.result(ladder)?;
     }
     output.note(format_args!("the client read: {}", String::from_utf8_lossy(greeting)));
     let summary = capture.close().map_err(|error| failed(&error))?;
-    output.note(format_args!("{} packets in {}: open it in Wireshark", summary.captured, path.display()));
+    output.note(format_args!("{} packets in {destination}: open it in Wireshark", summary.captured));
     Ok(())
 }
 
 fn failed(error: &WriteError) -> CliError {
-    CliError::Run(format!("{error}; another place for the capture is given with -w"))
+    CliError::Run(format!("{error}; -w FILE names another place for the capture"))
 }
 
 /// Where the server is.

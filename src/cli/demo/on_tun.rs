@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{CliError, Demo, NAME, Output, failed, finish, listen, server};
+use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
 use crate::device::Tun;
 use crate::event::{Event, Observer};
@@ -48,7 +48,7 @@ impl Observer for FromZero {
     }
 }
 
-pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError> {
+pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Output) -> Result<(), CliError> {
     let run =
         |what: &'static str| move |error: &dyn core::fmt::Display| CliError::Run(format!("demo: {what}: {error}"));
     output.note(format_args!("path: tun {}", tun.name()));
@@ -62,7 +62,7 @@ pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError>
     live.observe(ladder.clone());
     let settings =
         Settings::default().recipe(r#"{"tcplab":1,"live":true}"#).interface(name).comments(args.comments.into());
-    let capture = Rc::new(RefCell::new(settings.create(&args.write).map_err(|error| failed(&error))?));
+    let capture = Rc::new(RefCell::new(destination.capture(settings)?));
     live.observe(capture.clone());
     let mut signals = Signals::catch().map_err(|error| run("catch signals")(&error))?;
 
@@ -107,7 +107,7 @@ pub(super) fn run(tun: Tun, args: &Demo, output: Output) -> Result<(), CliError>
         Some(code) => return Err(CliError::Run(format!("demo: the client failed with exit code {code}"))),
         None => return Err(CliError::Run(format!("demo: the client has not ended within {LIMIT:?}"))),
     };
-    finish(&ladder.borrow().ladder, &said, &mut capture.borrow_mut(), &args.write, output)
+    finish(&ladder.borrow().ladder, &said, &mut capture.borrow_mut(), destination, output)
 }
 
 /// The client: connects, says its name, reads the greeting, closes. Fails if the greeting is another.

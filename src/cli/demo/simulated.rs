@@ -1,6 +1,6 @@
 //! The demo in virtual time: the same packets in every run.
 
-use super::{CliError, Demo, NAME, Output, failed, finish, listen, server};
+use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
 use crate::net::TcpStream;
 use crate::sim::Sim;
@@ -10,7 +10,7 @@ use crate::view::Ladder;
 /// Longer than an ACK is delayed.
 const THOUGHT: Duration = Duration::from_millis(30);
 
-pub(super) fn run(args: &Demo, reason: &str, output: Output) -> Result<(), CliError> {
+pub(super) fn run(args: &Demo, destination: &Destination, reason: &str, output: Output) -> Result<(), CliError> {
     output.note(format_args!("path: simulated link: {reason}"));
     let sim = Sim::seeded(1);
     let ladder = sim.observe(Ladder::new());
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Demo, reason: &str, output: Output) -> Result<(), CliEr
     sim.link(&client_host, &server_host, "delay=10ms");
     ladder.borrow_mut().name_hosts([&client_host, &server_host].map(|host| (host.id(), host.name().to_owned())));
     let settings = Settings::default().at(server_host.id()).interface("server").comments(args.comments.into());
-    let capture = sim.observe(settings.create(&args.write).map_err(|error| failed(&error))?);
+    let capture = sim.observe(destination.capture(settings)?);
 
     let listen = listen(server_host.address());
     server_host.spawn_daemon(async move |net| server(net, listen).await);
@@ -40,5 +40,5 @@ pub(super) fn run(args: &Demo, reason: &str, output: Output) -> Result<(), CliEr
         Some(Err(error)) => return Err(CliError::Run(format!("demo: the client's calls failed: {error}"))),
         None => return Err(CliError::Run("demo: the client has not ended".to_owned())),
     };
-    finish(&ladder.borrow(), &greeting, &mut capture.borrow_mut(), &args.write, output)
+    finish(&ladder.borrow(), &greeting, &mut capture.borrow_mut(), destination, output)
 }

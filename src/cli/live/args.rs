@@ -49,6 +49,9 @@ pub(in crate::cli) struct Capture {
     /// At most N bytes of each packet; 0 is all of them
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     pub(super) snaplen: Option<u32>,
+    /// Overwrite FILE also when it is not a capture [default: such a file is kept]
+    #[arg(long, requires = "write")]
+    pub(super) force: bool,
     /// Each packet is written at once, for who reads the file meanwhile
     #[arg(short = 'U', long, requires = "write")]
     pub(super) packet_buffered: bool,

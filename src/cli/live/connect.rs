@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::args::Connect;
+use super::record::Recording;
 use super::terminal::{self, Pipe};
 use super::{Session, Stop};
 use crate::app::errno;
@@ -23,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 pub(in crate::cli) fn run(args: &Connect, output: Output) -> Result<u8, CliError> {
-    if args.capture.write.as_deref().is_some_and(|path| path.as_os_str() == "-") {
+    if Recording::destination(&args.capture)?.is_some_and(|destination| destination.is_stdout()) {
         let text = "-w -: standard output carries what the server says; give a FILE";
         return Err(CliError::Usage(text.to_owned()));
     }

@@ -54,10 +54,11 @@ pub(super) enum Stop {
 impl Session {
     /// Everything up to the first packet. Nothing of this process may have started a thread.
     pub(super) fn open(device: &args::Device, capture: &args::Capture, output: Output) -> Result<Self, CliError> {
+        let destination = Recording::destination(capture)?;
         let place = place::Place::open(device)?;
         let name = place.tun.name().to_owned();
         let mut live = Live::new(&place.host, place.tun, [&place.links[0], &place.links[1]]);
-        let recording = Recording::open(capture, &name)?;
+        let recording = destination.map(|destination| Recording::open(capture, &destination, &name)).transpose()?;
         if let Some(recording) = &recording {
             live.observe(recording.observer());
         }
@@ -67,6 +68,11 @@ impl Session {
         let bell = Bell::new().map_err(failed("make a pair of sockets for wake-ups"))?;
         let own_namespace = device.tun.is_none();
         Ok(Self { live, signals, bell, recording, flush_at: None, running: None, own_namespace, output })
+    }
+
+    /// True if standard output carries the capture.
+    pub(super) fn captures_to_stdout(&self) -> bool {
+        self.recording.as_ref().is_some_and(Recording::is_on_stdout)
     }
 
     pub(super) fn net(&self) -> Net {
@@ -79,7 +85,7 @@ impl Session {
 
     /// Starts COMMAND. Its standard output is standard error where ours carries something else.
     pub(super) fn start(&mut self, command: &[OsString], to_stderr: bool) -> Result<(), CliError> {
-        let on_stdout = self.recording.as_ref().is_some_and(Recording::is_on_stdout);
+        let on_stdout = self.captures_to_stdout();
         let running = crate::live::start(command, to_stderr || on_stdout);
         self.running = Some(running.map_err(|error| CliError::Usage(error.to_string()))?);
         Ok(())

@@ -1,7 +1,6 @@
 //! The capture of a live host: begun before the first packet, flushed now and then, closed with a summary.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use super::args;
 use crate::capture::{Capture, Format, Settings, WhenBehind};
 use crate::cli::CliError;
 use crate::cli::output::Output;
+use crate::cli::output_file::Destination;
 use crate::event::Observer;
 
 /// The section comment: a live run cannot be run again.
@@ -27,9 +27,13 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn open(wanted: &args::Capture, interface: &str) -> Result<Option<Self>, CliError> {
-        let Some(path) = &wanted.write else { return Ok(None) };
-        let on_stdout = path.as_os_str() == "-";
+    /// Decides where the capture goes, before anything is changed on this machine.
+    pub(super) fn destination(wanted: &args::Capture) -> Result<Option<Destination>, CliError> {
+        wanted.write.as_ref().map(|path| Destination::check(path, &[], wanted.force)).transpose()
+    }
+
+    pub(super) fn open(wanted: &args::Capture, destination: &Destination, interface: &str) -> Result<Self, CliError> {
+        let on_stdout = destination.is_stdout();
         let mut settings = Settings::default()
             .recipe(RECIPE)
             .interface(interface)
@@ -45,23 +49,18 @@ impl Recording {
             settings = settings.format(Format::Pcap);
         }
         let capture = if on_stdout {
-            if io::stdout().is_terminal() {
-                let text =
-                    "-w -: standard output is a terminal; give a FILE, or pipe it: `... -w - | wireshark -k -i -`";
-                return Err(CliError::Usage(text.to_owned()));
-            }
-            settings.stream(crate::live::standard_output()?, "standard output")
+            let stream = settings.stream(crate::live::standard_output()?, "standard output");
+            stream.map_err(|error| CliError::Usage(error.to_string()))?
         } else {
-            settings.create(path)
+            destination.capture(settings)?
         };
-        let capture = capture.map_err(|error| CliError::Run(error.to_string()))?;
         let patience = match (wanted.packet_buffered, on_stdout) {
             (true, _) => Duration::ZERO,
             (false, true) => STREAM,
             (false, false) => FILE,
         };
         let capture = Rc::new(RefCell::new(capture));
-        Ok(Some(Self { capture, on_stdout, patience, flushed: Instant::now() }))
+        Ok(Self { capture, on_stdout, patience, flushed: Instant::now() })
     }
 
     pub(super) fn observer(&self) -> Rc<RefCell<dyn Observer>> {

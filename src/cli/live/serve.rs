@@ -7,7 +7,7 @@ use super::args::{App, Serve};
 use super::{Session, Stop};
 use crate::app::{self, Listen, chat, discard, echo, hello, http};
 use crate::cli::CliError;
-use crate::cli::output::{Output, print};
+use crate::cli::output::Output;
 use crate::net::{JoinHandle, Net};
 use crate::socket::descriptor_table;
 use crate::view::Flows;
@@ -35,6 +35,7 @@ impl App {
 pub(in crate::cli) fn run(args: &Serve, output: Output) -> Result<u8, CliError> {
     let source = source(args)?;
     let mut session = Session::open(&args.device, &args.capture, output)?;
+    let output = output.results_to_stderr(session.captures_to_stdout());
     let flows = args.flows.then(Flows::shared);
     if let Some(flows) = &flows {
         session.live().observe(flows.clone());
@@ -49,11 +50,11 @@ pub(in crate::cli) fn run(args: &Serve, output: Output) -> Result<u8, CliError> 
     let outcome = serve(&mut session, args, &mut servers, listen, output);
     if args.fds {
         let text = descriptor_table(&session.net().host());
-        show(args, output, &text)?;
+        output.result(&text)?;
     }
     let code = session.close(outcome)?;
     if let Some(flows) = flows {
-        show(args, output, &flows.borrow().to_string())?;
+        output.result(flows.borrow())?;
     }
     Ok(code)
 }
@@ -127,13 +128,4 @@ fn source(args: &Serve) -> Result<http::Source, CliError> {
         return Err(CliError::Usage(format!("--dir {}: not a directory that can be read", dir.display())));
     }
     Ok(http::Source::Dir(dir))
-}
-
-/// A result, beside a capture on standard output.
-fn show(args: &Serve, output: Output, text: &str) -> Result<(), CliError> {
-    if args.capture.write.as_deref().is_some_and(|path| path.as_os_str() == "-") {
-        output.note(text.trim_end());
-        return Ok(());
-    }
-    Ok(print(text)?)
 }

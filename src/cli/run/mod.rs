@@ -5,7 +5,6 @@ mod pace;
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,6 +12,7 @@ use clap::Args as ClapArgs;
 
 use super::args::How;
 use super::output::{Output, print};
+use super::output_file::Destination;
 use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::capture::{Capture, Format, WriteError};
@@ -58,6 +58,9 @@ struct Taken {
     /// At most N bytes of each packet; 0 is all of them
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     snaplen: Option<u32>,
+    /// Overwrite FILE also when it is not a capture [default: such a file is kept]
+    #[arg(long, requires = "write")]
+    force: bool,
     /// The old format, without comments (also by a name that ends in .pcap)
     #[arg(long, requires = "write")]
     pcap: bool,
@@ -76,13 +79,14 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     }
     let seed = args.seed.unwrap_or_else(|| scenario.seed());
     let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
+    let captures = destinations(args, &scenario, &world)?;
     // Whatever would go to standard output goes to standard error when a capture goes there.
-    let to_stdout = args.capture.write.as_deref() != Some(Path::new("-"));
+    let to_stdout = !captures.iter().any(|(_, destination)| destination.is_stdout());
     let shown = Rc::default();
     if args.realtime {
         world.observe(Pace::new(Rc::clone(&shown)));
     }
-    let captures = captures(args, &scenario, &world, seed)?;
+    let captures = open(args, captures, &scenario, &world, seed)?;
     shown.borrow_mut().extend(captures.iter().map(|(_, capture)| Rc::clone(capture)));
     let names = || world.names().iter().cloned();
     let ladder = (!output.json).then(|| {
@@ -139,8 +143,9 @@ impl Observer for Beginning {
     }
 }
 
-/// Opens the captures that are asked for.
-fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result<Captures, CliError> {
+/// The hosts at which a capture is taken, and where each capture goes. Every destination is checked before the first is
+/// opened.
+fn destinations(args: &Run, scenario: &Scenario, world: &World) -> Result<Vec<(String, Destination)>, CliError> {
     let known = || scenario.hosts().collect::<Vec<_>>().join(", ");
     let unknown =
         |at: &str| CliError::Usage(format!("--at {at}: there is no host of that name; there are {}", known()));
@@ -151,18 +156,30 @@ fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result
     };
     let Some(path) = &args.capture.write else { return Ok(Vec::new()) };
     let several = args.at.as_deref() == Some("all") && hosts.len() > 1;
-    let stdout = path == Path::new("-");
-    if stdout && several {
+    let inputs: Vec<_> = args.which.file().into_iter().collect();
+    let check = |path: &Path| Destination::check(path, &inputs, args.capture.force);
+    if !several {
+        let destination = check(path)?;
+        return Ok(hosts.into_iter().map(|host| (host, destination.clone())).collect());
+    }
+    if path == Path::new("-") || check(path).is_ok_and(|destination| destination.is_stdout()) {
         return Err(CliError::Usage("--at all writes one file for each host: give -w a name, not `-`".to_owned()));
     }
-    if stdout && io::stdout().is_terminal() {
-        return Err(CliError::Usage(
-            "-w - is for a pipe, not for a terminal: `tcplab run ... -w - | wireshark -k -i -`".to_owned(),
-        ));
-    }
+    let each = |host: String| check(&beside(path, &host)).map(|destination| (host, destination));
+    hosts.into_iter().map(each).collect()
+}
+
+/// Opens the captures.
+fn open(
+    args: &Run,
+    destinations: Vec<(String, Destination)>,
+    scenario: &Scenario,
+    world: &World,
+    seed: u64,
+) -> Result<Captures, CliError> {
+    let taken = &args.capture;
     let mut captures = Vec::new();
-    for host in hosts {
-        let taken = &args.capture;
+    for (host, destination) in destinations {
         let mut recipe = Recipe::new(scenario, seed).at(&host).comments(taken.comments.into());
         recipe = recipe.snaplen(taken.snaplen.unwrap_or(0));
         if let Some(count) = taken.count {
@@ -172,11 +189,9 @@ fn captures(args: &Run, scenario: &Scenario, world: &World, seed: u64) -> Result
         if taken.pcap {
             settings = settings.format(Format::Pcap);
         }
-        let own = if several { beside(path, &host) } else { path.clone() };
-        let capture = if stdout { settings.stream(io::stdout(), "standard output") } else { settings.create(&own) };
-        let capture = Rc::new(RefCell::new(capture.map_err(|error| failed(&error))?));
+        let capture = Rc::new(RefCell::new(destination.capture(settings)?));
         world.observe(pace::Shared(Rc::clone(&capture)));
-        captures.push((if stdout { "standard output".to_owned() } else { own.display().to_string() }, capture));
+        captures.push((destination.to_string(), capture));
     }
     Ok(captures)
 }

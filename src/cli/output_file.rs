@@ -1,0 +1,189 @@
+//! Where a command writes its capture. Each command that has `-w` calls [`Destination::check`] before it opens a file for
+//! writing, and [`Destination::capture`] to begin.
+//!
+//! Two rules protect the files of a user. An output must not be an input of the same command, whatever path leads to it.
+//! A file that is not empty and is no capture is overwritten only with `--force`.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use same_file::Handle;
+
+use super::CliError;
+use crate::capture::{Capture, Settings};
+
+/// The paths that mean standard input.
+const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+/// The paths that mean standard output.
+const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+/// Symbolic links that are followed one after the other: as many as Linux follows.
+const MOST_LINKS: usize = 40;
+/// The first four bytes of a capture: pcapng, then pcap in microseconds, nanoseconds and with patched headers.
+const MAGIC: [u32; 4] = [0x0a0d_0d0a, 0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
+
+/// Where a capture goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// `-`, or a path that means standard output.
+    Stdout,
+    /// A file, which is created or overwritten.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// Decides what `-w PATH` means, and whether the command may write there. `inputs` are the files that the command
+    /// reads; `-` is standard input. Opens nothing for writing.
+    ///
+    /// # Errors
+    /// The output is an input, is a terminal, or is a file that is no capture and `force` is not given. Exit code 2.
+    pub(super) fn check(path: &Path, inputs: &[&Path], force: bool) -> Result<Self, CliError> {
+        let shown = path.display();
+        if path == Path::new("-") || names(path, &STDOUT) {
+            if io::stdout().is_terminal() {
+                return Err(CliError::Usage(format!(
+                    "-w {shown}: standard output is a terminal; name a file, or use a pipe: \
+                     `tcplab ... -w - | wireshark -k -i -`"
+                )));
+            }
+            return match inputs.iter().find(|input| is_stdout(input)) {
+                None => Ok(Self::Stdout),
+                Some(input) => Err(CliError::Usage(format!(
+                    "-w {shown}: standard output is the input file {}; redirect it to another file",
+                    input.display()
+                ))),
+            };
+        }
+        if names(path, &STDIN) {
+            return Err(CliError::Usage(format!(
+                "-w {shown}: this is standard input, and a capture cannot go there; name another file, or use `-w -` \
+                 for standard output"
+            )));
+        }
+        if let Some(input) = inputs.iter().find(|input| is_same(path, input)) {
+            return Err(CliError::Usage(format!(
+                "-w {shown}: this is the input file {}, which would be destroyed; name another file",
+                input.display()
+            )));
+        }
+        if !force {
+            check_content(path)?;
+        }
+        Ok(Self::File(path.to_owned()))
+    }
+
+    /// True if the capture goes to standard output. Results then go to standard error.
+    pub(super) fn is_stdout(&self) -> bool {
+        *self == Self::Stdout
+    }
+
+    /// Opens the destination and begins the capture.
+    ///
+    /// # Errors
+    /// It cannot be opened, or its first bytes cannot be written. Exit code 2.
+    pub(super) fn capture(&self, settings: Settings) -> Result<Capture, CliError> {
+        let capture = match self {
+            Self::Stdout => settings.stream(io::stdout(), "standard output"),
+            Self::File(path) => settings.create(path),
+        };
+        capture.map_err(|error| CliError::Usage(format!("{error}; -w FILE names another place for the capture")))
+    }
+}
+
+impl core::fmt::Display for Destination {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// True if the path, or a symbolic link on the way to its end, is one of these names.
+fn names(path: &Path, list: &[&str]) -> bool {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if list.iter().any(|name| path == Path::new(name)) {
+            return true;
+        }
+        let Ok(next) = fs::read_link(&path) else { return false };
+        // A relative link starts in the directory that it is in.
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    false
+}
+
+/// True if both paths lead to one file.
+fn is_same(output: &Path, input: &Path) -> bool {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    if canonical(output).is_some_and(|output| canonical(input) == Some(output)) {
+        // A character device such as /dev/null keeps nothing that could be destroyed.
+        return fs::metadata(output).is_ok_and(|file| file.is_file() || !is_device(&file));
+    }
+    match (handle(output), input_handle(input)) {
+        (Some(output), Some(input)) => output == input,
+        _ => false,
+    }
+}
+
+/// True if standard output goes to a regular file, and that is the input.
+fn is_stdout(input: &Path) -> bool {
+    match (Handle::stdout().ok().filter(is_regular), input_handle(input)) {
+        (Some(output), Some(input)) => output == input,
+        _ => false,
+    }
+}
+
+/// The file that an input is read from.
+fn input_handle(input: &Path) -> Option<Handle> {
+    if input == Path::new("-") || names(input, &STDIN) {
+        return Handle::stdin().ok().filter(is_regular);
+    }
+    handle(input)
+}
+
+/// A regular file. Others are not opened: a named pipe would wait for its other end.
+fn handle(path: &Path) -> Option<Handle> {
+    let regular = fs::metadata(path).is_ok_and(|file| file.is_file());
+    if regular { Handle::from_path(path).ok() } else { None }
+}
+
+fn is_regular(handle: &Handle) -> bool {
+    handle.as_file().metadata().is_ok_and(|file| file.is_file())
+}
+
+#[cfg(unix)]
+fn is_device(file: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    file.file_type().is_char_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_file: &fs::Metadata) -> bool {
+    false
+}
+
+/// A file that exists must be empty or begin like a capture.
+fn check_content(path: &Path) -> Result<(), CliError> {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Ok(file) if file.is_file() && file.len() > 0 => {}
+        // There is nothing to lose. What cannot be opened is reported when it is opened.
+        _ => return Ok(()),
+    }
+    let mut begins = [0; 4];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut begins)) {
+        Ok(()) if is_magic(begins) => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(CliError::Usage(format!(
+            "-w {shown}: the file exists, and whether it is a capture cannot be read ({error}); name another file, or \
+             add --force to overwrite it"
+        ))),
+        _ => Err(CliError::Usage(format!(
+            "-w {shown}: the file exists and is not a capture; name another file, or add --force to overwrite it"
+        ))),
+    }
+}
+
+fn is_magic(begins: [u8; 4]) -> bool {
+    MAGIC.contains(&u32::from_be_bytes(begins)) || MAGIC.contains(&u32::from_le_bytes(begins))
+}
