@@ -67,6 +67,7 @@ pub mod capture;
 mod cli;
 pub mod conversation;
 pub mod device;
+mod drive;
 pub mod event;
 pub mod link;
 #[cfg(all(feature = "live", target_os = "linux"))]
