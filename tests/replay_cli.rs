@@ -1,5 +1,5 @@
 //! `tcplab replay` as a user meets it: lines, JSON, exit codes; many conversations; files that are none.
-
+#![cfg(feature = "replay")]
 #![cfg_attr(not(feature = "cli"), allow(unused_imports, dead_code, reason = "half of it is about the command"))]
 
 mod common;
