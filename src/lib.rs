@@ -61,12 +61,13 @@
 
 pub mod app;
 #[cfg(feature = "cli")]
-pub mod bench;
+mod bench;
 pub mod capture;
 #[cfg(feature = "cli")]
-pub mod cli;
+mod cli;
 pub mod conversation;
 pub mod device;
+mod drive;
 pub mod event;
 pub mod link;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -81,3 +82,7 @@ pub mod socket;
 pub mod stack;
 pub mod time;
 pub mod view;
+
+pub use app::{Program, Registry};
+#[cfg(feature = "cli")]
+pub use cli::command_line;

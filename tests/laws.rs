@@ -24,6 +24,7 @@ const ROOMS: &[&[&str]] = &[
     &["socket"],
     &["net"],
     &["app"],
+    &["drive"],
     &["sim"],
     &["live"],
     &["view"],

@@ -74,6 +74,10 @@ impl Transmitter {
         Some(self.end)
     }
 
+    pub(super) fn has_rate(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// Bytes that wait or are in transmission.
     pub(super) fn queued_bytes(&mut self, now: Instant) -> u64 {
         self.leave(now);

@@ -66,6 +66,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::app::Registry;
 use crate::capture::{Capture, ReadError, Reader};
 use crate::net::Net;
 use again::{Again, Origin};
@@ -113,7 +114,7 @@ impl Replay {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let name = path.as_ref().display().to_string();
         let mut replay = Self::read(Reader::open(&path)?, name.clone())?;
-        if matches!(replay.origin, Origin::Recipe(_)) {
+        if !matches!(replay.origin, Origin::Foreign) {
             let unreadable = |error: io::Error| ReadError { file: name, packet: None, problem: error.into() };
             replay.bytes = std::fs::read(&path).map_err(unreadable)?;
         }
@@ -134,9 +135,16 @@ impl Replay {
 
     fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
         let found = find::find(&mut reader)?;
-        let origin = Origin::of(found.comment.as_deref());
+        let origin = Origin::of(found.comment.as_deref(), &Registry::default());
         let (role, mode, stream, program, capture) = (Role::default(), None, None, None, None);
         Ok(Self { file, found, role, mode, stream, program, capture, origin, bytes: Vec::new() })
+    }
+
+    /// The programs and controllers that the recipe of the capture may name. By default the built-in ones. Call it before
+    /// [`Replay::ignore_recipe`].
+    #[must_use]
+    pub fn registry(self, registry: &Registry) -> Self {
+        Self { origin: Origin::of(self.found.comment.as_deref(), registry), ..self }
     }
 
     /// Which side our stack plays. By default the near one.

@@ -64,7 +64,7 @@ impl HostHandle {
     {
         let net = self.with(|network| {
             network.wake(self.id);
-            network.seat(self.id).endpoint.net()
+            network.host(self.id).endpoint.net()
         });
         let own = net.clone();
         net.spawn_named(name, async move { program(own).await })
@@ -75,8 +75,8 @@ impl HostHandle {
     pub fn sys<R>(&self, calls: impl FnOnce(&mut Host) -> R) -> R {
         self.with(|network| {
             network.wake(self.id);
-            let now = network.now;
-            let mut host = network.seat(self.id).endpoint.host_mut();
+            let now = network.now();
+            let mut host = network.host(self.id).endpoint.host_mut();
             host.set_now(now);
             calls(&mut host)
         })
@@ -137,7 +137,7 @@ impl LinkHandle {
     #[track_caller]
     pub fn fault(&self, from: impl AsRef<str>, fault: impl Fault + 'static) {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| network.cables[self.cable][end].add_fault(fault));
+        with(&self.network, |network| network.fabric.cables[self.cable][end].add_fault(fault));
     }
 
     /// What became of the packets that `from` sent into the link.
@@ -147,7 +147,7 @@ impl LinkHandle {
     #[track_caller]
     pub fn counters(&self, from: impl AsRef<str>) -> Counters {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| network.cables[self.cable][end].counters())
+        with(&self.network, |network| network.fabric.cables[self.cable][end].counters())
     }
 
     /// What the link does to the packets that `from` sends into it.
@@ -157,7 +157,7 @@ impl LinkHandle {
     #[track_caller]
     pub fn spec(&self, from: impl AsRef<str>) -> LinkSpec {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| network.cables[self.cable][end].spec().clone())
+        with(&self.network, |network| network.fabric.cables[self.cable][end].spec().clone())
     }
 
     /// The names of the hosts and routers at its ends, in the order in which they were joined.

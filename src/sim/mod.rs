@@ -78,23 +78,24 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! `network` is the loop, `queue` decides who is next, `endpoint` is what the loop wants of a host, `router` sends packets
-//! on by `routes`. Hosts draw
-//! their secrets from the seed and their name, links from the seed and `A>B`: who else takes part changes nothing for
-//! them.
+//! `fabric` has the nodes and cables, `scheduler` the clock and the event queue, `routes` and `router` the routing, `peer`
+//! the node whose packets are given. `network` is the loop over them, and [`crate::drive`] moves each host. Hosts draw
+//! their secrets from the seed and their name, links from the seed and `A>B`. So another node changes nothing for them.
 //!
-//! Names and specs come from the test's author. Methods that take them panic with a message that says what is known;
-//! the `try_` ones give the same as an error, for names that come from a file.
+//! Names and specs come from the test's author. Methods that take them panic with a message that says what is known. The
+//! `try_` methods give the same as an error, for names that come from a file.
 
 mod address;
-mod endpoint;
+mod fabric;
 mod gave_up;
 mod host;
 mod network;
+mod peer;
 mod queue;
 mod router;
 mod routes;
 mod run;
+mod scheduler;
 
 #[cfg(test)]
 mod tests;
@@ -104,6 +105,7 @@ pub(crate) use address::parse as parse_addresses;
 pub(crate) use address::parse_one as parse_address;
 pub use gave_up::{GaveUp, Reason};
 pub use host::{HostHandle, LinkHandle};
+pub use peer::{Arrived, PeerCounters, PeerHandle};
 pub use router::RouterHandle;
 pub use run::Until;
 
@@ -117,7 +119,8 @@ use crate::net::Runtime;
 use crate::rng::Rng;
 use crate::socket::{Host, HostConfig};
 use crate::time::Instant;
-use network::{Network, Role};
+use fabric::NodeKind;
+use network::Network;
 use run::Limits;
 
 const BUSY: &str = "the simulation is running: a program reaches its own host through its `net`, and no other";
@@ -218,7 +221,7 @@ impl Sim {
     /// The host of that name.
     pub fn find(&self, name: &str) -> Option<HostHandle> {
         let id = self.id(name)?;
-        let is_host = matches!(self.network.borrow().nodes[id.0 as usize].role, Role::Host(_));
+        let is_host = matches!(self.network.borrow().fabric.nodes[id.0 as usize].kind, NodeKind::Host(_));
         is_host.then(|| self.handle(id))
     }
 
@@ -226,8 +229,8 @@ impl Sim {
     pub fn find_router(&self, name: &str) -> Option<RouterHandle> {
         let id = self.id(name)?;
         let network = self.network.borrow();
-        let node = &network.nodes[id.0 as usize];
-        let is_router = matches!(node.role, Role::Router(_));
+        let node = &network.fabric.nodes[id.0 as usize];
+        let is_router = matches!(node.kind, NodeKind::Router(_));
         is_router.then(|| RouterHandle { network: Rc::downgrade(&self.network), id, name: Rc::clone(&node.name) })
     }
 
@@ -249,8 +252,50 @@ impl Sim {
         self.check_name(name)?;
         let mut network = self.network.borrow_mut();
         let id = network.add_router(name);
-        let name = Rc::clone(&network.nodes[id.0 as usize].name);
+        let name = Rc::clone(&network.fabric.nodes[id.0 as usize].name);
         Ok(RouterHandle { network: Rc::downgrade(&self.network), id, name })
+    }
+
+    /// Adds a scripted peer: a node whose packets are given. It has addresses, but no stack.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use tcplab::segment::{Flags, IpView, Segment, SegmentTemplate};
+    /// use tcplab::sim::Sim;
+    ///
+    /// let sim = Sim::seeded(7);
+    /// let host = sim.host("host", "192.0.2.1/24");
+    /// let peer = sim.scripted_peer("peer", "192.0.2.2/24");
+    /// sim.link(&host, &peer, "delay=1ms");
+    /// // Nobody listens on port 80: the SYN is answered by RST.
+    /// let (from, to) = (SocketAddr::new(peer.address(), 4000), SocketAddr::new(host.address(), 80));
+    /// peer.inject(SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(from, to) }.to_bytes());
+    /// sim.run_until_idle();
+    /// let answer = peer.poll_packet().expect("an answer");
+    /// assert_eq!(answer.at.as_millis(), 2);
+    /// let ip = IpView::parse(&answer.bytes)?;
+    /// assert_eq!(Segment::parse(&ip)?.flags, Flags::RST | Flags::ACK);
+    /// # Ok::<(), tcplab::segment::Malformed>(())
+    /// ```
+    ///
+    /// # Panics
+    /// With the text of the [`SimError`] that [`Sim::try_scripted_peer`] would return.
+    #[track_caller]
+    pub fn scripted_peer(&self, name: &str, addresses: &str) -> PeerHandle {
+        self.try_scripted_peer(name, addresses).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Adds a scripted peer, for a name and addresses that come from a file.
+    ///
+    /// # Errors
+    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`].
+    pub fn try_scripted_peer(&self, name: &str, addresses: &str) -> Result<PeerHandle, SimError> {
+        self.check_name(name)?;
+        let addresses = address::parse(addresses)?;
+        let mut network = self.network.borrow_mut();
+        let id = network.add_peer(name, addresses.clone());
+        let name = Rc::clone(&network.fabric.nodes[id.0 as usize].name);
+        Ok(PeerHandle { network: Rc::downgrade(&self.network), id, name, addresses: addresses.into() })
     }
 
     /// Joins two hosts or routers by a link, or changes the link that joins them: `spec` is a link line as in [`LinkLine`], for
@@ -288,14 +333,14 @@ impl Sim {
         };
         let mut network = self.network.borrow_mut();
         let at = network.cable(id_a, id_b);
-        let cable = &mut network.cables[at];
+        let cable = &mut network.fabric.cables[at];
         for end in [End::A, End::B] {
             if senders.contains(&cable.host(end)) {
                 cable[end].set_spec(&spec);
             }
         }
         let ends = [cable.host(End::A), cable.host(End::B)];
-        let names = ends.map(|host| Rc::clone(&network.nodes[host.0 as usize].name));
+        let names = ends.map(|host| Rc::clone(&network.fabric.nodes[host.0 as usize].name));
         Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })
     }
 
@@ -309,16 +354,21 @@ impl Sim {
 
     /// The virtual time: the instant of the last event, or where the last [`Sim::run_for`] ended.
     pub fn now(&self) -> Instant {
-        self.network.borrow().now
+        self.network.borrow().now()
+    }
+
+    /// When the next event is, if nothing is done through a handle before: a packet that arrives, or a deadline.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.network.borrow().scheduler.next_at()
     }
 
     fn id(&self, name: &str) -> Option<HostId> {
-        self.network.borrow().names.get(name).copied()
+        self.network.borrow().fabric.names.get(name).copied()
     }
 
     fn known(&self, name: &str) -> Result<HostId, SimError> {
         self.id(name).ok_or_else(|| {
-            let known: Vec<_> = self.network.borrow().nodes.iter().map(|node| node.name.to_string()).collect();
+            let known: Vec<_> = self.network.borrow().fabric.nodes.iter().map(|node| node.name.to_string()).collect();
             SimError::UnknownHost { name: name.to_owned(), known: known.join(", ") }
         })
     }
@@ -335,7 +385,7 @@ impl Sim {
 
     fn handle(&self, id: HostId) -> HostHandle {
         let network = self.network.borrow();
-        let node = &network.nodes[id.0 as usize];
+        let node = &network.fabric.nodes[id.0 as usize];
         let (name, addresses) = (Rc::clone(&node.name), node.addresses.as_slice().into());
         HostHandle { network: Rc::downgrade(&self.network), id, name, addresses }
     }
@@ -344,6 +394,6 @@ impl Sim {
 impl core::fmt::Debug for Sim {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let network = self.network.borrow();
-        write!(f, "Sim(seed {} at {}\n{})", network.seed, network.now, network.who())
+        write!(f, "Sim(seed {} at {}\n{})", network.seed, network.now(), network.who())
     }
 }

@@ -1,21 +1,21 @@
-//! What the simulator wants of a host: the face of [`Runtime`]. Tests put something smaller in its place.
+//! What `drive` needs of a host: the interface of [`Runtime`]. Tests of the simulator put something smaller in its place.
 
 use crate::event::HostEvent;
 use crate::net::Runtime;
 use crate::segment::Packet;
 use crate::time::Instant;
 
-/// A host with its programs, driven by the network: input, then `run`, then output until nothing is due.
-pub(super) trait Endpoint {
+/// A host with its programs. The methods are those of [`Runtime`], which documents them.
+pub(crate) trait Endpoint {
     fn handle_packet(&mut self, now: Instant, packet: &mut Packet);
     fn handle_timeout(&mut self, now: Instant);
     fn run(&mut self, now: Instant);
     fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool;
     fn next_at(&mut self) -> Option<Instant>;
     fn observe_events(&mut self, on: bool);
-    /// What has no connections has no numbers.
+    /// An endpoint without connections has no numbers.
     fn observe_numbers(&mut self, _on: bool) {}
-    /// The next thing that happened in the host: calls, and what the stack did.
+    /// The next call of a program or event of the stack.
     fn poll_event(&mut self) -> Option<HostEvent>;
     /// One line for each program that has not ended.
     fn waiting(&self) -> Vec<String>;
