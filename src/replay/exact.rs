@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use super::recording::{End, Facts, Opening, Recorded, Recording, place};
 use crate::conversation::DataKind;
 use crate::net::{Net, TcpListener, TcpStream};
-use crate::segment::Flags;
+use crate::segment::{Flags, default_mss};
 use crate::socket::{Shutdown, SocketOption};
 use crate::time::{Duration, Instant};
 
@@ -156,7 +156,14 @@ fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Op
 
 /// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
 fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
-    let mss = u32::from(recording.conversation.sender(Recording::side(1 - end)).offer.mss.unwrap_or(536));
+    let mss = u32::from(
+        recording
+            .conversation
+            .sender(Recording::side(1 - end))
+            .offer
+            .mss
+            .unwrap_or(default_mss(recording.ends[0].ip())),
+    );
     let last_written = own.content.iter().rposition(|content| recording.packets[content.packet].has(Flags::PSH));
     let written = &own.content[last_written.map_or(0, |at| at + 1)..];
     let early = written.iter().find(|content| {
@@ -174,7 +181,12 @@ fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
 fn acknowledges_at_once(recording: &Recording, own: &Facts, peer: &Facts, index: usize) -> bool {
     let packet = &recording.packets[index];
     let Some(before) = index.checked_sub(1).map(|before| &recording.packets[before]) else { return false };
-    let mss = recording.conversation.sender(Recording::side(packet.from)).offer.mss.unwrap_or(536);
+    let mss = recording
+        .conversation
+        .sender(Recording::side(packet.from))
+        .offer
+        .mss
+        .unwrap_or(default_mss(recording.ends[0].ip()));
     let alone = recording.packets[..index].iter().rev().find(|p| p.from == packet.from);
     before.from != packet.from
         && before.at == packet.at

@@ -21,7 +21,7 @@ use crate::capture::{Capture, Direction};
 use crate::conversation::{DataKind, Side};
 use crate::event::State;
 use crate::net::{JoinHandle, Net, Runtime};
-use crate::segment::{Flags, IpView, Packet, Segment, SegmentTemplate};
+use crate::segment::{Flags, HeaderEditor, IpView, Packet, Segment, SegmentTemplate, default_mss};
 use crate::socket::{Host, HostConfig, SocketOption};
 use crate::time::{Duration, Instant};
 
@@ -232,9 +232,8 @@ impl<'a, 'c> Driver<'a, 'c> {
             icmp::mapped(&self.mapping, packet, &self.live, self.ends())
         } else if packet.bad_checksum && !packet.is_acceptable() {
             let mut bytes = self.mapping.whole(packet, &self.live, self.ends()).to_bytes();
-            let checksum = if bytes[0] >> 4 == 4 { 20 + 16 } else { 40 + 16 };
-            bytes[checksum] ^= 0xff;
-            Some(bytes)
+            let spoiled = HeaderEditor::new(&mut bytes).map(|mut editor| _ = editor.spoil_checksum());
+            spoiled.ok().map(|()| bytes)
         } else {
             return false;
         };
@@ -396,7 +395,8 @@ impl<'a> Feeder<'a, '_> {
             return Some(Part { from: 0, to: 1, last: false });
         }
         let live = &self.driver.live;
-        let mss = live.offer.and_then(|offer| offer.mss).map_or(536, u32::from).max(1);
+        let offered = live.offer.and_then(|offer| offer.mss);
+        let mss = u32::from(offered.unwrap_or(default_mss(self.driver.ends().0.ip()))).max(1);
         let mut to = (from + mss).min(syn + text);
         let probes = matches!(packet.kind, DataKind::Probe | DataKind::KeepAlive);
         let start = place(packet.seq, live.irs);
