@@ -18,7 +18,7 @@ pub enum Kind {
     Retransmission,
     /// A retransmission within 20 ms of the second or a later duplicate ACK that asks for it.
     FastRetransmission,
-    /// All of it was acknowledged before it passed again.
+    /// It has data, all of which was acknowledged before it passed again.
     SpuriousRetransmission,
     /// Below the next expected sequence number, but not later than a round trip (3 ms where none was measured).
     OutOfOrder,
@@ -215,7 +215,7 @@ impl Watch {
         }
         if segment.len() > 0 && !keep_alive && own.next.is_some_and(|next| seq < next) && !segment.is_rst() {
             let fast = peer.dup_acks >= 2 && peer.last_ack == Some(seq) && now - peer.last_ack_at < FAST;
-            let spurious = peer.last_ack.is_some_and(|acked| end <= acked);
+            let spurious = len > 0 && peer.last_ack.is_some_and(|acked| end <= acked);
             let limit = self.initial_rtt.unwrap_or(REORDERED);
             kinds.add(if spurious {
                 Kind::SpuriousRetransmission
