@@ -213,7 +213,7 @@ impl Watch {
         } else if same_ack {
             dup_acks = own.dup_acks;
         }
-        if segment.len() > 0 && !keep_alive && own.next.is_some_and(|next| seq < next) && !segment.is_rst() {
+        if !segment.is_empty() && !keep_alive && own.next.is_some_and(|next| seq < next) && !segment.is_rst() {
             let fast = peer.dup_acks >= 2 && peer.last_ack == Some(seq) && now - peer.last_ack_at < FAST;
             let spurious = len > 0 && peer.last_ack.is_some_and(|acked| end <= acked);
             let limit = self.initial_rtt.unwrap_or(REORDERED);

@@ -248,6 +248,9 @@ fn bytes_that_were_not_captured_are_not_compared() {
     assert!(placed.stream.observe_cut(feed.now, &again, 39).kinds.contains(Kind::BytesDiffer));
 }
 
+/// Segments, bytes and kinds of each side of a stream.
+type Recount = ([u64; 2], [u64; 2], [[u32; Kind::COUNT]; 2]);
+
 /// What happens on the wire in the property tests: one of a few clients and the server send anything.
 #[derive(Clone, Debug)]
 struct Passes {
@@ -286,7 +289,7 @@ proptest! {
         passes in prop::collection::vec(passes(), 1..300),
     ) {
         let mut feed = Feed::new(limit);
-        let mut recount: BTreeMap<usize, ([u64; 2], [u64; 2], [[u32; Kind::COUNT]; 2])> = BTreeMap::new();
+        let mut recount: BTreeMap<usize, Recount> = BTreeMap::new();
         let mut ends_of = BTreeMap::new();
         let mut forgotten = 0;
         for pass in &passes {
@@ -329,7 +332,7 @@ proptest! {
     }
 }
 
-fn check(account: &Account, recount: &([u64; 2], [u64; 2], [[u32; Kind::COUNT]; 2])) -> Result<(), TestCaseError> {
+fn check(account: &Account, recount: &Recount) -> Result<(), TestCaseError> {
     prop_assert_eq!((account.segments, account.bytes), (recount.0, recount.1));
     for side in Side::BOTH {
         for kind in Kind::ALL {
