@@ -1,5 +1,6 @@
 //! `tcplab replay`: captures as tests.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use super::output::Output;
 use super::output_file::Destination;
 use crate::app::{Listen, chat, discard, echo, hello, http};
 use crate::capture::{Capture, Settings};
+use crate::event::Observer;
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
 
@@ -110,11 +112,12 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
     let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
     let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
-    let mut capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
+    let capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
+    let capture = capture.map(|capture| Rc::new(RefCell::new(capture)));
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
-        let outcomes = match replay(args, file, role, source.as_ref(), capture.as_mut()) {
+        let outcomes = match replay(args, file, role, source.as_ref(), capture.as_ref()) {
             Ok(report) => {
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
@@ -135,8 +138,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         all.outcomes.extend(outcomes);
     }
     summary(&all, args.files.len(), output);
-    if let Some(mut capture) = capture {
-        let written = capture.close().map_err(|error| CliError::Run(error.to_string()))?;
+    if let Some(capture) = capture {
+        let written = capture.borrow_mut().close().map_err(|error| CliError::Run(error.to_string()))?;
         output.note(format_args!("{} packets written", written.captured));
     }
     Ok(code)
@@ -175,7 +178,7 @@ fn replay(
     file: &PathBuf,
     role: Role,
     source: Option<&http::Source>,
-    capture: Option<&mut Capture>,
+    capture: Option<&Rc<RefCell<Capture>>>,
 ) -> Result<Report, ReplayError> {
     let mut replay = Replay::open(file)?.role(role);
     if let Some(mode) = args.mode {
@@ -191,7 +194,10 @@ fn replay(
         let source = Rc::new(source.clone());
         replay = replay.program(async move |net| app.serve(net, (*source).clone()).await);
     }
-    Ok(replay.run_into(capture))
+    if let Some(capture) = capture {
+        replay = replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>);
+    }
+    replay.run()
 }
 
 impl From<ModeName> for Mode {

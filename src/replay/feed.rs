@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 
 use super::live::Live;
-use super::recording::{End, Facts, Recorded, Recording, place};
+use super::recording::{End, Recorded, Recording, SideFacts, place};
 use crate::conversation::DataKind;
 use crate::segment::{Flags, Options, SackBlock, SegmentTemplate, Seq, Timestamps};
 use crate::time::Duration;
@@ -25,7 +25,7 @@ pub(super) struct Gate {
 }
 
 /// The packets of the side that is fed, in order.
-pub(super) fn gates(recording: &Recording, facts: &[Facts; 2], ours: End) -> Vec<Gate> {
+pub(super) fn gates(recording: &Recording, facts: &[SideFacts; 2], ours: End) -> Vec<Gate> {
     let rtt = recording.handshake_gaps().map_or(Duration::ZERO, |(a, b)| a + b);
     let soon = (rtt + rtt / 2).clamp(Duration::from_millis(10), Duration::from_secs(3));
     let own = &facts[ours];
@@ -85,7 +85,7 @@ pub(super) struct Part {
 }
 
 impl<'a> Mapping<'a> {
-    pub(super) fn new(recording: &'a Recording, facts: &[Facts; 2], ours: End) -> Self {
+    pub(super) fn new(recording: &'a Recording, facts: &[SideFacts; 2], ours: End) -> Self {
         let mut stamps: Vec<(u32, u32)> = Vec::new();
         let mut sent = 0;
         for packet in recording.packets.iter().filter(|packet| packet.from == ours && packet.is_acceptable()) {

@@ -110,7 +110,7 @@ pub(super) struct Content {
 
 /// What one side did.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct SideFacts {
     pub(super) iss: Seq,
     /// Its bytes without holes.
     pub(super) stream: Vec<u8>,
@@ -138,7 +138,7 @@ pub(super) struct Facts {
     pub(super) peer_flight: u32,
 }
 
-impl Facts {
+impl SideFacts {
     /// The place behind everything that it sent.
     pub(super) fn end(&self) -> u32 {
         self.stream.len() as u32 + 1 + u32::from(self.fin.is_some())
@@ -200,8 +200,8 @@ impl Recording {
     ///
     /// # Errors
     /// Bytes that were acknowledged are not in the capture.
-    pub(super) fn facts(&self) -> Result<[Facts; 2], Skip> {
-        let mut facts = [Facts::default(), Facts::default()];
+    pub(super) fn facts(&self) -> Result<[SideFacts; 2], Skip> {
+        let mut facts = [SideFacts::default(), SideFacts::default()];
         let mut streams = [Assembly::default(), Assembly::default()];
         let mut sent = [0_u32; 2];
         for (end, facts) in facts.iter_mut().enumerate() {
@@ -276,7 +276,7 @@ impl Recording {
 
     /// The place up to which a side had sent when it sent this RST: by its number, if it can be that, or by what passed
     /// before it.
-    pub(super) fn place_of_rst(&self, facts: &Facts, rst: usize) -> u32 {
+    pub(super) fn place_of_rst(&self, facts: &SideFacts, rst: usize) -> u32 {
         let before = facts.content.iter().take_while(|content| content.packet < rst);
         let passed = before.map(|content| content.end).max().unwrap_or(1);
         let number = place(self.packets[rst].seq, facts.iss);
