@@ -61,10 +61,10 @@
 
 pub mod app;
 #[cfg(feature = "cli")]
-pub mod bench;
+mod bench;
 pub mod capture;
 #[cfg(feature = "cli")]
-pub mod cli;
+mod cli;
 pub mod conversation;
 pub mod device;
 mod drive;
@@ -82,3 +82,7 @@ pub mod socket;
 pub mod stack;
 pub mod time;
 pub mod view;
+
+pub use app::{Program, Registry};
+#[cfg(feature = "cli")]
+pub use cli::command_line;

@@ -19,6 +19,10 @@ pub mod discard;
 pub mod echo;
 pub mod hello;
 pub mod http;
+mod registry;
+
+pub(crate) use registry::one_of;
+pub use registry::{ClientOptions, Program, Registry, Running, ServerOptions};
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -18,7 +18,7 @@ const BEGINNINGS: Duration = Duration::from_millis(100);
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Flows: pairs of hosts.
     pub count: usize,
     /// Virtual seconds.

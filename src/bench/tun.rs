@@ -40,7 +40,7 @@ const QUEUE_LEN: u32 = 10_000;
 
 /// Which way the bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// The userspace host receives.
     Receive,
     /// The userspace host sends.
@@ -49,7 +49,7 @@ pub enum Direction {
 
 impl Direction {
     /// The name in the output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Receive => "receive",
             Self::Send => "send",
@@ -59,7 +59,7 @@ impl Direction {
 
 /// One run.
 #[derive(Clone, Copy, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Which way.
     pub direction: Direction,
     /// How long.
@@ -70,7 +70,7 @@ pub struct Workload {
 ///
 /// # Errors
 /// What the namespace is refused for.
-pub fn prepare() -> Result<(), BenchError> {
+pub(crate) fn prepare() -> Result<(), BenchError> {
     Ok(live::enter()?)
 }
 

@@ -3,11 +3,11 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_file::Destination;
-use super::{CliError, help};
+use super::{CliError, help, named};
+use crate::app::Registry;
 use crate::bench::{self, Subject};
 use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
-use crate::stack::Congestion;
 use crate::time::Duration;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
@@ -227,13 +227,13 @@ pub(super) enum Name {
 /// What the runs of long flows have in common.
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct Flows {
-    /// The congestion control of every host
+    /// The congestion controller of every host
     #[arg(long, value_name = "NAME", default_value = "reno")]
-    pub(super) cc: Controller,
+    pub(super) cc: String,
     /// KiB of each socket buffer [default: 4096; of more than 16 flows 256]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
     pub(super) buffer: Option<u32>,
-    /// What luck follows from
+    /// The random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
     /// A capture of the first host that sends
@@ -247,24 +247,9 @@ pub(super) struct Flows {
     pub(super) snaplen: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Controller {
-    Reno,
-    Cubic,
-}
-
-impl From<Controller> for Congestion {
-    fn from(controller: Controller) -> Self {
-        match controller {
-            Controller::Reno => Self::Reno,
-            Controller::Cubic => Self::Cubic,
-        }
-    }
-}
-
 impl Flows {
     /// For so many flows: what each needs of the same bottleneck is less, the more they are.
-    pub(super) fn settings(&self, count: usize) -> Result<bench::Flows, CliError> {
+    pub(super) fn settings(&self, registry: &Registry, count: usize) -> Result<bench::Flows, CliError> {
         let destination = self.write.as_ref().map(|path| Destination::check(path, &[], self.force)).transpose()?;
         let capture = match destination {
             None => None,
@@ -274,7 +259,12 @@ impl Flows {
             }
         };
         let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
-        Ok(bench::Flows { buffer: buffer as usize * 1024, congestion: self.cc.into(), seed: self.seed, capture })
+        Ok(bench::Flows {
+            buffer: buffer as usize * 1024,
+            congestion: named::controller(registry, &self.cc)?,
+            seed: self.seed,
+            capture,
+        })
     }
 }
 

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
-use super::CliError;
+use super::named::Files;
 use super::output::Output;
 use super::output_file::Destination;
-use crate::app::{Listen, chat, discard, echo, hello, http};
+use super::{CliError, named};
+use crate::app::{Listen, Program, Registry};
 use crate::capture::{Capture, Settings};
 use crate::event::Observer;
 use crate::net::Net;
@@ -30,7 +31,7 @@ pub(super) struct Args {
     mode: Option<ModeName>,
     /// A built-in server in place of the program derived from the capture; it plays the server
     #[arg(long, value_name = "APP")]
-    app: Option<App>,
+    app: Option<String>,
     /// http: the files of a directory [default: .]
     #[arg(long, value_name = "DIR", requires = "app", conflicts_with = "size")]
     dir: Option<PathBuf>,
@@ -69,46 +70,11 @@ enum ModeName {
     Semantic,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum App {
-    Hello,
-    Echo,
-    Discard,
-    Chat,
-    Http,
-}
-
-impl App {
-    fn port(self) -> u16 {
-        match self {
-            Self::Hello => hello::PORT,
-            Self::Echo => echo::PORT,
-            Self::Discard => discard::PORT,
-            Self::Chat => chat::PORT,
-            Self::Http => http::PORT,
-        }
-    }
-
-    /// Serves on every address until it is dropped.
-    async fn serve(self, net: Net, source: http::Source) -> io::Result<()> {
-        let v6 = net.host().config().addresses.iter().any(|(ip, _)| ip.is_ipv6());
-        let all = if v6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::IpAddr::from([0; 4]) };
-        let listen = Listen::on(all, self.port());
-        match self {
-            Self::Hello => Ok(hello::server(net, listen).await?),
-            Self::Echo => echo::server(net, listen).await,
-            Self::Discard => discard::server(net, listen).await,
-            Self::Chat => chat::server(net, listen).await,
-            Self::Http => http::server(net, listen, http::Settings::new(source)).await,
-        }
-    }
-}
-
 /// Gives the exit code: 2 if a file cannot be read, else 1 if a conversation differs or stalls, or a file has none that
 /// passes, else 0.
-pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
+pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let role = role(args)?;
-    let source = source(args)?;
+    let program = program(args, registry)?;
     let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
     let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
     let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
@@ -117,7 +83,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
-        let outcomes = match replay(args, file, role, source.as_ref(), capture.as_ref()) {
+        let outcomes = match replay(args, registry, file, role, program.as_ref(), capture.as_ref()) {
             Ok(report) => {
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
@@ -146,7 +112,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
 }
 
 fn role(args: &Args) -> Result<Role, CliError> {
-    match (args.role, args.app) {
+    match (args.role, &args.app) {
         (RoleName::Near, Some(_)) | (RoleName::Server, _) => Ok(Role::Server),
         (RoleName::Client | RoleName::Both, Some(_)) => {
             Err(CliError::Usage("--app plays the server: leave out --role, or say --role server".to_owned()))
@@ -157,30 +123,23 @@ fn role(args: &Args) -> Result<Role, CliError> {
     }
 }
 
-/// What http serves.
-fn source(args: &Args) -> Result<Option<http::Source>, CliError> {
-    let Some(app) = args.app else { return Ok(None) };
-    if app != App::Http && (args.dir.is_some() || args.size.is_some()) {
-        return Err(CliError::Usage("--dir and --size are for `--app http`".to_owned()));
-    }
-    if let Some(size) = args.size {
-        return Ok(Some(http::Source::Size(size)));
-    }
-    let dir = args.dir.clone().unwrap_or_else(|| ".".into());
-    if app == App::Http && !dir.is_dir() {
-        return Err(CliError::Usage(format!("--dir {}: not a directory that can be read", dir.display())));
-    }
-    Ok(Some(http::Source::Dir(dir)))
+/// What `--app` is started with, but for its address.
+fn program<'r>(args: &Args, registry: &'r Registry) -> Result<Option<(&'r Program, Files)>, CliError> {
+    let Some(name) = &args.app else { return Ok(None) };
+    let program = named::program(registry, name)?;
+    let files = Files::of(program, args.dir.clone(), args.size)?;
+    Ok(Some((program, files)))
 }
 
 fn replay(
     args: &Args,
+    registry: &Registry,
     file: &PathBuf,
     role: Role,
-    source: Option<&http::Source>,
+    program: Option<&(&Program, Files)>,
     capture: Option<&Rc<RefCell<Capture>>>,
 ) -> Result<Report, ReplayError> {
-    let mut replay = Replay::open(file)?.role(role);
+    let mut replay = Replay::open(file)?.registry(registry).role(role);
     if let Some(mode) = args.mode {
         replay = replay.mode(mode.into());
     }
@@ -190,9 +149,17 @@ fn replay(
     if let Some(stream) = args.stream {
         replay = replay.stream(stream);
     }
-    if let (Some(app), Some(source)) = (args.app, source) {
-        let source = Rc::new(source.clone());
-        replay = replay.program(async move |net| app.serve(net, (*source).clone()).await);
+    if let Some((program, files)) = program {
+        let (program, files) = ((*program).clone(), files.clone());
+        replay = replay.program(async move |net: Net| {
+            let v6 = net.host().config().addresses.iter().any(|(ip, _)| ip.is_ipv6());
+            let all = if v6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::IpAddr::from([0; 4]) };
+            let options = files.options(Listen::on(all, program.port()));
+            match program.start_server(net, options) {
+                Some(server) => server.await.map(|_| ()),
+                None => Ok(()),
+            }
+        });
     }
     if let Some(capture) = capture {
         replay = replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>);

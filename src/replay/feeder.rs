@@ -153,10 +153,12 @@ impl<'a> Feeder<'a> {
         }
         let live = &self.run.live;
         let (numbered, derived) = (live.iss.is_some(), self.run.is_derived());
-        if live.sent < gate.acked || (packet.has(Flags::ACK) && !numbered && !packet.has(Flags::RST)) {
+        // Behind a reset of ours nothing more is to come of our side.
+        let reset = live.reset;
+        if !reset && live.sent < gate.acked || (packet.has(Flags::ACK) && !numbered && !packet.has(Flags::RST)) {
             return Feeding::Blocked(Blocked::Ack);
         }
-        if derived && !self.out_of_order && live.sent < gate.sent {
+        if !reset && derived && !self.out_of_order && live.sent < gate.sent {
             return Feeding::Blocked(Blocked::Order);
         }
         if self.run.feed_unseen(packet) {

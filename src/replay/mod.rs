@@ -68,6 +68,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::app::Registry;
 use crate::capture::{Capture, ReadError, Reader};
 use crate::event::Observer;
 use crate::net::Net;
@@ -117,7 +118,7 @@ impl Replay {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let name = path.as_ref().display().to_string();
         let mut replay = Self::read(Reader::open(&path)?, name.clone())?;
-        if matches!(replay.origin, Origin::Recipe(_)) {
+        if !matches!(replay.origin, Origin::Foreign) {
             let unreadable = |error: io::Error| ReadError { file: name, packet: None, problem: error.into() };
             replay.bytes = std::fs::read(&path).map_err(unreadable)?;
         }
@@ -138,10 +139,17 @@ impl Replay {
 
     fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
         let found = find::find(&mut reader)?;
-        let origin = Origin::of(found.comment.as_deref());
+        let origin = Origin::of(found.comment.as_deref(), &Registry::default());
         let (role, observers) = (Role::default(), Observers::new());
         let (mode, stream, program, capture) = (None, None, None, None);
         Ok(Self { file, found, role, mode, stream, program, observers, capture, origin, bytes: Vec::new() })
+    }
+
+    /// The programs and controllers that the recipe of the capture may name. By default the built-in ones. Call it before
+    /// [`Replay::ignore_recipe`].
+    #[must_use]
+    pub fn registry(self, registry: &Registry) -> Self {
+        Self { origin: Origin::of(self.found.comment.as_deref(), registry), ..self }
     }
 
     /// Which side our stack plays. By default the near one.
@@ -303,7 +311,7 @@ impl Replay {
             notes: Vec::new(),
             sent: Vec::new(),
             recorded: Vec::new(),
-            packets: recording.map_or(0, |recording| recording.packets.len()),
+            packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::output::{Output, print};
 use super::output_file::Destination;
 use super::scenario::{Which, setting};
 use super::{CliError, help};
+use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
 use crate::event::{Event, Observer};
 use crate::scenario::{Outcome, Recipe, Scenario, World};
@@ -72,8 +73,8 @@ struct Taken {
 /// Captures that are open: where each goes.
 type Captures = Vec<(String, Rc<RefCell<Capture>>)>;
 
-pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
-    let mut scenario = args.which.open()?;
+pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(), CliError> {
+    let mut scenario = args.which.open(registry)?;
     for (key, value) in &args.set {
         scenario.set(key, value).map_err(|error| CliError::Usage(error.to_string()))?;
     }
