@@ -187,7 +187,8 @@ impl Recording {
             let segment = self.segment(packet);
             let seen = conversation.observe(self.started + packet.at, Self::side(from), &segment);
             let end = segment.seq + segment.len();
-            let stale_fin = segment.is_fin() && sent[from].is_some_and(|sent: Seq| end <= sent);
+            // A FIN below what its side has sent is an old one. One that is sent again ends where the first one did.
+            let stale_fin = segment.is_fin() && sent[from].is_some_and(|sent: Seq| end < sent);
             if seen.restarted {
                 // A SYN|ACK with another number: what came before it from this side was never taken.
                 let before = self.packets[..index].iter_mut().filter(|packet| packet.from == from);
@@ -195,7 +196,7 @@ impl Recording {
                 sent[from] = None;
             }
             self.packets[index].kind = if stale_fin { DataKind::Unacceptable } else { seen.data };
-            if !stale_fin && seen.data != DataKind::Unacceptable {
+            if !stale_fin && !segment.is_rst() && seen.data != DataKind::Unacceptable {
                 sent[from] = Some(sent[from].map_or(end, |sent| if end > sent { end } else { sent }));
             }
         }
