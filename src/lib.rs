@@ -62,6 +62,7 @@
 pub mod app;
 #[cfg(feature = "cli")]
 mod bench;
+#[cfg(feature = "capture")]
 pub mod capture;
 #[cfg(feature = "cli")]
 mod cli;
@@ -73,14 +74,17 @@ pub mod link;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
 pub mod net;
+#[cfg(feature = "replay")]
 pub mod replay;
 pub mod rng;
+#[cfg(feature = "scenario")]
 pub mod scenario;
 pub mod segment;
 pub mod sim;
 pub mod socket;
 pub mod stack;
 pub mod time;
+#[cfg(feature = "capture")]
 pub mod view;
 
 pub use app::{Program, Registry};

@@ -1,5 +1,6 @@
 //! Captures of simulated runs: what their comments say, and what Wireshark, tcpdump and tcptrace make of them; and the
 //! captures of others, read by us.
+#![cfg(feature = "capture")]
 
 mod common;
 #[path = "common/lab.rs"]

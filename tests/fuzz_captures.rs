@@ -1,5 +1,6 @@
 //! Bytes that nobody means: what reads files and packets says what is wrong and never panics. A fixed number of cases;
 //! `make fuzz` has many more (`TCPLAB_FUZZ_CASES`).
+#![cfg(feature = "capture")]
 
 mod common;
 #[path = "common/programs.rs"]

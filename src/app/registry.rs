@@ -26,7 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::calls::Done;
-use super::{Listen, bulk, chat, discard, echo, hello, http};
+use super::{Listen, bulk, chat, discard, echo, hello};
 use crate::net::Net;
 use crate::stack::Congestion;
 
@@ -310,6 +310,7 @@ impl fmt::Debug for Registry {
 }
 
 /// Names, as a sentence lists them: `a, b or c`.
+#[cfg(any(feature = "scenario", test))]
 pub(crate) fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<_> = names.collect();
     match names.split_last() {
@@ -346,16 +347,26 @@ fn built_in() -> Vec<Program> {
                 bulk::send(net, options.to, options.size).await?;
                 Ok(Done { sent: options.size, ..Done::default() })
             }),
-        Program::new("http", http::PORT, "HTTP/1.1: the files of a directory, or a generated file")
-            .server(|net, options| {
-                let dir = || options.dir.clone().unwrap_or_else(|| ".".into());
-                let source = options.size.map_or_else(|| http::Source::Dir(dir()), http::Source::Size);
-                http::server(net, options.listen, http::Settings::new(source))
-            })
-            .client(move |net, options| async move { http::get(net, options.to, "/file").await.map(received) })
-            .serves_files()
-            .try_with(|addr| format!("curl http://{addr}/")),
+        #[cfg(feature = "http")]
+        http(),
     ]
+}
+
+#[cfg(feature = "http")]
+fn http() -> Program {
+    use super::http;
+    Program::new("http", http::PORT, "HTTP/1.1: the files of a directory, or a generated file")
+        .server(|net, options| {
+            let dir = || options.dir.clone().unwrap_or_else(|| ".".into());
+            let source = options.size.map_or_else(|| http::Source::Dir(dir()), http::Source::Size);
+            http::server(net, options.listen, http::Settings::new(source))
+        })
+        .client(|net, options| async move {
+            let received = http::get(net, options.to, "/file").await?;
+            Ok(Done { received, ..Done::default() })
+        })
+        .serves_files()
+        .try_with(|addr| format!("curl http://{addr}/"))
 }
 
 #[cfg(test)]

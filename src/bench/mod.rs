@@ -194,6 +194,7 @@ impl Bench {
 
 impl Figures {
     /// Of an odd number of runs, the one with the middle goodput.
+    #[cfg(all(feature = "live", target_os = "linux"))]
     pub(crate) fn median(mut runs: Vec<Self>) -> Option<Self> {
         runs.sort_by(|one, other| one.goodput_mbit().total_cmp(&other.goodput_mbit()));
         runs.get(runs.len() / 2).copied()

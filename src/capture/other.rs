@@ -2,7 +2,7 @@
 //! fragments, and whatever else an IP header can announce.
 
 use super::comment::put;
-use crate::segment::{IpView, Malformed, Protocol};
+use crate::segment::{IpView, Malformed, Protocol, Quoted};
 
 /// Says what the packet is; `why` it could not be read as a segment.
 pub(super) fn write(out: &mut String, ip: &IpView<'_>, why: Malformed) {
@@ -18,8 +18,8 @@ pub(super) fn write(out: &mut String, ip: &IpView<'_>, why: Malformed) {
             }
             _ => out.push_str("UDP, cut off"),
         },
-        Protocol::Icmp => write_icmp(out, "ICMP", ip.payload, icmp_name),
-        Protocol::Icmpv6 => write_icmp(out, "ICMPv6", ip.payload, icmpv6_name),
+        Protocol::Icmp => write_icmp(out, "ICMP", ip, icmp_name),
+        Protocol::Icmpv6 => write_icmp(out, "ICMPv6", ip, icmpv6_name),
         Protocol::Other(number) => put(out, format_args!("IP protocol {number}, {} bytes", ip.payload.len())),
     }
 }
@@ -34,8 +34,8 @@ enum Rest {
     Nothing,
 }
 
-fn write_icmp(out: &mut String, family: &str, message: &[u8], name: Name) {
-    let [kind, code, _, _, rest @ ..] = message else {
+fn write_icmp(out: &mut String, family: &str, ip: &IpView<'_>, name: Name) {
+    let [kind, code, _, _, rest @ ..] = ip.payload else {
         return put(out, format_args!("{family}, cut off"));
     };
     let Some((name, follows)) = name(*kind, *code) else {
@@ -47,27 +47,15 @@ fn write_icmp(out: &mut String, family: &str, message: &[u8], name: Name) {
             let (id, number) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
             put(out, format_args!(", id {id}, number {number}"));
         }
-        (Rest::About, [_, _, _, _, quoted @ ..]) => write_quoted(out, quoted),
+        (Rest::About, _) => Quoted::parse(ip).iter().for_each(|quoted| write_quoted(out, quoted)),
         _ => {}
     }
 }
 
-/// The packet inside an error is cut off: its header and the ports are what tells.
-fn write_quoted(out: &mut String, quoted: &[u8]) {
-    let (protocol, ports) = match quoted {
-        [first, ..] if first >> 4 == 4 => (quoted.get(9), quoted.get(usize::from(first & 0x0f) * 4..)),
-        [first, ..] if first >> 4 == 6 => (quoted.get(6), quoted.get(40..)),
-        _ => return,
-    };
-    let name = match protocol {
-        Some(6) => "TCP",
-        Some(17) => "UDP",
-        _ => return,
-    };
-    if let Some(&[a, b, c, d, ..]) = ports {
-        let (src, dst) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-        put(out, format_args!(", about {name} from port {src} to port {dst}"));
-    }
+/// The packet inside an error is cut off: the ports say which it is.
+fn write_quoted(out: &mut String, quoted: &Quoted) {
+    let name = if quoted.protocol == Protocol::Tcp { "TCP" } else { "UDP" };
+    put(out, format_args!(", about {name} from port {} to port {}", quoted.src.port(), quoted.dst.port()));
 }
 
 fn icmp_name(kind: u8, code: u8) -> Option<(&'static str, Rest)> {

@@ -37,6 +37,7 @@ enum CliError {
     Run(String),
     /// A signal has ended it; exit 128 + n.
     #[error("{0}: stopped by signal {1}")]
+    #[cfg(all(feature = "live", target_os = "linux"))]
     Signal(&'static str, u8),
     /// What was asked for makes no sense; exit 2.
     #[error("{0}")]
@@ -53,6 +54,7 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
+            #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Signal(_, signal) => ExitCode::from(128 + signal),
             Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
         }

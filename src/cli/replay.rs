@@ -70,7 +70,7 @@ enum ModeName {
     Semantic,
 }
 
-/// Gives the exit code: 2 if a file cannot be read, else 1 if a conversation differs or stalls, or a file has none that
+/// Gives the exit code: 2 if a file cannot be read or has no such stream, else 1 if a conversation differs or stalls, or a file has none that
 /// passes, else 0.
 pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let role = role(args)?;
@@ -87,8 +87,9 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
             Ok(report) => {
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
-                if let Some(broken) = broken {
-                    output.error(&broken.reason);
+                if let Some(Outcome { file, reason, .. }) = broken {
+                    let named = reason.contains(file.as_str());
+                    output.error(&if named { reason.clone() } else { format!("{file}: {reason}") });
                 }
                 report.outcomes
             }

@@ -151,8 +151,10 @@ struct Direction {
     last_ack_at: Instant,
     /// The last-seen window, as it stands in the header.
     window: Option<u16>,
-    /// Its shift, once both SYNs were seen.
+    /// Duplicate ACKs in a row.
     dup_acks: u32,
+    /// Where a zero-window probe ends whose byte was not acknowledged so far. It does not move `next`.
+    probed: Option<Seq>,
     /// What the last segment was.
     probe: bool,
     keep_alive: bool,
@@ -194,7 +196,8 @@ impl Watch {
         if own.next.is_some_and(|next| seq > next) && !segment.is_rst() {
             kinds.add(Kind::PreviousNotCaptured);
         }
-        if segment.is_ack() && peer.next.is_some_and(|next| ack > next) {
+        let takes_probe = segment.is_ack() && peer.probed == Some(ack) && peer.next.is_some_and(|next| ack > next);
+        if segment.is_ack() && !takes_probe && peer.next.is_some_and(|next| ack > next) {
             kinds.add(Kind::AckedUnseen);
         }
         let mut dup_acks = 0;
@@ -228,9 +231,14 @@ impl Watch {
                 Kind::Retransmission
             });
         }
+        if takes_probe {
+            self.sides[from.other() as usize].next = Some(ack);
+        }
         let own = &mut self.sides[from as usize];
-        if !segment.is_rst() && own.next.is_none_or(|next| end > next) {
-            (own.next, own.next_at) = (Some(end), now);
+        if probe {
+            own.probed = Some(end);
+        } else if !segment.is_rst() && own.next.is_none_or(|next| end > next) {
+            (own.next, own.next_at, own.probed) = (Some(end), now, None);
         }
         if segment.is_ack() {
             (own.last_ack, own.last_ack_at) = (Some(ack), now);

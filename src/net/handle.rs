@@ -18,6 +18,7 @@ use crate::socket::{Fd, Host};
 use crate::time::{Duration, Instant};
 
 /// Bytes that one read of a stream takes at most where the reader's buffer cannot be written to in place.
+#[cfg(feature = "http")]
 const SCRATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
@@ -26,6 +27,7 @@ struct Inner {
     waits: RefCell<Waits>,
     executor: Executor,
     clock: Arc<Clock>,
+    #[cfg(feature = "http")]
     scratch: RefCell<Vec<u8>>,
 }
 
@@ -63,6 +65,7 @@ impl Net {
                 waits: RefCell::default(),
                 executor,
                 clock,
+                #[cfg(feature = "http")]
                 scratch: RefCell::default(),
             }),
         }
@@ -142,6 +145,7 @@ impl Net {
     }
 
     /// A buffer for reads into memory that may not be written to in place; of [`SCRATCH`] bytes once it is used.
+    #[cfg(feature = "http")]
     pub(super) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
         let mut scratch = self.inner.scratch.borrow_mut();
         if scratch.is_empty() {

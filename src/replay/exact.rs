@@ -156,7 +156,7 @@ fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Op
 
 /// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
 fn closed_at(recording: &Recording, own: &SideFacts, end: End) -> Option<Duration> {
-    let mss = u32::from(recording.conversation.sender(Recording::side(1 - end)).offer.mss.unwrap_or(536));
+    let mss = u32::from(recording.mss(1 - end));
     let last_written = own.content.iter().rposition(|content| recording.packets[content.packet].has(Flags::PSH));
     let written = &own.content[last_written.map_or(0, |at| at + 1)..];
     let early = written.iter().find(|content| {
@@ -174,7 +174,7 @@ fn closed_at(recording: &Recording, own: &SideFacts, end: End) -> Option<Duratio
 fn acknowledges_at_once(recording: &Recording, own: &SideFacts, peer: &SideFacts, index: usize) -> bool {
     let packet = &recording.packets[index];
     let Some(before) = index.checked_sub(1).map(|before| &recording.packets[before]) else { return false };
-    let mss = recording.conversation.sender(Recording::side(packet.from)).offer.mss.unwrap_or(536);
+    let mss = recording.mss(packet.from);
     let alone = recording.packets[..index].iter().rev().find(|p| p.from == packet.from);
     before.from != packet.from
         && before.at == packet.at

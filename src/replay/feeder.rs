@@ -10,7 +10,7 @@ use super::program::FOR_EVER;
 use super::recording::{Recorded, place};
 use super::run::{BEHIND, Ending, Observers, Played, Run, Setup};
 use crate::conversation::{DataKind, Side};
-use crate::segment::{Flags, Options, SegmentTemplate};
+use crate::segment::{Flags, Options, SegmentTemplate, default_mss};
 use crate::time::{Duration, Instant};
 
 /// An acknowledgment of everything that we sent comes after so long even if a program is about to send more: a delayed ACK.
@@ -56,7 +56,6 @@ struct Feeder<'a> {
     last_split: (u32, u32),
     split_acks: u32,
     split_segments: u32,
-    fed: Vec<(usize, Part)>,
 }
 
 /// What a step must change, or the replay is over.
@@ -86,17 +85,17 @@ pub(super) fn play(setup: Setup<'_>, observers: &Observers) -> Played {
         last_split: (0, 0),
         split_acks: 0,
         split_segments: 0,
-        fed: Vec::new(),
     };
     let ending = feeder.play(limit);
-    let Feeder { run, split_acks, split_segments, fed, .. } = feeder;
-    run.finish(ending, split_acks, split_segments, fed)
+    let Feeder { run, split_acks, split_segments, .. } = feeder;
+    run.finish(ending, split_acks, split_segments)
 }
 
 impl<'a> Feeder<'a> {
     fn play(&mut self, limit: usize) -> Ending {
         let mut before = None;
         for _ in 0..limit {
+            self.run.steps += 1;
             if let Some(ending) = self.step() {
                 return ending;
             }
@@ -162,7 +161,7 @@ impl<'a> Feeder<'a> {
             return Feeding::Blocked(Blocked::Order);
         }
         if self.run.feed_unseen(packet) {
-            self.fed.push((gate.packet, Part { from: 0, to: Mapping::len(packet), last: true }));
+            self.run.fed.push(packet.number);
             self.next += 1;
             return Feeding::Fed;
         }
@@ -170,8 +169,8 @@ impl<'a> Feeder<'a> {
         let Some(part) = self.next_part(packet) else { return Feeding::Blocked(Blocked::Window) };
         let template = self.run.mapping.part(packet, part, live, self.run.ends());
         self.run.feed(&template);
-        self.fed.push((gate.packet, part));
         if part.last {
+            self.run.fed.push(packet.number);
             self.split_segments += u32::from(part.from > 0);
             (self.next, self.offset, self.out_of_order) = (self.next + 1, 0, false);
         } else {
@@ -194,7 +193,8 @@ impl<'a> Feeder<'a> {
             return Some(Part { from: 0, to: 1, last: false });
         }
         let live = &self.run.live;
-        let mss = live.offer.and_then(|offer| offer.mss).map_or(536, u32::from).max(1);
+        let least = default_mss(self.run.ends().0.ip());
+        let mss = u32::from(live.offer.and_then(|offer| offer.mss).unwrap_or(least)).max(1);
         let mut to = (from + mss).min(syn + text);
         let probes = matches!(packet.kind, DataKind::Probe | DataKind::KeepAlive);
         let start = place(packet.seq, live.irs);

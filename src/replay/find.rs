@@ -1,20 +1,16 @@
 //! Finds the TCP conversations in a capture of any link type.
 //!
-//! [`Table`] says which connection a segment belongs to. Packets that are cut off by the snap length, and segments that
-//! cannot be read, belong to their conversation as far as their ports can be read. Such a conversation is not replayed.
+//! [`CaptureParser`] reads the packets, and [`Table`] says which connection a segment belongs to. A conversation with a
+//! packet that was cut off, or with a segment that cannot be read, is not replayed.
 //! When the file is read, [`Recording::settle`] puts each conversation in order.
 
 use std::net::SocketAddr;
 
-use super::icmp;
 use super::recording::{Recorded, Recording, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
 use crate::conversation::{Conversation, DataKind, Table};
-use crate::segment::{Flags, IpView, Malformed, Options, Protocol, Segment, Seq};
+use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
 use crate::time::Instant;
-
-/// No IP datagram is longer.
-const LONGEST: u32 = 65_535 + 40;
 
 /// What a file holds.
 #[derive(Debug, Default)]
@@ -41,12 +37,12 @@ struct Finder {
 pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
     let checksums_tell = reader.section_comment().is_some_and(|comment| comment.contains("\"tcplab\""));
     let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
-    let mut padded = Vec::new();
+    let mut parser = CaptureParser::new();
     let mut packets = 0;
     while let Some(record) = reader.next_record() {
         let record = record?;
         packets += 1;
-        finder.take(&record, &mut padded);
+        finder.take(&record, &mut parser);
     }
     finder.recordings.iter_mut().for_each(Recording::settle);
     let comment = reader.section_comment().map(str::to_owned);
@@ -54,44 +50,46 @@ pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
 }
 
 impl Finder {
-    fn take(&mut self, record: &Record<'_>, padded: &mut Vec<u8>) {
-        let Some(captured) = record.packet else { return };
-        let cut = !record.is_whole();
-        padded.clear();
-        padded.extend_from_slice(captured);
-        padded.resize(captured.len().max(record.original_len.min(LONGEST) as usize), 0);
-        let Ok(ip) = IpView::parse_captured(padded) else { return };
+    fn take(&mut self, record: &Record<'_>, parser: &mut CaptureParser) {
+        let Some(packet) = record.packet else { return };
+        let captured = parser.parse(packet, record.original_len);
+        let Ok(ip) = captured.ip else { return };
         if ip.protocol != Protocol::Tcp {
-            if let Some((about, other)) = icmp::quoted_ends(padded).filter(|_| !cut)
-                && let Some(recording) = self.recording(about, other)
+            let quoted = Quoted::parse(&ip).filter(|quoted| captured.missing == 0 && quoted.src.ip() == ip.dst);
+            if let Some(quoted) = quoted
+                && let Some(recording) = self.recording(quoted.src, quoted.dst)
             {
-                recording.push_icmp(record, about, padded);
+                recording.push_icmp(record, quoted.src, captured.bytes);
             }
             return;
         }
-        let ports = |at: usize| ip.payload.get(at..at + 2).map(|port| u16::from_be_bytes([port[0], port[1]]));
-        let (Some(from), Some(to)) = (ports(0), ports(2)) else { return };
-        let (src, dst) = (SocketAddr::new(ip.src, from), SocketAddr::new(ip.dst, to));
-        let segment = match Segment::parse(&ip) {
+        let segment = match captured.segment {
             Ok(segment) => segment,
-            Err(Malformed::Fragment) => {
-                return self.note_trouble(src, dst, record.number, "the packet is an IP fragment");
+            // Its datagram may be completed by another fragment.
+            Err(Malformed::Fragment) => return,
+            Err(malformed) => {
+                let ports = |at: usize| ip.payload.get(at..at + 2).map(|port| u16::from_be_bytes([port[0], port[1]]));
+                if let (Some(from), Some(to)) = (ports(0), ports(2))
+                    && let Some(recording) = self.recording(SocketAddr::new(ip.src, from), SocketAddr::new(ip.dst, to))
+                {
+                    recording.trouble.get_or_insert(Skip::new(record.number, malformed.to_string()));
+                }
+                return;
             }
-            Err(malformed) => return self.note_trouble(src, dst, record.number, &malformed.to_string()),
         };
-        let bad_checksum = !cut && !ip.checksums_ok();
+        let bad_checksum = captured.is_verifiable() && !ip.checksums_ok();
         if bad_checksum && self.checksums_tell {
-            if let Some(recording) = self.recording(src, dst) {
+            if let Some(recording) = self.recording(segment.src, segment.dst) {
                 recording.push_corrupted(record, &segment);
             }
             return;
         }
         let recording = self.place(record, &segment, bad_checksum);
-        if cut {
+        if captured.missing > 0 {
             let reason = format!(
                 "cut off: {} of {} bytes of the packet were captured; capture with a larger snaplen",
-                captured.len(),
-                record.original_len
+                captured.bytes.len() - captured.missing,
+                captured.bytes.len()
             );
             recording.trouble.get_or_insert(Skip::new(record.number, reason));
         }
@@ -103,12 +101,6 @@ impl Finder {
     fn recording(&mut self, one: SocketAddr, other: SocketAddr) -> Option<&mut Recording> {
         let number = self.table.find(one, other)?.number;
         self.recordings.get_mut(number)
-    }
-
-    fn note_trouble(&mut self, src: SocketAddr, dst: SocketAddr, number: u64, reason: &str) {
-        if let Some(recording) = self.recording(src, dst) {
-            recording.trouble.get_or_insert(Skip::new(number, reason));
-        }
     }
 
     /// Puts a segment into its conversation, and gives that.

@@ -269,6 +269,7 @@ impl Replay {
             let among = self.found.packets;
             outcome.reason = match self.stream {
                 Some(stream) if !self.found.recordings.is_empty() => {
+                    outcome.verdict = Verdict::Error;
                     format!("there is no stream {stream}: {} in the file, from 0", self.found.recordings.len())
                 }
                 _ => format!("no TCP conversation among {among} packets"),
@@ -312,6 +313,8 @@ impl Replay {
             sent: Vec::new(),
             recorded: Vec::new(),
             packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out),
+            fed: Vec::new(),
+            steps: 0,
         }
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn replay(
         (outcome.packet, outcome.reason) = (first.packet, first.text);
     }
     outcome.notes.extend(findings.map(|finding| finding.text));
+    (outcome.fed, outcome.steps) = (played.fed, played.steps);
     outcome.sent = played.live.stream.bytes;
     outcome.recorded.clone_from(&facts[ours].stream);
     outcome

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use super::recording::{Content, End, Opening, Recording, SideFacts, place};
 use crate::app::calls::Call;
-use crate::segment::Flags;
+use crate::segment::{Flags, default_mss};
 use crate::socket::Shutdown;
 use crate::time::Duration;
 
@@ -190,7 +190,8 @@ impl Deriving<'_> {
         }
         let theirs = self.recording.conversation.sender(Recording::side(1 - packet.from));
         let options = if packet.options.ts.is_some() { 12 } else { 0 };
-        let mss = u32::from(theirs.offer.mss.unwrap_or(536)).saturating_sub(options);
+        let mss =
+            u32::from(theirs.offer.mss.unwrap_or(default_mss(self.recording.ends[0].ip()))).saturating_sub(options);
         let len = packet.payload.len() as u32;
         len >= mss || before.end >= self.window_edge(before)
     }

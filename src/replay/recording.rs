@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::conversation::{Conversation, DataKind, Side};
-use crate::segment::{Flags, Options, Segment, Seq};
+use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
 /// One of the two ends: 0 is the one that sent first.
@@ -167,6 +167,12 @@ impl Recording {
         if end == 0 { Side::Local } else { Side::Remote }
     }
 
+    /// The MSS that an end offered, or the default (RFC 9293, section 3.7.1).
+    pub(super) fn mss(&self, end: End) -> u16 {
+        let offer = self.conversation.sender(Self::side(end)).offer;
+        offer.mss.unwrap_or(default_mss(self.ends[end].ip()))
+    }
+
     pub(super) fn duration(&self) -> Duration {
         self.packets.last().map_or(Duration::ZERO, |packet| packet.at)
     }
@@ -186,7 +192,7 @@ impl Recording {
             }
             let segment = self.segment(packet);
             let seen = conversation.observe(self.started + packet.at, Self::side(from), &segment);
-            let end = segment.seq + segment.len();
+            let (end, reset) = (segment.seq + segment.len(), segment.is_rst());
             // A FIN below what its side has sent is an old one. One that is sent again ends where the first one did.
             let stale_fin = segment.is_fin() && sent[from].is_some_and(|sent: Seq| end < sent);
             if seen.restarted {
@@ -196,7 +202,7 @@ impl Recording {
                 sent[from] = None;
             }
             self.packets[index].kind = if stale_fin { DataKind::Unacceptable } else { seen.data };
-            if !stale_fin && !segment.is_rst() && seen.data != DataKind::Unacceptable {
+            if !stale_fin && !reset && seen.data != DataKind::Unacceptable {
                 sent[from] = Some(sent[from].map_or(end, |sent| if end > sent { end } else { sent }));
             }
         }

@@ -10,14 +10,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::exact::{self, Exact};
-use super::feed::{Mapping, Part};
+use super::feed::Mapping;
 use super::icmp;
 use super::live::Live;
 use super::recording::{End, Recorded, Recording, SideFacts};
 use crate::app::calls::{self, Call, Done, Failed};
 use crate::event::{Event, Observer, State};
 use crate::net::{JoinHandle, Net};
-use crate::segment::{IpView, Packet, Segment, SegmentTemplate};
+use crate::segment::{HeaderEditor, IpView, Packet, Segment, SegmentTemplate};
 use crate::sim::{HostHandle, PeerHandle, Sim};
 use crate::socket::{HostConfig, SocketOption};
 use crate::time::{Duration, Instant};
@@ -78,8 +78,10 @@ pub(super) struct Played {
     pub(super) split_acks: u32,
     /// Packets whose bytes were fed in several parts.
     pub(super) split_segments: u32,
-    /// What was fed, in order: the index of the packet, and the part of it. Nothing is fed twice.
-    pub(super) fed: Vec<(usize, Part)>,
+    /// The packets that were fed, by their numbers in the file.
+    pub(super) fed: Vec<u64>,
+    /// Steps that the replay took.
+    pub(super) steps: usize,
 }
 
 /// A program may sleep so long behind the end of the recording.
@@ -102,6 +104,10 @@ pub(super) struct Run<'a> {
     pub(super) sent_bytes: Option<Vec<Vec<u8>>>,
     /// The host did not come to rest.
     pub(super) gave_up: Option<String>,
+    /// The packets that were fed, by their numbers in the file.
+    pub(super) fed: Vec<u64>,
+    /// Steps that the replay took.
+    pub(super) steps: usize,
 }
 
 /// Shows events at the instants of the recording.
@@ -144,7 +150,20 @@ impl<'a> Run<'a> {
         }
         let heard = Rc::new(RefCell::new(Vec::new()));
         let program = spawn(&host, &setup, &heard);
-        Self { setup, mapping, live, sim, host, peer, program, heard, sent_bytes: None, gave_up: None }
+        Self {
+            setup,
+            mapping,
+            live,
+            sim,
+            host,
+            peer,
+            program,
+            heard,
+            sent_bytes: None,
+            gave_up: None,
+            fed: Vec::new(),
+            steps: 0,
+        }
     }
 
     /// The present instant.
@@ -205,8 +224,9 @@ impl<'a> Run<'a> {
             icmp::mapped(&self.mapping, packet, &self.live, self.ends())
         } else if packet.bad_checksum && !packet.is_acceptable() {
             let mut bytes = self.mapping.whole(packet, &self.live, self.ends()).to_bytes();
-            let checksum = if bytes[0] >> 4 == 4 { 20 + 16 } else { 40 + 16 };
-            bytes[checksum] ^= 0xff;
+            if let Ok(mut editor) = HeaderEditor::new(&mut bytes) {
+                editor.spoil_checksum();
+            }
             Some(bytes)
         } else {
             return false;
@@ -250,18 +270,12 @@ impl<'a> Run<'a> {
         self.host.next_wake_up().filter(|at| *at <= horizon)
     }
 
-    pub(super) fn finish(
-        self,
-        ending: Ending,
-        split_acks: u32,
-        split_segments: u32,
-        fed: Vec<(usize, Part)>,
-    ) -> Played {
-        let Self { live, sim, mut program, heard, .. } = self;
+    pub(super) fn finish(self, ending: Ending, split_acks: u32, split_segments: u32) -> Played {
+        let Self { live, sim, mut program, heard, fed, steps, .. } = self;
         let program = program.as_mut().and_then(JoinHandle::try_take);
         drop(sim);
         let heard = Rc::try_unwrap(heard).map_or_else(|shared| shared.borrow().clone(), RefCell::into_inner);
-        Played { live, ending, program, heard, split_acks, split_segments, fed }
+        Played { live, ending, program, heard, split_acks, split_segments, fed, steps }
     }
 }
 

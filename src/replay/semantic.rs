@@ -8,7 +8,7 @@ use super::program::Program;
 use super::recording::{End, Opening, Recording, SideFacts};
 use super::run::{Ending, Played};
 use crate::conversation::{DataKind, Side};
-use crate::segment::Flags;
+use crate::segment::{Flags, default_mss};
 use crate::time::{Duration, Instant};
 
 /// Something that is not the same.
@@ -288,8 +288,7 @@ fn acknowledgments(case: &Case<'_>, findings: &mut Vec<Finding>) {
 fn limits(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let live = &case.played.live;
     let theirs = live.conversation.sender(Side::Remote).offer;
-    let least = if case.recording.ends[0].is_ipv4() { 536 } else { 1220 };
-    let mss = theirs.mss.map_or(least, u32::from).max(48);
+    let mss = u32::from(theirs.mss.unwrap_or(default_mss(case.recording.ends[0].ip()))).max(48);
     for sent in &live.emitted {
         if sent.payload_len > 0 && sent.payload_len + sent.options_len > mss {
             let text = format!("a segment of {} bytes, where the peer's MSS is {mss}", sent.payload_len);

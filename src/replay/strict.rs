@@ -25,9 +25,9 @@ pub(super) fn play(setup: Setup<'_>, observers: &Observers) -> (Played, Vec<Find
     run.mapping.constant_stamps = true;
     run.sent_bytes = Some(Vec::new());
     run.begin();
-    let mut walker = Walker { run, compared: 0, steps: 0, limit };
+    let mut walker = Walker { run, compared: 0, limit };
     let finding = walker.walk().err();
-    let played = walker.run.finish(Ending::Finished, 0, 0, Vec::new());
+    let played = walker.run.finish(Ending::Finished, 0, 0);
     (played, finding.into_iter().collect())
 }
 
@@ -35,7 +35,6 @@ struct Walker<'a> {
     run: Run<'a>,
     /// Packets of ours that were compared.
     compared: usize,
-    steps: usize,
     limit: usize,
 }
 
@@ -98,7 +97,11 @@ impl<'a> Walker<'a> {
             }
         }
         self.run.advance_to(due);
-        if self.run.feed_unseen(packet) || self.was_not_heard(packet) {
+        if self.was_not_heard(packet) {
+            return Ok(());
+        }
+        self.run.fed.push(packet.number);
+        if self.run.feed_unseen(packet) {
             return Ok(());
         }
         let template = self.run.mapping.whole(packet, &self.run.live, self.run.ends());
@@ -117,8 +120,8 @@ impl<'a> Walker<'a> {
     }
 
     fn go_to(&mut self, at: crate::time::Instant, packet: &Recorded) -> Result<(), Finding> {
-        self.steps += 1;
-        if self.steps > self.limit {
+        self.run.steps += 1;
+        if self.run.steps > self.limit {
             return Err(finding(packet, format!("our side does not come to rest: {} steps", self.limit)));
         }
         self.run.run_to(at);

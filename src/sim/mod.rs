@@ -100,6 +100,7 @@ mod scheduler;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "scenario")]
 pub(crate) use address::parse as parse_addresses;
 #[cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
 pub(crate) use address::parse_one as parse_address;
