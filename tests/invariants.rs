@@ -1,6 +1,6 @@
-//! The laws of the house that only running code can show: one egress for each connection touched in a batch (law 5), and
-//! a cost per packet that does not grow with the number of connections (law 8). `streams.rs` holds the same seed to the
-//! same packets (law 2) and counts packets (law 6); the others can be read off the source (`laws.rs`).
+//! Invariants that running code shows: one egress for each connection touched in a batch (5), and a cost per packet that
+//! does not grow with the number of connections (8). `streams.rs` compares the packets of the same seed (2) and counts
+//! packets (6).
 
 #![allow(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 
