@@ -231,7 +231,7 @@ impl Recording {
             self.left_out = refused + 1;
             self.packets.drain(..=refused);
             let first = self.packets[0].at;
-            self.started = self.started + first;
+            self.started += first;
             self.packets.iter_mut().for_each(|packet| packet.at -= first);
         }
     }

@@ -84,7 +84,7 @@ impl HostHandle {
     }
 
     /// When the first sleep of its programs ends, if one sleeps.
-    pub(crate) fn next_wake_up(&self) -> Option<Instant> {
+    pub fn next_wake_up(&self) -> Option<Instant> {
         self.with(|network| network.host(self.id).endpoint.next_wake_up())
     }
 
