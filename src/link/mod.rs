@@ -239,7 +239,7 @@ impl Link {
         let Some(at) = decision.fate.arrival() else {
             return Some(packet);
         };
-        if let Fate::Corrupt(Flip { byte, bit, .. }) = passage.fate {
+        if let Fate::Corrupt(Flip { byte, bit, .. }) = decision.fate {
             packet.flip_bit(byte as usize, bit);
         }
         self.flight.insert(at, sequence, packet);
