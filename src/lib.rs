@@ -73,6 +73,7 @@
     clippy::unwrap_used
 )]
 
+pub mod annotate;
 pub mod app;
 #[cfg(feature = "cli")]
 #[allow(clippy::disallowed_methods)] // it measures
@@ -102,7 +103,7 @@ pub mod socket;
 #[allow(clippy::iter_over_hash_type, clippy::unwrap_used, clippy::disallowed_methods)]
 pub mod stack;
 pub mod time;
-#[cfg(feature = "capture")]
+pub mod trace;
 pub mod view;
 
 pub use app::{Program, Registry};
