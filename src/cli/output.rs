@@ -69,6 +69,7 @@ impl Output {
     pub(super) fn result(self, text: impl Display) -> io::Result<()> {
         match self.results {
             Results::Stdout => print(text),
+            Results::Stderr if self.talk == Talk::Quiet => Ok(()),
             Results::Stderr => write!(io::stderr().lock(), "{text}"),
         }
     }
