@@ -1,7 +1,9 @@
 //! `tcplab replay`: captures as tests.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
@@ -12,6 +14,7 @@ use super::output_file::Destination;
 use super::{CliError, named};
 use crate::app::{Listen, Program, Registry};
 use crate::capture::{Capture, Settings};
+use crate::event::Observer;
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
 
@@ -67,7 +70,7 @@ enum ModeName {
     Semantic,
 }
 
-/// Gives the exit code: 2 if a file cannot be read, else 1 if a conversation differs or stalls, or a file has none that
+/// Gives the exit code: 2 if a file cannot be read or has no such stream, else 1 if a conversation differs or stalls, or a file has none that
 /// passes, else 0.
 pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let role = role(args)?;
@@ -75,16 +78,18 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
     let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
     let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
     let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
-    let mut capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
+    let capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
+    let capture = capture.map(|capture| Rc::new(RefCell::new(capture)));
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
-        let outcomes = match replay(args, registry, file, role, program.as_ref(), capture.as_mut()) {
+        let outcomes = match replay(args, registry, file, role, program.as_ref(), capture.as_ref()) {
             Ok(report) => {
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
-                if let Some(broken) = broken {
-                    output.error(&broken.reason);
+                if let Some(Outcome { file, reason, .. }) = broken {
+                    let named = reason.contains(file.as_str());
+                    output.error(&if named { reason.clone() } else { format!("{file}: {reason}") });
                 }
                 report.outcomes
             }
@@ -100,8 +105,8 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         all.outcomes.extend(outcomes);
     }
     summary(&all, args.files.len(), output);
-    if let Some(mut capture) = capture {
-        let written = capture.close().map_err(|error| CliError::Run(error.to_string()))?;
+    if let Some(capture) = capture {
+        let written = capture.borrow_mut().close().map_err(|error| CliError::Run(error.to_string()))?;
         output.note(format_args!("{} packets written", written.captured));
     }
     Ok(code)
@@ -133,7 +138,7 @@ fn replay(
     file: &PathBuf,
     role: Role,
     program: Option<&(&Program, Files)>,
-    capture: Option<&mut Capture>,
+    capture: Option<&Rc<RefCell<Capture>>>,
 ) -> Result<Report, ReplayError> {
     let mut replay = Replay::open(file)?.registry(registry).role(role);
     if let Some(mode) = args.mode {
@@ -157,7 +162,10 @@ fn replay(
             }
         });
     }
-    Ok(replay.run_into(capture))
+    if let Some(capture) = capture {
+        replay = replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>);
+    }
+    replay.run()
 }
 
 impl From<ModeName> for Mode {

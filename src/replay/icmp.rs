@@ -1,5 +1,5 @@
-//! ICMP errors about a conversation: they quote the packet that could not go on, and are fed with the live numbers in the
-//! quoted packet.
+//! ICMP errors about a conversation. They quote the packet that could not be delivered, and are fed with the live numbers in
+//! the quotation.
 
 use core::net::SocketAddr;
 
@@ -7,13 +7,6 @@ use super::feed::Mapping;
 use super::live::Live;
 use super::recording::Recorded;
 use crate::segment::{IpView, Quoted};
-
-/// The ends of the quoted packet: its sender, whom the error is for, and the other one.
-pub(super) fn quoted_ends(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
-    let ip = IpView::parse_captured(bytes).ok()?;
-    let quoted = Quoted::parse(&ip).filter(|quoted| quoted.seq.is_some() && ip.dst == quoted.src.ip())?;
-    Some((quoted.src, quoted.dst))
-}
 
 /// The error as it is fed: about the live connection between `ends`, ours first.
 pub(super) fn mapped(

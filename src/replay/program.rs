@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{Content, End, Facts, Opening, Recording, place};
+use super::recording::{Content, End, Opening, Recording, SideFacts, place};
 use crate::app::calls::Call;
 use crate::segment::{Flags, default_mss};
 use crate::socket::Shutdown;
@@ -46,8 +46,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Deriving<'a> {
     end: End,
     recording: &'a Recording,
-    ours: &'a Facts,
-    theirs: &'a Facts,
+    ours: &'a SideFacts,
+    theirs: &'a SideFacts,
     program: Program,
     /// Where the recording's clock stands.
     clock: Duration,
@@ -58,7 +58,7 @@ struct Deriving<'a> {
 /// The calls of `end`, which connects to `peer` or listens on `own`.
 pub(super) fn derive(
     recording: &Recording,
-    facts: &[Facts; 2],
+    facts: &[SideFacts; 2],
     end: End,
     opening: Opening,
     own: SocketAddr,

@@ -74,6 +74,11 @@ pub struct Outcome {
     pub recorded: Vec<u8>,
     /// Packets of the recording.
     pub packets: usize,
+    /// The packets of the other side that were fed to ours, by their numbers in the file, in the order in which they were
+    /// fed. Each stands here once.
+    pub fed: Vec<u64>,
+    /// Steps that the replay took. They are bounded by the length of the recording.
+    pub steps: usize,
 }
 
 /// What came of a file, or of several.
@@ -156,6 +161,8 @@ impl Outcome {
             sent: Vec::new(),
             recorded: Vec::new(),
             packets: 0,
+            fed: Vec::new(),
+            steps: 0,
         }
     }
 }

@@ -4,9 +4,9 @@
 //! the limits that the peer set, resets and retransmissions. Told but not judged: numbers of segments, windows, PSH,
 //! delays.
 
-use super::play::{Ending, Played};
 use super::program::Program;
-use super::recording::{End, Facts, Opening, Recording};
+use super::recording::{End, Opening, Recording, SideFacts};
+use super::run::{Ending, Played};
 use crate::conversation::{DataKind, Side};
 use crate::segment::{Flags, default_mss};
 use crate::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(super) struct Finding {
 
 pub(super) struct Case<'a> {
     pub(super) recording: &'a Recording,
-    pub(super) facts: &'a [Facts; 2],
+    pub(super) facts: &'a [SideFacts; 2],
     pub(super) ours: End,
     pub(super) opening: Opening,
     pub(super) program: &'a Program,
@@ -47,11 +47,11 @@ fn note(findings: &mut Vec<Finding>, packet: impl Into<Option<u64>>, text: impl 
 }
 
 impl Case<'_> {
-    fn own(&self) -> &Facts {
+    fn own(&self) -> &SideFacts {
         &self.facts[self.ours]
     }
 
-    fn peer(&self) -> &Facts {
+    fn peer(&self) -> &SideFacts {
         &self.facts[1 - self.ours]
     }
 

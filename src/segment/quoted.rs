@@ -69,7 +69,7 @@ impl Quoted {
 
     /// Makes the error in `packet` one about a TCP packet from `src` to `dst` with this sequence number, for the host of
     /// `src`, and fills in its checksums. `None` if it is no such error, or of another IP version.
-    pub(crate) fn rewrite(packet: &mut [u8], src: SocketAddr, dst: SocketAddr, seq: Seq) -> Option<()> {
+    pub fn rewrite(packet: &mut [u8], src: SocketAddr, dst: SocketAddr, seq: Seq) -> Option<()> {
         let ip = IpView::parse(packet).ok()?;
         let quoted = Self::parse(&ip)?;
         quoted.seq?;

@@ -11,6 +11,7 @@ use crate::event::HostId;
 use crate::link::{Counters, Fault, LinkSpec};
 use crate::net::{JoinHandle, Net, Runtime};
 use crate::socket::Host;
+use crate::time::Instant;
 
 /// A host of a [`Sim`](super::Sim). Clones are the same host. It stands for its name wherever a name is asked for.
 #[derive(Clone)]
@@ -84,6 +85,11 @@ impl HostHandle {
             host.set_now(now);
             calls(&mut host)
         })
+    }
+
+    /// When the first sleep of its programs ends, if one sleeps.
+    pub fn next_wake_up(&self) -> Option<Instant> {
+        self.with(|network| network.host(self.id).endpoint.next_wake_up())
     }
 
     /// Its name.

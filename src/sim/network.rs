@@ -239,6 +239,7 @@ impl<E: Endpoint> Network<E> {
     }
 
     /// Sends a packet of a host or scripted peer: into its only link, or into the one that leads to the destination.
+    #[inline]
     pub(super) fn send(&mut self, node: HostId, mut packet: Packet) {
         self.number(&mut packet);
         let link = match self.fabric.nodes[node.0 as usize].links[..] {

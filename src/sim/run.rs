@@ -68,8 +68,7 @@ impl Sim {
     }
 
     /// Sets the clock to an instant, without handling the events of that instant. Events before it are handled first.
-    #[cfg(test)]
-    pub(crate) fn advance_to(&self, at: Instant) {
+    pub fn advance_to(&self, at: Instant) {
         if let Some(before) = at.as_nanos().checked_sub(1).map(Instant::from_nanos) {
             self.run_until(before);
         }
