@@ -47,7 +47,7 @@ const TRACE: &str = "TCPLAB_TRACE";
 pub fn seeds(seeds: impl IntoIterator<Item = u64>, test: impl Fn(&Sim)) {
     let only = env::var(SEED).ok().map(|text| match text.trim().parse::<u64>() {
         Ok(seed) => seed,
-        Err(_) => panic!("{SEED}={text}: expected a number from 0 to 18446744073709551615"),
+        Err(error) => panic!("{SEED}={text}: expected a number from 0 to 18446744073709551615 ({error})"),
     });
     let directory = env::var_os(TRACE).map(PathBuf::from);
     let name = test_name(Location::caller());
@@ -66,19 +66,18 @@ fn run(seed: u64, test: &impl Fn(&Sim), keep: Option<(&std::path::Path, &str)>) 
     let sim = Sim::seeded(seed);
     let recorder = keep.map(|_| sim.observe(Recorder::default()));
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&sim))) else { return Ok(()) };
-    let mut text =
-        format!("the test failed with seed {seed}: {}\n{SEED}={seed} runs it again", message(panic.as_ref()));
-    match (keep, recorder) {
+    let rest = match (keep, recorder) {
         (Some((directory, name)), Some(recorder)) => {
             let kept = recorder.borrow_mut().keep(&sim, directory, &format!("{name}-seed-{seed}"));
             match kept {
-                Ok(path) => text.push_str(&format!("; its ladder is {}", path.display())),
-                Err(error) => text.push_str(&format!("; its ladder cannot be kept: {error}")),
+                Ok(path) => format!("its ladder is {}", path.display()),
+                Err(error) => format!("its ladder cannot be kept in {}: {error}", directory.display()),
             }
         }
-        _ => text.push_str(&format!("; {TRACE}=DIR keeps its ladder in DIR")),
-    }
-    Err(text)
+        _ => format!("{TRACE}=DIR keeps its ladder in DIR"),
+    };
+    let message = message(panic.as_ref());
+    Err(format!("the test failed with seed {seed}: {message}\n{SEED}={seed} runs it again; {rest}"))
 }
 
 /// What a panic says.
