@@ -71,6 +71,7 @@
     clippy::unwrap_used
 )]
 
+pub mod annotate;
 pub mod app;
 #[cfg(feature = "cli")]
 #[allow(clippy::disallowed_methods)] // it measures
@@ -102,7 +103,7 @@ pub mod stack;
 #[cfg(feature = "capture")]
 pub mod testing;
 pub mod time;
-#[cfg(feature = "capture")]
+pub mod trace;
 pub mod view;
 
 pub use app::{Program, Registry};
