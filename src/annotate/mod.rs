@@ -47,6 +47,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) corrupted: bool,
     /// A link has made it: it is not sent again by the host.
     pub(crate) copy: bool,
+    /// Bytes at its end that were not captured.
+    pub(crate) missing: usize,
 }
 
 impl<'a> Subject<'a> {
@@ -54,7 +56,7 @@ impl<'a> Subject<'a> {
     pub(crate) fn parse(at: Instant, direction: Direction, bytes: &'a [u8]) -> Self {
         let ip = IpView::parse(bytes);
         let segment = ip.as_ref().map_err(|why| *why).and_then(Segment::parse);
-        Self { at, direction, ip, segment, corrupted: false, copy: false }
+        Self { at, direction, ip, segment, corrupted: false, copy: false, missing: 0 }
     }
 
     /// The same, with the checksums verified.
@@ -130,7 +132,15 @@ pub(crate) struct Annotator {
     words: String,
 }
 
+/// Bytes that an annotator of a capture keeps to compare retransmissions with.
+const COMPARED: usize = 16 << 20;
+
 impl Annotator {
+    /// An annotator that also says where the bytes of a retransmission differ from those sent before.
+    pub(crate) fn comparing() -> Self {
+        Self { table: Table::new().compare_bytes(COMPARED), words: String::new() }
+    }
+
     /// Says what a packet is.
     pub(crate) fn annotate(&mut self, subject: &Subject<'_>) -> Annotation<'_> {
         let Self { table, words } = self;
