@@ -133,10 +133,12 @@ pub(crate) struct Annotator {
 }
 
 /// Bytes that an annotator of a capture keeps to compare retransmissions with.
+#[cfg(feature = "capture")]
 const COMPARED: usize = 16 << 20;
 
 impl Annotator {
     /// An annotator that also says where the bytes of a retransmission differ from those sent before.
+    #[cfg(feature = "capture")]
     pub(crate) fn comparing() -> Self {
         Self { table: Table::new().compare_bytes(COMPARED), words: String::new() }
     }
