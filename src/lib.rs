@@ -100,7 +100,6 @@ pub mod sim;
 pub mod socket;
 #[allow(clippy::iter_over_hash_type, clippy::unwrap_used, clippy::disallowed_methods)]
 pub mod stack;
-#[cfg(feature = "capture")]
 pub mod testing;
 pub mod time;
 pub mod trace;
