@@ -63,11 +63,17 @@ impl Session {
             live.observe(recording.observer());
         }
         output.note(format_args!("path: tun {name}"));
+        let own_namespace = device.tun.is_none();
+        Ok(Self { recording, own_namespace, ..Self::over(live, output)? })
+    }
+
+    /// A session over a host in a namespace of its own, without a capture.
+    pub(super) fn over(live: Live, output: Output) -> Result<Self, CliError> {
         let failed = |what| move |error| CliError::Run(format!("{what}: {error}"));
         let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGCHLD"))?;
         let bell = Bell::new().map_err(failed("make a pair of sockets for wake-ups"))?;
-        let own_namespace = device.tun.is_none();
-        Ok(Self { live, signals, bell, recording, flush_at: None, running: None, own_namespace, output })
+        let (recording, flush_at, running) = (None, None, None);
+        Ok(Self { live, signals, bell, recording, flush_at, running, own_namespace: true, output })
     }
 
     /// True if standard output carries the capture.
@@ -97,19 +103,19 @@ impl Session {
     }
 
     /// One turn, without waiting.
-    fn turn(&mut self) -> Result<(), CliError> {
+    pub(super) fn turn(&mut self) -> Result<(), CliError> {
         self.live.turn().map_err(|error| CliError::Run(error.to_string()))?;
         let due = self.recording.as_mut().and_then(Recording::keep_flushed);
         self.flush_at = due.map(|due| self.live.now() + due);
         Ok(())
     }
 
-    /// Waits until there is something to do, then one turn: whoever calls sees what came of it before the next wait.
+    /// Waits until there is something to do, then one turn. The caller sees what came of it before the next wait.
     pub(super) fn next(&mut self) -> Result<Option<Stop>, CliError> {
         self.next_until(None)
     }
 
-    fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
+    pub(super) fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
         let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
         let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
         let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
