@@ -90,29 +90,9 @@ impl Sender {
         let unanswered = self.iss == Some(self.snd_una);
         let second = self.rare.as_ref().and_then(|rare| rare.stray_syn).filter(|(_, end, _)| unanswered && *end == ack);
         let Some((iss, end, offer)) = second else { return false };
-        let Self { segments, bytes, retransmissions, last_ack, rcv_wnd, window, shift, .. } = *self;
-        let (snd_wnd, max_snd_wnd) = (self.snd_wnd, self.max_snd_wnd);
-        *self = Self {
-            iss: Some(iss),
-            snd_una: iss,
-            snd_nxt: end,
-            contiguous_end: end,
-            started: true,
-            una_known: true,
-            ..Self {
-                snd_wnd,
-                max_snd_wnd,
-                offer,
-                segments,
-                bytes,
-                retransmissions,
-                last_ack,
-                rcv_wnd,
-                window,
-                shift,
-                ..Self::default()
-            }
-        };
+        (self.iss, self.snd_una, self.offer) = (Some(iss), iss, offer);
+        (self.snd_nxt, self.contiguous_end, self.fin, self.rare) = (end, end, None, None);
+        (self.retries, self.dup_acks) = (0, 0);
         true
     }
 

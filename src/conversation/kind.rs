@@ -18,7 +18,7 @@ pub enum Kind {
     Retransmission,
     /// A retransmission within 20 ms of the second or a later duplicate ACK that asks for it.
     FastRetransmission,
-    /// All of it was acknowledged before it passed again.
+    /// It has data, all of which was acknowledged before it passed again.
     SpuriousRetransmission,
     /// Below the next expected sequence number, but not later than a round trip (3 ms where none was measured).
     OutOfOrder,
@@ -34,8 +34,6 @@ pub enum Kind {
     ZeroWindowProbe,
     /// Answers a zero-window probe; the window is still zero.
     ZeroWindowProbeAck,
-    /// Has data that fill the window of the peer to its end.
-    WindowFull,
     /// Acknowledges nothing new; only the window differs.
     WindowUpdate,
     /// Zero or one byte below the next expected sequence number.
@@ -48,7 +46,7 @@ pub enum Kind {
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 14;
 
     /// All kinds, in the order of their declaration.
     pub const ALL: [Self; Self::COUNT] = [
@@ -62,7 +60,6 @@ impl Kind {
         Self::ZeroWindow,
         Self::ZeroWindowProbe,
         Self::ZeroWindowProbeAck,
-        Self::WindowFull,
         Self::WindowUpdate,
         Self::KeepAlive,
         Self::KeepAliveAck,
@@ -82,7 +79,6 @@ impl Kind {
             Self::ZeroWindow => "zero-window",
             Self::ZeroWindowProbe => "zero-window-probe",
             Self::ZeroWindowProbeAck => "zero-window-probe-ack",
-            Self::WindowFull => "window-full",
             Self::WindowUpdate => "window-update",
             Self::KeepAlive => "keep-alive",
             Self::KeepAliveAck => "keep-alive-ack",
@@ -165,7 +161,7 @@ struct Direction {
 pub(super) struct Watch {
     sides: [Direction; 2],
     syn_at: Option<Instant>,
-    /// The time from the first SYN to the ACK that completes the handshake.
+    /// The time from the last SYN to the ACK that completes the handshake.
     initial_rtt: Option<Duration>,
 }
 
@@ -217,9 +213,9 @@ impl Watch {
         } else if same_ack {
             dup_acks = own.dup_acks;
         }
-        if segment.len() > 0 && !keep_alive && own.next.is_some_and(|next| seq < next) && !segment.is_rst() {
+        if !segment.is_empty() && !keep_alive && own.next.is_some_and(|next| seq < next) && !segment.is_rst() {
             let fast = peer.dup_acks >= 2 && peer.last_ack == Some(seq) && now - peer.last_ack_at < FAST;
-            let spurious = peer.last_ack.is_some_and(|acked| end <= acked);
+            let spurious = len > 0 && peer.last_ack.is_some_and(|acked| end <= acked);
             let limit = self.initial_rtt.unwrap_or(REORDERED);
             kinds.add(if spurious {
                 Kind::SpuriousRetransmission
@@ -250,7 +246,7 @@ impl Watch {
 
     fn measure(&mut self, now: Instant, segment: &Segment<'_>) {
         if segment.is_syn() && !segment.is_ack() {
-            self.syn_at.get_or_insert(now);
+            self.syn_at = Some(now);
         } else if self.initial_rtt.is_none() && segment.is_ack() && !segment.is_syn() {
             self.initial_rtt = self.syn_at.map(|at| now - at);
         }

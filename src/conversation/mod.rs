@@ -21,6 +21,7 @@
 mod ack;
 mod handshake;
 mod kind;
+mod memory;
 #[cfg(test)]
 mod model_tests;
 mod ranges;

@@ -100,6 +100,14 @@ pub enum AckKind {
     Plain,
 }
 
+impl DataKind {
+    /// True for a segment all of which was seen before: sent again, or delivered twice. At its sender the count of these is
+    /// exact; [`super::Kind`] tells what Wireshark would say of it.
+    pub const fn is_repeated(self) -> bool {
+        matches!(self, Self::Retransmission { .. } | Self::Duplicate)
+    }
+}
+
 impl fmt::Display for DataKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

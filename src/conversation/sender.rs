@@ -204,11 +204,8 @@ impl Sender {
         let at_edge = start == self.snd_una || start == self.snd_nxt;
         let probe = self.zero_window && len == 1 && no_control && at_edge;
         let kind = if probe { DataKind::Probe } else { self.classify(start, end) };
-        match kind {
-            DataKind::Retransmission { .. } | DataKind::Duplicate => {
-                self.retransmissions = self.retransmissions.saturating_add(1);
-            }
-            _ => {}
+        if kind.is_repeated() {
+            self.retransmissions = self.retransmissions.saturating_add(1);
         }
         // The number first: it pulls what is too far behind into the reach of comparison.
         if end > self.snd_nxt {

@@ -7,6 +7,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::kind::{Kind, Kinds, Watch};
+use super::memory::Memory;
 use super::{Conversation, DataKind, Seen, Side};
 use crate::segment::{Segment, Seq};
 use crate::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Stream<T = ()> {
     /// What numbers of each side are counted from where its SYN was not seen.
     base: [Option<Seq>; 2],
     watch: Watch,
+    /// The last bytes of both sides, if the table compares them.
+    pub(super) memory: Option<Box<Memory>>,
     /// The stream on the same sockets that was open when the SYN of this one came.
     pub(super) previous: Option<usize>,
 }
@@ -93,6 +96,7 @@ impl<T> Stream<T> {
             notes,
             base: [None; 2],
             watch: Watch::default(),
+            memory: None,
             previous: None,
         }
     }
@@ -110,6 +114,11 @@ impl<T> Stream<T> {
 
     /// Takes one segment that passed at `now`, and says what it is. [`super::Table::place`] says which stream it belongs to.
     pub fn observe(&mut self, now: Instant, segment: &Segment<'_>) -> Observed {
+        self.observe_cut(now, segment, 0)
+    }
+
+    /// The same for a segment of which the last `missing` bytes were not captured.
+    pub fn observe_cut(&mut self, now: Instant, segment: &Segment<'_>, missing: usize) -> Observed {
         let from = self.side_of(segment.src);
         self.note_base(from, segment);
         let late = segment.is_syn() && self.take_late_syn(from, segment);
@@ -117,12 +126,32 @@ impl<T> Stream<T> {
         if late {
             (seen.data, seen.new_bytes) = (DataKind::OutOfOrder, 1);
         }
-        let kinds = self.watch.observe(now, from, segment);
+        let mut kinds = self.watch.observe(now, from, segment);
+        if self.memory.is_some() && self.bytes_differ(from, segment, missing, (seen.data, kinds)) {
+            kinds.add(Kind::BytesDiffer);
+        }
         self.account.take(now, from, segment, &seen, kinds, &self.conversation);
         // A SYN stands at 0, also one with a number that was not taken.
         let seq = if segment.is_syn() { 0 } else { self.relative(from, segment.seq) };
         let ack = segment.is_ack().then(|| self.relative(from.other(), segment.ack));
         Observed { from, seen, kinds, seq, ack }
+    }
+
+    #[cold]
+    fn bytes_differ(
+        &mut self,
+        from: Side,
+        segment: &Segment<'_>,
+        missing: usize,
+        (data, kinds): (DataKind, Kinds),
+    ) -> bool {
+        let bytes = &segment.payload[..segment.payload.len().saturating_sub(missing)];
+        // The byte of a probe or a keep-alive may be any.
+        let is_data = !matches!(data, DataKind::Unacceptable | DataKind::Probe | DataKind::KeepAlive);
+        let is_data = is_data && !kinds.contains(Kind::KeepAlive) && !kinds.contains(Kind::ZeroWindowProbe);
+        let seq = segment.seq + u32::from(segment.is_syn());
+        let memory = self.memory.as_mut().filter(|_| is_data && !bytes.is_empty());
+        memory.is_some_and(|memory| memory.differs(from as usize, seq, bytes))
     }
 
     /// Fixes what numbers are counted from, if nothing has fixed it yet.

@@ -11,10 +11,12 @@
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::Side;
+use super::memory::{Budget, Memory};
 use super::stream::{Observed, Stream};
 use crate::segment::{Segment, Seq};
 use crate::time::Instant;
@@ -38,6 +40,8 @@ pub struct Table<T = ()> {
     oldest: u32,
     begun: usize,
     forgotten: Option<Box<Stream<T>>>,
+    /// What streams may keep of their bytes, if they are compared.
+    budget: Option<Arc<Budget>>,
 }
 
 /// A stream, and its neighbours in the order of use.
@@ -82,7 +86,20 @@ impl<T: Default> Table<T> {
             oldest: NONE,
             begun: 0,
             forgotten: None,
+            budget: None,
         }
+    }
+
+    /// Has every stream compare retransmissions with what was sent before ([`super::Kind::BytesDiffer`]). All streams
+    /// together keep at most `bytes` bytes.
+    #[must_use]
+    pub fn compare_bytes(self, bytes: usize) -> Self {
+        Self { budget: Some(Budget::new(bytes)), ..self }
+    }
+
+    /// Segments that were not kept for comparison for want of room.
+    pub fn not_compared(&self) -> u64 {
+        self.budget.as_ref().map_or(0, |budget| budget.refused())
     }
 
     /// Finds the stream of a segment, and begins one if there is none. The segment is not observed.
@@ -199,7 +216,8 @@ impl<T: Default> Table<T> {
     }
 
     fn begin(&mut self, ends: [SocketAddr; 2], now: Instant) -> u32 {
-        let stream = Box::new(Stream::new(self.begun, ends, now, T::default()));
+        let mut stream = Box::new(Stream::new(self.begun, ends, now, T::default()));
+        stream.memory = self.budget.as_ref().map(|budget| Box::new(Memory::new(budget)));
         let slot = if self.slots.len() < self.limit {
             self.slots.push(Slot { stream, newer: NONE, older: NONE });
             self.slots.len() as u32 - 1

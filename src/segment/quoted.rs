@@ -149,7 +149,8 @@ mod tests {
             let [src, dst] = ends(v6);
             let mut bytes = error(&SegmentTemplate::new(src, dst).to_bytes());
             let (mut new_src, mut new_dst) = (dst, src);
-            (new_src.set_port(5), new_dst.set_port(6));
+            new_src.set_port(5);
+            new_dst.set_port(6);
             assert_eq!(Quoted::rewrite(&mut bytes, new_src, new_dst, Seq(9)), Some(()));
             let ip = IpView::parse(&bytes).expect("a packet");
             let quoted = Quoted::parse(&ip).expect("a quoted segment");
