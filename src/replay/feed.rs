@@ -1,6 +1,6 @@
 //! When each packet of the fed side is due, and what becomes of its numbers.
 //!
-//! What causality demands can be told from the recording, wherever it was taken. A packet that acknowledges bytes of
+//! What causality demands follows from the recording, wherever it was taken. A packet that acknowledges bytes of
 //! ours was sent after they had come; one that was recorded behind bytes of ours reached us after we had sent them; and
 //! bytes of ours that do not acknowledge it, though it came in order, were sent before it came. The first is binding, the
 //! others order what would otherwise be decided by our being faster or slower than the stack that was recorded.

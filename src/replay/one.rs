@@ -113,7 +113,8 @@ impl One<'_> {
         (played, findings)
     }
 
-    /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
+    /// Settings of the host that a recording does not show are tried, the usual ones first. If none fit, the attempt that came
+    /// farthest is reported.
     fn strictly(&self, observers: &Observers) -> (Played, Vec<Finding>) {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
@@ -262,7 +263,7 @@ fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::
     }
 }
 
-/// What is told without being judged.
+/// What is reported without being judged.
 fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
     let One { recording, facts, ours, .. } = *one;
     let mut notes = Vec::new();

@@ -39,7 +39,7 @@ pub(super) struct Turn {
 
 /// After its last call a program that the recording does not end waits. Nobody waits for it.
 pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
-/// The least that can be told from the instant before.
+/// The least difference between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);
 /// A peer that ends later than this after our FIN is waited for: a closed socket would not.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! Whether a conversation came out the same, whatever stack the recording is of.
 //!
 //! Judged: the handshake, the bytes each way, the order of turns, kind and place of the close, acknowledgments, options,
-//! the limits that the peer set, resets and retransmissions. Told but not judged: numbers of segments, windows, PSH,
+//! the limits that the peer set, resets and retransmissions. Reported but not judged: numbers of segments, windows, PSH,
 //! delays.
 
 use super::program::Program;

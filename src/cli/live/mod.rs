@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 use super::output::Output;
-use crate::live::{Bell, Live, Running, Signals};
+use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
 use record::Recording;
 
@@ -33,7 +33,7 @@ const AFTER_COMMAND: Duration = Duration::from_millis(500);
 pub(super) struct Session {
     live: Live,
     signals: Signals,
-    bell: Bell,
+    wakes: WakeReceiver,
     recording: Option<Recording>,
     /// When the recording wants to be flushed.
     flush_at: Option<crate::time::Instant>,
@@ -71,9 +71,9 @@ impl Session {
     pub(super) fn over(live: Live, output: Output) -> Result<Self, CliError> {
         let failed = |what| move |error| CliError::Run(format!("{what}: {error}"));
         let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGCHLD"))?;
-        let bell = Bell::new().map_err(failed("make a pair of sockets for wake-ups"))?;
+        let wakes = WakeReceiver::new().map_err(failed("make a pair of sockets for wake-ups"))?;
         let (recording, flush_at, running) = (None, None, None);
-        Ok(Self { live, signals, bell, recording, flush_at, running, own_namespace: true, output })
+        Ok(Self { live, signals, wakes, recording, flush_at, running, own_namespace: true, output })
     }
 
     /// True if standard output carries the capture.
@@ -118,7 +118,7 @@ impl Session {
     pub(super) fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
         let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
         let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
-        let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
+        let others: Vec<_> = self.signals.descriptors().chain([self.wakes.descriptor()]).collect();
         let called = self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
         if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
@@ -127,9 +127,9 @@ impl Session {
         Ok(None)
     }
 
-    /// To be asked when a signal (SIGCHLD is one) or the bell has called.
+    /// To be asked when a signal (SIGCHLD is one) or another thread has called.
     fn stop(&mut self) -> Result<Option<Stop>, CliError> {
-        self.bell.silence();
+        self.wakes.clear();
         if let Some(signal) = self.signals.poll_stop() {
             return Ok(Some(Stop::Signal(signal)));
         }
