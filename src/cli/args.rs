@@ -9,6 +9,7 @@ use crate::bench::{self, Subject};
 use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
 use crate::time::Duration;
+use crate::view::Style;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
 #[derive(Debug, Parser)]
@@ -142,9 +143,33 @@ pub(super) struct Show {
     /// numbers are made up, from 3 on
     #[arg(long)]
     pub(super) fds: bool,
-    /// The first N packets only
+    /// Read the first N packets only [default: all]
     #[arg(short, long, value_name = "N")]
     pub(super) count: Option<u64>,
+    #[command(flatten)]
+    pub(super) view: View,
+}
+
+/// How a ladder is drawn.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Ladder")]
+pub(super) struct View {
+    /// Draw long runs whole [default: the middle of a long run is one line that says how many segments it stands for]
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print no ladder [default: the ladder is printed]
+    #[arg(long)]
+    pub(super) no_ladder: bool,
+    /// Draw in ASCII only [default: lines and arrows of Unicode]
+    #[arg(long)]
+    pub(super) ascii: bool,
+}
+
+impl View {
+    /// The style of a ladder on standard output.
+    pub(super) fn style(self, output: super::output::Output) -> Style {
+        Style { width: output.width(), color: output.color(), ascii: self.ascii, all: self.all }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -73,6 +73,21 @@ impl Output {
         }
     }
 
+    /// Columns of the terminal that results go to: what `COLUMNS` says, else what the terminal says, else 80.
+    pub(super) fn width(self) -> usize {
+        let asked =
+            std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+        asked.or_else(|| self.terminal_width()).unwrap_or(80)
+    }
+
+    fn terminal_width(self) -> Option<usize> {
+        let size = match self.results {
+            Results::Stdout => terminal_size::terminal_size_of(io::stdout()),
+            Results::Stderr => terminal_size::terminal_size_of(io::stderr()),
+        };
+        size.map(|(terminal_size::Width(columns), _)| columns.into())
+    }
+
     /// Whether results may have colours.
     pub(super) fn color(self) -> bool {
         self.stdout_color

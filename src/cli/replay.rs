@@ -8,17 +8,17 @@ use std::rc::Rc;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
+use super::args::View;
 use super::named::Files;
 use super::output::Output;
 use super::output_file::Destination;
 use super::{CliError, named};
 use crate::app::{Listen, Program, Registry};
 use crate::capture::Settings;
-use crate::event::{Event, HostId, Observer};
+use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
-use crate::time::Instant;
-use crate::view::Ladder;
+use crate::view::{Ladder, Style};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -49,9 +49,8 @@ pub(super) struct Args {
     /// Write what passes our stack, for Wireshark [default: nothing is written]
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
-    /// Print no ladder of the conversations that do not pass [default: it is printed]
-    #[arg(long)]
-    no_ladder: bool,
+    #[command(flatten)]
+    view: View,
     /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
     #[arg(long, requires = "write")]
     force: bool,
@@ -112,9 +111,9 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         for outcome in &outcomes {
             report(outcome, output)?;
             let failed = matches!(outcome.verdict, Verdict::Differs | Verdict::Stalled);
-            if failed && !args.no_ladder && !output.json && !output.is_quiet() {
+            if failed && !args.view.no_ladder && !output.json && !output.is_quiet() {
                 let replay = open(outcome.role).map_err(|error| CliError::Run(error.to_string()))?;
-                draw(replay, outcome, output)?;
+                draw(replay, outcome, &args.view.style(output), output)?;
             }
         }
         all.outcomes.extend(outcomes);
@@ -181,32 +180,15 @@ fn open(
 }
 
 /// Prints the ladder of a conversation that did not pass. It is replayed once more for that, which gives the same packets.
-fn draw(replay: Replay, outcome: &Outcome, output: Output) -> Result<(), CliError> {
+fn draw(replay: Replay, outcome: &Outcome, style: &Style, output: Output) -> Result<(), CliError> {
     let mut ladder = Ladder::new();
     ladder.name_hosts([(HostId(0), "our stack".to_owned()), (HostId(1), "recording".to_owned())]);
-    let ladder = Rc::new(RefCell::new(FromZero { ladder, first: None }));
+    ladder.count_from_first();
+    let ladder = Rc::new(RefCell::new(ladder));
     let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);
     replay.observe(ladder.clone()).run().map_err(|error| CliError::Run(error.to_string()))?;
-    let ladder = &ladder.borrow().ladder;
-    if output.color() {
-        output.result(ladder.in_color())?;
-    } else {
-        output.result(ladder)?;
-    }
+    output.result(ladder.borrow().draw(style))?;
     Ok(())
-}
-
-/// A ladder whose first event is at zero.
-struct FromZero {
-    ladder: Ladder,
-    first: Option<Instant>,
-}
-
-impl Observer for FromZero {
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        let first = *self.first.get_or_insert(at);
-        self.ladder.on_event(Instant::EPOCH + at.since(first), event);
-    }
 }
 
 impl From<ModeName> for Mode {

@@ -4,7 +4,8 @@
 //!
 //! - The connection is over (an RST from either side, or a FIN from both): the pair of sockets is used again. A SYN
 //!   without ACK begins everything anew, both directions and the counters.
-//! - The SYN of that side was never acknowledged: the attempt was given up for a new one. That direction begins anew.
+//! - The SYN of that side was never acknowledged: the attempt was given up for a new one. That direction begins anew. Of two
+//!   SYN|ACKs the one counts that the peer acknowledges.
 //! - The connection is open. Then the receiver answers with a challenge ACK (RFC 5961, section 4) and nothing changes,
 //!   for anyone can send such a SYN. If the peer answers with a SYN|ACK of exactly that SYN instead, the capture has
 //!   missed the end of the old connection, and everything begins anew with the two.

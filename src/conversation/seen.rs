@@ -73,7 +73,7 @@ pub enum DataKind {
     /// Nothing is outstanding and the segment has 0 or 1 bytes at `snd_nxt - 1` (RFC 9293, section 3.8.4).
     KeepAlive,
     /// Belongs to no window that can be open, or is a SYN in the midst of an open connection (RFC 5961, section 4), or
-    /// an RST that nobody would believe. No variable moved: neither its data nor its acknowledgment were taken.
+    /// an RST that no receiver takes. No variable moved: neither its data nor its acknowledgment were taken.
     Unacceptable,
 }
 

@@ -6,13 +6,13 @@
 //!   acked      seen, not acked     hole    ranges seen
 //! ```
 //!
-//! These are the sender's variables as far as they can be told from the wire: what was sent is what was seen, and what
-//! the peer has is what it acknowledged. Three rules keep them sane whatever comes:
+//! These are the sender's variables as far as the wire shows them: what was sent is what was seen, and what the peer has is
+//! what it acknowledged. Three rules hold whatever arrives:
 //!
 //! - `snd_una <= contiguous_end <= snd_nxt`, except that a direction seen from the middle may learn from its first
 //!   acknowledgment that more was outstanding, which moves `snd_una` back once.
 //! - Nothing is outstanding further back than [`MAX_WINDOW`], since no window is larger: in a capture without ACKs
-//!   `snd_una` and the holes are dragged along behind `snd_nxt`.
+//!   `snd_una` and the holes follow `snd_nxt` at that distance.
 //! - A segment further away than a window can reach moves nothing.
 
 use super::ranges::Ranges;

@@ -32,7 +32,7 @@ pub struct Stream<T = ()> {
     /// The last bytes of both sides, if the table compares them.
     pub(super) memory: Option<Box<Memory>>,
     /// The stream on the same sockets that was open when the SYN of this one came.
-    pub(super) previous: Option<usize>,
+    pub(crate) previous: Option<usize>,
 }
 
 /// What was counted of one connection. Of each pair the first is that of [`Side::Local`].
@@ -192,7 +192,8 @@ impl<T> Stream<T> {
 const LATE: i32 = 65_535;
 
 impl Account {
-    fn new(at: Instant) -> Self {
+    /// An account that begins at this instant.
+    pub(crate) fn new(at: Instant) -> Self {
         Self {
             first: at,
             last: at,
@@ -223,7 +224,8 @@ impl Account {
         })
     }
 
-    fn take(
+    /// Counts a segment that `conversation` has observed. For those who join the streams of several tables.
+    pub(crate) fn take(
         &mut self,
         at: Instant,
         from: Side,

@@ -239,11 +239,8 @@ impl Link {
         let Some(at) = decision.fate.arrival() else {
             return Some(packet);
         };
-        if let Fate::Corrupt(Flip { byte, bit, .. }) = decision.fate
-            && let Some(value) = packet.bytes.get_mut(byte as usize)
-        {
-            *value ^= 0x80 >> bit;
-            packet.meta.sound = false;
+        if let Fate::Corrupt(Flip { byte, bit, .. }) = decision.fate {
+            packet.flip_bit(byte as usize, bit);
         }
         self.flight.insert(at, sequence, packet);
         None

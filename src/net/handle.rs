@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::clock::{Clock, Sleep};
 use super::executor::{Executor, JoinHandle};
 use super::wait::{Interest, Place, Waits};
+use crate::rng::Rng;
 use crate::socket::{Fd, Host};
 use crate::time::{Duration, Instant};
 
@@ -138,6 +139,12 @@ impl Net {
 
     pub(super) fn executor(&self) -> &Executor {
         &self.inner.executor
+    }
+
+    /// A source of random numbers for a program: the same host, seed and name give the same numbers. No other draw depends on
+    /// it. On a TUN device the seed is another one in each run.
+    pub fn rng(&self, name: &str) -> Rng {
+        Rng::new(self.host().config().seed, &format!("program {name}"))
     }
 
     pub(super) fn clock(&self) -> &Arc<Clock> {

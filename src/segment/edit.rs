@@ -89,11 +89,11 @@ impl<'a> HeaderEditor<'a> {
             let mut new = [0; 16];
             let new = match address {
                 IpAddr::V4(v4) if !self.v6 => {
-                    new[..4].copy_from_slice(&v4.octets());
+                    new[..4].copy_from_slice(&v4.to_bits().to_be_bytes());
                     &new[..4]
                 }
                 IpAddr::V6(v6) if self.v6 => {
-                    new = v6.octets();
+                    new = v6.to_bits().to_be_bytes();
                     &new[..]
                 }
                 _ => continue,

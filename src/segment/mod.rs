@@ -4,8 +4,12 @@
 //!  Packet (owned bytes) --IpView--> addresses, protocol, fragment? --Segment--> ports, RFC 9293 header, options, payload
 //! ```
 //!
-//! Parsing checks structure only (lengths, offsets); checksums are asked for by [`IpView::checksums_ok`], so that a
-//! reader of captures can look at packets whose checksums were left to hardware. Nothing here allocates.
+//! Parsing checks lengths and offsets only. [`IpView::checksums_ok`] verifies checksums, because a capture may hold packets
+//! whose checksums were left to the hardware. Parsing does not allocate.
+//!
+//! - `ip`, `options`: the strict parser of a host; `captured`, `fragments`: the lenient one of captures;
+//! - `edit`, `build`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in them;
+//! - `checksum`, `notation`, `diff`, `seq`, `packet`.
 //!
 //! Formats: RFC 791, RFC 8200, RFC 9293 section 3.1, RFC 7323, RFC 2018.
 

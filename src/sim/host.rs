@@ -25,6 +25,7 @@ pub struct HostHandle {
 impl HostHandle {
     /// Starts a program on this host. It begins when the simulation runs next, and has to end before
     /// [`Sim::run_until_idle`](super::Sim::run_until_idle) is content. The handle gives its value.
+    #[track_caller]
     pub fn spawn<F, T>(&self, program: F) -> JoinHandle<T>
     where
         F: AsyncFnOnce(Net) -> T + 'static,
@@ -46,6 +47,7 @@ impl HostHandle {
     }
 
     /// Starts a program that serves for ever, or for as long as it likes: the simulation does not wait for its end.
+    #[track_caller]
     pub fn spawn_daemon<F, T>(&self, program: F) -> JoinHandle<T>
     where
         F: AsyncFnOnce(Net) -> T + 'static,
@@ -58,6 +60,7 @@ impl HostHandle {
         self.start(name, program)
     }
 
+    #[track_caller]
     fn start<F, T>(&self, name: String, program: F) -> JoinHandle<T>
     where
         F: AsyncFnOnce(Net) -> T + 'static,
@@ -73,6 +76,7 @@ impl HostHandle {
 
     /// Makes BSD calls directly, between two runs, at the simulation's present instant. What they have the host send
     /// leaves when the simulation runs next.
+    #[track_caller]
     pub fn sys<R>(&self, calls: impl FnOnce(&mut Host) -> R) -> R {
         self.with(|network| {
             network.wake(self.id);

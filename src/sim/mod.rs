@@ -110,6 +110,7 @@ pub use peer::{Arrived, PeerCounters, PeerHandle};
 pub use router::RouterHandle;
 pub use run::Until;
 
+use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -120,7 +121,7 @@ use crate::net::Runtime;
 use crate::rng::Rng;
 use crate::socket::{Host, HostConfig};
 use crate::time::Instant;
-use fabric::NodeKind;
+use fabric::{Fabric, NodeKind};
 use network::Network;
 use run::Limits;
 
@@ -148,6 +149,25 @@ pub enum SimError {
     /// Not an address with its prefix length.
     #[error("`{0}` is not an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")]
     Address(String),
+    /// Two hosts with one address: nobody could say which of them a packet is for.
+    #[error("{address}: this is the address of {host} already; give each host an address of its own")]
+    AddressTaken {
+        /// The address.
+        address: IpAddr,
+        /// The host that has it.
+        host: String,
+    },
+    /// A setting of a host that no host can have.
+    #[error("host `{host}`: {what}")]
+    Setting {
+        /// The host.
+        host: String,
+        /// The setting, and what it may be.
+        what: String,
+    },
+    /// A program of a run calls the simulation that it runs in.
+    #[error("{BUSY}")]
+    Busy,
     /// No such host.
     #[error("there is no host or router `{name}`; there are {known}")]
     UnknownHost {
@@ -173,7 +193,7 @@ pub enum SimError {
 }
 
 impl Sim {
-    /// A network without hosts at [`Instant::EPOCH`]. Everything random follows from `seed`.
+    /// A network without hosts, at [`Instant::EPOCH`]. Everything random in it follows from `seed`.
     pub fn seeded(seed: u64) -> Self {
         Self { network: Rc::new(RefCell::new(Network::new(seed))), limits: Cell::new(Limits::default()) }
     }
@@ -193,13 +213,14 @@ impl Sim {
     /// As [`Sim::host`].
     #[track_caller]
     pub fn host_with(&self, name: &str, addresses: &str, adjust: impl FnOnce(&mut HostConfig)) -> HostHandle {
-        self.try_host(name, addresses, adjust).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_host(name, addresses, adjust))
     }
 
     /// Adds a host, for names and addresses that come from a file.
     ///
     /// # Errors
-    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`].
+    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`], [`SimError::AddressTaken`],
+    /// [`SimError::Setting`], [`SimError::Busy`].
     pub fn try_host(
         &self,
         name: &str,
@@ -208,10 +229,12 @@ impl Sim {
     ) -> Result<HostHandle, SimError> {
         self.check_name(name)?;
         let addresses = address::parse(addresses)?;
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let seed = Rng::new(network.seed, &format!("host {name}")).next_u64();
         let mut config = HostConfig { seed, addresses, default_route: true, ..HostConfig::default() };
         adjust(&mut config);
+        check_config(name, &config)?;
+        check_addresses(&network.fabric, &config.addresses)?;
         network.pool.set_buffer_len(config.mtu);
         let runtime = Runtime::new(Host::new(&config));
         let id = network.add_host(name, config.addresses, runtime);
@@ -242,7 +265,7 @@ impl Sim {
     /// With the text of the [`SimError`] that [`Sim::try_router`] would return.
     #[track_caller]
     pub fn router(&self, name: &str) -> RouterHandle {
-        self.try_router(name).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_router(name))
     }
 
     /// Adds a router, for a name that comes from a file.
@@ -251,7 +274,7 @@ impl Sim {
     /// [`SimError::Name`], [`SimError::NameTaken`].
     pub fn try_router(&self, name: &str) -> Result<RouterHandle, SimError> {
         self.check_name(name)?;
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let id = network.add_router(name);
         let name = Rc::clone(&network.fabric.nodes[id.0 as usize].name);
         Ok(RouterHandle { network: Rc::downgrade(&self.network), id, name })
@@ -283,17 +306,18 @@ impl Sim {
     /// With the text of the [`SimError`] that [`Sim::try_scripted_peer`] would return.
     #[track_caller]
     pub fn scripted_peer(&self, name: &str, addresses: &str) -> PeerHandle {
-        self.try_scripted_peer(name, addresses).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_scripted_peer(name, addresses))
     }
 
     /// Adds a scripted peer, for a name and addresses that come from a file.
     ///
     /// # Errors
-    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`].
+    /// As [`Sim::try_host`].
     pub fn try_scripted_peer(&self, name: &str, addresses: &str) -> Result<PeerHandle, SimError> {
         self.check_name(name)?;
         let addresses = address::parse(addresses)?;
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
+        check_addresses(&network.fabric, &addresses)?;
         let id = network.add_peer(name, addresses.clone());
         let name = Rc::clone(&network.fabric.nodes[id.0 as usize].name);
         Ok(PeerHandle { network: Rc::downgrade(&self.network), id, name, addresses: addresses.into() })
@@ -307,7 +331,7 @@ impl Sim {
     /// With the text of the [`SimError`] that [`Sim::try_link`] would return.
     #[track_caller]
     pub fn link(&self, a: impl AsRef<str>, b: impl AsRef<str>, spec: &str) -> LinkHandle {
-        self.try_link(a.as_ref(), b.as_ref(), spec).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_link(a.as_ref(), b.as_ref(), spec))
     }
 
     /// Joins two hosts or routers, for names and specs that come from a file.
@@ -332,7 +356,7 @@ impl Sim {
                 vec![self.known(from)?]
             }
         };
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let at = network.cable(id_a, id_b);
         let cable = &mut network.fabric.cables[at];
         for end in [End::A, End::B] {
@@ -368,13 +392,43 @@ impl Sim {
     }
 
     fn known(&self, name: &str) -> Result<HostId, SimError> {
+        self.network.try_borrow().map_err(|_| SimError::Busy)?;
         self.id(name).ok_or_else(|| {
             let known: Vec<_> = self.network.borrow().fabric.nodes.iter().map(|node| node.name.to_string()).collect();
             SimError::UnknownHost { name: name.to_owned(), known: known.join(", ") }
         })
     }
 
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.network.borrow().seed
+    }
+
+    /// A source of random numbers for a test or a program: the same seed and name give the same numbers, and no other draw
+    /// of the simulation depends on it.
+    pub fn rng(&self, name: &str) -> Rng {
+        Rng::new(self.seed(), &format!("program {name}"))
+    }
+
+    /// The names of hosts, routers and scripted peers by their number in events.
+    pub fn names(&self) -> Vec<(HostId, String)> {
+        let network = self.network.borrow();
+        let numbered = (0..).zip(&network.fabric.nodes);
+        numbered.map(|(number, node)| (HostId(number), node.name.to_string())).collect()
+    }
+
+    /// A panic that points at the test and names the seed.
+    #[track_caller]
+    fn or_panic<T>(&self, result: Result<T, SimError>) -> T {
+        match (result, self.network.try_borrow()) {
+            (Ok(value), _) => value,
+            (Err(error), Ok(network)) => panic!("{error} (seed {})", network.seed),
+            (Err(error), Err(_)) => panic!("{error}"),
+        }
+    }
+
     fn check_name(&self, name: &str) -> Result<(), SimError> {
+        self.network.try_borrow().map_err(|_| SimError::Busy)?;
         if name.is_empty() || name.contains(|c: char| matches!(c, '>' | ':' | '=' | ',') || c.is_whitespace()) {
             return Err(SimError::Name(name.to_owned()));
         }
@@ -390,6 +444,29 @@ impl Sim {
         let (name, addresses) = (Rc::clone(&node.name), node.addresses.as_slice().into());
         HostHandle { network: Rc::downgrade(&self.network), id, name, addresses }
     }
+}
+
+/// Refuses settings with which no host can be made.
+fn check_config(host: &str, config: &HostConfig) -> Result<(), SimError> {
+    let wrong = |what: &str| Err(SimError::Setting { host: host.to_owned(), what: what.to_owned() });
+    if !(576..=65_535).contains(&config.mtu) {
+        return wrong("the mtu is from 576 to 65535 bytes");
+    }
+    if config.addresses.is_empty() {
+        return wrong("a host has at least one address");
+    }
+    Ok(())
+}
+
+/// Refuses an address that another node has.
+fn check_addresses<E>(fabric: &Fabric<E>, addresses: &[(IpAddr, u8)]) -> Result<(), SimError> {
+    for &(address, _) in addresses {
+        let has = |node: &&fabric::Node<E>| node.addresses.iter().any(|(known, _)| *known == address);
+        if let Some(node) = fabric.nodes.iter().find(has) {
+            return Err(SimError::AddressTaken { address, host: node.name.to_string() });
+        }
+    }
+    Ok(())
 }
 
 impl core::fmt::Debug for Sim {

@@ -195,7 +195,7 @@ impl<E: Endpoint> Network<E> {
     }
 
     pub(super) fn give_up(&self, reason: Reason) -> GaveUp {
-        GaveUp { reason, at: self.now(), who: self.who() }
+        GaveUp { reason, seed: self.seed, at: self.now(), who: self.who() }
     }
 
     /// Takes the next packet out of a link direction and gives it to the node at its end.

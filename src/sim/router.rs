@@ -104,7 +104,7 @@ impl<E: Endpoint> Network<E> {
         let router = self.fabric.router(at);
         if let Ok(ip) = IpView::parse(&packet.bytes)
             && router.icmp
-            && ip.may_be_told_of()
+            && ip.allows_icmp_error()
         {
             let [v4, v6] = router.addresses;
             let mut icmp = self.pool.take();

@@ -33,7 +33,9 @@ impl Sim {
     /// With the text of [`GaveUp`].
     #[track_caller]
     pub fn run_until_idle(&self) {
-        self.try_run_until_idle().unwrap_or_else(|gave_up| panic!("{gave_up}"));
+        if let Err(gave_up) = self.try_run_until_idle() {
+            panic!("{gave_up}");
+        }
     }
 
     /// As [`Sim::run_until_idle`], with the reason as an error.
@@ -60,7 +62,9 @@ impl Sim {
     /// With the text of [`GaveUp`], also when nothing can happen any more and the condition has not come true.
     #[track_caller]
     pub fn run_until(&self, end: impl Until) {
-        self.try_run_until(end).unwrap_or_else(|gave_up| panic!("{gave_up}"));
+        if let Err(gave_up) = self.try_run_until(end) {
+            panic!("{gave_up}");
+        }
     }
 
     /// Sets the clock to an instant, without handling the events of that instant. Events before it are handled first.

@@ -123,7 +123,7 @@ fn the_limit_of_events_is_exact_and_the_message_says_who_waits_for_what() {
     assert_eq!(ping_pong(7).expect_err("one more").reason, Reason::Events(7));
     assert_eq!(
         ping_pong(4).expect_err("many more").to_string(),
-        "the simulation gave up at 0.003000000: 4 events handled and no rest (Sim::limit_events)\n\
+        "the simulation with seed 7 gave up at 0.003000000: 4 events handled and no rest (Sim::limit_events)\n\
          \x20 host ada: no deadline\n\
          \x20   task 1 \"ada\": accept on 3\n\
          \x20 host bob: next deadline 1.000000000\n\
@@ -152,7 +152,7 @@ fn a_program_that_never_ends_is_named_when_nothing_can_happen_any_more() {
     let ended = Rc::new(Cell::new(false));
     network.programs.push(Program { name: "ada program 1".to_owned(), ended: Rc::clone(&ended) });
     let text = idle(&mut network).expect_err("it has not ended").to_string();
-    let expected = "the simulation gave up at 0.000000000: nothing can happen any more and these programs have not \
+    let expected = "the simulation with seed 7 gave up at 0.000000000: nothing can happen any more and these programs have not \
         ended: ada program 1 (one that serves for ever is started with spawn_daemon)\n  host ada: no deadline\n";
     assert!(text.starts_with(expected), "{text}");
     ended.set(true);

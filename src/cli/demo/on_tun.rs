@@ -12,11 +12,9 @@ use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
 use crate::cli::live::{Session, Stop};
 use crate::device::Tun;
-use crate::event::{Event, Observer};
 use crate::link::LinkSpec;
 use crate::live::{HOST, KERNEL, Live, enter, set_up};
 use crate::socket::HostConfig;
-use crate::time;
 use crate::view::Ladder;
 
 /// Everything is over in a fraction of a second.
@@ -37,18 +35,6 @@ pub(super) fn prepare() -> Result<Tun, String> {
     Ok(tun)
 }
 
-/// A ladder that begins at zero.
-struct FromZero {
-    ladder: Ladder,
-    origin: time::Instant,
-}
-
-impl Observer for FromZero {
-    fn on_event(&mut self, at: time::Instant, event: &Event<'_>) {
-        self.ladder.on_event(time::Instant::EPOCH + (at - self.origin), event);
-    }
-}
-
 pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Output) -> Result<(), CliError> {
     let run =
         |what: &'static str| move |error: &dyn core::fmt::Display| CliError::Run(format!("demo: {what}: {error}"));
@@ -59,7 +45,8 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
     let mut live = Live::new(&config, tun, [&LinkSpec::default(), &LinkSpec::default()]);
     let mut ladder = Ladder::new();
     ladder.name_hosts([(HOST, "server".to_owned()), (KERNEL, "client (kernel)".to_owned())]);
-    let ladder = Rc::new(RefCell::new(FromZero { ladder, origin: live.now() }));
+    ladder.count_from_first();
+    let ladder = Rc::new(RefCell::new(ladder));
     live.observe(ladder.clone());
     let settings =
         Settings::default().recipe(r#"{"tcplab":1,"live":true}"#).interface(name).comments(args.comments.into());
@@ -95,7 +82,7 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
         Some(code) => return Err(CliError::Run(format!("demo: the client failed with exit code {code}"))),
         None => return Err(CliError::Run(format!("demo: the client has not ended within {LIMIT:?}"))),
     };
-    finish(&ladder.borrow().ladder, &said, &mut capture.borrow_mut(), destination, output)
+    finish(&ladder.borrow(), &said, &mut capture.borrow_mut(), destination, output)
 }
 
 /// The client: connects, says its name, reads the greeting, closes. Fails if the greeting is another.

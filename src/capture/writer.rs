@@ -1,36 +1,36 @@
-//! From packets to records: here the comments are formatted, the records put together, and the sink filled. The same
-//! code runs in two places, so that the bytes are the same:
+//! From packets to records: here the comments are made, the records put together, and the sink filled. The same code runs
+//! in two places, so that the bytes are the same:
 //!
 //! ```text
-//!  packet path                     the scribe's thread, or the packet path itself
-//!  bytes and facts --> Batch --(bounded channel)--> comment --> record --> Sink --> file
+//!  packet path                     the writer's thread, or the packet path itself
+//!  bytes and facts --> Batch --(bounded channel)--> annotate --> record --> Sink --> file
 //!            ^-----------(used again)-----------------'
 //! ```
 //!
-//! A batch is handed over when it is full or when somebody flushes; then its buffers come back. So the packet path
+//! A batch is handed over when it is full or when the capture is flushed. Then its buffers come back. So the packet path
 //! copies bytes, allocates nothing in the steady state, and wakes the other thread once for many packets.
 
+use core::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::comment::{self, Subject};
 use super::encode::{self, Record};
-use super::flows::{Ends, FlowTable};
 use super::sink::{Outcome, Sink};
 use super::{Comments, Direction, Format, Numbers};
-use crate::conversation::Side;
-use crate::event::{Fate, TimerKind};
+use crate::annotate::tags::{self, Tag};
+use crate::annotate::{Annotator, Subject};
+use crate::event::TimerKind;
 use crate::time::Instant;
 
-/// A batch is handed over when it holds so much: waking the other thread costs as much as some twenty packets.
+/// A batch is handed over when it holds this much: waking the other thread costs as much as some twenty packets.
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_ENTRIES: usize = 2048;
-/// Batches on their way; with the one being filled, what the packet path can be ahead.
+/// Batches on their way. With the one being filled, this is how far the packet path can be ahead.
 const BATCHES: usize = 8;
 /// The same where the packet path does not wait: a burst of 64 MiB is no loss.
 const BATCHES_OF_A_BURST: usize = 256;
 
-/// Comments are written from the headers: so much of a packet is copied, even if less of it goes into the file. 60
+/// Comments are written from the headers: this much of a packet is copied, even if less of it goes into the file. 60
 /// bytes of IPv4, or an IPv6 header with extensions, and 60 of TCP fit.
 const HEADERS: usize = 160;
 
@@ -39,24 +39,35 @@ const HEADERS: usize = 160;
 pub(super) struct Facts {
     pub(super) at: Instant,
     pub(super) direction: Option<Direction>,
-    pub(super) fate: Option<Fate>,
+    /// What the first link does to it, or that it is a copy made by a link.
+    pub(super) tag: Option<Tag>,
     pub(super) copied: u32,
     pub(super) original_len: u32,
 }
 
-/// What a connection has said of itself between two packets. Rare, and large.
+/// What a host told between two packets. Rare, and large.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
-    Timer { at: Instant, ends: Ends, timer: TimerKind },
-    Numbers { ends: Ends, numbers: Numbers },
+pub(super) struct Note {
+    pub(super) at: Instant,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) what: What,
+}
+
+/// What it is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    Timer(TimerKind),
+    Numbers(Numbers),
+    Call(&'static str),
 }
 
 /// What happened, in the order in which it happened.
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Packet(Facts),
-    /// The next one of the news.
-    News,
+    /// The next one of the notes.
+    Note,
 }
 
 /// Entries, and the bytes of their packets one after the other.
@@ -64,7 +75,7 @@ enum Entry {
 pub(super) struct Batch {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
-    news: Vec<News>,
+    notes: Vec<Note>,
     /// The sink is to write out everything.
     flush: bool,
 }
@@ -78,7 +89,7 @@ pub(super) struct Manner {
 }
 
 impl Manner {
-    /// How much of a packet the scribe needs.
+    /// How much of a packet the writer needs.
     pub(super) fn copied(&self, len: usize) -> usize {
         let snaplen = self.snaplen.map_or(len, |snaplen| snaplen as usize);
         len.min(if self.comments == Comments::None { snaplen } else { snaplen.max(HEADERS) })
@@ -95,7 +106,7 @@ impl Batch {
     }
 
     pub(super) fn packets(&self) -> usize {
-        self.entries.len() - self.news.len()
+        self.entries.len() - self.notes.len()
     }
 
     pub(super) fn push(&mut self, facts: Facts, bytes: &[u8]) {
@@ -103,16 +114,16 @@ impl Batch {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn push_news(&mut self, news: News) {
-        self.entries.push(Entry::News);
-        self.news.push(news);
+    pub(super) fn push_note(&mut self, note: Note) {
+        self.entries.push(Entry::Note);
+        self.notes.push(note);
     }
 
     pub(super) fn clear(&mut self) {
-        let Self { entries, bytes, news, flush } = self;
+        let Self { entries, bytes, notes, flush } = self;
         entries.clear();
         bytes.clear();
-        news.clear();
+        notes.clear();
         *flush = false;
     }
 
@@ -122,40 +133,50 @@ impl Batch {
 }
 
 /// Writes records.
-pub(super) struct Scribe {
+pub(super) struct Writer {
     manner: Manner,
-    flows: FlowTable,
+    annotator: Annotator,
     sink: Sink,
     comment: String,
     /// A packet of which only the beginning was copied, filled up with zeros to its length.
     filled_up: Vec<u8>,
 }
 
-impl Scribe {
+impl Writer {
     pub(super) fn new(manner: Manner, sink: Sink) -> Self {
-        Self { manner, flows: FlowTable::default(), sink, comment: String::new(), filled_up: Vec::new() }
+        Self { manner, annotator: Annotator::default(), sink, comment: String::new(), filled_up: Vec::new() }
     }
 
     /// Takes the entries of a batch and empties it.
     pub(super) fn take(&mut self, batch: &mut Batch) {
         let mut rest = batch.bytes.as_slice();
-        let mut news = batch.news.as_slice();
+        let mut notes = batch.notes.as_slice();
+        // Notes that were taken together with the packet before them.
+        let mut early = 0;
         for (n, entry) in batch.entries.iter().enumerate() {
             match entry {
                 Entry::Packet(facts) => {
-                    // A host tells why it sent, and what it knows now, right after it has sent.
-                    let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, Entry::News));
-                    for news in &news[..behind.count()] {
-                        self.note(news);
+                    // A host tells which timer went off and its numbers right after it has sent.
+                    let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, Entry::Note));
+                    for note in &notes[..behind.count()] {
+                        if matches!(note.what, What::Call(_)) {
+                            break;
+                        }
+                        self.note(note);
+                        early += 1;
                     }
                     let (bytes, others) = rest.split_at(facts.copied as usize);
                     rest = others;
                     self.write_packet(facts, bytes);
                 }
-                Entry::News => {
-                    let (first, others) = news.split_first().expect("one for each such entry");
-                    news = others;
-                    self.note(first);
+                Entry::Note => {
+                    let (first, others) = notes.split_first().expect("one for each such entry");
+                    notes = others;
+                    if early == 0 {
+                        self.note(first);
+                    } else {
+                        early -= 1;
+                    }
                 }
             }
         }
@@ -170,19 +191,21 @@ impl Scribe {
         self.sink.outcome()
     }
 
-    fn note(&mut self, news: &News) {
-        match *news {
-            News::Timer { at, ends, timer } => self.flows.flow(ends).timer = Some((at, timer)),
-            News::Numbers { ends, numbers } => self.flows.flow(ends).numbers = Some(numbers),
+    fn note(&mut self, note: &Note) {
+        let Note { at, local, remote, what } = *note;
+        match what {
+            What::Timer(timer) => self.annotator.timer(at, local, remote, timer),
+            What::Numbers(numbers) => self.annotator.numbers(at, local, remote, numbers),
+            What::Call(call) => self.annotator.call(at, local, remote, call),
         }
     }
 
     fn write_packet(&mut self, facts: &Facts, bytes: &[u8]) {
-        let Facts { at, direction, fate, copied: _, original_len } = *facts;
+        let Facts { at, direction, tag, copied: _, original_len } = *facts;
         if self.sink.is_over() {
             return self.sink.count_not_written();
         }
-        let Self { manner, flows, sink, comment, filled_up } = self;
+        let Self { manner, annotator, sink, comment, filled_up } = self;
         comment.clear();
         if manner.comments != Comments::None && manner.format == Format::Pcapng {
             let whole = bytes.len() == original_len as usize;
@@ -195,10 +218,14 @@ impl Scribe {
                 filled_up
             };
             // A packet of unknown direction is taken as outbound.
-            let inbound = direction == Some(Direction::Inbound);
-            let from = if inbound { Side::Remote } else { Side::Local };
-            let subject = Subject { at, from, bytes: packet, verify: inbound && whole, fate };
-            comment::write(comment, manner.comments, flows, &subject);
+            let direction = direction.unwrap_or(Direction::Outbound);
+            let subject = Subject { copy: tag == Some(Tag::Copy), ..Subject::parse(at, direction, packet) };
+            let verify = direction == Direction::Inbound && whole;
+            let annotation = annotator.annotate(&if verify { subject.verified() } else { subject });
+            comment.push_str(annotation.words);
+            let full = manner.comments == Comments::Full;
+            let variables = annotation.segment.filter(|_| full).map(|segment| segment.variables());
+            tags::write(comment, tag, variables.as_ref());
         }
         let kept = manner.snaplen.map_or(bytes.len(), |snaplen| bytes.len().min(snaplen as usize));
         let record = Record { at, direction, bytes: &bytes[..kept], original_len, comment };
@@ -207,10 +234,10 @@ impl Scribe {
     }
 }
 
-/// A scribe on a thread of its own.
-pub(super) struct Office {
-    to_scribe: Option<SyncSender<Batch>>,
-    from_scribe: Receiver<Batch>,
+/// A writer on a thread of its own.
+pub(super) struct WriterThread {
+    to_writer: Option<SyncSender<Batch>>,
+    from_writer: Receiver<Batch>,
     thread: Option<JoinHandle<Outcome>>,
     /// Batches that exist beside the one being filled.
     batches: usize,
@@ -218,56 +245,56 @@ pub(super) struct Office {
     limit: usize,
 }
 
-impl Office {
-    /// Starts the thread, or gives the scribe back where there are no threads. `waits` says whether the packet path
+impl WriterThread {
+    /// Starts the thread, or returns the writer where there are no threads. `waits` says whether the packet path
     /// waits for it.
-    pub(super) fn open(scribe: Scribe, waits: bool) -> Result<Self, Box<Scribe>> {
+    pub(super) fn open(writer: Writer, waits: bool) -> Result<Self, Box<Writer>> {
         let limit = if waits { BATCHES } else { BATCHES_OF_A_BURST };
-        let (to_scribe, incoming) = sync_channel::<Batch>(limit);
-        let (outgoing, from_scribe) = sync_channel::<Batch>(limit + 1);
-        let (hand_over, post) = sync_channel::<Box<Scribe>>(1);
+        let (to_writer, incoming) = sync_channel::<Batch>(limit);
+        let (outgoing, from_writer) = sync_channel::<Batch>(limit + 1);
+        let (hand_over, handed) = sync_channel::<Box<Writer>>(1);
         let work = move || {
-            let Ok(mut scribe) = post.recv() else { return Outcome::default() };
+            let Ok(mut writer) = handed.recv() else { return Outcome::default() };
             // Until the packet path closes its end.
             while let Ok(mut batch) = incoming.recv() {
-                scribe.take(&mut batch);
-                // There is a place for each batch that exists; after the end nobody wants them.
+                writer.take(&mut batch);
+                // There is a place for each batch that exists; after the end they are not wanted.
                 let _ = outgoing.try_send(batch);
             }
-            scribe.finish()
+            writer.finish()
         };
-        let scribe = Box::new(scribe);
+        let writer = Box::new(writer);
         match Builder::new().name("capture".into()).spawn(work) {
-            Ok(thread) => match hand_over.send(scribe) {
-                Ok(()) => Ok(Self { to_scribe: Some(to_scribe), from_scribe, thread: Some(thread), batches: 0, limit }),
+            Ok(thread) => match hand_over.send(writer) {
+                Ok(()) => Ok(Self { to_writer: Some(to_writer), from_writer, thread: Some(thread), batches: 0, limit }),
                 Err(returned) => Err(returned.0),
             },
-            Err(_) => Err(scribe),
+            Err(_) => Err(writer),
         }
     }
 
-    /// Hands a batch over for an empty one. With `wait` it waits until the scribe has room, else the batch is given
+    /// Hands a batch over for an empty one. With `wait` it waits until the writer has room, else the batch is given
     /// back as it was.
     pub(super) fn hand_over(&mut self, batch: Batch, wait: bool) -> Result<Batch, Batch> {
-        let Some(to_scribe) = &self.to_scribe else { return Err(batch) };
+        let Some(to_writer) = &self.to_writer else { return Err(batch) };
         if batch.is_empty() && !batch.flush {
             return Ok(batch);
         }
         // An empty one first: without it there is no place for what comes next.
-        let empty = match self.from_scribe.try_recv() {
+        let empty = match self.from_writer.try_recv() {
             Ok(used) => used,
             Err(TryRecvError::Empty | TryRecvError::Disconnected) if self.batches < self.limit => {
                 self.batches += 1;
                 Batch::default()
             }
-            Err(_) if wait => match self.from_scribe.recv() {
+            Err(_) if wait => match self.from_writer.recv() {
                 Ok(used) => used,
                 Err(RecvError) => return Err(batch),
             },
             Err(_) => return Err(batch),
         };
         // As many places as batches: this neither waits nor fails, unless the thread has panicked.
-        match to_scribe.try_send(batch) {
+        match to_writer.try_send(batch) {
             Ok(()) => Ok(empty),
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Err(batch),
         }
@@ -275,7 +302,7 @@ impl Office {
 
     /// Waits until everything is written.
     pub(super) fn close(&mut self) -> Outcome {
-        self.to_scribe = None;
+        self.to_writer = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
             Some(Err(panic)) if !std::thread::panicking() => std::panic::resume_unwind(panic),

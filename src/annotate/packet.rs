@@ -1,7 +1,7 @@
-//! One line for a packet that is no TCP segment: UDP, ICMP (RFC 792; for version 6 RFC 4443, RFC 4861, RFC 3810),
+//! One line for a packet that is not a TCP segment: UDP, ICMP (RFC 792; for version 6 RFC 4443, RFC 4861, RFC 3810),
 //! fragments, and whatever else an IP header can announce.
 
-use super::comment::put;
+use super::tags::put;
 use crate::segment::{IpView, Malformed, Protocol, Quoted};
 
 /// Says what the packet is; `why` it could not be read as a segment.

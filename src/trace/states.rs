@@ -1,10 +1,10 @@
 //! The states of both sides, inferred from the segments that pass (RFC 9293, section 3.3.2, figure 5).
 //!
 //! A segment tells for certain what state its sender was in. That its receiver takes it is assumed at the instant at
-//! which it passes, unless it is known to be lost; where the receiver says otherwise by what it sends next, it is
-//! believed: who sends its SYN again is in SYN-SENT, and who sends a FIN without acknowledging the other one has closed
-//! at the same time. What no segment tells (LISTEN, the end of TIME-WAIT) does not appear, and a connection that is seen
-//! from its middle is unknown until both sides have sent data, which says that neither has closed.
+//! which it passes, unless it is known to be lost. Where the receiver's next segment says otherwise, that counts: a side
+//! that sends its SYN again is in SYN-SENT, and one that sends a FIN without acknowledging the other one has closed at the
+//! same time. What no segment tells (LISTEN, the end of TIME-WAIT) does not appear. A connection that is seen from its
+//! middle is unknown until both sides have sent data, which says that neither has closed.
 
 use crate::conversation::{Conversation, DataKind, Seen, Side};
 use crate::event::State;
@@ -25,6 +25,11 @@ pub(super) struct States {
 impl States {
     pub(super) fn of(self, side: Side) -> Option<State> {
         self.sides[side as usize]
+    }
+
+    /// The state of this side stays what it was.
+    pub(super) fn keep(&mut self, side: Side, before: Self) {
+        self.sides[side as usize] = before.sides[side as usize];
     }
 
     /// A state that is known from elsewhere.
