@@ -57,9 +57,9 @@
 //! sim.link("router", "server", "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
 //!
 //! let states = Rc::new(RefCell::new(Vec::new()));
-//! let (told, of) = (Rc::clone(&states), client.id());
+//! let (seen, of) = (Rc::clone(&states), client.id());
 //! sim.observe(move |_: Instant, event: &Event<'_>| match event {
-//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => told.borrow_mut().push(*to),
+//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => seen.borrow_mut().push(*to),
 //!     _ => {}
 //! });
 //!
