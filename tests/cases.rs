@@ -1,6 +1,7 @@
 //! The situations of the shared corpus, `corpus/cases`: how many streams, segments and bytes there are, and how they close.
 //!
 //! `expected.csv` says what is right. A row that is marked `later` belongs to a later issue and is left aside.
+#![cfg(feature = "capture")]
 
 mod common;
 #[path = "common/programs.rs"]

@@ -1,7 +1,7 @@
 //! The words on a packet: what it is and why it was sent, as far as that can be told at one vantage point. Comments in
 //! captures, ladders and JSON all come from here, so that they say the same.
 //!
-//! An [`Annotator`] stands at the interface of one host. It is shown what passes there, ingress when it is delivered and
+//! An `Annotator` stands at the interface of one host. It is shown what passes there, ingress when it is delivered and
 //! egress when it is sent, and what the host tells of itself (timers, numbers, calls). Counts that depend on the place,
 //! duplicate ACKs and retransmissions, are those of this place. `capture` has one for each file, `trace` one for each host.
 //!
