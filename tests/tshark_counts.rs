@@ -2,6 +2,7 @@
 //!
 //! Two sets of captures are compared: every lesson, captured at each of its hosts, with the segments that this host sent; and
 //! the captures of the shared corpus, taken from kernels and other stacks, with the segments of both ends.
+#![cfg(feature = "scenario")]
 
 mod common;
 #[path = "common/programs.rs"]

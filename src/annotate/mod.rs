@@ -1,7 +1,7 @@
 //! The words on a packet: what it is and why it was sent, as far as that can be told at one vantage point. Comments in
 //! captures, ladders and JSON all come from here, so that they say the same.
 //!
-//! An [`Annotator`] stands at the interface of one host. It is shown what passes there, ingress when it is delivered and
+//! An `Annotator` stands at the interface of one host. It is shown what passes there, ingress when it is delivered and
 //! egress when it is sent, and what the host tells of itself (timers, numbers, calls). Counts that depend on the place,
 //! duplicate ACKs and retransmissions, are those of this place. `capture` has one for each file, `trace` one for each host.
 //!
@@ -47,6 +47,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) corrupted: bool,
     /// A link has made it: it is not sent again by the host.
     pub(crate) copy: bool,
+    /// Bytes at its end that were not captured.
+    pub(crate) missing: usize,
 }
 
 impl<'a> Subject<'a> {
@@ -54,7 +56,7 @@ impl<'a> Subject<'a> {
     pub(crate) fn parse(at: Instant, direction: Direction, bytes: &'a [u8]) -> Self {
         let ip = IpView::parse(bytes);
         let segment = ip.as_ref().map_err(|why| *why).and_then(Segment::parse);
-        Self { at, direction, ip, segment, corrupted: false, copy: false }
+        Self { at, direction, ip, segment, corrupted: false, copy: false, missing: 0 }
     }
 
     /// The same, with the checksums verified.
@@ -130,7 +132,17 @@ pub(crate) struct Annotator {
     words: String,
 }
 
+/// Bytes that an annotator of a capture keeps to compare retransmissions with.
+#[cfg(feature = "capture")]
+const COMPARED: usize = 16 << 20;
+
 impl Annotator {
+    /// An annotator that also says where the bytes of a retransmission differ from those sent before.
+    #[cfg(feature = "capture")]
+    pub(crate) fn comparing() -> Self {
+        Self { table: Table::new().compare_bytes(COMPARED), words: String::new() }
+    }
+
     /// Says what a packet is.
     pub(crate) fn annotate(&mut self, subject: &Subject<'_>) -> Annotation<'_> {
         let Self { table, words } = self;

@@ -73,7 +73,7 @@ pub(super) fn write(
 ) -> Observed {
     let from = stream.side_of(segment.src);
     let before = Before { reopens, ..Before::of(stream, from) };
-    let observed = stream.observe(subject.at, segment);
+    let observed = stream.observe_cut(subject.at, segment, subject.missing);
     let mut sentence = Sentence { out, stream, own, at: subject.at, segment, before: &before, observed: &observed };
     if subject.copy {
         sentence.copy();

@@ -31,7 +31,7 @@ pub(crate) struct Flows {
     pub buffer: usize,
     /// The controller of every host.
     pub congestion: Congestion,
-    /// What luck follows from.
+    /// The random seed.
     pub seed: u64,
     /// A capture of the first host that sends.
     pub capture: Option<Recording>,

@@ -165,7 +165,7 @@ impl Bench {
         }
     }
 
-    /// Whether bare smoltcp does the same work. It has no links and no luck.
+    /// Whether bare smoltcp does the same work. It has no links and draws no random numbers.
     pub(crate) const fn has_reference(&self) -> bool {
         !matches!(self, Self::Loss(_) | Self::Dumbbell(_))
     }

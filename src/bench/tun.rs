@@ -14,7 +14,7 @@ use super::measure::{Stopwatch, Taken};
 use super::{BenchError, Figures};
 use crate::device::{Settings, Tun};
 use crate::link::LinkSpec;
-use crate::live::{self, Bell, Live, Ringer};
+use crate::live::{self, Live, WakeReceiver, WakeSender};
 use crate::net::{Net, TcpListener};
 use crate::socket::HostConfig;
 use crate::stack::Congestion;
@@ -95,15 +95,15 @@ struct Carried {
 }
 
 impl Peer {
-    /// Connects and goes on for the length of the run. `ringer` is rung at the end.
-    pub(super) fn start(workload: Workload, ringer: Option<Ringer>) -> io::Result<Self> {
+    /// Connects and goes on for the length of the run. `waker` wakes the loop at the end.
+    pub(super) fn start(workload: Workload, waker: Option<WakeSender>) -> io::Result<Self> {
         let done = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&done);
         let thread = thread::Builder::new().name("the kernel's end".to_owned()).spawn(move || {
             let result = carry(workload);
             theirs.store(true, Ordering::SeqCst);
-            if let Some(ringer) = ringer {
-                ringer.ring();
+            if let Some(waker) = waker {
+                waker.wake();
             }
             result
         })?;
@@ -183,11 +183,11 @@ pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
     let net = live.net();
     let mut serving = net.spawn_named("bench", serve(net.clone(), workload.direction));
     live.turn()?;
-    let bell = Bell::new()?;
-    let peer = Peer::start(workload, Some(bell.ringer()))?;
+    let wakes = WakeReceiver::new()?;
+    let peer = Peer::start(workload, Some(wakes.sender()))?;
     while !peer.is_done() {
         let until = live.next_at();
-        live.wait(until, &[bell.descriptor()])?;
+        live.wait(until, &[wakes.descriptor()])?;
         live.turn()?;
         if let Some(Err(error)) = serving.try_take()
             && !peer.is_done()

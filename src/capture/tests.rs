@@ -1,4 +1,4 @@
-//! What is seen only from inside: a disk that fills up, the two places of the writer, frames of all
+//! What is seen only from inside: a disk that fills up, a writer with and without a thread, the table of flows, frames of all
 //! link layers, and files of formats that no program here writes, put together by hand.
 
 mod files;

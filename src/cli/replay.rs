@@ -8,28 +8,30 @@ use std::rc::Rc;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
+use super::args::View;
 use super::named::Files;
 use super::output::Output;
 use super::output_file::Destination;
 use super::{CliError, named};
 use crate::app::{Listen, Program, Registry};
-use crate::capture::{Capture, Settings};
-use crate::event::Observer;
+use crate::capture::Settings;
+use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
+use crate::view::{Ladder, Style};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Captures: pcap or pcapng
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Which side our stack plays
+    /// The side that our stack plays
     #[arg(long, value_name = "ROLE", default_value = "near")]
     role: RoleName,
     /// How closely it must follow [default: strict for captures of tcplab, semantic for others]
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeName>,
-    /// A built-in server in place of the program derived from the capture; it plays the server
+    /// A built-in server that plays the server [default: a program derived from the capture]
     #[arg(long, value_name = "APP")]
     app: Option<String>,
     /// http: the files of a directory [default: .]
@@ -38,15 +40,17 @@ pub(super) struct Args {
     /// http: a generated file of N bytes under every path
     #[arg(long, value_name = "N", requires = "app")]
     size: Option<u64>,
-    /// Captures of tcplab are not run again from their recipe, only fed packet by packet
+    /// Do not run captures of tcplab again from their recipe [default: they are run again]
     #[arg(long)]
     no_recipe: bool,
-    /// Only this conversation of each file, counted from 0
+    /// Only this conversation of each file, counted from 0 [default: all of them]
     #[arg(long, value_name = "N")]
     stream: Option<usize>,
-    /// What our stack saw and did, for Wireshark; with several files, all of it
+    /// Write what passes our stack, for Wireshark [default: nothing is written]
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
+    #[command(flatten)]
+    view: View,
     /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
     #[arg(long, requires = "write")]
     force: bool,
@@ -70,8 +74,8 @@ enum ModeName {
     Semantic,
 }
 
-/// Gives the exit code: 2 if a file cannot be read or has no such stream, else 1 if a conversation differs or stalls, or a file has none that
-/// passes, else 0.
+/// Gives the exit code: 2 if a file cannot be read or has no such stream, else 1 if a conversation differs or stalls, or a
+/// file has none that passes, else 0.
 pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let role = role(args)?;
     let program = program(args, registry)?;
@@ -83,7 +87,12 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
-        let outcomes = match replay(args, registry, file, role, program.as_ref(), capture.as_ref()) {
+        let open = |role| open(args, registry, file, role, program.as_ref());
+        let observed = |replay: Replay| match &capture {
+            Some(capture) => replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>),
+            None => replay,
+        };
+        let outcomes = match open(role).and_then(|replay| observed(replay).run()) {
             Ok(report) => {
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
@@ -100,7 +109,12 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
             }
         };
         for outcome in &outcomes {
-            tell(outcome, output)?;
+            report(outcome, output)?;
+            let failed = matches!(outcome.verdict, Verdict::Differs | Verdict::Stalled);
+            if failed && !args.view.no_ladder && !output.json && !output.is_quiet() {
+                let replay = open(outcome.role).map_err(|error| CliError::Run(error.to_string()))?;
+                draw(replay, outcome, &args.view.style(output), output)?;
+            }
         }
         all.outcomes.extend(outcomes);
     }
@@ -132,14 +146,14 @@ fn program<'r>(args: &Args, registry: &'r Registry) -> Result<Option<(&'r Progra
     Ok(Some((program, files)))
 }
 
-fn replay(
+/// Opens a file, with the settings of the command line.
+fn open(
     args: &Args,
     registry: &Registry,
     file: &PathBuf,
     role: Role,
     program: Option<&(&Program, Files)>,
-    capture: Option<&Rc<RefCell<Capture>>>,
-) -> Result<Report, ReplayError> {
+) -> Result<Replay, ReplayError> {
     let mut replay = Replay::open(file)?.registry(registry).role(role);
     if let Some(mode) = args.mode {
         replay = replay.mode(mode.into());
@@ -162,10 +176,19 @@ fn replay(
             }
         });
     }
-    if let Some(capture) = capture {
-        replay = replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>);
-    }
-    replay.run()
+    Ok(replay)
+}
+
+/// Prints the ladder of a conversation that did not pass. It is replayed once more for that, which gives the same packets.
+fn draw(replay: Replay, outcome: &Outcome, style: &Style, output: Output) -> Result<(), CliError> {
+    let mut ladder = Ladder::new();
+    ladder.name_hosts([(HostId(0), "our stack".to_owned()), (HostId(1), "recording".to_owned())]);
+    ladder.count_from_first();
+    let ladder = Rc::new(RefCell::new(ladder));
+    let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);
+    replay.observe(ladder.clone()).run().map_err(|error| CliError::Run(error.to_string()))?;
+    output.result(ladder.borrow().draw(style))?;
+    Ok(())
 }
 
 impl From<ModeName> for Mode {
@@ -183,7 +206,7 @@ fn unreadable(args: &Args, file: &std::path::Path, role: Role, error: &ReplayErr
 }
 
 /// One line on standard output.
-fn tell(outcome: &Outcome, output: Output) -> io::Result<()> {
+fn report(outcome: &Outcome, output: Output) -> io::Result<()> {
     let Outcome { file, stream, role, mode, verdict, packet, reason, notes, packets, .. } = outcome;
     if output.json {
         let line = json!({

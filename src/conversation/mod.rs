@@ -69,6 +69,21 @@ impl Side {
     }
 }
 
+/// A pair with one element for each side is indexed by the side.
+impl<T> core::ops::Index<Side> for [T; 2] {
+    type Output = T;
+
+    fn index(&self, side: Side) -> &T {
+        &self.as_slice()[side as usize]
+    }
+}
+
+impl<T> core::ops::IndexMut<Side> for [T; 2] {
+    fn index_mut(&mut self, side: Side) -> &mut T {
+        &mut self.as_mut_slice()[side as usize]
+    }
+}
+
 /// One TCP connection as seen at a vantage point. Input: [`Conversation::observe`], once for each segment, in the order
 /// of passage. Everything else reads.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Rate and queue: when does the last bit of a packet leave the sender?
 //!
 //! A packet of n bytes takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
-//! fraction with the rate as its denominator; what is told outside is that end rounded up to the nanosecond. So
+//! fraction with the rate as its denominator; the end that others see is rounded up to the nanosecond. So
 //! rounding does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle
 //! transmitter starts at `now`.
 //!

@@ -10,18 +10,18 @@
 //!
 //! Host and link are those of the simulator. The link is a plain cable unless a spec says otherwise. [`enter`] gives the
 //! process a private network namespace first. `command` runs the program beside the host, `signals` brings signals to the
-//! loop, and `bell` lets another thread wake it.
+//! loop, and `wake` lets another thread wake it.
 
-mod bell;
 mod clock;
 mod command;
 mod sandbox;
 mod signals;
+mod wake;
 
-pub use bell::{Bell, Ringer};
 pub use command::{CommandError, Running, start};
 pub use sandbox::{SandboxError, enter, join_hint};
 pub use signals::Signals;
+pub use wake::{WakeReceiver, WakeSender};
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -7,8 +7,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::recording::{End, Opening, Recorded, Recording, SideFacts, place};
-use crate::conversation::DataKind;
+use super::recording::{Opening, Recorded, Recording, SideFacts, place};
+use crate::conversation::{DataKind, Side};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::segment::Flags;
 use crate::socket::{Shutdown, SocketOption};
@@ -50,13 +50,13 @@ const RING: u32 = 64 * 1024;
 pub(super) fn derive(
     recording: &Recording,
     facts: &[SideFacts; 2],
-    end: End,
+    end: Side,
     opening: Opening,
     ends: (SocketAddr, SocketAddr),
     rcv_buf: usize,
     quick_acks: bool,
 ) -> Exact {
-    let (own, peer) = (&facts[end], &facts[1 - end]);
+    let (own, peer) = (&facts[end], &facts[end.other()]);
     let connects = recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN) && !p.has(Flags::ACK));
     let opens = match (connects, opening) {
         (true, _) => Some((true, ends.1)),
@@ -65,7 +65,7 @@ pub(super) fn derive(
     };
     let mut writer = Actions { steps: Vec::new(), clock: Duration::ZERO };
     let text_end = peer.stream.len() as u32 + 1;
-    let shift = recording.conversation.window_shift(Recording::side(end));
+    let shift = recording.conversation.window_shift(end);
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
     let (mut closed, mut quick, mut heard) = (false, false, Duration::ZERO);
@@ -143,7 +143,7 @@ fn closes(recording: &Recording, own: &SideFacts, peer: &SideFacts, fin: usize, 
 }
 
 /// The times of keep-alive probes: the first comes after a silence, those behind one that was not answered after another.
-fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Option<u32>)> {
+fn keep_alive(recording: &Recording, end: Side) -> Option<(Duration, Duration, Option<u32>)> {
     let is_probe = |packet: &Recorded| packet.from == end && packet.kind == DataKind::KeepAlive;
     let pairs = || recording.packets.windows(2).filter(|pair| is_probe(&pair[1]));
     let gap = |pair: &[Recorded]| pair[1].at.saturating_sub(pair[0].at);
@@ -155,8 +155,8 @@ fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Op
 }
 
 /// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
-fn closed_at(recording: &Recording, own: &SideFacts, end: End) -> Option<Duration> {
-    let mss = u32::from(recording.mss(1 - end));
+fn closed_at(recording: &Recording, own: &SideFacts, end: Side) -> Option<Duration> {
+    let mss = u32::from(recording.mss(end.other()));
     let last_written = own.content.iter().rposition(|content| recording.packets[content.packet].has(Flags::PSH));
     let written = &own.content[last_written.map_or(0, |at| at + 1)..];
     let early = written.iter().find(|content| {

@@ -6,9 +6,9 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{Recorded, Recording, Skip};
+use super::recording::{CLIENT, Recorded, Recording, SERVER, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
-use crate::conversation::{Conversation, DataKind, Table};
+use crate::conversation::{Conversation, DataKind, Side, Table};
 use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
 use crate::time::Instant;
 
@@ -132,8 +132,8 @@ impl Recording {
         }
     }
 
-    fn end_of(&self, src: SocketAddr) -> usize {
-        usize::from(src != self.ends[0])
+    fn end_of(&self, src: SocketAddr) -> Side {
+        if src == self.ends[CLIENT] { CLIENT } else { SERVER }
     }
 
     fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) {
@@ -145,14 +145,14 @@ impl Recording {
         let kind = DataKind::New; // until the recording is settled
         self.packets.push(Recorded { seq, ack, flags, window, options, ttl, kind, bad_checksum, ..unseen });
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
-        self.outbound[1 - from] += u32::from(record.direction == Some(Direction::Inbound));
+        self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
     }
 
     /// An ICMP error for the end `about`: from its peer, as far as the conversation goes.
     fn push_icmp(&mut self, record: &Record<'_>, about: SocketAddr, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        let from = 1 - self.end_of(about);
+        let from = self.end_of(about).other();
         let unseen = self.unseen(record, from, start..self.bytes.len());
         self.packets.push(Recorded { icmp: true, ..unseen });
     }
@@ -168,7 +168,7 @@ impl Recording {
     }
 
     /// A packet that no TCP took anything from.
-    fn unseen(&self, record: &Record<'_>, from: usize, payload: core::ops::Range<usize>) -> Recorded {
+    fn unseen(&self, record: &Record<'_>, from: Side, payload: core::ops::Range<usize>) -> Recorded {
         Recorded {
             number: record.number,
             at: self.duration().max(record.at.since(self.started)),

@@ -70,11 +70,12 @@ use std::rc::Rc;
 
 use crate::app::Registry;
 use crate::capture::{Capture, ReadError, Reader};
+use crate::conversation::Side;
 use crate::event::Observer;
 use crate::net::Net;
 use again::{Again, Origin};
 use find::Found;
-use recording::{End, Recording};
+use recording::{CLIENT, Recording, SERVER};
 use run::{Observers, UserProgram};
 
 /// What is wrong with a replay before it begins.
@@ -247,14 +248,14 @@ impl Replay {
         };
         let chosen = |recording: &&Recording| self.stream.is_none_or(|stream| recording.stream == stream);
         for recording in self.found.recordings.iter().filter(chosen) {
-            let ends: &[End] = match self.role {
-                Role::Near => &[near::near(recording).unwrap_or(0)],
-                Role::Client => &[0],
-                Role::Server => &[1],
-                Role::Both => &[0, 1],
+            let ends: &[Side] = match self.role {
+                Role::Near => &[near::near(recording).unwrap_or(CLIENT)],
+                Role::Client => &[CLIENT],
+                Role::Server => &[SERVER],
+                Role::Both => &[CLIENT, SERVER],
             };
             for &end in ends {
-                let role = if end == 0 { Role::Client } else { Role::Server };
+                let role = if end == CLIENT { Role::Client } else { Role::Server };
                 let mut outcome = self.blank(Some(recording), role);
                 if self.mode.is_none() && near::near(recording).is_some_and(|near| near != end) {
                     // What the far side's packets were when it sent them is not in the file.

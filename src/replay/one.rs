@@ -4,11 +4,12 @@ use super::exact;
 use super::feeder;
 use super::live;
 use super::program;
-use super::recording::{End, Opening, Recording, SideFacts, Skip};
+use super::recording::{CLIENT, Opening, Recording, SERVER, SideFacts, Skip};
 use super::report::{Mode, Outcome, Verdict};
 use super::run::{Ending, Observers, OurProgram, Played, Setup, UserProgram};
 use super::semantic::{self, Finding};
 use super::strict;
+use crate::conversation::Side;
 use crate::segment::Flags;
 use crate::socket::{Congestion, HostConfig};
 use crate::time::{Duration, Instant};
@@ -26,7 +27,7 @@ const LATEST: Instant = Instant::from_secs(1 << 33);
 struct One<'a> {
     recording: &'a Recording,
     facts: &'a [SideFacts; 2],
-    ours: End,
+    ours: Side,
     opening: Opening,
     program: Option<&'a UserProgram>,
     host: Option<&'a HostConfig>,
@@ -35,7 +36,7 @@ struct One<'a> {
 /// What plays our side.
 #[derive(Clone, Copy)]
 pub(super) struct Ours<'a> {
-    pub(super) end: End,
+    pub(super) end: Side,
     /// The user's program, if there is one.
     pub(super) program: Option<&'a UserProgram>,
     /// The settings of the host, where a recipe tells them.
@@ -88,7 +89,7 @@ impl One<'_> {
     fn semantically(&self, observers: &Observers) -> (Played, Vec<Finding>) {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = live::addresses(recording.ends);
-        let derived = program::derive(recording, facts, ours, opening, ends[ours], ends[1 - ours]);
+        let derived = program::derive(recording, facts, ours, opening, ends[ours], ends[ours.other()]);
         let program = match self.program {
             Some(program) => OurProgram::User(program.clone()),
             None => OurProgram::Derived(derived.calls.clone()),
@@ -112,7 +113,8 @@ impl One<'_> {
         (played, findings)
     }
 
-    /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
+    /// Settings of the host that a recording does not show are tried, the usual ones first. If none fit, the attempt that came
+    /// farthest is reported.
     fn strictly(&self, observers: &Observers) -> (Played, Vec<Finding>) {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
@@ -172,7 +174,7 @@ impl One<'_> {
         let program = if let Some(program) = self.program {
             OurProgram::User(program.clone())
         } else {
-            let ends = (ends[ours], ends[1 - ours]);
+            let ends = (ends[ours], ends[ours.other()]);
             let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf, manner.quick_acks);
             OurProgram::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
@@ -194,15 +196,15 @@ struct Manner {
 }
 
 /// How often a SYN was sent again that was never answered: so often and no more.
-fn syn_retries(recording: &Recording, ours: End) -> Option<u32> {
+fn syn_retries(recording: &Recording, ours: Side) -> Option<u32> {
     let silent = recording.packets.iter().all(|packet| packet.from == ours);
     silent.then_some(recording.packets.len() as u32 - 1)
 }
 
 /// The receive buffer of a host of this stack: the largest window that it offered. One that did not scale may have more.
-fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: End) -> usize {
-    let own = recording.conversation.sender(Recording::side(ours));
-    let shift = recording.conversation.window_shift(Recording::side(ours));
+fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> usize {
+    let own = recording.conversation.sender(ours);
+    let shift = recording.conversation.window_shift(ours);
     let offered = own.offer.wscale.filter(|shift| (1..=14).contains(shift));
     let resets = recording.packets.iter().filter(|p| p.from == ours && p.has(Flags::RST) && p.is_acceptable());
     let of_resets = resets.map(|p| u32::from(p.window) << shift).max().unwrap_or(0);
@@ -218,15 +220,19 @@ fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: End) -> u
 /// How a conversation begins and what both sides did, or why it is not replayed.
 ///
 /// Packet by packet also what never became a connection can be compared, if our side, `alone`, said something by itself.
-fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [SideFacts; 2]), Skip> {
+fn examine(recording: &Recording, alone: Option<Side>) -> Result<(Opening, [SideFacts; 2]), Skip> {
     if let Some(trouble) = &recording.trouble {
         return Err(trouble.clone());
     }
-    let said_syn = |end: End| recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN));
+    let said_syn = |end: Side| recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN));
     let opening = match (recording.opening(), alone) {
         (Ok(opening), _) => opening,
-        (Err(_), Some(0)) if said_syn(0) && !recording.packets[0].has(Flags::ACK) && !said_syn(1) => Opening::Refused,
-        (Err(_), Some(_)) if said_syn(0) && said_syn(1) && !recording.packets[0].has(Flags::ACK) => Opening::Open,
+        (Err(_), Some(CLIENT)) if said_syn(CLIENT) && !recording.packets[0].has(Flags::ACK) && !said_syn(SERVER) => {
+            Opening::Refused
+        }
+        (Err(_), Some(_)) if said_syn(CLIENT) && said_syn(SERVER) && !recording.packets[0].has(Flags::ACK) => {
+            Opening::Open
+        }
         (Err(skip), _) => return Err(skip),
     };
     if recording.duration() > LONGEST {
@@ -240,11 +246,11 @@ fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [SideF
 }
 
 /// A host like the one that was recorded, as far as a recording tells.
-fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: End, ip: std::net::IpAddr) -> HostConfig {
+fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::net::IpAddr) -> HostConfig {
     let default = HostConfig::default();
-    let offer = recording.conversation.sender(Recording::side(ours)).offer;
+    let offer = recording.conversation.sender(ours).offer;
     let (headers, prefix) = if ip.is_ipv4() { (40, 32) } else { (60, 128) };
-    let (own, theirs) = (&facts[ours], &facts[1 - ours]);
+    let (own, theirs) = (&facts[ours], &facts[ours.other()]);
     let wanted = (own.window as usize).max(2 * own.peer_flight as usize).min(theirs.stream.len());
     HostConfig {
         addresses: vec![(ip, prefix)],
@@ -257,7 +263,7 @@ fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: End, ip: std::n
     }
 }
 
-/// What is told without being judged.
+/// What is reported without being judged.
 fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
     let One { recording, facts, ours, .. } = *one;
     let mut notes = Vec::new();

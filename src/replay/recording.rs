@@ -12,8 +12,10 @@ use crate::conversation::{Conversation, DataKind, Side};
 use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
-/// One of the two ends: 0 is the one that sent first.
-pub(super) type End = usize;
+/// The side of a recording that asked for the connection.
+pub(super) const CLIENT: Side = Side::Local;
+/// The side that was asked.
+pub(super) const SERVER: Side = Side::Remote;
 
 /// The place of a number in a stream that begins at `start`; 0 for one from before it. No stream here is so long that
 /// its places do not fit, with a window added, into 32 bits.
@@ -42,7 +44,7 @@ pub(super) struct Recorded {
     pub(super) number: u64,
     /// Since the first packet of the conversation. Never goes back.
     pub(super) at: Duration,
-    pub(super) from: End,
+    pub(super) from: Side,
     pub(super) seq: Seq,
     pub(super) ack: Seq,
     pub(super) flags: Flags,
@@ -152,7 +154,7 @@ impl Recording {
         let Recorded { seq, ack, flags, window, options, ttl, .. } = *packet;
         Segment {
             src: self.ends[packet.from],
-            dst: self.ends[1 - packet.from],
+            dst: self.ends[packet.from.other()],
             seq,
             ack,
             flags,
@@ -163,13 +165,9 @@ impl Recording {
         }
     }
 
-    pub(super) fn side(end: End) -> Side {
-        if end == 0 { Side::Local } else { Side::Remote }
-    }
-
     /// The MSS that an end offered, or the default (RFC 9293, section 3.7.1).
-    pub(super) fn mss(&self, end: End) -> u16 {
-        let offer = self.conversation.sender(Self::side(end)).offer;
+    pub(super) fn mss(&self, end: Side) -> u16 {
+        let offer = self.conversation.sender(end).offer;
         offer.mss.unwrap_or(default_mss(self.ends[end].ip()))
     }
 
@@ -191,7 +189,7 @@ impl Recording {
                 continue; // no TCP took it
             }
             let segment = self.segment(packet);
-            let seen = conversation.observe(self.started + packet.at, Self::side(from), &segment);
+            let seen = conversation.observe(self.started + packet.at, from, &segment);
             let (end, reset) = (segment.seq + segment.len(), segment.is_rst());
             // A FIN below what its side has sent is an old one. One that is sent again ends where the first one did.
             let stale_fin = segment.is_fin() && sent[from].is_some_and(|sent: Seq| end < sent);
@@ -222,11 +220,11 @@ impl Recording {
 
     /// Attempts to connect that were refused do not count if a later one succeeded.
     fn leave_out_refused(&mut self) {
-        let answered = |p: &Recorded| p.from == 1 && p.has(Flags::SYN | Flags::ACK) && !p.has(Flags::RST);
+        let answered = |p: &Recorded| p.from == SERVER && p.has(Flags::SYN | Flags::ACK) && !p.has(Flags::RST);
         let Some(answer) = self.packets.iter().position(answered) else { return };
-        let refuses = |p: &Recorded| p.from == 1 && p.has(Flags::RST | Flags::ACK) && !p.icmp;
+        let refuses = |p: &Recorded| p.from == SERVER && p.has(Flags::RST | Flags::ACK) && !p.icmp;
         let Some(refused) = self.packets[..answer].iter().rposition(refuses) else { return };
-        let tries_again = |p: &Recorded| p.from == 0 && p.has(Flags::SYN);
+        let tries_again = |p: &Recorded| p.from == CLIENT && p.has(Flags::SYN);
         if self.packets[refused..answer].iter().any(tries_again) {
             self.left_out = refused + 1;
             self.packets.drain(..=refused);
@@ -242,7 +240,7 @@ impl Recording {
         if !first.has(Flags::SYN) {
             return Err(Skip::new(first.number, "no handshake: the capture begins in the midst of the connection"));
         }
-        let other = |packet: &&Recorded| packet.from == 1;
+        let other = |packet: &&Recorded| packet.from == SERVER;
         if self.conversation.handshake_seen() {
             if first.has(Flags::ACK) {
                 return Err(Skip::new(first.number, "no handshake: the SYN is not in the capture"));
@@ -265,8 +263,8 @@ impl Recording {
 
     /// The index of the packet with which both SYNs have passed; 0 if that is none.
     fn opened(&self) -> usize {
-        let syn = |end: End| self.packets.iter().position(|p| p.from == end && p.has(Flags::SYN) && p.is_acceptable());
-        syn(0).zip(syn(1)).map_or(0, |(a, b)| a.max(b))
+        let syn = |end: Side| self.packets.iter().position(|p| p.from == end && p.has(Flags::SYN) && p.is_acceptable());
+        syn(CLIENT).zip(syn(SERVER)).map_or(0, |(a, b)| a.max(b))
     }
 
     /// What both sides did.
@@ -277,16 +275,16 @@ impl Recording {
         let mut facts = [SideFacts::default(), SideFacts::default()];
         let mut streams = [Assembly::default(), Assembly::default()];
         let mut sent = [0_u32; 2];
-        for (end, facts) in facts.iter_mut().enumerate() {
-            facts.iss = self.conversation.sender(Self::side(end)).iss.unwrap_or_default();
+        for (end, facts) in Side::BOTH.into_iter().zip(&mut facts) {
+            facts.iss = self.conversation.sender(end).iss.unwrap_or_default();
         }
-        let iss = [facts[0].iss, facts[1].iss];
+        let iss = [facts[CLIENT].iss, facts[SERVER].iss];
         let opened = self.opened();
         for (index, packet) in self.packets.iter().enumerate() {
             if !packet.is_acceptable() {
                 continue;
             }
-            let (own, peer) = (packet.from, 1 - packet.from);
+            let (own, peer) = (packet.from, packet.from.other());
             // An ACK of something before the SYN is none.
             let ack = if packet.has(Flags::ACK) { place(packet.ack, iss[peer]) } else { 0 };
             if packet.has(Flags::RST) {
@@ -298,7 +296,7 @@ impl Recording {
             }
             facts[own].ack = facts[own].ack.max(ack);
             facts[peer].acked = facts[peer].acked.max(ack);
-            let shift = if packet.has(Flags::SYN) { 0 } else { self.conversation.window_shift(Self::side(own)) };
+            let shift = if packet.has(Flags::SYN) { 0 } else { self.conversation.window_shift(own) };
             facts[own].window = facts[own].window.max(u32::from(packet.window) << shift);
             let start = place(packet.seq, iss[own]) + u32::from(packet.has(Flags::SYN));
             let end = start + packet.payload.len() as u32;
@@ -327,7 +325,7 @@ impl Recording {
                 facts[peer].peer_flight = facts[peer].peer_flight.max(flight);
             }
         }
-        for (end, stream) in streams.into_iter().enumerate() {
+        for (end, stream) in Side::BOTH.into_iter().zip(streams) {
             let (have, acked) = (stream.bytes.len() as u32, facts[end].acked);
             facts[end].stream = stream.bytes;
             if facts[end].fin.is_some_and(|fin| fin != have + 1) && acked <= have + 1 {
@@ -362,12 +360,13 @@ impl Recording {
 
     /// The gaps between SYN and SYN|ACK, and between SYN|ACK and the ACK of it.
     pub(super) fn handshake_gaps(&self) -> Option<(Duration, Duration)> {
-        let answer = self.packets.iter().position(|packet| packet.from == 1 && packet.has(Flags::SYN | Flags::ACK))?;
-        let syn = self.packets[..answer].iter().rev().find(|packet| packet.from == 0 && packet.has(Flags::SYN))?;
+        let answer =
+            self.packets.iter().position(|packet| packet.from == SERVER && packet.has(Flags::SYN | Flags::ACK))?;
+        let syn = self.packets[..answer].iter().rev().find(|packet| packet.from == CLIENT && packet.has(Flags::SYN))?;
         let behind = &self.packets[answer..];
-        let ack = behind.iter().position(|packet| packet.from == 0 && packet.has(Flags::ACK))?;
+        let ack = behind.iter().position(|packet| packet.from == CLIENT && packet.has(Flags::ACK))?;
         // A SYN|ACK that was sent again counts from its last time.
-        let said = behind[..ack].iter().rev().find(|packet| packet.from == 1)?;
+        let said = behind[..ack].iter().rev().find(|packet| packet.from == SERVER)?;
         let answer = &self.packets[answer];
         Some((answer.at.saturating_sub(syn.at), behind[ack].at.saturating_sub(said.at)))
     }

@@ -1,4 +1,4 @@
-//! Verdicts, and how they are told.
+//! Verdicts, and how they are reported.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -66,7 +66,7 @@ pub struct Outcome {
     pub packet: Option<u64>,
     /// Why it is no pass; empty for a pass.
     pub reason: String,
-    /// What was done to the packets on the way, and what is told without being judged.
+    /// What was done to the packets on the way, and what is reported without being judged.
     pub notes: Vec<String>,
     /// The bytes that our side sent, and those that it should have.
     pub sent: Vec<u8>,
@@ -142,7 +142,7 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// What is told of a file that cannot be read.
+    /// What is reported of a file that cannot be read.
     pub fn unreadable(file: &str, role: Role, mode: Mode, error: &ReplayError) -> Self {
         let packet = match error {
             ReplayError::Read(error) => error.packet,

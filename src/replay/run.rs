@@ -13,8 +13,9 @@ use super::exact::{self, Exact};
 use super::feed::Mapping;
 use super::icmp;
 use super::live::Live;
-use super::recording::{End, Recorded, Recording, SideFacts};
+use super::recording::{Recorded, Recording, SERVER, SideFacts};
 use crate::app::calls::{self, Call, Done, Failed};
+use crate::conversation::Side;
 use crate::event::{Event, Observer, State};
 use crate::net::{JoinHandle, Net};
 use crate::segment::{HeaderEditor, IpView, Packet, Segment, SegmentTemplate};
@@ -43,7 +44,7 @@ pub(super) enum OurProgram {
 pub(super) struct Setup<'a> {
     pub(super) recording: &'a Recording,
     pub(super) facts: &'a [SideFacts; 2],
-    pub(super) ours: End,
+    pub(super) ours: Side,
     pub(super) ends: [SocketAddr; 2],
     pub(super) config: HostConfig,
     pub(super) program: OurProgram,
@@ -131,9 +132,9 @@ impl<'a> Run<'a> {
     /// Makes host, peer and link. The program of our side is there and has not begun.
     pub(super) fn new(setup: Setup<'a>, observers: &Observers) -> Self {
         let mapping = Mapping::new(setup.recording, setup.facts, setup.ours);
-        let theirs = 1 - setup.ours;
+        let theirs = setup.ours.other();
         // A client's port is chosen by its stack, and the address that it connects to by its program.
-        let known = setup.ours == 1;
+        let known = setup.ours == SERVER;
         let (own, peer) = (setup.ends[setup.ours], setup.ends[theirs]);
         let live = Live::new(setup.facts[theirs].iss, known.then_some(own), known.then_some(peer), setup.start);
         let sim = Sim::seeded(0);
@@ -255,7 +256,7 @@ impl<'a> Run<'a> {
 
     /// Both live ends; before our host has shown itself, those of the recording.
     pub(super) fn ends(&self) -> (SocketAddr, SocketAddr) {
-        let (ours, theirs) = (self.setup.ends[self.setup.ours], self.setup.ends[1 - self.setup.ours]);
+        let (ours, theirs) = (self.setup.ends[self.setup.ours], self.setup.ends[self.setup.ours.other()]);
         (self.live.ours.unwrap_or(ours), self.live.theirs.unwrap_or(theirs))
     }
 

@@ -149,7 +149,7 @@ impl<'a> Walker<'a> {
     /// A live segment with the numbers, ends and timestamps of the recording.
     fn normalised<'s>(&self, live: &Segment<'s>) -> Segment<'s> {
         let setup = &self.run.setup;
-        let (ours, theirs) = (setup.recording.ends[setup.ours], setup.recording.ends[1 - setup.ours]);
+        let (ours, theirs) = (setup.recording.ends[setup.ours], setup.recording.ends[setup.ours.other()]);
         let mut segment = Segment { src: ours, dst: theirs, ..*live };
         segment.seq = self.run.mapping.recorded_iss + (live.seq - self.run.live.iss.unwrap_or_default());
         if let Some(ts) = live.options.ts {

@@ -57,9 +57,9 @@
 //! sim.link("router", "server", "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
 //!
 //! let states = Rc::new(RefCell::new(Vec::new()));
-//! let (told, of) = (Rc::clone(&states), client.id());
+//! let (seen, of) = (Rc::clone(&states), client.id());
 //! sim.observe(move |_: Instant, event: &Event<'_>| match event {
-//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => told.borrow_mut().push(*to),
+//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => seen.borrow_mut().push(*to),
 //!     _ => {}
 //! });
 //!
@@ -79,7 +79,7 @@
 //! ```
 //!
 //! `fabric` has the nodes and cables, `scheduler` the clock and the event queue, `routes` and `router` the routing, `peer`
-//! the node whose packets are given. `network` is the loop over them, and [`crate::drive`] moves each host. Hosts draw
+//! the node whose packets are given. `network` is the loop over them, and `drive` moves each host. Hosts draw
 //! their secrets from the seed and their name, links from the seed and `A>B`. So another node changes nothing for them.
 //!
 //! Names and specs come from the test's author. Methods that take them panic with a message that says what is known. The

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Forwarding takes no time; what takes time and has a queue is the link. A router never fragments: a packet that is
-//! larger than the next link's `mtu` is dropped and its sender told, whether don't-fragment is set or not (every packet
-//! of a tcplab host has it set). With [`RouterHandle::set_icmp`]`(false)` the sender is not told: a black hole. Routes
+//! larger than the next link's `mtu` is dropped, and an ICMP error goes to its sender, whether don't-fragment is set or not (every packet
+//! of a tcplab host has it set). With [`RouterHandle::set_icmp`]`(false)` there is no ICMP error: a black hole. Routes
 //! are static: a link that is down keeps its routes, and what enters it is lost without a word.
 //!
 //! The links of a router need no addresses. Its ICMP comes from one address of each IP version, from the networks for

@@ -276,7 +276,7 @@ impl Default for Trace {
         Self {
             hosts: BTreeMap::new(),
             #[cfg(feature = "capture")]
-            interface: Annotator::default(),
+            interface: Annotator::comparing(),
             flows: FlowList::default(),
             steps: VecDeque::new(),
             taken: 0,

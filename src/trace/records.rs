@@ -5,6 +5,7 @@
 //! together. States are inferred (see `states`), unless a tag of ours says that the packet was lost on the
 //! link: then it does not arrive. A comment of ours tells what its host knew, and is preferred to what can be seen here.
 
+use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
 
 use super::{Content, MOST_ADDRESSES, PacketStep, Trace, Vantage, segment_step};
@@ -37,7 +38,8 @@ impl Trace {
         let direction = record.direction.unwrap_or(Direction::Outbound);
         let (cut, copy) = (captured.options_cut, tag == Some(Tag::Copy));
         let (ip, segment) = (captured.ip, captured.segment);
-        let subject = Subject { at: record.at, direction, ip, segment, corrupted: false, copy };
+        let subject =
+            Subject { at: record.at, direction, ip, segment, corrupted: false, copy, missing: captured.missing };
         let verify = ours && record.direction == Some(Direction::Inbound) && captured.is_verifiable();
         let subject = if verify { subject.verified() } else { subject };
         if let Ok(ip) = &subject.ip {
@@ -71,6 +73,9 @@ impl Trace {
         step.comment = comment.map(str::to_owned);
         if let Some(comment) = comment.filter(|_| !ours) {
             comment.clone_into(&mut step.words);
+        }
+        if captured.missing > 0 && record.is_whole() {
+            let _ = write!(step.words, ", {} bytes of it are not in the file", captured.missing);
         }
         if known.is_none() {
             self.interface.set_flow(stream, number);

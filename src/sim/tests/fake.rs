@@ -17,7 +17,7 @@ use crate::time::Instant;
 
 pub(super) type Log = Rc<RefCell<Vec<String>>>;
 
-/// Sends what it is told to, fires timers, and sends back so many of the packets that come.
+/// Sends what stands in its outbox, fires timers, and sends back so many of the packets that come.
 #[derive(Default)]
 pub(super) struct Fake {
     name: &'static str,
