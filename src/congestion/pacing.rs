@@ -80,13 +80,16 @@ impl Pacer {
         (rate / (1_000_000_000 / QUANTUM_TIME)).min(QUANTUM_MAX).max(2 * self.mss)
     }
 
-    /// True if a segment may leave now. Ask only with a segment at hand: after a "no" [`next_at`](Self::next_at) is set.
+    /// True if a segment may leave now. After a "no" [`next_at`](Self::next_at) is set, after a "yes" it is not.
+    ///
+    /// Ask before each segment and before looking at data and window. A sender that asks last keeps a deadline of the
+    /// past when cwnd stops it, and would wake up again and again.
     pub fn may_send(&mut self, now: Instant) -> bool {
         self.waiting = self.rate.is_some() && self.unpaced == 0 && self.full_at >= now + self.quantum_time;
         !self.waiting
     }
 
-    /// When to ask again, if the last segment was refused. The bucket is full then, so that one wake-up serves a quantum.
+    /// When to ask again, if the last answer was "no". The bucket is full then: one wake-up serves a quantum.
     ///
     /// It does not change as time goes by: whoever handles another event first, and does not ask, still wakes up.
     pub fn next_at(&self) -> Option<Instant> {
