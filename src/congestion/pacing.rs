@@ -41,12 +41,14 @@ pub struct Pacer {
     /// Bytes that may leave before pacing begins: the initial window, as on Linux.
     unpaced: u64,
     mss: u64,
+    /// A segment was refused and waits.
+    waiting: bool,
 }
 
 impl Pacer {
     /// A pacer that lets the first `unpaced` bytes go at once. Linux does not pace the first ten segments.
     pub const fn new(mss: u64, unpaced: u64) -> Self {
-        Self { rate: None, full_at: Instant::EPOCH, quantum_time: Duration::ZERO, unpaced, mss }
+        Self { rate: None, full_at: Instant::EPOCH, quantum_time: Duration::ZERO, unpaced, mss, waiting: false }
     }
 
     /// The MSS has changed.
@@ -78,15 +80,20 @@ impl Pacer {
         (rate / (1_000_000_000 / QUANTUM_TIME)).min(QUANTUM_MAX).max(2 * self.mss)
     }
 
-    /// True if a segment may leave now.
-    pub fn may_send(&self, now: Instant) -> bool {
-        self.rate.is_none() || self.unpaced > 0 || self.full_at < now + self.quantum_time
+    /// True if a segment may leave now. After a "no" [`next_at`](Self::next_at) is set, after a "yes" it is not.
+    ///
+    /// Ask before each segment and before looking at data and window. A sender that asks last keeps a deadline of the
+    /// past when cwnd stops it, and would wake up again and again.
+    pub fn may_send(&mut self, now: Instant) -> bool {
+        self.waiting = self.rate.is_some() && self.unpaced == 0 && self.full_at >= now + self.quantum_time;
+        !self.waiting
     }
 
-    /// When the next segment may leave. `None`: now. The sender then finds a full bucket, so that one wake-up serves a
-    /// quantum.
-    pub fn next_at(&self, now: Instant) -> Option<Instant> {
-        (!self.may_send(now)).then_some(self.full_at)
+    /// When to ask again, if the last answer was "no". The bucket is full then: one wake-up serves a quantum.
+    ///
+    /// It does not change as time goes by: whoever handles another event first, and does not ask, still wakes up.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.waiting.then_some(self.full_at)
     }
 
     /// A segment left; `bytes` as charged.
@@ -122,7 +129,7 @@ mod tests {
                 sent += MSS;
             }
             wakes += 1;
-            now = pacer.next_at(now).unwrap();
+            now = pacer.next_at().unwrap();
         }
         (sent, wakes)
     }
@@ -150,7 +157,7 @@ mod tests {
             sent += 1;
         }
         assert_eq!(sent, 12, "ten segments of the initial window and a quantum of two");
-        assert_eq!(pacer.next_at(now), Some(Instant::from_millis(2)));
+        assert_eq!(pacer.next_at(), Some(Instant::from_millis(2)));
     }
 
     #[test]
@@ -167,10 +174,26 @@ mod tests {
     }
 
     #[test]
+    fn the_deadline_stays_when_time_goes_by_without_a_question() {
+        let mut pacer = Pacer::new(MSS, 0);
+        pacer.set_rate(Some(1_000_000));
+        while pacer.may_send(Instant::EPOCH) {
+            pacer.on_sent(Instant::EPOCH, MSS);
+        }
+        let at = pacer.next_at();
+        assert_eq!(at, Some(Instant::from_millis(2)));
+        // One segment might leave now, but nobody asks.
+        assert_eq!(pacer.next_at(), at);
+        assert!(pacer.may_send(Instant::from_millis(1)));
+        assert_eq!(pacer.next_at(), None);
+    }
+
+    #[test]
     fn without_a_rate_nothing_waits() {
         let mut pacer = Pacer::new(MSS, 0);
         pacer.on_sent(Instant::EPOCH, 1 << 30);
-        assert_eq!(pacer.next_at(Instant::EPOCH), None);
+        assert!(pacer.may_send(Instant::EPOCH));
+        assert_eq!(pacer.next_at(), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod sender;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Controller, Setup, by_name};
+use super::{Controller, Pacer, Setup, by_name};
 use crate::rng::Rng;
 use crate::segment::Seq;
 use crate::time::{Duration, Instant};
@@ -219,7 +219,7 @@ impl Network {
         let flow = &mut self.flows[index];
         let cwnd = flow.controller.cwnd();
         flow.usage.on_transmit(flow.pipe, cwnd, MSS, Seq((flow.una * MSS) as u32), Seq((flow.nxt * MSS) as u32));
-        if let Some(at) = flow.pacer.as_ref().and_then(|pacer| pacer.next_at(now))
+        if let Some(at) = flow.pacer.as_ref().and_then(Pacer::next_at)
             && flow.wake_at.is_none()
         {
             flow.wake_at = Some(at);

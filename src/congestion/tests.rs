@@ -272,19 +272,29 @@ proptest! {
                         let signal = [Signal::Loss, Signal::Ecn, Signal::Timeout { again: flag }][(a % 3) as usize];
                         let (flight_size, pipe) = (b, c);
                         let snd_nxt = Seq(d as u32);
-                        controller.on_congestion(&CongestionSample { now, signal, flight_size, pipe, delivered, snd_nxt });
+                        let sample = CongestionSample { now, signal, flight_size, pipe, delivered, snd_nxt };
+                        controller.on_congestion(&sample);
                     }
                     1 => controller.on_recovery_end(now, b),
                     2 => controller.undo(now),
                     3 => controller.on_idle_restart(now),
                     4 => controller.set_mss(a % 9_000),
                     5 => {
-                        let sample = LostSample { now, bytes: a, tx_in_flight: b, lost: c, delivered, app_limited: flag, new_range: true };
+                        let sample = LostSample {
+                            now,
+                            bytes: a,
+                            tx_in_flight: b,
+                            lost: c,
+                            delivered,
+                            app_limited: flag,
+                            new_range: true,
+                        };
                         controller.on_lost(&sample);
                     }
                     6 => {
                         let prior_pipe = if flag { 0 } else { b };
-                        controller.on_sent(&SentSample { now, bytes: a, prior_pipe, app_limited: flag, retransmission: flag });
+                        let (bytes, app_limited, retransmission) = (a, flag, flag);
+                        controller.on_sent(&SentSample { now, bytes, prior_pipe, app_limited, retransmission });
                     }
                     _ => {
                         let rate = RateSample {

@@ -124,7 +124,7 @@ impl Flow {
     }
 
     pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<(u64, u64)> {
-        if self.pipe + MSS > self.limit() || self.pacer.as_ref().is_some_and(|pacer| !pacer.may_send(now)) {
+        if self.pacer.as_mut().is_some_and(|pacer| !pacer.may_send(now)) || self.pipe + MSS > self.limit() {
             return None;
         }
         let again = self.lost_queue.pop_front();
