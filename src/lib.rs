@@ -91,6 +91,7 @@ pub mod capture;
 #[cfg(feature = "cli")]
 #[allow(clippy::disallowed_methods)] // it waits for the wall clock
 mod cli;
+pub mod congestion;
 pub mod conversation;
 pub mod device;
 mod drive;
@@ -102,6 +103,7 @@ pub mod live;
 pub mod net;
 #[cfg(feature = "replay")]
 pub mod replay;
+pub mod recovery;
 pub mod rng;
 #[cfg(feature = "scenario")]
 pub mod scenario;
