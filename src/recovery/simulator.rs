@@ -87,7 +87,6 @@ pub(crate) struct World {
     pub(crate) resent: Vec<(Instant, Resend)>,
     pub(crate) sent: u64,
     pub(crate) max_cwnd: u64,
-    pub(crate) reneged: bool,
     check: bool,
 }
 
@@ -122,7 +121,6 @@ impl World {
             resent: Vec::new(),
             sent: 0,
             max_cwnd: 0,
-            reneged: false,
             check: true,
             options,
         }
