@@ -16,6 +16,8 @@ bench-connections-10000 := connections --count 10000
 bench-connections-100000 := connections --count 100000
 bench-dumbbell-1000 := dumbbell --flows 1000
 FUZZ_CASES ?= 1000000
+# Each alone passes clippy.
+FEATURES := capture http scenario replay tokio live cli
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LEFT_OUT := $(TARGET)/left-out.txt
@@ -33,14 +35,17 @@ test: ## everything that this machine allows; names what it left out and how to 
 	@mkdir -p $(TARGET) && : > $(LEFT_OUT)
 	$(CARGO) build --all-features --examples
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --all-features
+	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --tests
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --no-default-features --lib --tests
 	@tests/left-out.sh $(LEFT_OUT)
 
-lint: ## formatting, clippy with and without the features, documentation; every warning is an error
+lint: ## formatting, clippy with all features, without and with each alone, documentation; every warning is an error
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --no-default-features --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --document-private-items
+	$(foreach feature,$(FEATURES),$(CARGO) clippy --no-default-features --features $(feature) --lib -- -D warnings && ) true
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --all-features
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --no-default-features
 
 deps: ## installs the programs that the tests use, where that is allowed; else names them
 	@tests/deps.sh

@@ -1,5 +1,5 @@
 //! The `tcplab` command.
 
 fn main() -> std::process::ExitCode {
-    tcplab::cli::main()
+    tcplab::command_line(tcplab::Registry::default())
 }

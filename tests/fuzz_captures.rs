@@ -1,5 +1,6 @@
 //! Bytes that nobody means: what reads files and packets says what is wrong and never panics. A fixed number of cases;
 //! `make fuzz` has many more (`TCPLAB_FUZZ_CASES`).
+#![cfg(feature = "capture")]
 
 mod common;
 #[path = "common/programs.rs"]
@@ -14,7 +15,8 @@ use tcplab::capture::{Comments, Direction, Format, Reader, Settings};
 use tcplab::rng::Rng;
 use tcplab::segment::{Flags, SegmentTemplate, Seq};
 use tcplab::time::Instant;
-use tcplab::view::{Trace, flow_table};
+use tcplab::trace::Trace;
+use tcplab::view::{LadderWriter, NARROWEST, Style, descriptors, flow_table};
 
 fn cases() -> u64 {
     env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
@@ -70,21 +72,26 @@ fn read(bytes: Vec<u8>) -> u64 {
     };
     let mut records = 0;
     let (mut trace, mut text) = (Trace::new(), String::new());
+    let width = NARROWEST + longest as usize % 100;
+    let mut ladder = LadderWriter::new(Style { width, ..Style::default() });
     while let Some(record) = reader.next_record() {
         match record {
             Ok(record) => {
                 // What `tcplab show` does with it; every other file as if it were ours.
-                let step = trace.take(&record, longest.is_multiple_of(2));
-                text.clear();
-                trace.draw(&mut text, &step, false);
-                assert!(text.ends_with('\n'), "{text}");
+                trace.record(&record, longest.is_multiple_of(2));
+                while let Some(step) = trace.next_step() {
+                    ladder.step(&trace, step, &mut text);
+                }
                 records += 1;
             }
             Err(error) => named(error, records),
         }
         assert!(records <= longest, "more records than bytes");
     }
-    let _ = (flow_table(trace.streams()), trace.descriptors());
+    ladder.finish(&trace, &mut text);
+    assert!(text.is_empty() == (records == 0) && (records == 0 || text.ends_with('\n')), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+    let _ = (flow_table(trace.flows()), descriptors(&trace));
     records
 }
 

@@ -1,4 +1,5 @@
 //! The HTTP server over simulated links: what it serves, what it refuses, and whom it cuts off.
+#![cfg(feature = "http")]
 
 #[path = "common/lab.rs"]
 mod lab;

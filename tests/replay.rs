@@ -9,7 +9,7 @@ mod common;
 #[path = "common/programs.rs"]
 mod programs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tcplab::app::{Listen, echo};
 use tcplab::capture::Settings;
-use tcplab::replay::{Mode, Replay, Role, TestDir};
+use tcplab::replay::{Mode, Replay, Report, Role, TestDir, Verdict};
 use tcplab::sim::Sim;
 
 const ROLES: [Role; 3] = [Role::Near, Role::Client, Role::Server];
@@ -33,6 +33,9 @@ fn main() -> ExitCode {
     match programs::shared("corpus/captures") {
         Some(corpus) => trials.extend(of_corpus(&corpus, &verdicts, bless)),
         None => eprintln!("without the shared corpus: its captures are left out"),
+    }
+    if let Some(cases) = programs::shared("corpus/cases") {
+        trials.extend(of_cases(&cases));
     }
     let mut arguments = Arguments::from_args();
     if bless {
@@ -102,6 +105,52 @@ fn of_corpus(corpus: &Path, verdicts: &Arc<Mutex<BTreeMap<String, String>>>, ble
     trials
 }
 
+/// A test for each row of `expected.csv` that is due: the near side passes where the table says so. As every side each
+/// conversation comes to a verdict.
+fn of_cases(cases: &Path) -> Vec<Trial> {
+    let table = fs::read_to_string(cases.join("expected.csv")).expect("the table can be read");
+    let rows = table.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    rows.filter(|row| row[6] == "first")
+        .map(|row| {
+            let path = cases.join(&row[0]);
+            Trial::test(row[0].clone(), move || {
+                let streams: usize = row[1].parse()?;
+                for role in ROLES {
+                    let report = Replay::open(&path)?.role(role).mode(Mode::Semantic).run()?;
+                    check_bounds(&report)?;
+                    let told: Vec<_> = report.outcomes.iter().map(ToString::to_string).collect();
+                    let told = told.join("\n");
+                    if report.outcomes.len() != streams {
+                        return Err(format!("{streams} streams were expected:\n{told}").into());
+                    }
+                    let stalled = report.count(Verdict::Stalled) + report.count(Verdict::Error);
+                    let passed = report.count(Verdict::Pass) == streams;
+                    if stalled > 0 || (role == Role::Near && row[5] == "pass" && !passed) {
+                        return Err(told.into());
+                    }
+                }
+                Ok(())
+            })
+            .with_kind("case")
+        })
+        .collect()
+}
+
+/// No packet is fed twice, and the steps are bounded by the length of the recording.
+fn check_bounds(report: &Report) -> Result<(), Failed> {
+    for outcome in &report.outcomes {
+        let once: BTreeSet<_> = outcome.fed.iter().collect();
+        if once.len() != outcome.fed.len() {
+            return Err(format!("{outcome}: a packet was fed twice: {:?}", outcome.fed).into());
+        }
+        let most = 200 + 20 * outcome.packets + outcome.recorded.len() / 100;
+        if outcome.fed.len() > outcome.packets || outcome.steps > most {
+            return Err(format!("{outcome}: {} steps for {} packets", outcome.steps, outcome.packets).into());
+        }
+    }
+    Ok(())
+}
+
 /// The verdicts with commas between, and what was said.
 fn replay_thrice(path: &Path) -> Result<(String, String), Failed> {
     let (mut verdicts, mut told) = (Vec::new(), String::new());
@@ -112,6 +161,7 @@ fn replay_thrice(path: &Path) -> Result<(String, String), Failed> {
         if begun.elapsed().as_secs() > 60 {
             return Err(format!("as {role} it took {:?}", begun.elapsed()).into());
         }
+        check_bounds(&report)?;
         let all: Vec<_> = report.outcomes.iter().map(|outcome| outcome.verdict.to_string()).collect();
         verdicts.push(all.join("+"));
         for outcome in report.outcomes {

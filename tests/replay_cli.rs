@@ -1,5 +1,5 @@
 //! `tcplab replay` as a user meets it: lines, JSON, exit codes; many conversations; files that are none.
-
+#![cfg(feature = "replay")]
 #![cfg_attr(not(feature = "cli"), allow(unused_imports, dead_code, reason = "half of it is about the command"))]
 
 mod common;
@@ -187,6 +187,22 @@ fn a_file_may_hold_a_thousand_conversations() {
     assert_eq!((one.outcomes.len(), one.outcomes[0].stream), (1, Some(2)));
     let none = Replay::from_read(Cursor::new(many(3)), "many.pcap").expect("a capture").stream(3).run().expect("run");
     assert_eq!(none.outcomes[0].reason, "there is no stream 3: 3 in the file, from 0");
+    assert_eq!((none.outcomes.len(), none.outcomes[0].verdict), (1, Verdict::Error));
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_stream_beyond_the_last_one_is_a_wrong_use() {
+    let path = echo_capture("cli-stream.pcapng", "client");
+    let file = path.to_str().expect("UTF-8");
+    assert_eq!(tcplab(&["replay", "--stream", "0", file]).status.code(), Some(0));
+    for stream in ["1", "9"] {
+        let output = tcplab(&["replay", "--stream", stream, file]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+        let message = text(&output.stderr);
+        let expected = format!("error: {file}: there is no stream {stream}: 1 in the file, from 0\n");
+        assert!(message.starts_with(&expected), "{message}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Replay of conversations that are made for it: two programs of this crate over a bad link in the simulator, captured at
 //! either host, and each side played again from either capture. What was recorded far away must come out the same too.
+#![cfg(feature = "replay")]
 
 mod common;
 #[path = "common/programs.rs"]

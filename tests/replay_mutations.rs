@@ -1,5 +1,6 @@
 //! The comparison is itself compared: a recording in which one thing was changed must not pass, and one in which nothing
 //! was must. The program on our side is the real one, so that nothing of the recording tells it what to do.
+#![cfg(feature = "replay")]
 
 mod common;
 #[path = "common/programs.rs"]

@@ -17,7 +17,10 @@ use tcplab::segment::{IpView, Protocol};
 use tcplab::sim::{HostHandle, Sim};
 use tcplab::socket::{Errno, SocketOption};
 use tcplab::time::{Duration, Instant};
-use tcplab::view::Ladder;
+use tcplab::view::{Ladder, Style};
+
+/// Wide enough for every comment of these tests.
+const WIDE: Style = Style { width: 140, color: false, ascii: false, all: false };
 
 /// Drops at hosts and routers, and ICMP that was sent.
 #[derive(Default)]
@@ -216,9 +219,9 @@ fn a_ladder_shows_each_segment_once_and_what_befell_it_behind_a_router() {
     drop(path.server.spawn(move |net| bulk::receive(net, Listen::new(at))));
     drop(path.client.spawn(move |net| bulk::send(net, at, 2_000)));
     path.sim.run_for(Duration::from_millis(100));
-    let text = ladder.borrow().to_string();
+    let text = ladder.borrow().draw(&WIDE);
     assert_eq!(text.matches("── SYN 0:1").count(), 1, "{text}");
-    assert!(text.contains("r2 dropped it: larger than the link's MTU") && text.contains("✗│"), "{text}");
+    assert!(text.contains("[behind r2: lost: too-big]") && text.contains("✗│"), "{text}");
 }
 
 #[test]
@@ -230,13 +233,15 @@ fn a_ladder_says_what_a_later_link_did_to_a_segment() {
     drop(path.server.spawn(move |net| bulk::receive(net, Listen::new(at))));
     drop(path.client.spawn(move |net| bulk::send(net, at, 500)));
     path.sim.run_for(Duration::from_secs(3));
-    let text = ladder.borrow().to_string();
+    let text = ladder.borrow().draw(&WIDE);
     let lines: Vec<_> = text.lines().collect();
-    let said = "behind r2: taken from the link, as was asked for";
-    let said = lines.iter().position(|line| line.contains(said)).expect("what befell it");
+    let flat = text.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("[behind r2: lost: scripted]"), "{text}");
+    let said = "[behind r2:";
+    let said = lines.iter().position(|line| line.contains(said)).unwrap_or_else(|| panic!("{text}"));
     let arrow = lines[..said].iter().rfind(|line| line.ends_with("✗│")).expect("an arrow that does not arrive");
     assert!(arrow.contains("ack 1 (500)"), "{text}");
-    assert!(text.contains("retransmission of 1:501 and FIN after 1.0 s"), "{text}");
+    assert!(text.contains("retransmission of 1:501 and FIN after RTO 1.0 s"), "{text}");
 }
 
 #[test]

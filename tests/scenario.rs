@@ -1,5 +1,6 @@
 //! Scenario files: what is wrong with one is said with its place; what is right runs the same everywhere; what a recipe
 //! from a stranger can say.
+#![cfg(feature = "scenario")]
 
 mod common;
 

@@ -26,14 +26,14 @@ use tcplab::link::Verdict;
 use tcplab::net::UdpSocket;
 use tcplab::segment::{Flags, Packet, SegmentTemplate, Seq};
 use tcplab::time::{Duration, Instant};
-use tcplab::view::Trace;
+use tcplab::trace::{Content, Trace};
 
 const CLIENT: HostId = HostId(1);
 const PORT: u16 = 7;
 
 fn tcplab(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcplab"));
-    command.args(args).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command.args(args).stdin(Stdio::null()).env_remove("NO_COLOR").env_remove("COLUMNS");
     command
 }
 
@@ -102,11 +102,13 @@ fn a_capture_is_shown_as_a_ladder() {
     let ladder = shown(&[path(&file)]);
     golden("show/lost.txt", &ladder);
     assert!(ladder.contains("─✗│") && ladder.contains("UDP from port 5000"), "{ladder}");
-    assert!(ladder.lines().all(|line| line.chars().count() <= 120 && line == line.trim_end()), "{ladder}");
+    assert!(ladder.lines().all(|line| line.chars().count() <= 80 && line == line.trim_end()), "{ladder}");
     assert_eq!(shown(&["--color", "never", path(&file)]), ladder);
     let painted = shown(&["--color", "always", path(&file)]);
     assert!(painted.contains("\x1b[31m") && painted.contains("\x1b[2m"), "{painted}");
-    let plain = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m"].iter().fold(painted, |text, code| text.replace(code, ""));
+    let plain = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"]
+        .iter()
+        .fold(painted, |text, code| text.replace(code, ""));
     assert_eq!(plain, ladder, "colour changes nothing else");
 }
 
@@ -166,7 +168,13 @@ fn states_are_inferred_as_the_hosts_tell_them() {
         let mut trace = Trace::new();
         let mut inferred: [Vec<State>; 2] = Default::default();
         while let Some(record) = reader.next_record() {
-            let Some(segment) = trace.take(&record.expect("a record"), true).segment else { continue };
+            trace.record(&record.expect("a record"), true);
+            let mut steps = std::iter::from_fn(|| trace.next_step());
+            let segment = steps.find_map(|step| match step.content {
+                Content::Segment(segment) => Some(segment),
+                _ => None,
+            });
+            let Some(segment) = segment else { continue };
             // The left end is the client, host 1.
             for (host, state) in [(1, segment.states[0]), (0, segment.states[1])] {
                 if let Some(state) = state.filter(|state| inferred[host].last() != Some(state)) {
@@ -456,7 +464,7 @@ fn full_comments_of_a_live_host_know_the_sender() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let json = shown(&["--json", path(&file)]);
     let data = |line: &&str| line.contains("\"from\":1") && line.contains("\"payload\":1448");
-    let words = [", srtt ", ", rttvar ", ", rto ", ", cwnd ", "flight size "];
+    let words = ["srtt=", "rttvar=", "rto=", "cwnd=", "flight_size="];
     let sent: Vec<_> = json.lines().filter(data).collect();
     assert!(!sent.is_empty() && sent.iter().all(|line| words.iter().all(|word| line.contains(word))), "{json}");
 }

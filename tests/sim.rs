@@ -175,7 +175,7 @@ impl Observer for Story {
             Event::Host { host, event: HostEvent::State { from, to, .. } } => {
                 self.0.push(format!("{} {from} to {to}", host.0));
             }
-            Event::Host { host, event: HostEvent::Call { fd, call, result } } => {
+            Event::Host { host, event: HostEvent::Call { fd, call, result, .. } } => {
                 self.0.push(format!("{} {call}({fd}) = {result:?}", host.0));
             }
             _ => {}

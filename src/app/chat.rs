@@ -92,7 +92,7 @@ impl Outbox {
     }
 }
 
-/// Ordered by the time of entry, so that who is told first does not depend on luck.
+/// Ordered by the time of entry, so that the order of the writes is the same in every run.
 #[derive(Debug, Default)]
 struct Room {
     outboxes: BTreeMap<u64, Rc<RefCell<Outbox>>>,

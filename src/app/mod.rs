@@ -9,7 +9,7 @@
 //! | [`discard`] | 9 | reads and forgets |
 //! | [`chat`] | 5000 | what one client writes all others read |
 //! | [`bulk`] | 5001 | so many bytes of a pattern that the receiver checks |
-//! | [`http`] | 8080 | a directory, or a generated file |
+//! | `http` (feature `http`) | 8080 | a directory, or a generated file |
 //! | [`calls`] | | a list of calls: `connect server:80`, `send 3000`, `recv eof`, `close` |
 
 pub mod bulk;
@@ -18,7 +18,13 @@ pub mod chat;
 pub mod discard;
 pub mod echo;
 pub mod hello;
+#[cfg(feature = "http")]
 pub mod http;
+mod registry;
+
+#[cfg(feature = "scenario")]
+pub(crate) use registry::one_of;
+pub use registry::{ClientOptions, Program, Registry, Running, ServerOptions};
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -19,7 +19,7 @@ const LINK: &str = "rate=1Gbit,delay=1ms,limit=1000";
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Megabytes to carry.
     pub megabytes: u64,
     /// Buffers, controller, capture.

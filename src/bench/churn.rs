@@ -21,7 +21,7 @@ const LINK: &str = "delay=1ms";
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Connections in all.
     pub count: usize,
     /// Connections at a time.

@@ -24,7 +24,7 @@ const LINK: &str = "delay=50us";
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Established connections.
     pub count: usize,
     /// Messages in the measured phase.

@@ -1,6 +1,6 @@
 //! Many flows through one bottleneck: on each side as many hosts as there are flows, each on a link of 10 Gbit/s and
 //! 0.1 ms to its router; between the two routers 1 Gbit/s, 5 ms, and a queue of 1,000 packets. A packet takes three hops
-//! and is counted on each of them. The flows begin within the first tenth of a second, one after the other by luck.
+//! and is counted on each of them. The flows begin within the first tenth of a second, at random times.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ const BEGINNINGS: Duration = Duration::from_millis(100);
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Flows: pairs of hosts.
     pub count: usize,
     /// Virtual seconds.

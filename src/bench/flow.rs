@@ -26,12 +26,12 @@ pub(super) const ACK_DELAY: Duration = Duration::from_millis(200);
 
 /// What the flows of a run have in common.
 #[derive(Clone, Debug)]
-pub struct Flows {
+pub(crate) struct Flows {
     /// Bytes of each socket buffer.
     pub buffer: usize,
     /// The controller of every host.
     pub congestion: Congestion,
-    /// What luck follows from.
+    /// The random seed.
     pub seed: u64,
     /// A capture of the first host that sends.
     pub capture: Option<Recording>,
@@ -39,7 +39,7 @@ pub struct Flows {
 
 /// Where a run is captured to.
 #[derive(Clone, Debug)]
-pub struct Recording {
+pub(crate) struct Recording {
     /// The file.
     pub path: PathBuf,
     /// At most so many bytes of each packet; 0 for all.

@@ -20,7 +20,7 @@ const ACKED: f64 = 2.0;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Virtual seconds.
     pub seconds: u64,
     /// Buffers, controller, capture.

@@ -15,7 +15,7 @@ pub(super) struct Stopwatch {
 
 /// What a phase took.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// User and system time of all threads.
     pub cpu: Duration,
     /// Real time.

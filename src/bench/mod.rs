@@ -23,16 +23,16 @@ mod report;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod tun;
 
-pub use bulk::Workload as Bulk;
-pub use churn::Workload as Churn;
-pub use connections::Workload as Connections;
-pub use dumbbell::Workload as Dumbbell;
-pub use flow::{Flows, Recording};
-pub use loss::Workload as Loss;
-pub use measure::Taken;
-pub use report::{Line, Report};
+pub(crate) use bulk::Workload as Bulk;
+pub(crate) use churn::Workload as Churn;
+pub(crate) use connections::Workload as Connections;
+pub(crate) use dumbbell::Workload as Dumbbell;
+pub(crate) use flow::{Flows, Recording};
+pub(crate) use loss::Workload as Loss;
+pub(crate) use measure::Taken;
+pub(crate) use report::{Line, Report};
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub use tun::{Direction, Workload as OverTun, prepare};
+pub(crate) use tun::{Direction, Workload as OverTun, prepare};
 
 use std::cell::RefCell;
 use std::io;
@@ -51,7 +51,7 @@ const PORTS_EACH: usize = 14_000;
 
 /// Which run, and how much of it.
 #[derive(Clone, Debug)]
-pub enum Bench {
+pub(crate) enum Bench {
     /// Messages on established connections.
     Connections(Connections),
     /// Short connections.
@@ -69,7 +69,7 @@ pub enum Bench {
 
 /// Which side to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// This library.
     Tcplab,
     /// smoltcp, one set for each connection.
@@ -80,7 +80,7 @@ pub enum Subject {
 
 impl Subject {
     /// The name in the output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcplab => "tcplab",
             Self::BareSmoltcp => "bare-smoltcp",
@@ -91,7 +91,7 @@ impl Subject {
 
 /// What was measured. `None` is what the system does not tell or the run does not have.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Packets that hosts sent.
     pub packets: u64,
     /// Packets, counted once on each hop.
@@ -121,7 +121,7 @@ pub struct Figures {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum BenchError {
+pub(crate) enum BenchError {
     /// A call of a program.
     #[error("bench: a program failed: {0}")]
     Program(#[from] io::Error),
@@ -153,7 +153,7 @@ pub enum BenchError {
 
 impl Bench {
     /// The name on the command line.
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Connections(_) => "connections",
             Self::Churn(_) => "churn",
@@ -165,13 +165,13 @@ impl Bench {
         }
     }
 
-    /// Whether bare smoltcp does the same work. It has no links and no luck.
-    pub const fn has_reference(&self) -> bool {
+    /// Whether bare smoltcp does the same work. It has no links and draws no random numbers.
+    pub(crate) const fn has_reference(&self) -> bool {
         !matches!(self, Self::Loss(_) | Self::Dumbbell(_))
     }
 
     /// Runs it on one side; on tcplab, if the other has no such run.
-    pub fn run(&self, subject: Subject) -> Result<Figures, BenchError> {
+    pub(crate) fn run(&self, subject: Subject) -> Result<Figures, BenchError> {
         let one_set = subject == Subject::OneSet;
         measure::forget_peak();
         let figures = match (self, subject) {
@@ -194,19 +194,20 @@ impl Bench {
 
 impl Figures {
     /// Of an odd number of runs, the one with the middle goodput.
-    pub fn median(mut runs: Vec<Self>) -> Option<Self> {
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(crate) fn median(mut runs: Vec<Self>) -> Option<Self> {
         runs.sort_by(|one, other| one.goodput_mbit().total_cmp(&other.goodput_mbit()));
         runs.get(runs.len() / 2).copied()
     }
 
     /// Of an odd number of runs, the one with the middle wall time.
-    pub fn middle_by_wall(mut runs: Vec<Self>) -> Option<Self> {
+    pub(crate) fn middle_by_wall(mut runs: Vec<Self>) -> Option<Self> {
         runs.sort_by_key(|run| run.taken.wall);
         runs.get(runs.len() / 2).copied()
     }
 
     /// Bytes that programs got, in Mbit for each second, of virtual time where there is one.
-    pub fn goodput_mbit(&self) -> f64 {
+    pub(crate) fn goodput_mbit(&self) -> f64 {
         let seconds = if self.sim_s > 0.0 { self.sim_s } else { self.taken.wall.as_secs_f64() };
         if seconds > 0.0 { self.bytes as f64 * 8.0 / seconds / 1e6 } else { 0.0 }
     }

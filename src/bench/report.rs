@@ -8,11 +8,11 @@ use serde_json::json;
 use super::loss::mathis;
 use super::measure::CPU_TIME_KNOWN;
 use super::{Bench, Figures, Flows, Subject};
-use crate::stack::Congestion;
+use crate::app::Registry;
 
 /// One side of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     /// Whose figures.
     pub subject: Subject,
     /// The figures.
@@ -21,7 +21,7 @@ pub struct Line {
 
 /// A run: tcplab first, then the references.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// What was run.
     pub bench: Bench,
     /// What came of it.
@@ -32,17 +32,17 @@ pub struct Report {
 
 impl Figures {
     /// Frames for each second of CPU time.
-    pub fn frames_per_cpu_s(&self) -> f64 {
+    pub(crate) fn frames_per_cpu_s(&self) -> f64 {
         self.frames as f64 / self.cpu_s()
     }
 
     /// CPU nanoseconds for each packet.
-    pub fn cpu_ns_per_packet(&self) -> f64 {
+    pub(crate) fn cpu_ns_per_packet(&self) -> f64 {
         self.cpu_s() * 1e9 / self.packets.max(1) as f64
     }
 
     /// Connections for each second of CPU time.
-    pub fn connections_per_cpu_s(&self) -> f64 {
+    pub(crate) fn connections_per_cpu_s(&self) -> f64 {
         self.connections as f64 / self.cpu_s()
     }
 
@@ -53,7 +53,7 @@ impl Figures {
 
 impl Line {
     /// The fields of `--json`.
-    pub fn json(&self, bench: &Bench) -> serde_json::Value {
+    pub(crate) fn json(&self, bench: &Bench) -> serde_json::Value {
         let figures = &self.figures;
         let mut object = json!({
             "bench": bench.name(),
@@ -243,12 +243,8 @@ impl fmt::Display for Report {
 }
 
 fn described(flows: &Flows) -> String {
-    let controller = match flows.congestion {
-        Congestion::None => "no controller",
-        Congestion::Reno => "Reno",
-        Congestion::Cubic => "CUBIC",
-    };
-    format!("{controller}, buffers of {} KiB", flows.buffer / 1024)
+    let registry = Registry::default();
+    format!("congestion control {}, buffers of {} KiB", registry.controller_name(flows.congestion), flows.buffer / 1024)
 }
 
 /// Groups of three digits; decimals for small ones.

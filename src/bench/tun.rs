@@ -14,7 +14,7 @@ use super::measure::{Stopwatch, Taken};
 use super::{BenchError, Figures};
 use crate::device::{Settings, Tun};
 use crate::link::LinkSpec;
-use crate::live::{self, Bell, Live, Ringer};
+use crate::live::{self, Live, WakeReceiver, WakeSender};
 use crate::net::{Net, TcpListener};
 use crate::socket::HostConfig;
 use crate::stack::Congestion;
@@ -40,7 +40,7 @@ const QUEUE_LEN: u32 = 10_000;
 
 /// Which way the bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// The userspace host receives.
     Receive,
     /// The userspace host sends.
@@ -49,7 +49,7 @@ pub enum Direction {
 
 impl Direction {
     /// The name in the output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Receive => "receive",
             Self::Send => "send",
@@ -59,7 +59,7 @@ impl Direction {
 
 /// One run.
 #[derive(Clone, Copy, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Which way.
     pub direction: Direction,
     /// How long.
@@ -70,7 +70,7 @@ pub struct Workload {
 ///
 /// # Errors
 /// What the namespace is refused for.
-pub fn prepare() -> Result<(), BenchError> {
+pub(crate) fn prepare() -> Result<(), BenchError> {
     Ok(live::enter()?)
 }
 
@@ -95,15 +95,15 @@ struct Carried {
 }
 
 impl Peer {
-    /// Connects and goes on for the length of the run. `ringer` is rung at the end.
-    pub(super) fn start(workload: Workload, ringer: Option<Ringer>) -> io::Result<Self> {
+    /// Connects and goes on for the length of the run. `waker` wakes the loop at the end.
+    pub(super) fn start(workload: Workload, waker: Option<WakeSender>) -> io::Result<Self> {
         let done = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&done);
         let thread = thread::Builder::new().name("the kernel's end".to_owned()).spawn(move || {
             let result = carry(workload);
             theirs.store(true, Ordering::SeqCst);
-            if let Some(ringer) = ringer {
-                ringer.ring();
+            if let Some(waker) = waker {
+                waker.wake();
             }
             result
         })?;
@@ -183,11 +183,11 @@ pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
     let net = live.net();
     let mut serving = net.spawn_named("bench", serve(net.clone(), workload.direction));
     live.turn()?;
-    let bell = Bell::new()?;
-    let peer = Peer::start(workload, Some(bell.ringer()))?;
+    let wakes = WakeReceiver::new()?;
+    let peer = Peer::start(workload, Some(wakes.sender()))?;
     while !peer.is_done() {
         let until = live.next_at();
-        live.wait(until, &[bell.descriptor()])?;
+        live.wait(until, &[wakes.descriptor()])?;
         live.turn()?;
         if let Some(Err(error)) = serving.try_take()
             && !peer.is_done()

@@ -17,35 +17,30 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Writing: [`Capture`] takes events, `scribe` makes records of them (on a thread of its own or in place, to the same
-//! bytes), `comment`, `flows` and `other` find the words
-//! (for a ladder, `narrator` says them without a file), `encode` the bytes, `sink` writes whole records and deals
-//! with full disks. Reading: [`Reader`] over `pcap` and `pcapng`, `link_layer` finds the IP packet in a frame. The
-//! crate pcap-file is named in `pcapng` only.
+//! Writing: [`Capture`] takes events, `writer` makes records of them (on a thread of its own or in place, to the same
+//! bytes), `annotate` finds the words, `encode` makes the bytes, `sink` writes whole records and handles full disks.
+//! Reading: [`Reader`] over `pcap` and `pcapng`; `link_layer` finds the IP packet in a frame. The crate pcap-file is named
+//! in `pcapng` only.
 //!
-//! A capture sees what was on the wire, before the guard and before anything inside the host.
+//! A capture sees what was on the wire, before any rule of the stack.
 
-mod comment;
+mod copies;
 mod encode;
 mod error;
-mod flows;
 mod link_layer;
-mod narrator;
-
-mod other;
 mod pcap;
 mod pcapng;
 mod reader;
-mod scribe;
 mod settings;
 mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
+mod writer;
 
+pub use crate::annotate::Direction;
 pub use crate::event::Numbers;
 pub use error::{ReadError, ReadProblem, WriteError};
-pub(crate) use narrator::{Narrator, Told};
 pub use reader::{Reader, Record};
 pub use settings::{Settings, WhenBehind};
 
@@ -54,10 +49,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::annotate::{self, Tag};
 use crate::event::{Event, Fate, HostEvent, HostId, Observer, TimerKind};
 use crate::time::Instant;
-use flows::Ends;
-use scribe::{Batch, Facts, Manner, News, Office, Scribe};
+use copies::Copies;
+use writer::{Batch, Facts, Manner, Note, What, Writer, WriterThread};
 
 /// The two file formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -67,15 +63,6 @@ pub enum Format {
     Pcapng,
     /// The old one: bytes and times.
     Pcap,
-}
-
-/// Which way a packet passes the vantage point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// To the host.
-    Inbound,
-    /// From the host.
-    Outbound,
 }
 
 /// How much is said about each packet.
@@ -113,17 +100,18 @@ pub struct Capture {
     wanted: Option<u64>,
     name: String,
     batch: Batch,
-    desk: Desk,
+    target: Target,
+    copies: Copies,
     /// Something was taken since the last flush.
     unflushed: bool,
     dropped: u64,
     over: Arc<AtomicBool>,
 }
 
-/// Where the scribe sits.
-enum Desk {
-    Here(Box<Scribe>),
-    Thread(Office),
+/// Where records are made.
+enum Target {
+    InPlace(Box<Writer>),
+    Thread(WriterThread),
     Closed(Summary),
 }
 
@@ -139,28 +127,32 @@ impl Capture {
 
     /// One packet, as on the wire. `fate` is what the link will do to it, where that is known.
     pub fn packet(&mut self, at: Instant, direction: Option<Direction>, bytes: &[u8], fate: Option<Fate>) {
+        self.take(at, direction, bytes, fate.and_then(Tag::of));
+    }
+
+    fn take(&mut self, at: Instant, direction: Option<Direction>, bytes: &[u8], tag: Option<Tag>) {
         let over = self.over.load(Ordering::Relaxed);
         match &mut self.wanted {
             Some(0) => return,
             Some(wanted) => *wanted -= 1,
             None => {}
         }
-        // After an error the scribe only counts.
+        // After an error the writer only counts.
         let copied = if over { 0 } else { self.manner.copied(bytes.len()) };
         if self.has_room() {
             let (copied_len, original_len) = (copied as u32, bytes.len() as u32);
-            let facts = Facts { at, direction, fate, copied: copied_len, original_len };
+            let facts = Facts { at, direction, tag, copied: copied_len, original_len };
             self.batch.push(facts, &bytes[..copied]);
         } else {
             self.dropped += 1;
         }
     }
 
-    /// What the connection between these ends tells of itself right after a packet that it sent: for the comments on
+    /// What the host knows of the connection between these ends, right after a packet that it sent: for the comment on
     /// that packet, if it is the last one taken, and on those that follow.
     pub fn numbers(&mut self, local: SocketAddr, remote: SocketAddr, numbers: Numbers) {
         if self.manner.comments == Comments::Full {
-            self.push_news(News::Numbers { ends: Ends { local, remote }, numbers });
+            self.note(Instant::EPOCH, local, remote, What::Numbers(numbers));
         }
     }
 
@@ -190,23 +182,23 @@ impl Capture {
     /// # Errors
     /// The first error that occurred while writing. The file ends with the last whole record before it.
     pub fn close(&mut self) -> Result<Summary, WriteError> {
-        let outcome = match &mut self.desk {
-            Desk::Closed(summary) => return Ok(*summary),
-            Desk::Here(scribe) => {
-                scribe.take(&mut self.batch);
-                scribe.finish()
+        let outcome = match &mut self.target {
+            Target::Closed(summary) => return Ok(*summary),
+            Target::InPlace(writer) => {
+                writer.take(&mut self.batch);
+                writer.finish()
             }
-            Desk::Thread(office) => {
+            Target::Thread(thread) => {
                 if !self.batch.is_empty()
-                    && let Err(lost) = office.hand_over(core::mem::take(&mut self.batch), true)
+                    && let Err(lost) = thread.hand_over(core::mem::take(&mut self.batch), true)
                 {
                     self.dropped += lost.packets() as u64;
                 }
-                office.close()
+                thread.close()
             }
         };
         let summary = Summary { captured: outcome.kept, dropped: self.dropped, not_written: outcome.not_written };
-        self.desk = Desk::Closed(summary);
+        self.target = Target::Closed(summary);
         self.over.store(true, Ordering::Relaxed);
         match outcome.failure {
             None => Ok(summary),
@@ -214,10 +206,10 @@ impl Capture {
         }
     }
 
-    /// News go into the batch of the packet before them, full or not.
-    fn push_news(&mut self, news: News) {
+    /// A note goes into the batch of the packet before it, full or not.
+    fn note(&mut self, at: Instant, local: SocketAddr, remote: SocketAddr, what: What) {
         if self.manner.comments != Comments::None && !self.is_done() {
-            self.batch.push_news(news);
+            self.batch.push_note(Note { at, local, remote, what });
         }
     }
 
@@ -231,23 +223,24 @@ impl Capture {
     }
 
     fn hand_over(&mut self) {
-        match &mut self.desk {
-            Desk::Here(scribe) => scribe.take(&mut self.batch),
-            Desk::Closed(_) => self.batch.clear(),
-            Desk::Thread(office) => {
+        match &mut self.target {
+            Target::InPlace(writer) => writer.take(&mut self.batch),
+            Target::Closed(_) => self.batch.clear(),
+            Target::Thread(thread) => {
                 let wait = self.when_behind == WhenBehind::Wait;
-                self.batch = match office.hand_over(core::mem::take(&mut self.batch), wait) {
+                self.batch = match thread.hand_over(core::mem::take(&mut self.batch), wait) {
                     Ok(batch) | Err(batch) => batch,
                 };
             }
         }
     }
 
-    fn begin(scribe: Scribe, manner: Manner, settings: &Settings, name: String, over: Arc<AtomicBool>) -> Self {
-        let desk = if settings.own_thread {
-            Office::open(scribe, settings.when_behind == WhenBehind::Wait).map_or_else(Desk::Here, Desk::Thread)
+    fn begin(writer: Writer, manner: Manner, settings: &Settings, name: String, over: Arc<AtomicBool>) -> Self {
+        let target = if settings.own_thread {
+            WriterThread::open(writer, settings.when_behind == WhenBehind::Wait)
+                .map_or_else(Target::InPlace, Target::Thread)
         } else {
-            Desk::Here(Box::new(scribe))
+            Target::InPlace(Box::new(writer))
         };
         Self {
             at: settings.at,
@@ -256,7 +249,8 @@ impl Capture {
             wanted: settings.count,
             name,
             batch: Batch::default(),
-            desk,
+            target,
+            copies: Copies::default(),
             unflushed: false,
             dropped: 0,
             over,
@@ -272,16 +266,22 @@ impl Observer for Capture {
                 self.packet(at, Some(Direction::Outbound), &packet.bytes, Some(fate));
             }
             Event::Delivered { host, packet, .. } if host == self.at => {
-                self.packet(at, Some(Direction::Inbound), &packet.bytes, None);
+                let tag = self.copies.arrives(packet.meta.id).then_some(Tag::Copy);
+                self.take(at, Some(Direction::Inbound), &packet.bytes, tag);
             }
-            Event::Host { host, event: HostEvent::Timer { local, remote, timer } }
-                if host == self.at && matches!(timer, TimerKind::Retransmission | TimerKind::SynAck) =>
-            {
-                self.push_news(News::Timer { at, ends: Ends { local, remote }, timer });
-            }
-            Event::Host { host, event: HostEvent::Numbers { local, remote, numbers } } if host == self.at => {
-                self.numbers(local, remote, numbers);
-            }
+            Event::Duplicated { packet, .. } => self.copies.copied(packet.meta.id),
+            Event::Host { host, event } if host == self.at => match event {
+                HostEvent::Timer { local, remote, timer }
+                    if matches!(timer, TimerKind::Retransmission | TimerKind::SynAck) =>
+                {
+                    self.note(at, local, remote, What::Timer(timer));
+                }
+                HostEvent::Numbers { local, remote, numbers } => self.numbers(local, remote, numbers),
+                HostEvent::Call { call, ends: Some((local, remote)), result, .. } if annotate::sends(call, result) => {
+                    self.note(at, local, remote, What::Call(call));
+                }
+                _ => {}
+            },
             _ => {}
         }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::encode::{self, Head};
-use super::scribe::{Manner, Scribe};
 use super::sink::{Regular, Sink, Stream, Target};
+use super::writer::{Manner, Writer};
 use super::{Capture, Comments, Format, WriteError};
 use crate::event::HostId;
 
@@ -150,6 +150,6 @@ impl Settings {
             return Err(WriteError::creating(&name, source));
         }
         let manner = Manner { format, comments: self.comments, snaplen: self.snaplen };
-        Ok(Capture::begin(Scribe::new(manner, sink), manner, &self, name, over))
+        Ok(Capture::begin(Writer::new(manner, sink), manner, &self, name, over))
     }
 }

@@ -1,4 +1,4 @@
-//! What is seen only from inside: a disk that fills up, the two places of the scribe, the table of flows, frames of all
+//! What is seen only from inside: a disk that fills up, a writer with and without a thread, the table of flows, frames of all
 //! link layers, and files of formats that no program here writes, put together by hand.
 
 mod files;
@@ -8,7 +8,6 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use super::flows::{Ends, FlowTable};
 use super::link_layer;
 use super::sink::Target;
 use super::{Capture, Direction, Format, Reader, Settings, Summary, WhenBehind};
@@ -190,23 +189,6 @@ fn the_count_that_was_asked_for_is_kept() {
     feed(&mut capture, 100, 100);
     assert!(capture.is_done());
     assert_eq!(capture.close().expect("room").captured, 7);
-}
-
-#[test]
-fn flows_are_kept_while_they_are_used_and_the_table_is_bounded() {
-    let ends = |port| Ends {
-        local: "192.0.2.1:80".parse().unwrap(),
-        remote: SocketAddr::new("192.0.2.2".parse().unwrap(), port),
-    };
-    let mut flows = FlowTable::with_generations_of(10);
-    let timer = Some((Instant::from_secs(1), crate::event::TimerKind::SynAck));
-    flows.flow(ends(1)).timer = timer;
-    for port in 2..1_000 {
-        let _ = flows.flow(ends(port));
-        assert_eq!(flows.flow(ends(1)).timer, timer);
-        assert!(flows.len() <= 20);
-    }
-    assert_eq!(flows.flow(ends(2)).timer, None);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_file::Destination;
-use super::{CliError, help};
+use super::{CliError, help, named};
+use crate::app::Registry;
 use crate::bench::{self, Subject};
 use crate::capture::Comments;
 use crate::link::{TIME_EXPECTED, parse_time};
-use crate::stack::Congestion;
 use crate::time::Duration;
+use crate::view::Style;
 
 /// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
 #[derive(Debug, Parser)]
@@ -142,9 +143,33 @@ pub(super) struct Show {
     /// numbers are made up, from 3 on
     #[arg(long)]
     pub(super) fds: bool,
-    /// The first N packets only
+    /// Read the first N packets only [default: all]
     #[arg(short, long, value_name = "N")]
     pub(super) count: Option<u64>,
+    #[command(flatten)]
+    pub(super) view: View,
+}
+
+/// How a ladder is drawn.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Ladder")]
+pub(super) struct View {
+    /// Draw long runs whole [default: the middle of a long run is one line that says how many segments it stands for]
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print no ladder [default: the ladder is printed]
+    #[arg(long)]
+    pub(super) no_ladder: bool,
+    /// Draw in ASCII only [default: lines and arrows of Unicode]
+    #[arg(long)]
+    pub(super) ascii: bool,
+}
+
+impl View {
+    /// The style of a ladder on standard output.
+    pub(super) fn style(self, output: super::output::Output) -> Style {
+        Style { width: output.width(), color: output.color(), ascii: self.ascii, all: self.all }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -227,13 +252,13 @@ pub(super) enum Name {
 /// What the runs of long flows have in common.
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct Flows {
-    /// The congestion control of every host
+    /// The congestion controller of every host
     #[arg(long, value_name = "NAME", default_value = "reno")]
-    pub(super) cc: Controller,
+    pub(super) cc: String,
     /// KiB of each socket buffer [default: 4096; of more than 16 flows 256]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
     pub(super) buffer: Option<u32>,
-    /// What luck follows from
+    /// The random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
     /// A capture of the first host that sends
@@ -247,24 +272,9 @@ pub(super) struct Flows {
     pub(super) snaplen: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Controller {
-    Reno,
-    Cubic,
-}
-
-impl From<Controller> for Congestion {
-    fn from(controller: Controller) -> Self {
-        match controller {
-            Controller::Reno => Self::Reno,
-            Controller::Cubic => Self::Cubic,
-        }
-    }
-}
-
 impl Flows {
     /// For so many flows: what each needs of the same bottleneck is less, the more they are.
-    pub(super) fn settings(&self, count: usize) -> Result<bench::Flows, CliError> {
+    pub(super) fn settings(&self, registry: &Registry, count: usize) -> Result<bench::Flows, CliError> {
         let destination = self.write.as_ref().map(|path| Destination::check(path, &[], self.force)).transpose()?;
         let capture = match destination {
             None => None,
@@ -274,7 +284,12 @@ impl Flows {
             }
         };
         let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
-        Ok(bench::Flows { buffer: buffer as usize * 1024, congestion: self.cc.into(), seed: self.seed, capture })
+        Ok(bench::Flows {
+            buffer: buffer as usize * 1024,
+            congestion: named::controller(registry, &self.cc)?,
+            seed: self.seed,
+            capture,
+        })
     }
 }
 

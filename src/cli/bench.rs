@@ -3,6 +3,7 @@
 use super::CliError;
 use super::args::{Bench as Args, Name, Only};
 use super::output::{Output, print};
+use crate::app::Registry;
 use crate::bench::{Bench, BenchError, Bulk, Churn, Connections, Dumbbell, Figures, Line, Loss, Report, Subject};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use {
@@ -20,7 +21,7 @@ const FEW_FLOWS: usize = 10;
 /// Runs with and without a capture, of which the middle ones are compared.
 const PAIRS: usize = 5;
 
-pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
+pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<(), CliError> {
     let (bench, Only { only }) = match &args.name {
         Name::Connections { count, messages, only } => {
             (Bench::Connections(Connections { count: *count as usize, messages: *messages as usize }), *only)
@@ -30,14 +31,15 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
             (Bench::Churn(Churn { count, parallel, time_wait: *time_wait }), *only)
         }
         Name::Bulk { count, flows, only } => {
-            (Bench::Bulk(Bulk { megabytes: u64::from(*count), flows: flows.settings(1)? }), *only)
+            (Bench::Bulk(Bulk { megabytes: u64::from(*count), flows: flows.settings(registry, 1)? }), *only)
         }
-        Name::Loss { seconds, flows } => {
-            (Bench::Loss(Loss { seconds: u64::from(*seconds), flows: flows.settings(1)? }), Only { only: None })
-        }
+        Name::Loss { seconds, flows } => (
+            Bench::Loss(Loss { seconds: u64::from(*seconds), flows: flows.settings(registry, 1)? }),
+            Only { only: None },
+        ),
         Name::Dumbbell { count, seconds, flows } => {
             let (count, seconds) = (*count as usize, u64::from(*seconds));
-            (Bench::Dumbbell(Dumbbell { count, seconds, flows: flows.settings(count)? }), Only { only: None })
+            (Bench::Dumbbell(Dumbbell { count, seconds, flows: flows.settings(registry, count)? }), Only { only: None })
         }
         #[cfg(all(feature = "live", target_os = "linux"))]
         Name::Tun { count, seconds, only } => return over_tun(*count, *seconds, only.only, output),

@@ -10,6 +10,7 @@ mod help;
 mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
+mod named;
 mod output;
 mod output_file;
 mod replay;
@@ -21,8 +22,9 @@ mod sweep;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 
+use crate::app::Registry;
 use crate::capture::ReadError;
 use args::{Args, Command};
 use output::Output;
@@ -35,6 +37,7 @@ enum CliError {
     Run(String),
     /// A signal has ended it; exit 128 + n.
     #[error("{0}: stopped by signal {1}")]
+    #[cfg(all(feature = "live", target_os = "linux"))]
     Signal(&'static str, u8),
     /// What was asked for makes no sense; exit 2.
     #[error("{0}")]
@@ -51,15 +54,31 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(_) | Self::Output(_) => ExitCode::from(1),
+            #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Signal(_, signal) => ExitCode::from(128 + signal),
             Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
         }
     }
 }
 
-/// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+/// Runs the command that the process was started with, on its programs and controllers, and gives its exit code. A binary
+/// that adds some of its own is one call:
+///
+/// ```no_run
+/// use std::process::ExitCode;
+/// use tcplab::{Program, Registry};
+///
+/// fn main() -> ExitCode {
+///     let mirror = Program::new("mirror", 7001, "the echo server under another name")
+///         .server(|net, options| tcplab::app::echo::server(net, options.listen));
+///     tcplab::command_line(Registry::default().with(mirror))
+/// }
+/// ```
+#[allow(clippy::needless_pass_by_value)] // a binary makes its registry for this one call
+pub fn command_line(registry: Registry) -> ExitCode {
+    let args =
+        named::command(&registry).try_get_matches().and_then(|mut matches| Args::from_arg_matches_mut(&mut matches));
+    let args = match args {
         Ok(args) => args,
         Err(error) => {
             // Help and version are no errors: clap prints them to standard output.
@@ -68,7 +87,7 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::new(&args.global);
-    match run(&args, output) {
+    match run(&args, &registry, output) {
         Ok(code) => ExitCode::from(code),
         // Whoever reads has seen enough: `tcplab ... | head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -80,11 +99,11 @@ pub fn main() -> ExitCode {
 }
 
 /// Gives the exit code of a command that did what it should.
-fn run(args: &Args, output: Output) -> Result<u8, CliError> {
+fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     match &args.command {
         Command::Demo(demo) => demo::run(demo, output).map(|()| 0),
         #[cfg(all(feature = "live", target_os = "linux"))]
-        Command::Serve(serve) => live::serve::run(serve, output),
+        Command::Serve(serve) => live::serve::run(serve, registry, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Connect(connect) => live::connect::run(connect, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
@@ -92,20 +111,20 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Show(show) => show::run(show, output).map(|()| 0),
-        Command::Replay(replay) => replay::run(replay, output),
+        Command::Replay(replay) => replay::run(replay, registry, output),
         Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
-        Command::Run(args) => run::run(args, output).map(|()| 0),
-        Command::Sweep(sweep) => sweep::run(sweep, output).map(|()| 0),
-        Command::Bench(bench) => bench::run(bench, output).map(|()| 0),
+        Command::Run(args) => run::run(args, registry, output).map(|()| 0),
+        Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),
+        Command::Bench(bench) => bench::run(bench, registry, output).map(|()| 0),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "tcplab", &mut text);
+            clap_complete::generate(*shell, &mut named::command(registry), "tcplab", &mut text);
             io::stdout().write_all(&text)?;
             Ok(0)
         }
         Command::Man => {
             let mut text = Vec::new();
-            manual(&mut text)?;
+            manual(registry, &mut text)?;
             io::stdout().write_all(&text)?;
             Ok(0)
         }
@@ -113,8 +132,8 @@ fn run(args: &Args, output: Output) -> Result<u8, CliError> {
 }
 
 /// The manual page of the command, then those of its subcommands, in one roff document.
-fn manual(text: &mut Vec<u8>) -> io::Result<()> {
-    let mut command = Args::command();
+fn manual(registry: &Registry, text: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = named::command(registry);
     command.build();
     clap_mangen::Man::new(command.clone()).render(text)?;
     for subcommand in

@@ -69,8 +69,24 @@ impl Output {
     pub(super) fn result(self, text: impl Display) -> io::Result<()> {
         match self.results {
             Results::Stdout => print(text),
+            Results::Stderr if self.talk == Talk::Quiet => Ok(()),
             Results::Stderr => write!(io::stderr().lock(), "{text}"),
         }
+    }
+
+    /// Columns of the terminal that results go to: what `COLUMNS` says, else what the terminal says, else 80.
+    pub(super) fn width(self) -> usize {
+        let asked =
+            std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+        asked.or_else(|| self.terminal_width()).unwrap_or(80)
+    }
+
+    fn terminal_width(self) -> Option<usize> {
+        let size = match self.results {
+            Results::Stdout => terminal_size::terminal_size_of(io::stdout()),
+            Results::Stderr => terminal_size::terminal_size_of(io::stderr()),
+        };
+        size.map(|(terminal_size::Width(columns), _)| columns.into())
     }
 
     /// Whether results may have colours.

@@ -1,5 +1,6 @@
 //! `tcplab replay`: captures as tests.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -7,43 +8,49 @@ use std::rc::Rc;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
-use super::CliError;
+use super::args::View;
+use super::named::Files;
 use super::output::Output;
 use super::output_file::Destination;
-use crate::app::{Listen, chat, discard, echo, hello, http};
-use crate::capture::{Capture, Settings};
+use super::{CliError, named};
+use crate::app::{Listen, Program, Registry};
+use crate::capture::Settings;
+use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
+use crate::view::{Ladder, Style};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Captures: pcap or pcapng
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Which side our stack plays
+    /// The side that our stack plays
     #[arg(long, value_name = "ROLE", default_value = "near")]
     role: RoleName,
     /// How closely it must follow [default: strict for captures of tcplab, semantic for others]
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeName>,
-    /// A built-in server in place of the program derived from the capture; it plays the server
+    /// A built-in server that plays the server [default: a program derived from the capture]
     #[arg(long, value_name = "APP")]
-    app: Option<App>,
+    app: Option<String>,
     /// http: the files of a directory [default: .]
     #[arg(long, value_name = "DIR", requires = "app", conflicts_with = "size")]
     dir: Option<PathBuf>,
     /// http: a generated file of N bytes under every path
     #[arg(long, value_name = "N", requires = "app")]
     size: Option<u64>,
-    /// Captures of tcplab are not run again from their recipe, only fed packet by packet
+    /// Do not run captures of tcplab again from their recipe [default: they are run again]
     #[arg(long)]
     no_recipe: bool,
-    /// Only this conversation of each file, counted from 0
+    /// Only this conversation of each file, counted from 0 [default: all of them]
     #[arg(long, value_name = "N")]
     stream: Option<usize>,
-    /// What our stack saw and did, for Wireshark; with several files, all of it
+    /// Write what passes our stack, for Wireshark [default: nothing is written]
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
+    #[command(flatten)]
+    view: View,
     /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
     #[arg(long, requires = "write")]
     force: bool,
@@ -67,59 +74,31 @@ enum ModeName {
     Semantic,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum App {
-    Hello,
-    Echo,
-    Discard,
-    Chat,
-    Http,
-}
-
-impl App {
-    fn port(self) -> u16 {
-        match self {
-            Self::Hello => hello::PORT,
-            Self::Echo => echo::PORT,
-            Self::Discard => discard::PORT,
-            Self::Chat => chat::PORT,
-            Self::Http => http::PORT,
-        }
-    }
-
-    /// Serves on every address until it is dropped.
-    async fn serve(self, net: Net, source: http::Source) -> io::Result<()> {
-        let v6 = net.host().config().addresses.iter().any(|(ip, _)| ip.is_ipv6());
-        let all = if v6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::IpAddr::from([0; 4]) };
-        let listen = Listen::on(all, self.port());
-        match self {
-            Self::Hello => Ok(hello::server(net, listen).await?),
-            Self::Echo => echo::server(net, listen).await,
-            Self::Discard => discard::server(net, listen).await,
-            Self::Chat => chat::server(net, listen).await,
-            Self::Http => http::server(net, listen, http::Settings::new(source)).await,
-        }
-    }
-}
-
-/// Gives the exit code: 2 if a file cannot be read, else 1 if a conversation differs or stalls, or a file has none that
-/// passes, else 0.
-pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
+/// Gives the exit code: 2 if a file cannot be read or has no such stream, else 1 if a conversation differs or stalls, or a
+/// file has none that passes, else 0.
+pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let role = role(args)?;
-    let source = source(args)?;
+    let program = program(args, registry)?;
     let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
     let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
     let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
-    let mut capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
+    let capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
+    let capture = capture.map(|capture| Rc::new(RefCell::new(capture)));
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
-        let outcomes = match replay(args, file, role, source.as_ref(), capture.as_mut()) {
+        let open = |role| open(args, registry, file, role, program.as_ref());
+        let observed = |replay: Replay| match &capture {
+            Some(capture) => replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>),
+            None => replay,
+        };
+        let outcomes = match open(role).and_then(|replay| observed(replay).run()) {
             Ok(report) => {
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
-                if let Some(broken) = broken {
-                    output.error(&broken.reason);
+                if let Some(Outcome { file, reason, .. }) = broken {
+                    let named = reason.contains(file.as_str());
+                    output.error(&if named { reason.clone() } else { format!("{file}: {reason}") });
                 }
                 report.outcomes
             }
@@ -130,20 +109,25 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             }
         };
         for outcome in &outcomes {
-            tell(outcome, output)?;
+            report(outcome, output)?;
+            let failed = matches!(outcome.verdict, Verdict::Differs | Verdict::Stalled);
+            if failed && !args.view.no_ladder && !output.json && !output.is_quiet() {
+                let replay = open(outcome.role).map_err(|error| CliError::Run(error.to_string()))?;
+                draw(replay, outcome, &args.view.style(output), output)?;
+            }
         }
         all.outcomes.extend(outcomes);
     }
     summary(&all, args.files.len(), output);
-    if let Some(mut capture) = capture {
-        let written = capture.close().map_err(|error| CliError::Run(error.to_string()))?;
+    if let Some(capture) = capture {
+        let written = capture.borrow_mut().close().map_err(|error| CliError::Run(error.to_string()))?;
         output.note(format_args!("{} packets written", written.captured));
     }
     Ok(code)
 }
 
 fn role(args: &Args) -> Result<Role, CliError> {
-    match (args.role, args.app) {
+    match (args.role, &args.app) {
         (RoleName::Near, Some(_)) | (RoleName::Server, _) => Ok(Role::Server),
         (RoleName::Client | RoleName::Both, Some(_)) => {
             Err(CliError::Usage("--app plays the server: leave out --role, or say --role server".to_owned()))
@@ -154,30 +138,23 @@ fn role(args: &Args) -> Result<Role, CliError> {
     }
 }
 
-/// What http serves.
-fn source(args: &Args) -> Result<Option<http::Source>, CliError> {
-    let Some(app) = args.app else { return Ok(None) };
-    if app != App::Http && (args.dir.is_some() || args.size.is_some()) {
-        return Err(CliError::Usage("--dir and --size are for `--app http`".to_owned()));
-    }
-    if let Some(size) = args.size {
-        return Ok(Some(http::Source::Size(size)));
-    }
-    let dir = args.dir.clone().unwrap_or_else(|| ".".into());
-    if app == App::Http && !dir.is_dir() {
-        return Err(CliError::Usage(format!("--dir {}: not a directory that can be read", dir.display())));
-    }
-    Ok(Some(http::Source::Dir(dir)))
+/// What `--app` is started with, but for its address.
+fn program<'r>(args: &Args, registry: &'r Registry) -> Result<Option<(&'r Program, Files)>, CliError> {
+    let Some(name) = &args.app else { return Ok(None) };
+    let program = named::program(registry, name)?;
+    let files = Files::of(program, args.dir.clone(), args.size)?;
+    Ok(Some((program, files)))
 }
 
-fn replay(
+/// Opens a file, with the settings of the command line.
+fn open(
     args: &Args,
+    registry: &Registry,
     file: &PathBuf,
     role: Role,
-    source: Option<&http::Source>,
-    capture: Option<&mut Capture>,
-) -> Result<Report, ReplayError> {
-    let mut replay = Replay::open(file)?.role(role);
+    program: Option<&(&Program, Files)>,
+) -> Result<Replay, ReplayError> {
+    let mut replay = Replay::open(file)?.registry(registry).role(role);
     if let Some(mode) = args.mode {
         replay = replay.mode(mode.into());
     }
@@ -187,11 +164,31 @@ fn replay(
     if let Some(stream) = args.stream {
         replay = replay.stream(stream);
     }
-    if let (Some(app), Some(source)) = (args.app, source) {
-        let source = Rc::new(source.clone());
-        replay = replay.program(async move |net| app.serve(net, (*source).clone()).await);
+    if let Some((program, files)) = program {
+        let (program, files) = ((*program).clone(), files.clone());
+        replay = replay.program(async move |net: Net| {
+            let v6 = net.host().config().addresses.iter().any(|(ip, _)| ip.is_ipv6());
+            let all = if v6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::IpAddr::from([0; 4]) };
+            let options = files.options(Listen::on(all, program.port()));
+            match program.start_server(net, options) {
+                Some(server) => server.await.map(|_| ()),
+                None => Ok(()),
+            }
+        });
     }
-    Ok(replay.run_into(capture))
+    Ok(replay)
+}
+
+/// Prints the ladder of a conversation that did not pass. It is replayed once more for that, which gives the same packets.
+fn draw(replay: Replay, outcome: &Outcome, style: &Style, output: Output) -> Result<(), CliError> {
+    let mut ladder = Ladder::new();
+    ladder.name_hosts([(HostId(0), "our stack".to_owned()), (HostId(1), "recording".to_owned())]);
+    ladder.count_from_first();
+    let ladder = Rc::new(RefCell::new(ladder));
+    let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);
+    replay.observe(ladder.clone()).run().map_err(|error| CliError::Run(error.to_string()))?;
+    output.result(ladder.borrow().draw(style))?;
+    Ok(())
 }
 
 impl From<ModeName> for Mode {
@@ -209,7 +206,7 @@ fn unreadable(args: &Args, file: &std::path::Path, role: Role, error: &ReplayErr
 }
 
 /// One line on standard output.
-fn tell(outcome: &Outcome, output: Output) -> io::Result<()> {
+fn report(outcome: &Outcome, output: Output) -> io::Result<()> {
     let Outcome { file, stream, role, mode, verdict, packet, reason, notes, packets, .. } = outcome;
     if output.json {
         let line = json!({

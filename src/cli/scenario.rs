@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
 use super::CliError;
+use crate::app::Registry;
 use crate::link::LinkLine;
 use crate::scenario::{Scenario, lessons};
 
@@ -24,32 +25,20 @@ pub(super) struct Which {
     /// direction
     #[arg(long, value_name = "SPEC")]
     pub(super) link: Option<LinkLine>,
-    /// Congestion control of every host
+    /// The congestion controller of every host [default: that of the scenario, else reno]
     #[arg(long, value_name = "NAME")]
-    pub(super) cc: Option<Control>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Control {
-    Reno,
-    Cubic,
-    None,
+    pub(super) cc: Option<String>,
 }
 
 impl Which {
     /// Reads the scenario, and sets what the flags say, `--set` excepted.
-    pub(super) fn open(&self) -> Result<Scenario, CliError> {
-        let mut scenario = self.read()?;
+    pub(super) fn open(&self, registry: &Registry) -> Result<Scenario, CliError> {
+        let mut scenario = self.read(registry)?;
         let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());
         if let Some(line) = &self.link {
             scenario.set_link(line).map_err(usage)?;
         }
-        if let Some(control) = self.cc {
-            let name = match control {
-                Control::Reno => "reno",
-                Control::Cubic => "cubic",
-                Control::None => "none",
-            };
+        if let Some(name) = &self.cc {
             scenario.set("host.cc", name).map_err(usage)?;
         }
         Ok(scenario)
@@ -60,9 +49,9 @@ impl Which {
         Scenario::lesson(&self.scenario).is_none().then(|| Path::new(&self.scenario))
     }
 
-    fn read(&self) -> Result<Scenario, CliError> {
+    fn read(&self, registry: &Registry) -> Result<Scenario, CliError> {
         let name = self.scenario.as_str();
-        if let Some(lesson) = Scenario::lesson(name) {
+        if let Some(lesson) = Scenario::lesson_with(name, registry) {
             return Ok(lesson);
         }
         let path = Path::new(name);
@@ -79,7 +68,7 @@ impl Which {
         let mut text = String::new();
         let file = File::open(path).map_err(|error| wrong(&error))?;
         file.take(ENOUGH).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-        Scenario::parse(&text).map_err(|error| CliError::Usage(format!("{name}: {error}")))
+        Scenario::parse_with(&text, registry).map_err(|error| CliError::Usage(format!("{name}: {error}")))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::output::Output;
 use super::scenario::{Which, setting};
 use super::{CliError, help};
+use crate::app::Registry;
 use crate::scenario::{Axis, Run, Shard, Sweep as Plan};
 
 /// More seeds than this are a slip of the finger.
@@ -60,8 +61,8 @@ fn shard(text: &str) -> Result<Shard, String> {
     }
 }
 
-pub(super) fn run(args: &Sweep, output: Output) -> Result<(), CliError> {
-    let scenario = args.which.open()?;
+pub(super) fn run(args: &Sweep, registry: &Registry, output: Output) -> Result<(), CliError> {
+    let scenario = args.which.open(registry)?;
     let seeds = args.seed.as_ref().map_or_else(|| vec![scenario.seed()], |seeds| seeds.0.clone());
     let axes = args.set.iter().map(|(key, values)| Axis {
         key: key.clone(),

@@ -23,7 +23,10 @@ impl Sender {
             self.set_window(window, segment.seq, ack);
             return AckKind::Plain;
         }
-        let (ahead, flight) = (ack - self.snd_una, self.flight_size());
+        let (mut ahead, mut flight) = (ack - self.snd_una, self.flight_size());
+        if ahead > flight && self.take_second_answer(ack) {
+            (ahead, flight) = (ack - self.snd_una, self.flight_size());
+        }
         if ahead > flight && !self.lower_guess(ack) {
             return if ack > self.snd_nxt { AckKind::BeyondSent } else { AckKind::Old };
         }
@@ -72,13 +75,25 @@ impl Sender {
     }
 
     #[inline]
-    fn advance(&mut self, ack: Seq) {
+    pub(super) fn advance(&mut self, ack: Seq) {
         self.snd_una = ack;
         (self.dup_acks, self.retries) = (0, 0);
         // What the peer acknowledges it has, whether or not it was seen here.
         if self.contiguous_end < ack {
             self.reach(ack);
         }
+    }
+
+    /// The peer acknowledges the second of two SYN|ACKs: this side begins with that one.
+    #[cold]
+    fn take_second_answer(&mut self, ack: Seq) -> bool {
+        let unanswered = self.iss == Some(self.snd_una);
+        let second = self.rare.as_ref().and_then(|rare| rare.stray_syn).filter(|(_, end, _)| unanswered && *end == ack);
+        let Some((iss, end, offer)) = second else { return false };
+        (self.iss, self.snd_una, self.offer) = (Some(iss), iss, offer);
+        (self.snd_nxt, self.contiguous_end, self.fin, self.rare) = (end, end, None, None);
+        (self.retries, self.dup_acks) = (0, 0);
+        true
     }
 
     /// In a direction seen from the middle the first ACK may tell that more is outstanding than was seen.

@@ -4,7 +4,8 @@
 //!
 //! - The connection is over (an RST from either side, or a FIN from both): the pair of sockets is used again. A SYN
 //!   without ACK begins everything anew, both directions and the counters.
-//! - The SYN of that side was never acknowledged: the attempt was given up for a new one. That direction begins anew.
+//! - The SYN of that side was never acknowledged: the attempt was given up for a new one. That direction begins anew. Of two
+//!   SYN|ACKs the one counts that the peer acknowledges.
 //! - The connection is open. Then the receiver answers with a challenge ACK (RFC 5961, section 4) and nothing changes,
 //!   for anyone can send such a SYN. If the peer answers with a SYN|ACK of exactly that SYN instead, the capture has
 //!   missed the end of the old connection, and everything begins anew with the two.
@@ -22,12 +23,17 @@ impl Conversation {
         let len = sequence_len(segment);
         let own = self.sender(from);
         let again = own.iss == Some(segment.seq);
+        let unanswered = own.started && own.iss == Some(own.snd_una);
         let mut restarted = false;
-        if own.started && !again {
-            let unanswered = own.iss == Some(own.snd_una);
+        if again && unanswered {
+            // Asked again after a refusal.
+            self.sides.iter_mut().for_each(|sender| sender.rst = false);
+        } else if own.started && !again {
             if self.is_over() && !segment.is_ack() {
                 *self = Self { opened_at: Some(now), last_at: now, ..Self::default() };
-            } else if unanswered || self.is_over() {
+            } else if unanswered && segment.is_ack() && self.sender(from.other()).iss.is_some() && !self.is_over() {
+                return self.keep_second_answer(from, segment, len);
+            } else if unanswered || self.is_over() || self.answers_open_syn(from, segment) {
                 *self.sender_mut(from) = Sender::default();
             } else if !self.believe_stray_syn(now, from, segment) {
                 return self.keep_stray_syn(from, segment, len);
@@ -45,6 +51,10 @@ impl Conversation {
         self.negotiate();
         let mut seen = self.observe_plain(from, segment, len);
         let (own, peer) = self.pair(from);
+        // The SYN|ACK was recorded before its SYN.
+        if let Some(ack) = peer.last_ack.filter(|ack| *ack > own.snd_una && *ack <= own.snd_nxt) {
+            own.advance(ack);
+        }
         // Without ACK the window of a first SYN would go unnoticed. One that is late says nothing of today's window.
         if !segment.is_ack() && own.iss == Some(own.snd_una) {
             own.advertise(segment);
@@ -52,6 +62,30 @@ impl Conversation {
         }
         seen.restarted = restarted;
         seen
+    }
+
+    /// Whether this SYN|ACK answers the SYN of the peer while its own side was only guessed from segments without a SYN.
+    fn answers_open_syn(&self, from: Side, segment: &Segment<'_>) -> bool {
+        let (own, peer) = (self.sender(from), self.sender(from.other()));
+        let open = peer.iss.is_some_and(|iss| peer.snd_una == iss);
+        segment.is_ack() && own.iss.is_none() && open && segment.ack > peer.snd_una && segment.ack <= peer.snd_nxt
+    }
+
+    /// A SYN|ACK with another number than the one before it. The peer takes the first that reaches it; until its ACK tells
+    /// which one that was, the variables stay with the first.
+    fn keep_second_answer(&mut self, from: Side, segment: &Segment<'_>, len: u32) -> Seen {
+        let end = segment.seq + len;
+        let own = self.sender_mut(from);
+        own.rare.get_or_insert_default().stray_syn = Some((segment.seq, end, Offer::from(&segment.options)));
+        self.keep_stray_syn(from, segment, len)
+    }
+
+    /// The SYN of a side whose later segments were recorded before it: its numbers stay, the SYN's options count.
+    pub(super) fn take_late_syn(&mut self, from: Side, segment: &Segment<'_>) {
+        let own = self.sender_mut(from);
+        own.iss = Some(segment.seq);
+        own.offer = Offer::from(&segment.options);
+        self.negotiate();
     }
 
     /// A SYN in the midst of an open connection: remembered, not followed.

@@ -1,35 +1,46 @@
 //! Both directions of one TCP connection, seen packet by packet: the RFC 9293 variables of each side, and what each
 //! segment is: new, a retransmission, out of order, a probe, a keep-alive, the third duplicate ACK.
 //!
-//! A conversation is not an endpoint. It sees segments at one *vantage point*, in the order in which they pass there,
-//! and says what can be known from that: `snd_nxt` is what was seen to be sent, not what a host has in its buffers. At
-//! the stack's own interface nothing is missing and the variables are those of the RFC. In a capture things may be: it
-//! may begin in the middle (`iss` stays `None`, the first segment of each direction is its start, windows are not
-//! scaled), or miss packets (a gap here, an acknowledgment of bytes never seen there). Every segment is checked
-//! against the largest window that can be open before it moves a variable: a blindly forged one is told from the real
-//! ones, one that guesses the window is not.
+//! A [`Conversation`] is not an endpoint. It observes segments at one *vantage point*, in the order in which they pass.
+//! `snd_nxt` is what was seen to be sent, not what a host has in its buffers. At the stack's own interface no segment is
+//! missing, and the variables are those of the RFC. A capture may begin in the middle: then `iss` stays `None`, the first
+//! segment of each direction is its start, and windows are not scaled. A capture may also miss packets. Every segment is
+//! checked against the largest window that can be open before it moves a variable. A blindly forged segment moves nothing;
+//! one that guesses the window does.
 //!
-//! Pure: no clock, no I/O, no allocation unless bytes arrive beyond a hole (or a SYN in the midst of a connection). A
-//! segment in order and a bare ACK take about 130 instructions. What follows from time (RTT, timeouts) is left to those
-//! who read [`Seen`].
+//! A conversation has no clock and no I/O. It allocates only when bytes arrive beyond a hole, and for a SYN in the midst of a
+//! connection. A segment in order and a bare ACK take about 130 instructions. The stack observes its own segments with it.
+//!
+//! A [`Table`] holds all connections that pass a vantage point. It adds what only observers need: the account, Wireshark's
+//! kinds, which use the time, and the comparison of bytes.
 //!
 //! - `sender`: the variables of one side, and the place of its data in sequence space (RFC 9293, section 3.4);
 //! - `ack`: what acknowledgments do to them (RFC 9293, section 3.10.7.4; RFC 5681, section 2);
 //! - `handshake`: SYN, RST, and one connection after another on the same pair of sockets (RFC 5961, RFC 7323);
-//! - `ranges`: what was seen beyond a hole; `seen`: the words.
+//! - `ranges`: what was seen beyond a hole; `seen`: what a segment is;
+//! - `table`, `stream`: connections by their 4-tuples, and the account of each; `kind`, `memory`: what only observers need.
 
 mod ack;
 mod handshake;
+mod kind;
+mod memory;
 #[cfg(test)]
 mod model_tests;
 mod ranges;
 mod seen;
 mod sender;
+mod stream;
+mod table;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;
 
+pub use kind::{Kind, Kinds};
 pub use seen::{AckKind, DataKind, Seen};
 pub use sender::{Offer, Sender};
+pub use stream::{Account, Close, Observed, Stream};
+pub use table::{Placed, Table};
 
 use crate::segment::{Flags, Segment};
 use crate::time::Instant;
@@ -45,6 +56,9 @@ pub enum Side {
 }
 
 impl Side {
+    /// Both sides, in the order of their numbers.
+    pub const BOTH: [Self; 2] = [Self::Local, Self::Remote];
+
     /// The other end.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -52,6 +66,21 @@ impl Side {
             Self::Local => Self::Remote,
             Self::Remote => Self::Local,
         }
+    }
+}
+
+/// A pair with one element for each side is indexed by the side.
+impl<T> core::ops::Index<Side> for [T; 2] {
+    type Output = T;
+
+    fn index(&self, side: Side) -> &T {
+        &self.as_slice()[side as usize]
+    }
+}
+
+impl<T> core::ops::IndexMut<Side> for [T; 2] {
+    fn index_mut(&mut self, side: Side) -> &mut T {
+        &mut self.as_mut_slice()[side as usize]
     }
 }
 

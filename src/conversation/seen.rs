@@ -73,7 +73,7 @@ pub enum DataKind {
     /// Nothing is outstanding and the segment has 0 or 1 bytes at `snd_nxt - 1` (RFC 9293, section 3.8.4).
     KeepAlive,
     /// Belongs to no window that can be open, or is a SYN in the midst of an open connection (RFC 5961, section 4), or
-    /// an RST that nobody would believe. No variable moved: neither its data nor its acknowledgment were taken.
+    /// an RST that no receiver takes. No variable moved: neither its data nor its acknowledgment were taken.
     Unacceptable,
 }
 
@@ -98,6 +98,14 @@ pub enum AckKind {
     BeyondSent,
     /// Repeats the current acknowledgment without being any of the above, or acknowledges a side not seen so far.
     Plain,
+}
+
+impl DataKind {
+    /// True for a segment all of which was seen before: sent again, or delivered twice. At its sender the count of these is
+    /// exact; [`super::Kind`] tells what Wireshark would say of it.
+    pub const fn is_repeated(self) -> bool {
+        matches!(self, Self::Retransmission { .. } | Self::Duplicate)
+    }
 }
 
 impl fmt::Display for DataKind {

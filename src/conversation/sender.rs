@@ -6,13 +6,13 @@
 //!   acked      seen, not acked     hole    ranges seen
 //! ```
 //!
-//! These are the sender's variables as far as they can be told from the wire: what was sent is what was seen, and what
-//! the peer has is what it acknowledged. Three rules keep them sane whatever comes:
+//! These are the sender's variables as far as the wire shows them: what was sent is what was seen, and what the peer has is
+//! what it acknowledged. Three rules hold whatever arrives:
 //!
 //! - `snd_una <= contiguous_end <= snd_nxt`, except that a direction seen from the middle may learn from its first
 //!   acknowledgment that more was outstanding, which moves `snd_una` back once.
 //! - Nothing is outstanding further back than [`MAX_WINDOW`], since no window is larger: in a capture without ACKs
-//!   `snd_una` and the holes are dragged along behind `snd_nxt`.
+//!   `snd_una` and the holes follow `snd_nxt` at that distance.
 //! - A segment further away than a window can reach moves nothing.
 
 use super::ranges::Ranges;
@@ -115,10 +115,13 @@ pub(super) struct Placed {
     pub(super) new_bytes: u32,
 }
 
-/// SEG.LEN. An IP datagram holds less than 2^16 bytes; a segment that claims more is not from the wire and is cut.
+/// The longest segment that is taken at its length: what a kernel hands to the hardware at once is shorter (BIG TCP).
+const LONGEST: usize = 1 << 20;
+
+/// SEG.LEN. A segment that claims to be longer than [`LONGEST`] is cut.
 #[inline]
 pub(super) fn sequence_len(segment: &Segment<'_>) -> u32 {
-    segment.payload.len().min(0xffff) as u32 + u32::from(segment.is_syn()) + u32::from(segment.is_fin())
+    segment.payload.len().min(LONGEST) as u32 + u32::from(segment.is_syn()) + u32::from(segment.is_fin())
 }
 
 impl Sender {
@@ -201,11 +204,8 @@ impl Sender {
         let at_edge = start == self.snd_una || start == self.snd_nxt;
         let probe = self.zero_window && len == 1 && no_control && at_edge;
         let kind = if probe { DataKind::Probe } else { self.classify(start, end) };
-        match kind {
-            DataKind::Retransmission { .. } | DataKind::Duplicate => {
-                self.retransmissions = self.retransmissions.saturating_add(1);
-            }
-            _ => {}
+        if kind.is_repeated() {
+            self.retransmissions = self.retransmissions.saturating_add(1);
         }
         // The number first: it pulls what is too far behind into the reach of comparison.
         if end > self.snd_nxt {

@@ -1,17 +1,17 @@
-//! The in-memory cable: two links back to back, with an end at each of two hosts. It does the packet's side of a link's
-//! decision (copies, drops, buffers) and publishes what happens, so that a loop only says "this goes in here".
+//! The in-memory cable: two links back to back, with an end at each of two nodes. It carries out what a link decides
+//! (copies, drops, buffers) and publishes what happens. `sim` and `live` put packets in and take them out.
 
 use core::ops::{Index, IndexMut, Not};
 
 use super::Pool;
-use crate::event::{Event, Fate, HostId, LinkId, Observer};
+use crate::event::{Event, Fate, HostId, LinkId, Observer, Observers};
 use crate::link::Link;
 use crate::segment::Packet;
 use crate::time::Instant;
 
 /// One of the two ends of a cable; also the direction that leaves from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum End {
+pub(crate) enum End {
     /// The first.
     A,
     /// The second.
@@ -32,7 +32,7 @@ impl Not for End {
 
 /// Two links back to back. `cable[End::A]` is the link that leaves from end A.
 #[derive(Debug)]
-pub struct Cable {
+pub(crate) struct Cable {
     directions: [Direction; 2],
 }
 
@@ -46,65 +46,73 @@ struct Direction {
 impl Cable {
     /// A cable of two links, each with its number and the host that sends into it: the first from end A, the second
     /// from end B.
-    pub fn new(links: [(Link, LinkId, HostId); 2]) -> Self {
+    pub(crate) fn new(links: [(Link, LinkId, HostId); 2]) -> Self {
         Self { directions: links.map(|(link, id, from)| Direction { link, id, from }) }
     }
 
     /// Sends `packet` into the cable at `end`. `sequence` is a counter of the loop that breaks ties in time. Publishes
-    /// [`Event::Sent`] or [`Event::Forwarded`], [`Event::Duplicated`] and [`Event::LinkDropped`].
-    pub fn handle_packet(
+    /// [`Event::Sent`] or [`Event::Forwarded`], [`Event::LinkDropped`], [`Event::Duplicated`], and for a link with a rate
+    /// [`Event::LinkQueue`].
+    pub(crate) fn handle_packet(
         &mut self,
         now: Instant,
         end: End,
         packet: Packet,
         sequence: &mut u64,
         pool: &mut Pool,
-        observer: &mut impl Observer,
+        observers: &mut Observers,
     ) {
         let Direction { link, id, from } = &mut self.directions[end as usize];
         let (id, host) = (*id, *from);
-        let passage = link.handle_packet(now, &packet);
-        let fate = passage.fate;
-        let event = if packet.meta.forwarded {
-            Event::Forwarded { host, link: id, packet: &packet, fate }
-        } else {
-            Event::Sent { host, link: id, packet: &packet, fate }
-        };
-        observer.on_event(now, &event);
-        if let Fate::Drop(why) = passage.fate {
-            observer.on_event(now, &Event::LinkDropped { link: id, packet: &packet, why });
+        let decision = link.handle_packet(now, &packet);
+        if !observers.is_empty() {
+            let fate = decision.fate;
+            let event = if packet.meta.forwarded {
+                Event::Forwarded { host, link: id, packet: &packet, fate }
+            } else {
+                Event::Sent { host, link: id, packet: &packet, fate }
+            };
+            observers.on_event(now, &event);
+            if let Fate::Drop(why) = fate {
+                observers.on_event(now, &Event::LinkDropped { link: id, packet: &packet, why });
+            }
+            if decision.has_copy() {
+                observers.on_event(now, &Event::Duplicated { link: id, packet: &packet });
+            }
+            if let Some((packets, bytes)) = link.queue_behind_rate(now) {
+                observers.on_event(now, &Event::LinkQueue { link: id, packets, bytes });
+            }
         }
-        let copy = passage.has_copy().then(|| {
-            observer.on_event(now, &Event::Duplicated { link: id, packet: &packet });
+        let copy = decision.has_copy().then(|| {
             let mut copy = pool.take();
             copy.bytes.extend_from_slice(&packet.bytes);
             copy.meta = packet.meta;
             copy
         });
         *sequence += 1;
-        if let Some(dropped) = link.carry(&passage, *sequence, packet) {
+        if let Some(dropped) = link.carry(&decision, *sequence, packet) {
             pool.give_back(dropped);
         }
         if let Some(copy) = copy {
             *sequence += 1;
-            if let Some(refused) = link.carry_copy(&passage, *sequence, copy) {
+            if let Some(refused) = link.carry_copy(&decision, *sequence, copy) {
                 pool.give_back(refused);
             }
         }
     }
 
     /// The next packet that has arrived by `now`, sent from `end`.
-    pub fn poll_packet(&mut self, now: Instant, end: End) -> Option<Packet> {
+    pub(crate) fn poll_packet(&mut self, now: Instant, end: End) -> Option<Packet> {
         self.directions[end as usize].link.poll_packet(now)
     }
 
     /// The number of the link that leaves from `end`.
-    pub fn link_id(&self, end: End) -> LinkId {
+    pub(crate) fn link_id(&self, end: End) -> LinkId {
         self.directions[end as usize].id
     }
 
     /// The host at `end`.
-    pub fn host(&self, end: End) -> HostId {
+    pub(crate) fn host(&self, end: End) -> HostId {
         self.directions[end as usize].from
     }
 }
@@ -120,5 +128,68 @@ impl Index<End> for Cable {
 impl IndexMut<End> for Cable {
     fn index_mut(&mut self, end: End) -> &mut Link {
         &mut self.directions[end as usize].link
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::link::LinkSpec;
+
+    /// (link, packets, bytes) of each report, at its instant in nanoseconds.
+    type Reports = Rc<RefCell<Vec<(u64, u32, u64, u64)>>>;
+
+    fn cable(specs: [&str; 2]) -> Cable {
+        let link = |spec: &str, name| Link::new(&spec.parse::<LinkSpec>().expect(spec), 7, name);
+        Cable::new([(link(specs[0], "a>b"), LinkId(0), HostId(0)), (link(specs[1], "b>a"), LinkId(1), HostId(1))])
+    }
+
+    fn observers() -> (Observers, Reports) {
+        let reports = Reports::default();
+        let into = Rc::clone(&reports);
+        let mut observers = Observers::default();
+        observers.add(Rc::new(RefCell::new(move |at: Instant, event: &Event<'_>| {
+            if let Event::LinkQueue { link, packets, bytes } = event {
+                into.borrow_mut().push((at.as_nanos(), link.0, *packets, *bytes));
+            }
+        })));
+        (observers, reports)
+    }
+
+    #[test]
+    fn a_link_with_a_rate_reports_its_queue_after_each_packet_that_enters() {
+        // 1,000 bytes take 1 ms.
+        let mut cable = cable(["rate=8Mbit,limit=2,delay=5ms", ""]);
+        let (mut observers, reports) = observers();
+        let (mut sequence, mut pool) = (0, Pool::new(1500));
+        let mut send = |millis, end, len| {
+            let packet = Packet::new(vec![0; len]);
+            cable.handle_packet(Instant::from_millis(millis), end, packet, &mut sequence, &mut pool, &mut observers);
+        };
+        send(0, End::A, 1000);
+        send(0, End::A, 500);
+        send(0, End::A, 100); // no room: the queue stays as it is
+        send(1, End::A, 200); // the first has left at this instant
+        send(1, End::B, 300); // the other direction has no rate and no queue
+        send(9, End::A, 40);
+        let reports = reports.borrow();
+        let millis = |millis: u64| millis * 1_000_000;
+        assert_eq!(
+            *reports,
+            [(0, 0, 1, 1000), (0, 0, 2, 1500), (0, 0, 2, 1500), (millis(1), 0, 2, 700), (millis(9), 0, 1, 40)]
+        );
+    }
+
+    #[test]
+    fn a_copy_counts_in_the_queue_that_is_reported() {
+        let mut cable = cable(["rate=8Mbit,duplicate=100%", ""]);
+        let (mut observers, reports) = observers();
+        let (mut sequence, mut pool) = (0, Pool::new(1500));
+        let packet = Packet::new(vec![0; 1000]);
+        cable.handle_packet(Instant::EPOCH, End::A, packet, &mut sequence, &mut pool, &mut observers);
+        assert_eq!(*reports.borrow(), [(0, 0, 2, 2000)]);
     }
 }

@@ -1,5 +1,5 @@
-//! What moves bytes between a host and the world, and knows nothing of TCP: the in-memory [`Cable`] between two hosts
-//! of a simulation, the [`Pool`] whose packets travel on it, and (feature `live`, Linux) the TUN device.
+//! What moves bytes between a host and the world, and knows nothing of TCP: the in-memory cable between two hosts
+//! of a simulation, the pool whose packets travel on it, and (feature `live`, Linux) the TUN device.
 
 mod cable;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -8,8 +8,8 @@ mod pool;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod tun;
 
-pub use cable::{Cable, End};
-pub use pool::Pool;
+pub(crate) use cable::{Cable, End};
+pub(crate) use pool::Pool;
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub use netif::{Settings, configure, exists, is_tentative, up};

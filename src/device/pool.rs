@@ -5,7 +5,7 @@ use crate::segment::{Packet, PacketMeta};
 
 /// A stack of packets not in use. The one given back last is taken first: its bytes are still in the cache.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     spare: Vec<Packet>,
     buffer_len: usize,
 }
@@ -13,31 +13,32 @@ pub struct Pool {
 impl Pool {
     /// A pool whose packets are made with room for `buffer_len` bytes, which should be the largest MTU in use: then no
     /// packet ever grows.
-    pub const fn new(buffer_len: usize) -> Self {
+    pub(crate) const fn new(buffer_len: usize) -> Self {
         Self { spare: Vec::new(), buffer_len }
     }
 
     /// Makes packets of at least this room from now on.
-    pub fn set_buffer_len(&mut self, buffer_len: usize) {
+    pub(crate) fn set_buffer_len(&mut self, buffer_len: usize) {
         self.buffer_len = self.buffer_len.max(buffer_len);
     }
 
     /// An empty packet.
     #[inline]
-    pub fn take(&mut self) -> Packet {
+    pub(crate) fn take(&mut self) -> Packet {
         self.spare.pop().unwrap_or_else(|| Packet::new(Vec::with_capacity(self.buffer_len)))
     }
 
     /// Takes a packet back; its content is gone.
     #[inline]
-    pub fn give_back(&mut self, mut packet: Packet) {
+    pub(crate) fn give_back(&mut self, mut packet: Packet) {
         packet.bytes.clear();
         packet.meta = PacketMeta::default();
         self.spare.push(packet);
     }
 
     /// Packets not in use.
-    pub fn spare(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn spare(&self) -> usize {
         self.spare.len()
     }
 }

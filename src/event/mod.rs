@@ -419,6 +419,8 @@ pub enum HostEvent {
         fd: u32,
         /// The name of the call, as in section 2 of the manual.
         call: &'static str,
+        /// Our end and the other end, if the socket is a stream that has both. Of accept it is the new connection.
+        ends: Option<(SocketAddr, SocketAddr)>,
         /// The number that it returned, or the name of the errno.
         result: Result<i64, &'static str>,
     },

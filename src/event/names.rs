@@ -149,7 +149,7 @@ impl Cause {
 }
 
 impl fmt::Display for Cause {
-    /// `received SYN|ACK`, `call close`, `timer retransmission`, `icmp`.
+    /// `received S.` (the flags in tcpdump's letters), `call close`, `timer retransmission`, `icmp`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Received(flags) => write!(f, "received {flags}"),
@@ -180,5 +180,23 @@ mod tests {
         for reason in reasons {
             assert_eq!(DropReason::from_name(reason.name()), Some(reason));
         }
+    }
+
+    /// The names in the first column of the table below a heading of docs/events.md.
+    fn listed(page: &str, heading: &str) -> Vec<String> {
+        let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no ## {heading}"));
+        let section = section.split("\n## ").next().expect("one part at least");
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        rows.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_page_lists_every_name_and_no_other() {
+        let page = include_str!("../../docs/events.md");
+        assert_eq!(listed(page, "Fates"), Fate::NAMES);
+        assert_eq!(listed(page, "Reasons"), DropReason::ALL.map(DropReason::name));
+        assert_eq!(listed(page, "Rules"), Rule::ALL.map(Rule::name));
+        assert_eq!(listed(page, "Timers"), TimerKind::ALL.map(TimerKind::name));
+        assert_eq!(listed(page, "Causes"), Cause::NAMES);
     }
 }

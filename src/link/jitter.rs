@@ -26,7 +26,7 @@ pub enum Distribution {
     /// All delays from the mean less the deviation to the mean plus it are equally likely.
     #[default]
     Uniform,
-    /// The bell curve.
+    /// The normal distribution.
     Normal,
     /// A heavy tail of late packets.
     Pareto,

@@ -89,7 +89,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// The luck of one link direction: a model, where the channel stands, and the streams that belong to it.
+/// The loss of one link direction: a model, the state of its channel, and the random streams that belong to it.
 #[derive(Debug)]
 pub(super) struct Channel {
     loss: Loss,

@@ -18,7 +18,7 @@
 //! already arrives.
 //!
 //! Every impairment draws from a stream of its own, named after the link and its purpose, as many draws for each packet
-//! that enters: the n-th packet meets the same luck in each, whatever the others do. A draw is left out only while its
+//! that enters: the n-th packet meets the same draws in each, whatever the others do. A draw is left out only while its
 //! impairment is off.
 //!
 //! Packets are conserved: sent + duplicated = delivered + dropped + in flight ([`Counters`]).
@@ -75,9 +75,9 @@ struct Rare {
     spec: LinkSpec,
     loss: Channel,
     jitter: Rng,
-    reorder: Luck,
-    duplicate: Luck,
-    corrupt: Luck,
+    reorder: Bernoulli,
+    duplicate: Bernoulli,
+    corrupt: Bernoulli,
     bit: Rng,
     scripts: Scripts,
     faults: Vec<Box<dyn Fault>>,
@@ -87,11 +87,11 @@ struct Rare {
     last_in_order: Instant,
 }
 
-/// What was decided about one packet: hand it to [`Link::carry`] and, if [`Passage::has_copy`], to
+/// What was decided about one packet: hand it to [`Link::carry`] and, if [`Decision::has_copy`], to
 /// [`Link::carry_copy`], before the next packet enters.
 #[derive(Debug)]
 #[must_use = "the packet is counted as sent: let the link carry it"]
-pub struct Passage {
+pub struct Decision {
     /// What becomes of the packet. Of several things the gravest is named: lost, corrupted, duplicated, out of its place.
     pub fate: Fate,
     copy_at: Option<Instant>,
@@ -131,13 +131,13 @@ impl fmt::Display for Counters {
 
 /// A probability and the stream that belongs to it.
 #[derive(Debug)]
-struct Luck {
+struct Bernoulli {
     probability: f64,
     rng: Rng,
 }
 
-/// What chance and script hold ready for one packet.
-struct Chance {
+/// What was drawn for one packet, and what the scripts say of it.
+struct Draws {
     loss: Option<DropReason>,
     delay: Duration,
     out_of_place: bool,
@@ -147,27 +147,27 @@ struct Chance {
     fault: Verdict,
 }
 
-impl Luck {
+impl Bernoulli {
     fn new(seed: u64, link: &str, purpose: &str) -> Self {
         Self { probability: 0.0, rng: Rng::new(seed, &format!("link {link} {purpose}")) }
     }
 
-    fn strikes(&mut self) -> bool {
+    fn draw(&mut self) -> bool {
         self.probability > 0.0 && self.rng.chance(self.probability)
     }
 }
 
 impl Link {
-    /// A link whose luck follows from `seed` and `name`, which is `A>B` in a network.
+    /// A link that draws from `seed` and `name`, which is `A>B` in a network.
     pub fn new(spec: &LinkSpec, seed: u64, name: &str) -> Self {
         let rare = Rare {
             name: name.to_owned(),
             spec: spec.clone(),
             loss: Channel::new(seed, name),
             jitter: Rng::new(seed, &format!("link {name} jitter")),
-            reorder: Luck::new(seed, name, "reorder"),
-            duplicate: Luck::new(seed, name, "duplicate"),
-            corrupt: Luck::new(seed, name, "corrupt"),
+            reorder: Bernoulli::new(seed, name, "reorder"),
+            duplicate: Bernoulli::new(seed, name, "duplicate"),
+            corrupt: Bernoulli::new(seed, name, "corrupt"),
             bit: Rng::new(seed, &format!("link {name} bit")),
             scripts: Scripts::default(),
             faults: Vec::new(),
@@ -219,40 +219,37 @@ impl Link {
 
     /// Decides the fate of a packet that enters at `now`, which is never earlier than the last one.
     #[inline]
-    pub fn handle_packet(&mut self, now: Instant, packet: &Packet) -> Passage {
+    pub fn handle_packet(&mut self, now: Instant, packet: &Packet) -> Decision {
         self.counted.sent += 1;
         if !self.is_plain {
-            return self.try_luck(now, packet);
+            return self.decide_impaired(now, packet);
         }
         match self.depart(now, packet.bytes.len()) {
-            Ok(departure) => Passage { fate: Fate::Deliver(departure + self.delay), copy_at: None },
+            Ok(departure) => Decision { fate: Fate::Deliver(departure + self.delay), copy_at: None },
             Err(why) => self.drop(why),
         }
     }
 
-    /// Takes the packet that `passage` is about on its way. `sequence` breaks ties: of two packets that arrive at the
+    /// Takes the packet that `decision` is about on its way. `sequence` breaks ties: of two packets that arrive at the
     /// same instant the one with the smaller number comes first; give rising numbers. A packet whose fate is to be
     /// dropped is given back, for its buffer.
     #[inline]
     #[must_use = "the buffer of a dropped packet can be used again"]
-    pub fn carry(&mut self, passage: &Passage, sequence: u64, mut packet: Packet) -> Option<Packet> {
-        let Some(at) = passage.fate.arrival() else {
+    pub fn carry(&mut self, decision: &Decision, sequence: u64, mut packet: Packet) -> Option<Packet> {
+        let Some(at) = decision.fate.arrival() else {
             return Some(packet);
         };
-        if let Fate::Corrupt(Flip { byte, bit, .. }) = passage.fate
-            && let Some(value) = packet.bytes.get_mut(byte as usize)
-        {
-            *value ^= 0x80 >> bit;
-            packet.meta.sound = false;
+        if let Fate::Corrupt(Flip { byte, bit, .. }) = decision.fate {
+            packet.flip_bit(byte as usize, bit);
         }
         self.flight.insert(at, sequence, packet);
         None
     }
 
-    /// Takes the copy on its way; without one, [`Passage::has_copy`], it is given back. Carry the original first.
+    /// Takes the copy on its way; without one, [`Decision::has_copy`], it is given back. Carry the original first.
     #[must_use = "the buffer of a packet not taken can be used again"]
-    pub fn carry_copy(&mut self, passage: &Passage, sequence: u64, copy: Packet) -> Option<Packet> {
-        let Some(at) = passage.copy_at else {
+    pub fn carry_copy(&mut self, decision: &Decision, sequence: u64, copy: Packet) -> Option<Packet> {
+        let Some(at) = decision.copy_at else {
             return Some(copy);
         };
         self.flight.insert(at, sequence, copy);
@@ -303,6 +300,11 @@ impl Link {
         (self.transmitter.queued_packets(now), self.transmitter.queued_bytes(now))
     }
 
+    /// As [`Link::queued`], for a link with a rate. `None` without a rate, where no queue forms.
+    pub(crate) fn queue_behind_rate(&mut self, now: Instant) -> Option<(u64, u64)> {
+        self.transmitter.has_rate().then(|| self.queued(now))
+    }
+
     /// When the last bit of a packet leaves the transmitter, if it takes it.
     #[inline]
     fn depart(&mut self, now: Instant, len: usize) -> Result<Instant, DropReason> {
@@ -312,62 +314,62 @@ impl Link {
         self.transmitter.enqueue(now, len).ok_or(DropReason::QueueFull)
     }
 
-    fn try_luck(&mut self, now: Instant, packet: &Packet) -> Passage {
+    fn decide_impaired(&mut self, now: Instant, packet: &Packet) -> Decision {
         // Before anything else, so that a draw belongs to its packet whatever becomes of it.
-        let luck = self.draw(now, packet);
-        self.decide(now, packet.bytes.len(), &luck).unwrap_or_else(|why| self.drop(why))
+        let draws = self.draw(now, packet);
+        self.decide(now, packet.bytes.len(), &draws).unwrap_or_else(|why| self.drop(why))
     }
 
     /// The draws from every stream, as many for every packet, whatever becomes of it.
-    fn draw(&mut self, now: Instant, packet: &Packet) -> Chance {
+    fn draw(&mut self, now: Instant, packet: &Packet) -> Draws {
         let bits = packet.bytes.len() as u64 * 8;
-        Chance {
+        Draws {
             loss: self.rare.loss.draw(),
             delay: match self.rare.spec.jitter {
                 None => self.rare.spec.delay,
                 Some(jitter) => jitter.delay(self.rare.spec.delay, &mut self.rare.jitter),
             },
-            out_of_place: self.rare.reorder.strikes(),
-            copied: self.rare.duplicate.strikes(),
-            flip: self.rare.corrupt.strikes().then(|| self.rare.bit.below(bits)),
+            out_of_place: self.rare.reorder.draw(),
+            copied: self.rare.duplicate.draw(),
+            flip: self.rare.corrupt.draw().then(|| self.rare.bit.below(bits)),
             fault: self.judge(now, packet),
         }
     }
 
-    fn decide(&mut self, now: Instant, len: usize, luck: &Chance) -> Result<Passage, DropReason> {
+    fn decide(&mut self, now: Instant, len: usize, draws: &Draws) -> Result<Decision, DropReason> {
         self.check_up(now)?;
         let departure = self.depart(now, len)?;
-        let late = match luck.fault {
+        let late = match draws.fault {
             Verdict::Drop => return Err(DropReason::Fault),
             Verdict::Pass => Duration::ZERO,
             Verdict::Delay(late) => late,
         };
         self.check_up(departure)?;
-        if let Some(why) = luck.loss {
+        if let Some(why) = draws.loss {
             return Err(why);
         }
-        let fate = self.place(departure, luck, late);
+        let fate = self.place(departure, draws, late);
         let at = fate.arrival().expect("it is not lost");
-        let copy = if luck.copied { self.transmitter.enqueue(now, len) } else { None };
+        let copy = if draws.copied { self.transmitter.enqueue(now, len) } else { None };
         self.counted.duplicated += u64::from(copy.is_some());
-        let copy_at = copy.map(|departure| self.in_order(departure + luck.delay));
-        let fate = match luck.flip {
+        let copy_at = copy.map(|departure| self.in_order(departure + draws.delay));
+        let fate = match draws.flip {
             Some(bit) => Fate::Corrupt(Flip { at, byte: (bit / 8) as u32, bit: (bit % 8) as u8 }),
             None if copy.is_some() => Fate::Duplicate(at),
             None => fate,
         };
-        Ok(Passage { fate, copy_at })
+        Ok(Decision { fate, copy_at })
     }
 
     /// When a packet that leaves the transmitter at `departure` arrives, and whether that is in its place.
-    fn place(&mut self, departure: Instant, luck: &Chance, late: Duration) -> Fate {
-        let held = late + luck.out_of_place.then(|| self.rare.spec.hold()).flatten().unwrap_or_default();
+    fn place(&mut self, departure: Instant, draws: &Draws, late: Duration) -> Fate {
+        let held = late + draws.out_of_place.then(|| self.rare.spec.hold()).flatten().unwrap_or_default();
         if !held.is_zero() {
-            Fate::Reorder(departure + luck.delay + held)
-        } else if luck.out_of_place {
+            Fate::Reorder(departure + draws.delay + held)
+        } else if draws.out_of_place {
             Fate::Overtake(departure)
         } else {
-            Fate::Deliver(self.in_order(departure + luck.delay))
+            Fate::Deliver(self.in_order(departure + draws.delay))
         }
     }
 
@@ -392,9 +394,9 @@ impl Link {
         self.rare.faults.iter_mut().fold(scripted, |verdict, fault| verdict.and(fault.judge(now, packet)))
     }
 
-    fn drop(&mut self, why: DropReason) -> Passage {
+    fn drop(&mut self, why: DropReason) -> Decision {
         self.counted.dropped += 1;
-        Passage { fate: Fate::Drop(why), copy_at: None }
+        Decision { fate: Fate::Drop(why), copy_at: None }
     }
 }
 
@@ -404,7 +406,7 @@ impl fmt::Debug for Link {
     }
 }
 
-impl Passage {
+impl Decision {
     /// True if the link wants a copy of the packet, for [`Link::carry_copy`].
     pub fn has_copy(&self) -> bool {
         self.copy_at.is_some()

@@ -71,7 +71,7 @@ const KINDS: [(&str, Kind); 9] = [
 ];
 
 impl Kind {
-    fn is_kind_of(self, packet: &Facts) -> bool {
+    fn is_kind_of(self, packet: &HeaderFacts) -> bool {
         match self {
             Self::Packet => true,
             Self::Syn => packet.syn && !packet.ack,
@@ -86,10 +86,10 @@ impl Kind {
     }
 }
 
-/// What kinds are told by.
+/// What the kind of a packet depends on.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)] // A header has them one by one.
-struct Facts {
+struct HeaderFacts {
     protocol: Option<Protocol>,
     syn: bool,
     ack: bool,
@@ -98,7 +98,7 @@ struct Facts {
     data: bool,
 }
 
-impl Facts {
+impl HeaderFacts {
     fn of(packet: &Packet) -> Self {
         let Ok(ip) = IpView::parse(&packet.bytes) else { return Self::default() };
         let facts = Self { protocol: Some(ip.protocol), ..Self::default() };
@@ -200,7 +200,7 @@ impl Scripts {
 
     /// One that drops wins, delays add up.
     pub(super) fn judge(&mut self, packet: &Packet) -> Verdict {
-        let facts = Facts::of(packet);
+        let facts = HeaderFacts::of(packet);
         let mut verdict = Verdict::Pass;
         for (script, seen) in &mut self.0 {
             if !script.what.is_kind_of(&facts) {

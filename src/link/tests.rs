@@ -1,4 +1,4 @@
-//! What a link promises: times exact to the nanosecond, queues exact to the packet, luck that does not depend on its
+//! What a link promises: times exact to the nanosecond, queues exact to the packet, draws that do not depend on its
 //! neighbours, and no packet out of nothing or into nothing.
 
 mod impairments;
@@ -26,13 +26,13 @@ fn packet(id: u64, len: usize) -> Packet {
 /// Sends as a cable would.
 fn send(link: &mut Link, now: Instant, packet: Packet) -> Fate {
     let sequence = packet.meta.id.0 * 2;
-    let passage = link.handle_packet(now, &packet);
-    if passage.has_copy() {
-        assert!(link.carry_copy(&passage, sequence + 1, packet.clone()).is_none());
+    let decision = link.handle_packet(now, &packet);
+    if decision.has_copy() {
+        assert!(link.carry_copy(&decision, sequence + 1, packet.clone()).is_none());
     }
-    let dropped = link.carry(&passage, sequence, packet).is_some();
-    assert_eq!(dropped, matches!(passage.fate, Fate::Drop(_)));
-    passage.fate
+    let dropped = link.carry(&decision, sequence, packet).is_some();
+    assert_eq!(dropped, matches!(decision.fate, Fate::Drop(_)));
+    decision.fate
 }
 
 /// Everything that arrives, with its instant.
@@ -215,35 +215,35 @@ fn a_change_of_spec_is_for_packets_that_enter_later() {
 
 /// For each of 2,000 packets whether the link dropped, copied and held it back, and which bit it flipped; the last three
 /// only where they can be seen.
-type Luck = (bool, bool, bool, Option<(u32, u8)>);
+type Met = (bool, bool, bool, Option<(u32, u8)>);
 
-fn luck(line: &str) -> Vec<Luck> {
+fn met(line: &str) -> Vec<Met> {
     let mut link = link(line);
     let decide = |id| {
-        let passage = link.handle_packet(nanos(id), &packet(id, 100));
-        let late = passage.fate.arrival().is_some_and(|at| at != nanos(id));
-        let flip = if let Fate::Corrupt(flip) = passage.fate { Some((flip.byte, flip.bit)) } else { None };
-        (matches!(passage.fate, Fate::Drop(_)), passage.has_copy(), late, flip)
+        let decision = link.handle_packet(nanos(id), &packet(id, 100));
+        let late = decision.fate.arrival().is_some_and(|at| at != nanos(id));
+        let flip = if let Fate::Corrupt(flip) = decision.fate { Some((flip.byte, flip.bit)) } else { None };
+        (matches!(decision.fate, Fate::Drop(_)), decision.has_copy(), late, flip)
     };
     (0..2_000).map(decide).collect()
 }
 
 #[test]
 fn a_change_of_one_impairment_changes_no_draw_of_another() {
-    let quiet = luck("duplicate=10%,reorder=10%,corrupt=10%");
-    let lossy = luck("loss=30%,duplicate=10%,reorder=10%,corrupt=10%");
+    let quiet = met("duplicate=10%,reorder=10%,corrupt=10%");
+    let lossy = met("loss=30%,duplicate=10%,reorder=10%,corrupt=10%");
     assert!(quiet.iter().all(|(dropped, ..)| !dropped));
     assert!(lossy.iter().filter(|(dropped, ..)| *dropped).count() > 400);
     for (quiet, lossy) in quiet.iter().zip(&lossy) {
-        assert!(lossy.0 || quiet == lossy, "a packet that came through met the same luck");
+        assert!(lossy.0 || quiet == lossy, "a packet that came through met the same draws");
     }
-    let copied = |lines: &[Luck]| lines.iter().map(|line| line.1).collect::<Vec<_>>();
-    assert_eq!(copied(&quiet), copied(&luck("duplicate=10%")));
-    assert_eq!(copied(&quiet), copied(&luck("duplicate=10%,reorder=50%,corrupt=50%")));
+    let copied = |lines: &[Met]| lines.iter().map(|line| line.1).collect::<Vec<_>>();
+    assert_eq!(copied(&quiet), copied(&met("duplicate=10%")));
+    assert_eq!(copied(&quiet), copied(&met("duplicate=10%,reorder=50%,corrupt=50%")));
 }
 
 #[test]
-fn links_of_other_names_and_seeds_have_other_luck() {
+fn links_of_other_names_and_seeds_draw_otherwise() {
     let losses = |seed, name: &str| {
         let mut link = Link::new(&"loss=50%".parse().expect("a spec"), seed, name);
         (0..64).map(|id| matches!(send(&mut link, nanos(0), packet(id, 40)), Fate::Drop(_))).collect::<Vec<_>>()

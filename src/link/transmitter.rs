@@ -1,7 +1,7 @@
 //! Rate and queue: when does the last bit of a packet leave the sender?
 //!
 //! A packet of n bytes takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
-//! fraction with the rate as its denominator; what is told outside is that end rounded up to the nanosecond. So
+//! fraction with the rate as its denominator; the end that others see is rounded up to the nanosecond. So
 //! rounding does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle
 //! transmitter starts at `now`.
 //!
@@ -72,6 +72,10 @@ impl Transmitter {
         self.queue.push_back((self.end, len as u32));
         self.queued_bytes += len as u64;
         Some(self.end)
+    }
+
+    pub(super) fn has_rate(&self) -> bool {
+        self.rate.is_some()
     }
 
     /// Bytes that wait or are in transmission.

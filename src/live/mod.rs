@@ -4,24 +4,24 @@
 //!   wait: the device, signals, the wake-up of another thread, the next deadline
 //!     |
 //!     v
-//!   read until EAGAIN --> link --> handle_packet --+
-//!   handle_timeout --------------------------------+--> run --> poll_transmit until false --> link --> write
+//!   read until EAGAIN --> link --> drive::handle_packet --+
+//!   drive::handle_timeout --------------------------------+--> drive::run --> link --> write
 //! ```
 //!
-//! The host is the one that runs in the simulator, unchanged, and so is the link: a plain cable unless a spec says
-//! otherwise. Only here a clock is read. [`enter`] gives the process a private network namespace first, `command` runs
-//! the program beside the host, `signals` brings signals to the loop, `bell` lets another thread wake it.
+//! Host and link are those of the simulator. The link is a plain cable unless a spec says otherwise. [`enter`] gives the
+//! process a private network namespace first. `command` runs the program beside the host, `signals` brings signals to the
+//! loop, and `wake` lets another thread wake it.
 
-mod bell;
 mod clock;
 mod command;
 mod sandbox;
 mod signals;
+mod wake;
 
-pub use bell::{Bell, Ringer};
 pub use command::{CommandError, Running, start};
 pub use sandbox::{SandboxError, enter, join_hint};
 pub use signals::Signals;
+pub use wake::{WakeReceiver, WakeSender};
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -33,7 +33,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
 use crate::device::{self, Cable, End, Pool, Tun, TunError};
-use crate::event::{Event, HostEvent, HostId, LinkId, Observer, Observers};
+use crate::drive::{self, Medium};
+use crate::event::{Event, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSpec};
 use crate::net::{Net, Runtime};
 use crate::segment::{Packet, PacketId};
@@ -49,7 +50,7 @@ pub const KERNEL: HostId = HostId(1);
 
 /// Packets read in one batch before deadlines and programs get their turn again.
 const BATCH: usize = 512;
-/// Packets made before they are written.
+/// Packets that the host makes before they are written.
 const BURST: usize = 64;
 
 /// A host on a TUN device.
@@ -59,12 +60,16 @@ pub struct Live {
     /// End A is the host's, end B the kernel's.
     cable: Cable,
     pool: Pool,
+    /// The host writes the next packet that it sends into it.
+    buffer: Packet,
+    /// Packets in the link that were not written to the device yet.
+    unwritten: usize,
     clock: Clock,
     observers: Observers,
     sequence: u64,
     packets: u64,
     lost_in_write: u64,
-    /// The last batch was full: more is waiting already.
+    /// The last batch was full, so more may be waiting already.
     more: bool,
 }
 
@@ -116,6 +121,8 @@ impl Live {
             tun,
             cable,
             pool: Pool::new(config.mtu),
+            buffer: Packet::default(),
+            unwritten: 0,
             clock,
             observers: Observers::default(),
             sequence: 0,
@@ -133,8 +140,7 @@ impl Live {
     /// Shows everything that happens from now on to `observer`.
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.add(observer);
-        self.runtime.observe_events(true);
-        self.runtime.observe_numbers(self.observers.wants_numbers());
+        drive::observe(self, HOST);
     }
 
     /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.
@@ -178,13 +184,8 @@ impl Live {
         }
         self.pool.give_back(packet);
         now = self.clock.now();
-        self.runtime.handle_timeout(now);
-        self.publish(now, None);
-        self.runtime.run(now);
-        self.publish(now, None);
-        while self.burst(now) {
-            self.deliver(now)?;
-        }
+        drive::handle_timeout(self, now, HOST);
+        drive::run(self, now, HOST)?;
         self.deliver(now)?;
         self.more = read == BATCH;
         Ok(())
@@ -214,21 +215,6 @@ impl Live {
         }
     }
 
-    /// Makes packets until there is nothing to send or the burst is full; true if it is full. They are written to the
-    /// device one right after the other, so that the kernel wakes who reads them once for many and not for each.
-    fn burst(&mut self, now: Instant) -> bool {
-        for _ in 0..BURST {
-            let mut packet = self.pool.take();
-            if !self.runtime.poll_transmit(now, &mut packet) {
-                self.pool.give_back(packet);
-                return false;
-            }
-            self.enter_link(now, End::A, packet);
-            self.publish(now, None);
-        }
-        true
-    }
-
     fn enter_link(&mut self, now: Instant, end: End, mut packet: Packet) {
         self.packets += 1;
         packet.meta.id = PacketId(self.packets);
@@ -237,10 +223,10 @@ impl Live {
 
     /// Takes what has come to the end of a link: to the host, or into the device.
     fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
+        self.unwritten = 0;
         while let Some(mut packet) = self.cable.poll_packet(now, End::B) {
             self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
-            self.runtime.handle_packet(now, &mut packet);
-            self.publish(now, Some(&packet));
+            drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
         }
         while let Some(packet) = self.cable.poll_packet(now, End::A) {
@@ -250,16 +236,34 @@ impl Live {
         }
         Ok(())
     }
+}
 
-    /// Hands what happened inside the host to the observers.
-    fn publish(&mut self, now: Instant, packet: Option<&Packet>) {
-        while let Some(event) = self.runtime.poll_event() {
-            let event = match (event, packet) {
-                (HostEvent::Dropped { why }, Some(packet)) => Event::StackDropped { host: HOST, packet, why },
-                (event, _) => Event::Host { host: HOST, event },
-            };
-            self.observers.on_event(now, &event);
+impl Medium for Live {
+    type Endpoint = Runtime;
+    type Error = LiveError;
+
+    fn endpoint(&mut self, _host: HostId) -> &mut Runtime {
+        &mut self.runtime
+    }
+
+    fn endpoint_and_buffer(&mut self, _host: HostId) -> (&mut Runtime, &mut Packet) {
+        (&mut self.runtime, &mut self.buffer)
+    }
+
+    /// Packets are written to the device one right after the other, so that the kernel wakes their reader once for many and
+    /// not for each.
+    fn transmit(&mut self, now: Instant, _host: HostId) -> Result<(), LiveError> {
+        if self.unwritten == BURST {
+            self.deliver(now)?;
         }
+        let packet = core::mem::replace(&mut self.buffer, self.pool.take());
+        self.enter_link(now, End::A, packet);
+        self.unwritten += 1;
+        Ok(())
+    }
+
+    fn observers(&mut self) -> &mut Observers {
+        &mut self.observers
     }
 }
 

@@ -15,6 +15,7 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::executor::Current;
+#[cfg(feature = "http")]
 use super::hyper::Origin;
 use crate::time::{Duration, Instant};
 
@@ -54,6 +55,7 @@ pub(super) struct Clock {
     inner: Mutex<Inner>,
     current: Current,
     /// For hyper's timer.
+    #[cfg(feature = "http")]
     pub(super) origin: Origin,
 }
 
@@ -64,6 +66,7 @@ impl Default for Clock {
             quiet_until: AtomicU64::new(NOBODY),
             inner: Mutex::default(),
             current: Current::default(),
+            #[cfg(feature = "http")]
             origin: Origin::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! The single-threaded executor. Tasks stand in a slab; a waker puts the key of its task at the end of one FIFO queue,
 //! at most once until the task is polled again. Which task runs next is decided by that order and nothing else: no
-//! thread, no clock, no luck, no hash map.
+//! thread, no clock, no randomness, no hash map.
 //!
 //! Wakers are `Arc`s because `std::task::Wake` asks for it; nothing here crosses a thread. A task has one waker, made
 //! when it is spawned, so that polling and waking allocate nothing. A key carries the number of its task, so that a

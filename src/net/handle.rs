@@ -14,10 +14,12 @@ use std::sync::Arc;
 use super::clock::{Clock, Sleep};
 use super::executor::{Executor, JoinHandle};
 use super::wait::{Interest, Place, Waits};
+use crate::rng::Rng;
 use crate::socket::{Fd, Host};
 use crate::time::{Duration, Instant};
 
 /// Bytes that one read of a stream takes at most where the reader's buffer cannot be written to in place.
+#[cfg(feature = "http")]
 const SCRATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
@@ -26,6 +28,7 @@ struct Inner {
     waits: RefCell<Waits>,
     executor: Executor,
     clock: Arc<Clock>,
+    #[cfg(feature = "http")]
     scratch: RefCell<Vec<u8>>,
 }
 
@@ -63,6 +66,7 @@ impl Net {
                 waits: RefCell::default(),
                 executor,
                 clock,
+                #[cfg(feature = "http")]
                 scratch: RefCell::default(),
             }),
         }
@@ -137,11 +141,18 @@ impl Net {
         &self.inner.executor
     }
 
+    /// A source of random numbers for a program: the same host, seed and name give the same numbers. No other draw depends on
+    /// it. On a TUN device the seed is another one in each run.
+    pub fn rng(&self, name: &str) -> Rng {
+        Rng::new(self.host().config().seed, &format!("program {name}"))
+    }
+
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.inner.clock
     }
 
     /// A buffer for reads into memory that may not be written to in place; of [`SCRATCH`] bytes once it is used.
+    #[cfg(feature = "http")]
     pub(super) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
         let mut scratch = self.inner.scratch.borrow_mut();
         if scratch.is_empty() {

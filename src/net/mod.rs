@@ -1,5 +1,5 @@
 //! Async programs over the non-blocking calls of one host: an executor, the programs' clock, blocking-style BSD calls,
-//! and `TcpListener`, `TcpStream`, `UdpSocket` with the traits of futures-io, hyper and (feature `tokio`) tokio.
+//! and `TcpListener`, `TcpStream`, `UdpSocket` with the traits of futures-io, and behind features those of hyper (`http`) and tokio (`tokio`).
 //!
 //! A [`Runtime`] is a host with its programs. It reads no clock and moves no packet by itself; a loop drives it, the
 //! same way in virtual and in real time:
@@ -46,6 +46,7 @@ mod calls;
 mod clock;
 mod executor;
 mod handle;
+#[cfg(feature = "http")]
 mod hyper;
 mod stream;
 mod tcp;
@@ -55,6 +56,7 @@ mod wait;
 pub use clock::Sleep;
 pub use executor::JoinHandle;
 pub use handle::{Elapsed, Net};
+#[cfg(feature = "http")]
 pub use hyper::{HyperExecutor, HyperTimer};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

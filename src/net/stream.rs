@@ -29,6 +29,7 @@ impl TcpStream {
     }
 
     /// Reads into the scratch buffer and hands what came to `put`.
+    #[cfg(feature = "http")]
     fn poll_scratch(&self, cx: &Context<'_>, limit: usize, put: impl FnOnce(&[u8])) -> Poll<io::Result<()>> {
         let net = self.owned.net.clone();
         let mut scratch = net.scratch();
@@ -90,6 +91,7 @@ impl futures_io::AsyncWrite for TcpStream {
     }
 }
 
+#[cfg(feature = "http")]
 impl hyper::rt::Read for TcpStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -101,6 +103,7 @@ impl hyper::rt::Read for TcpStream {
     }
 }
 
+#[cfg(feature = "http")]
 impl hyper::rt::Write for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_writing(cx, "write", |host, fd| host.write(fd, buf))

@@ -5,6 +5,7 @@
 
 use std::io::Cursor;
 
+use crate::app::Registry;
 use crate::capture::Reader;
 use crate::scenario::Recipe;
 use crate::socket::HostConfig;
@@ -34,12 +35,12 @@ pub(super) enum Again {
 
 impl Origin {
     /// Looks at the comment on the section.
-    pub(super) fn of(comment: Option<&str>) -> Self {
+    pub(super) fn of(comment: Option<&str>, registry: &Registry) -> Self {
         let Some(text) = comment.filter(|text| text.trim_start().starts_with('{') && text.contains("\"tcplab\""))
         else {
             return Self::Foreign;
         };
-        match Recipe::parse(text) {
+        match Recipe::parse_with(text, registry) {
             Ok(recipe) => Self::Recipe(Box::new(recipe)),
             Err(crate::scenario::RecipeError::Live) => Self::Foreign,
             Err(error) => Self::Broken(error.to_string()),

@@ -7,8 +7,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::recording::{End, Facts, Opening, Recorded, Recording, place};
-use crate::conversation::DataKind;
+use super::recording::{Opening, Recorded, Recording, SideFacts, place};
+use crate::conversation::{DataKind, Side};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::segment::Flags;
 use crate::socket::{Shutdown, SocketOption};
@@ -16,7 +16,7 @@ use crate::time::{Duration, Instant};
 
 /// One thing that the program does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Action {
     /// Waits until so long after the first packet.
     Until(Duration),
     /// Reads so many bytes.
@@ -36,7 +36,7 @@ pub(super) enum Step {
 pub(super) struct Exact {
     /// To connect to, or to listen on; nothing where nobody listens.
     pub(super) opens: Option<(bool, SocketAddr)>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Action>,
     pub(super) nodelay: bool,
     /// Time without a segment before the first keep-alive probe, time between probes, and how many are sent in vain.
     pub(super) keep_alive: Option<(Duration, Duration, Option<u32>)>,
@@ -49,23 +49,23 @@ const RING: u32 = 64 * 1024;
 /// ACKs without delay on the way.
 pub(super) fn derive(
     recording: &Recording,
-    facts: &[Facts; 2],
-    end: End,
+    facts: &[SideFacts; 2],
+    end: Side,
     opening: Opening,
     ends: (SocketAddr, SocketAddr),
     rcv_buf: usize,
     quick_acks: bool,
 ) -> Exact {
-    let (own, peer) = (&facts[end], &facts[1 - end]);
+    let (own, peer) = (&facts[end], &facts[end.other()]);
     let connects = recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN) && !p.has(Flags::ACK));
     let opens = match (connects, opening) {
         (true, _) => Some((true, ends.1)),
         (false, Opening::Open) => Some((false, ends.0)),
         (false, Opening::Refused) => None,
     };
-    let mut writer = Steps { steps: Vec::new(), clock: Duration::ZERO };
+    let mut writer = Actions { steps: Vec::new(), clock: Duration::ZERO };
     let text_end = peer.stream.len() as u32 + 1;
-    let shift = recording.conversation.window_shift(Recording::side(end));
+    let shift = recording.conversation.window_shift(end);
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
     let (mut closed, mut quick, mut heard) = (false, false, Duration::ZERO);
@@ -75,7 +75,7 @@ pub(super) fn derive(
         }
         if quick_acks && !quick && acknowledges_at_once(recording, own, peer, index) {
             writer.until(heard);
-            writer.steps.push(Step::QuickAck);
+            writer.steps.push(Action::QuickAck);
             quick = true;
         }
         heard = packet.at;
@@ -87,7 +87,7 @@ pub(super) fn derive(
             if lags {
                 writer.until(packet.at);
             }
-            writer.steps.push(Step::Read(to - read));
+            writer.steps.push(Action::Read(to - read));
             read = to;
         }
         // What came at this very instant nobody can have read before TCP answered.
@@ -99,7 +99,7 @@ pub(super) fn derive(
                 writer.more(&[0]); // and was never sent
             }
             writer.until(packet.at);
-            writer.steps.push(Step::Abort);
+            writer.steps.push(Action::Abort);
             break;
         }
         let Some(content) = contents.next_if(|content| content.packet <= index) else { continue };
@@ -110,19 +110,19 @@ pub(super) fn derive(
             let more = &own.stream[bytes];
             if !goes_on || !writer.more(more) {
                 writer.until(packet.at);
-                writer.steps.push(Step::Write(more.to_vec()));
+                writer.steps.push(Action::Write(more.to_vec()));
             }
             goes_on = !packet.has(Flags::PSH);
             written = to;
         }
         if ends {
             if fin_acked && !eof {
-                writer.steps.push(Step::ReadEof);
+                writer.steps.push(Action::ReadEof);
                 eof = true;
             }
             writer.until(closed_at(recording, own, end).unwrap_or(packet.at));
             closed = closes(recording, own, peer, index, read);
-            writer.steps.push(if closed { Step::Close } else { Step::ShutdownWrite });
+            writer.steps.push(if closed { Action::Close } else { Action::ShutdownWrite });
         }
     }
     if goes_on && own.fin.is_none() && own.rst.is_none() {
@@ -132,7 +132,7 @@ pub(super) fn derive(
 }
 
 /// Whether a FIN is a close: nothing that came later was read, and an RST behind it answers what came.
-fn closes(recording: &Recording, own: &Facts, peer: &Facts, fin: usize, read: u32) -> bool {
+fn closes(recording: &Recording, own: &SideFacts, peer: &SideFacts, fin: usize, read: u32) -> bool {
     let text_end = peer.stream.len() as u32 + 1;
     let later = recording.packets[fin + 1..].iter();
     let answers = later.clone().any(|p| p.from != recording.packets[fin].from && !p.payload.is_empty());
@@ -143,7 +143,7 @@ fn closes(recording: &Recording, own: &Facts, peer: &Facts, fin: usize, read: u3
 }
 
 /// The times of keep-alive probes: the first comes after a silence, those behind one that was not answered after another.
-fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Option<u32>)> {
+fn keep_alive(recording: &Recording, end: Side) -> Option<(Duration, Duration, Option<u32>)> {
     let is_probe = |packet: &Recorded| packet.from == end && packet.kind == DataKind::KeepAlive;
     let pairs = || recording.packets.windows(2).filter(|pair| is_probe(&pair[1]));
     let gap = |pair: &[Recorded]| pair[1].at.saturating_sub(pair[0].at);
@@ -155,8 +155,8 @@ fn keep_alive(recording: &Recording, end: End) -> Option<(Duration, Duration, Op
 }
 
 /// When a segment that is not full shows that the FIN was waiting behind it: Nagle's algorithm would have held it back.
-fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
-    let mss = u32::from(recording.conversation.sender(Recording::side(1 - end)).offer.mss.unwrap_or(536));
+fn closed_at(recording: &Recording, own: &SideFacts, end: Side) -> Option<Duration> {
+    let mss = u32::from(recording.mss(end.other()));
     let last_written = own.content.iter().rposition(|content| recording.packets[content.packet].has(Flags::PSH));
     let written = &own.content[last_written.map_or(0, |at| at + 1)..];
     let early = written.iter().find(|content| {
@@ -171,10 +171,10 @@ fn closed_at(recording: &Recording, own: &Facts, end: End) -> Option<Duration> {
 }
 
 /// A bare ACK of one segment in order at the instant at which it came: a host that delays would have waited.
-fn acknowledges_at_once(recording: &Recording, own: &Facts, peer: &Facts, index: usize) -> bool {
+fn acknowledges_at_once(recording: &Recording, own: &SideFacts, peer: &SideFacts, index: usize) -> bool {
     let packet = &recording.packets[index];
     let Some(before) = index.checked_sub(1).map(|before| &recording.packets[before]) else { return false };
-    let mss = recording.conversation.sender(Recording::side(packet.from)).offer.mss.unwrap_or(536);
+    let mss = recording.mss(packet.from);
     let alone = recording.packets[..index].iter().rev().find(|p| p.from == packet.from);
     before.from != packet.from
         && before.at == packet.at
@@ -198,22 +198,22 @@ fn unread(packet: &Recorded, rcv_buf: usize, shift: u8) -> u32 {
     if unread < 1 << shift { 0 } else { unread }
 }
 
-struct Steps {
-    steps: Vec<Step>,
+struct Actions {
+    steps: Vec<Action>,
     clock: Duration,
 }
 
-impl Steps {
+impl Actions {
     /// Adds to the last write; false if there is none.
     fn more(&mut self, bytes: &[u8]) -> bool {
         let last = self.steps.iter_mut().rev();
-        let last = last.into_iter().find_map(|step| if let Step::Write(bytes) = step { Some(bytes) } else { None });
+        let last = last.into_iter().find_map(|step| if let Action::Write(bytes) = step { Some(bytes) } else { None });
         last.map(|write| write.extend_from_slice(bytes)).is_some()
     }
 
     fn until(&mut self, at: Duration) {
         if at > self.clock {
-            self.steps.push(Step::Until(at));
+            self.steps.push(Action::Until(at));
             self.clock = at;
         }
     }
@@ -243,8 +243,8 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
     for step in exact.steps {
         let Some(open) = &stream else { break };
         match step {
-            Step::Until(at) => net.sleep_until(start + at).await,
-            Step::Read(count) => {
+            Action::Until(at) => net.sleep_until(start + at).await,
+            Action::Read(count) => {
                 let mut wanted = count as usize;
                 while wanted > 0 {
                     let most = wanted.min(buf.len());
@@ -256,12 +256,12 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
                     wanted -= count;
                 }
             }
-            Step::ReadEof => while open.read(&mut buf).await? > 0 {},
-            Step::Write(bytes) => open.write_all(&bytes).await?,
-            Step::QuickAck => net.setsockopt(open.fd()?, SocketOption::QuickAck(true))?,
-            Step::ShutdownWrite => open.shutdown(Shutdown::Write)?,
-            Step::Close => stream = None,
-            Step::Abort => {
+            Action::ReadEof => while open.read(&mut buf).await? > 0 {},
+            Action::Write(bytes) => open.write_all(&bytes).await?,
+            Action::QuickAck => net.setsockopt(open.fd()?, SocketOption::QuickAck(true))?,
+            Action::ShutdownWrite => open.shutdown(Shutdown::Write)?,
+            Action::Close => stream = None,
+            Action::Abort => {
                 open.abort();
                 stream = None;
             }

@@ -1,6 +1,6 @@
 //! When each packet of the fed side is due, and what becomes of its numbers.
 //!
-//! What causality demands can be told from the recording, wherever it was taken. A packet that acknowledges bytes of
+//! What causality demands follows from the recording, wherever it was taken. A packet that acknowledges bytes of
 //! ours was sent after they had come; one that was recorded behind bytes of ours reached us after we had sent them; and
 //! bytes of ours that do not acknowledge it, though it came in order, were sent before it came. The first is binding, the
 //! others order what would otherwise be decided by our being faster or slower than the stack that was recorded.
@@ -8,8 +8,8 @@
 use core::net::SocketAddr;
 
 use super::live::Live;
-use super::recording::{End, Facts, Recorded, Recording, place};
-use crate::conversation::DataKind;
+use super::recording::{Recorded, Recording, SideFacts, place};
+use crate::conversation::{DataKind, Side};
 use crate::segment::{Flags, Options, SackBlock, SegmentTemplate, Seq, Timestamps};
 use crate::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) struct Gate {
 }
 
 /// The packets of the side that is fed, in order.
-pub(super) fn gates(recording: &Recording, facts: &[Facts; 2], ours: End) -> Vec<Gate> {
+pub(super) fn gates(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> Vec<Gate> {
     let rtt = recording.handshake_gaps().map_or(Duration::ZERO, |(a, b)| a + b);
     let soon = (rtt + rtt / 2).clamp(Duration::from_millis(10), Duration::from_secs(3));
     let own = &facts[ours];
@@ -48,16 +48,20 @@ pub(super) fn gates(recording: &Recording, facts: &[Facts; 2], ours: End) -> Vec
         let acked = if acked { place(packet.ack, own.iss) } else { 0 };
         // An RST may say anything.
         let acked = if acked > own.end() { 0 } else { acked };
+        // Our SYN carries no data: what the recorded one carried (RFC 7413) is sent behind the handshake.
+        let most = if packet.has(Flags::SYN) { 1 } else { u32::MAX };
+        let acked = acked.min(most);
         let in_order = matches!(packet.kind, DataKind::New);
-        let its_end =
-            place(packet.seq, facts[1 - ours].iss) + packet.payload.len() as u32 + u32::from(packet.has(Flags::FIN));
+        let its_end = place(packet.seq, facts[ours.other()].iss)
+            + packet.payload.len() as u32
+            + u32::from(packet.has(Flags::FIN));
         let reset = packet.has(Flags::RST) && packet.is_acceptable();
         let crossed = own.content[passed..].iter().take_while(|content| {
             recording.packets[content.packet].at <= packet.at + soon
                 && (reset || (in_order && !packet.has(Flags::SYN) && content.ack < its_end))
         });
         let crossed = crossed.map(|content| content.end).max().unwrap_or(0);
-        gates.push(Gate { packet: index, acked, sent: before.max(crossed).max(acked) });
+        gates.push(Gate { packet: index, acked, sent: before.max(crossed).max(acked).min(most) });
     }
     gates
 }
@@ -85,7 +89,7 @@ pub(super) struct Part {
 }
 
 impl<'a> Mapping<'a> {
-    pub(super) fn new(recording: &'a Recording, facts: &[Facts; 2], ours: End) -> Self {
+    pub(super) fn new(recording: &'a Recording, facts: &[SideFacts; 2], ours: Side) -> Self {
         let mut stamps: Vec<(u32, u32)> = Vec::new();
         let mut sent = 0;
         for packet in recording.packets.iter().filter(|packet| packet.from == ours && packet.is_acceptable()) {
@@ -101,7 +105,7 @@ impl<'a> Mapping<'a> {
                 stamps.push((sent, ts.ts_val));
             }
         }
-        let own = recording.conversation.sender(Recording::side(ours));
+        let own = recording.conversation.sender(ours);
         Self {
             recording,
             recorded_iss: facts[ours].iss,
@@ -159,6 +163,9 @@ impl<'a> Mapping<'a> {
             flags = flags.without(Flags::FIN | Flags::PSH);
         }
         let ack = match (packet.has(Flags::ACK), flags.contains(Flags::ACK)) {
+            (true, true) if with_syn && packet.is_acceptable() && packet.ack > self.recorded_iss + 1 => {
+                live.iss.unwrap_or_default() + 1 // the data of the recorded SYN was not sent yet
+            }
             (true, _) => self.number(packet.ack, live),
             (false, true) => live.iss.unwrap_or_default() + 1,
             (false, false) => Seq(0),

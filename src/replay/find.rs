@@ -1,20 +1,16 @@
 //! Finds the TCP conversations in a capture of any link type.
 //!
-//! A conversation is a pair of sockets from one SYN to the next: a SYN that begins anew on a pair that is over begins
-//! another one. Packets that are cut off by the snap length, fragments and segments that cannot be read belong to their
-//! conversation as far as their ports can be read, and make it one that cannot be replayed.
+//! [`CaptureParser`] reads the packets, and [`Table`] says which connection a segment belongs to. A conversation with a
+//! packet that was cut off, or with a segment that cannot be read, is not replayed.
+//! When the file is read, [`Recording::settle`] puts each conversation in order.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::icmp;
-use super::recording::{Recorded, Recording, Skip};
+use super::recording::{CLIENT, Recorded, Recording, SERVER, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
-use crate::conversation::{Conversation, DataKind};
-use crate::segment::{Flags, IpView, Malformed, Options, Protocol, Segment, Seq};
-
-/// No IP datagram is longer.
-const LONGEST: u32 = 65_535 + 40;
+use crate::conversation::{Conversation, DataKind, Side, Table};
+use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
+use crate::time::Instant;
 
 /// What a file holds.
 #[derive(Debug, Default)]
@@ -26,12 +22,11 @@ pub(super) struct Found {
     pub(super) packets: u64,
 }
 
-#[derive(Default)]
 struct Finder {
     recordings: Vec<Recording>,
-    /// The newest conversation of each pair of sockets.
-    newest: BTreeMap<[SocketAddr; 2], usize>,
-    /// The file is of a stack that fills in its checksums: one that does not fit was harmed on the way.
+    /// Its streams have the numbers of the recordings.
+    table: Table,
+    /// The file is of a stack that fills in its checksums: a segment whose checksum is wrong was corrupted on the way.
     checksums_tell: bool,
 }
 
@@ -41,58 +36,60 @@ struct Finder {
 /// The file cannot be read; the error names it and the packet.
 pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
     let checksums_tell = reader.section_comment().is_some_and(|comment| comment.contains("\"tcplab\""));
-    let mut finder = Finder { checksums_tell, ..Finder::default() };
-    let mut padded = Vec::new();
+    let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
+    let mut parser = CaptureParser::new();
     let mut packets = 0;
     while let Some(record) = reader.next_record() {
         let record = record?;
         packets += 1;
-        finder.take(&record, &mut padded);
+        finder.take(&record, &mut parser);
     }
+    finder.recordings.iter_mut().for_each(Recording::settle);
     let comment = reader.section_comment().map(str::to_owned);
     Ok(Found { recordings: finder.recordings, comment, packets })
 }
 
 impl Finder {
-    fn take(&mut self, record: &Record<'_>, padded: &mut Vec<u8>) {
-        let Some(captured) = record.packet else { return };
-        let cut = !record.is_whole();
-        padded.clear();
-        padded.extend_from_slice(captured);
-        padded.resize(captured.len().max(record.original_len.min(LONGEST) as usize), 0);
-        let Ok(ip) = IpView::parse_captured(padded) else { return };
+    fn take(&mut self, record: &Record<'_>, parser: &mut CaptureParser) {
+        let Some(packet) = record.packet else { return };
+        let captured = parser.parse(packet, record.original_len);
+        let Ok(ip) = captured.ip else { return };
         if ip.protocol != Protocol::Tcp {
-            if let Some((about, other)) = icmp::quoted_ends(padded).filter(|_| !cut)
-                && let Some(at) = self.newest.get(&Self::key(about, other))
+            let quoted = Quoted::parse(&ip).filter(|quoted| captured.missing == 0 && quoted.src.ip() == ip.dst);
+            if let Some(quoted) = quoted
+                && let Some(recording) = self.recording(quoted.src, quoted.dst)
             {
-                self.recordings[*at].push_icmp(record, about, padded);
+                recording.push_icmp(record, quoted.src, captured.bytes);
             }
             return;
         }
-        let ports = |at: usize| ip.payload.get(at..at + 2).map(|port| u16::from_be_bytes([port[0], port[1]]));
-        let (Some(from), Some(to)) = (ports(0), ports(2)) else { return };
-        let (src, dst) = (SocketAddr::new(ip.src, from), SocketAddr::new(ip.dst, to));
-        let segment = match Segment::parse(&ip) {
+        let segment = match captured.segment {
             Ok(segment) => segment,
-            Err(Malformed::Fragment) => {
-                return self.note_trouble(src, dst, record.number, "the packet is an IP fragment");
+            // Its datagram may be completed by another fragment.
+            Err(Malformed::Fragment) => return,
+            Err(malformed) => {
+                let ports = |at: usize| ip.payload.get(at..at + 2).map(|port| u16::from_be_bytes([port[0], port[1]]));
+                if let (Some(from), Some(to)) = (ports(0), ports(2))
+                    && let Some(recording) = self.recording(SocketAddr::new(ip.src, from), SocketAddr::new(ip.dst, to))
+                {
+                    recording.trouble.get_or_insert(Skip::new(record.number, malformed.to_string()));
+                }
+                return;
             }
-            Err(malformed) => return self.note_trouble(src, dst, record.number, &malformed.to_string()),
         };
-        let bad_checksum = !cut && !ip.checksums_ok();
+        let bad_checksum = captured.is_verifiable() && !ip.checksums_ok();
         if bad_checksum && self.checksums_tell {
-            if let Some(at) = self.newest.get(&Self::key(src, dst)) {
-                self.recordings[*at].push_corrupted(record, &segment);
+            if let Some(recording) = self.recording(segment.src, segment.dst) {
+                recording.push_corrupted(record, &segment);
             }
             return;
         }
-        let at = self.place(record, &segment, bad_checksum);
-        let recording = &mut self.recordings[at];
-        if cut {
+        let recording = self.place(record, &segment, bad_checksum);
+        if captured.missing > 0 {
             let reason = format!(
                 "cut off: {} of {} bytes of the packet were captured; capture with a larger snaplen",
-                captured.len(),
-                record.original_len
+                captured.bytes.len() - captured.missing,
+                captured.bytes.len()
             );
             recording.trouble.get_or_insert(Skip::new(record.number, reason));
         }
@@ -100,96 +97,67 @@ impl Finder {
         recording.note_options(record.number, area);
     }
 
-    fn key(src: SocketAddr, dst: SocketAddr) -> [SocketAddr; 2] {
-        if src <= dst { [src, dst] } else { [dst, src] }
+    /// The newest conversation between two ends.
+    fn recording(&mut self, one: SocketAddr, other: SocketAddr) -> Option<&mut Recording> {
+        let number = self.table.find(one, other)?.number;
+        self.recordings.get_mut(number)
     }
 
-    fn note_trouble(&mut self, src: SocketAddr, dst: SocketAddr, number: u64, reason: &str) {
-        if let Some(at) = self.newest.get(&Self::key(src, dst)) {
-            self.recordings[*at].trouble.get_or_insert(Skip::new(number, reason));
+    /// Puts a segment into its conversation, and gives that.
+    fn place(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) -> &mut Recording {
+        let (stream, _) = self.table.observe(record.at, segment);
+        let (number, ends) = (stream.number, stream.ends);
+        if number == self.recordings.len() {
+            self.recordings.push(Recording::new(number, ends, record.at));
         }
+        let recording = &mut self.recordings[number];
+        recording.push(record, segment, bad_checksum);
+        recording
     }
+}
 
-    /// Puts a segment into its conversation, and says which.
-    fn place(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) -> usize {
-        let key = Self::key(segment.src, segment.dst);
-        if let Some(at) = self.newest.get(&key).copied() {
-            let recording = &mut self.recordings[at];
-            // A look ahead: a SYN that begins anew resets the variables of the one that is over.
-            let fresh = segment.is_syn() && !segment.is_ack() && !segment.is_rst();
-            let mut ahead = if fresh { recording.conversation.clone() } else { Conversation::new() };
-            let end = recording.end_of(segment.src);
-            if !fresh || !ahead.observe(record.at, Recording::side(end), segment).restarted {
-                recording.push(record, segment, bad_checksum);
-                return at;
-            }
-        }
-        let stream = self.recordings.len();
-        let mut recording = Recording {
+impl Recording {
+    fn new(stream: usize, ends: [SocketAddr; 2], started: Instant) -> Self {
+        Self {
             stream,
-            ends: [segment.src, segment.dst],
-            started: record.at,
+            ends,
+            started,
             packets: Vec::new(),
+            left_out: 0,
             bytes: Vec::new(),
             conversation: Conversation::new(),
             outbound: [0; 2],
             trouble: None,
             strange_options: Vec::new(),
-        };
-        recording.push(record, segment, bad_checksum);
-        self.recordings.push(recording);
-        self.newest.insert(key, stream);
-        stream
+        }
     }
-}
 
-impl Recording {
-    fn end_of(&self, src: SocketAddr) -> usize {
-        usize::from(src != self.ends[0])
+    fn end_of(&self, src: SocketAddr) -> Side {
+        if src == self.ends[CLIENT] { CLIENT } else { SERVER }
     }
 
     fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) {
         let from = self.end_of(segment.src);
-        let side = Self::side(from);
-        let seen = self.conversation.observe(record.at, side, segment);
-        if seen.restarted {
-            // A SYN|ACK with another number: what came before it from this side was never taken.
-            self.packets.iter_mut().filter(|packet| packet.from == from).for_each(|packet| {
-                packet.kind = DataKind::Unacceptable;
-            });
-        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(segment.payload);
-        let last = self.duration();
-        self.packets.push(Recorded {
-            number: record.number,
-            at: last.max(record.at.since(self.started)),
-            from,
-            seq: segment.seq,
-            ack: segment.ack,
-            flags: segment.flags,
-            window: segment.window,
-            options: segment.options,
-            ttl: segment.ttl,
-            payload: start..self.bytes.len(),
-            kind: seen.data,
-            bad_checksum,
-            icmp: false,
-        });
+        let unseen = self.unseen(record, from, start..self.bytes.len());
+        let Segment { seq, ack, flags, window, options, ttl, .. } = *segment;
+        let kind = DataKind::New; // until the recording is settled
+        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, kind, bad_checksum, ..unseen });
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
-        self.outbound[1 - from] += u32::from(record.direction == Some(Direction::Inbound));
+        self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
     }
 
     /// An ICMP error for the end `about`: from its peer, as far as the conversation goes.
     fn push_icmp(&mut self, record: &Record<'_>, about: SocketAddr, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        let from = 1 - self.end_of(about);
+        let from = self.end_of(about).other();
         let unseen = self.unseen(record, from, start..self.bytes.len());
         self.packets.push(Recorded { icmp: true, ..unseen });
     }
 
-    /// A segment that was harmed on the way: nobody took it.
+    /// A segment that was corrupted on the way. No TCP took it.
     fn push_corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(segment.payload);
@@ -200,7 +168,7 @@ impl Recording {
     }
 
     /// A packet that no TCP took anything from.
-    fn unseen(&self, record: &Record<'_>, from: usize, payload: core::ops::Range<usize>) -> Recorded {
+    fn unseen(&self, record: &Record<'_>, from: Side, payload: core::ops::Range<usize>) -> Recorded {
         Recorded {
             number: record.number,
             at: self.duration().max(record.at.since(self.started)),
@@ -218,7 +186,7 @@ impl Recording {
         }
     }
 
-    /// Options that the stack does not have: most are for those who asked for them, signatures are not.
+    /// Options that the stack does not have. Most of them may be left out, signatures may not.
     fn note_options(&mut self, number: u64, mut area: &[u8]) {
         while let [kind, rest @ ..] = area {
             match kind {

@@ -1,6 +1,7 @@
 //! A segment as a line of the ladder, and marks below the fields in which it is not what it should be.
 
-use super::recording::End;
+use super::recording::CLIENT;
+use crate::conversation::Side;
 use crate::segment::{Field, Flags, Options, Segment, Seq};
 use crate::time::Instant;
 
@@ -9,13 +10,13 @@ const TIME: usize = 14;
 
 /// The words of a line, each with the field that it shows.
 pub(super) struct Drawn {
-    from: End,
+    from: Side,
     words: Vec<(Option<Field>, String)>,
 }
 
 impl Drawn {
     /// A segment sent by `from`; numbers count from `starts`, the initial ones of both ends.
-    pub(super) fn of(segment: &Segment<'_>, starts: [Seq; 2], from: End) -> Self {
+    pub(super) fn of(segment: &Segment<'_>, starts: [Seq; 2], from: Side) -> Self {
         let mut words = vec![(Some(Field::Flags), flags(segment.flags))];
         let start = segment.seq - starts[from]; // modulo 2^32, as it stands
         let end = start.wrapping_add(segment.len());
@@ -23,7 +24,7 @@ impl Drawn {
         words.push((Some(Field::Seq), numbers));
         if segment.is_ack() {
             words.push((None, "ack".to_owned()));
-            words.push((Some(Field::Ack), (segment.ack - starts[1 - from]).to_string()));
+            words.push((Some(Field::Ack), (segment.ack - starts[from.other()]).to_string()));
         }
         words.push((None, "win".to_owned()));
         words.push((Some(Field::Window), segment.window.to_string()));
@@ -51,7 +52,7 @@ impl Drawn {
 pub(super) fn draw(at: Instant, drawn: &Drawn) -> String {
     let text = drawn.words.iter().map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ");
     match drawn.from {
-        0 => format!("{:>TIME$} |--- {text} -->|", at.to_string()),
+        CLIENT => format!("{:>TIME$} |--- {text} -->|", at.to_string()),
         _ => format!("{:>TIME$} |<-- {text} ---|", at.to_string()),
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Live {
     pub(super) peer_reset: bool,
     /// RSTs that answer what came when both sides had closed and acknowledged it.
     pub(super) late_resets: u32,
+    /// RSTs that answer what came before the handshake was complete (RFC 9293, figure 9).
+    pub(super) early_resets: u32,
     duplicate_acks: u32,
     /// `TSval` by the place that had been sent with it.
     stamps: Vec<(u32, u32)>,
@@ -90,6 +92,7 @@ impl Live {
             reset: false,
             peer_reset: false,
             late_resets: 0,
+            early_resets: 0,
             duplicate_acks: 0,
             stamps: Vec::new(),
             last_at: start,
@@ -135,6 +138,8 @@ impl Live {
         if segment.is_rst() {
             if self.is_over() {
                 self.late_resets += 1;
+            } else if self.iss.is_some() && !self.conversation.handshake_seen() {
+                self.early_resets += 1;
             } else {
                 self.reset = true;
             }

@@ -33,9 +33,9 @@
 //! ```text
 //!   find --> recording --> near (which side) --> program (what it did) --+
 //!                 |                                                      v
-//!                 +--> feed (what is due when, with which numbers) --> play: host and program in virtual time
-//!                 |                                                      |
-//!                 '--> semantic, strict (is it the same?) <-- live ------'
+//!                 +--> feed (what is due when, with which numbers) --> feeder, strict --> run: our host and the
+//!                 |                                                                        scripted peer on a `Sim`
+//!                 '--> semantic, strict (is it the same?) <--------------- live <-----------'
 //! ```
 //!
 //! Without a program of the user's the program on our side is derived from the recording: it reads and writes what was
@@ -44,16 +44,17 @@
 mod again;
 mod exact;
 mod feed;
+mod feeder;
 mod find;
 mod icmp;
 mod lines;
 mod live;
 mod near;
 mod one;
-mod play;
 mod program;
 mod recording;
 mod report;
+mod run;
 mod semantic;
 mod strict;
 mod test_dir;
@@ -62,16 +63,20 @@ pub use report::{Mode, Outcome, Report, Role, Verdict};
 pub use test_dir::{TestDir, test_dir};
 
 use core::fmt;
+use std::cell::RefCell;
 use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::app::Registry;
 use crate::capture::{Capture, ReadError, Reader};
+use crate::conversation::Side;
+use crate::event::Observer;
 use crate::net::Net;
 use again::{Again, Origin};
 use find::Found;
-use play::UserProgram;
-use recording::{End, Recording};
+use recording::{CLIENT, Recording, SERVER};
+use run::{Observers, UserProgram};
 
 /// What is wrong with a replay before it begins.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +98,8 @@ pub struct Replay {
     mode: Option<Mode>,
     stream: Option<usize>,
     program: Option<UserProgram>,
-    capture: Option<Capture>,
+    observers: Observers,
+    capture: Option<Rc<RefCell<Capture>>>,
     origin: Origin,
     /// The whole file, if it has a recipe.
     bytes: Vec<u8>,
@@ -113,7 +119,7 @@ impl Replay {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let name = path.as_ref().display().to_string();
         let mut replay = Self::read(Reader::open(&path)?, name.clone())?;
-        if matches!(replay.origin, Origin::Recipe(_)) {
+        if !matches!(replay.origin, Origin::Foreign) {
             let unreadable = |error: io::Error| ReadError { file: name, packet: None, problem: error.into() };
             replay.bytes = std::fs::read(&path).map_err(unreadable)?;
         }
@@ -134,9 +140,17 @@ impl Replay {
 
     fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
         let found = find::find(&mut reader)?;
-        let origin = Origin::of(found.comment.as_deref());
-        let (role, mode, stream, program, capture) = (Role::default(), None, None, None, None);
-        Ok(Self { file, found, role, mode, stream, program, capture, origin, bytes: Vec::new() })
+        let origin = Origin::of(found.comment.as_deref(), &Registry::default());
+        let (role, observers) = (Role::default(), Observers::new());
+        let (mode, stream, program, capture) = (None, None, None, None);
+        Ok(Self { file, found, role, mode, stream, program, observers, capture, origin, bytes: Vec::new() })
+    }
+
+    /// The programs and controllers that the recipe of the capture may name. By default the built-in ones. Call it before
+    /// [`Replay::ignore_recipe`].
+    #[must_use]
+    pub fn registry(self, registry: &Registry) -> Self {
+        Self { origin: Origin::of(self.found.comment.as_deref(), registry), ..self }
     }
 
     /// Which side our stack plays. By default the near one.
@@ -184,10 +198,18 @@ impl Replay {
         Self { mode, origin: Origin::Foreign, ..self }
     }
 
-    /// Where what passes our stack is written, conversation after conversation, at the times of the recording.
+    /// Shows the packets of each replayed conversation to `observer`, at the instants of the recording. Our host is the
+    /// first host of the events, [`HostId(0)`](crate::event::HostId), and the recorded side the second.
+    #[must_use]
+    pub fn observe(mut self, observer: Rc<RefCell<dyn Observer>>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Writes what passes our stack, conversation after conversation, at the instants of the recording.
     #[must_use]
     pub fn capture(self, capture: Capture) -> Self {
-        Self { capture: Some(capture), ..self }
+        Self { capture: Some(Rc::new(RefCell::new(capture))), ..self }
     }
 
     /// How many conversations there are.
@@ -205,16 +227,19 @@ impl Replay {
     /// # Errors
     /// What the replay did cannot be written.
     pub fn run(mut self) -> Result<Report, ReplayError> {
-        let mut capture = self.capture.take();
-        let report = self.run_into(capture.as_mut());
-        if let Some(capture) = &mut capture {
-            capture.close()?;
+        let capture = self.capture.take();
+        let observed = match &capture {
+            Some(capture) => self.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>),
+            None => self,
+        };
+        let report = observed.report();
+        if let Some(capture) = capture {
+            capture.borrow_mut().close()?;
         }
         Ok(report)
     }
 
-    /// Replays every conversation and writes what passes our stack to a capture that goes on.
-    pub fn run_into(self, mut capture: Option<&mut Capture>) -> Report {
+    fn report(&self) -> Report {
         let mut outcomes = Vec::new();
         let again = self.run_again();
         let host = match &self.origin {
@@ -223,21 +248,21 @@ impl Replay {
         };
         let chosen = |recording: &&Recording| self.stream.is_none_or(|stream| recording.stream == stream);
         for recording in self.found.recordings.iter().filter(chosen) {
-            let ends: &[End] = match self.role {
-                Role::Near => &[near::near(recording).unwrap_or(0)],
-                Role::Client => &[0],
-                Role::Server => &[1],
-                Role::Both => &[0, 1],
+            let ends: &[Side] = match self.role {
+                Role::Near => &[near::near(recording).unwrap_or(CLIENT)],
+                Role::Client => &[CLIENT],
+                Role::Server => &[SERVER],
+                Role::Both => &[CLIENT, SERVER],
             };
             for &end in ends {
-                let role = if end == 0 { Role::Client } else { Role::Server };
+                let role = if end == CLIENT { Role::Client } else { Role::Server };
                 let mut outcome = self.blank(Some(recording), role);
                 if self.mode.is_none() && near::near(recording).is_some_and(|near| near != end) {
                     // What the far side's packets were when it sent them is not in the file.
                     outcome.mode = Mode::Semantic;
                 }
                 let player = one::Ours { end, program: self.program.as_ref(), host: host.as_ref() };
-                outcomes.push(one::replay(recording, player, outcome, capture.as_deref_mut()));
+                outcomes.push(one::replay(recording, player, outcome, &self.observers));
             }
         }
         if outcomes.is_empty() {
@@ -245,6 +270,7 @@ impl Replay {
             let among = self.found.packets;
             outcome.reason = match self.stream {
                 Some(stream) if !self.found.recordings.is_empty() => {
+                    outcome.verdict = Verdict::Error;
                     format!("there is no stream {stream}: {} in the file, from 0", self.found.recordings.len())
                 }
                 _ => format!("no TCP conversation among {among} packets"),
@@ -287,7 +313,9 @@ impl Replay {
             notes: Vec::new(),
             sent: Vec::new(),
             recorded: Vec::new(),
-            packets: recording.map_or(0, |recording| recording.packets.len()),
+            packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out),
+            fed: Vec::new(),
+            steps: 0,
         }
     }
 }

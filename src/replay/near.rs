@@ -4,7 +4,8 @@
 //! the ACK of it, it is the other way round. In the middle of the way both gaps are parts of a round trip. A file that
 //! marks directions says it by itself.
 
-use super::recording::{End, Recording};
+use super::recording::{CLIENT, Recording, SERVER};
+use crate::conversation::Side;
 use crate::time::Duration;
 
 /// One gap is that of a round trip if it is so many times the other.
@@ -13,10 +14,10 @@ const CLEARLY: u32 = 3;
 const FLOOR: Duration = Duration::from_micros(200);
 
 /// The end whose host the capture was taken on; `None` where that is unclear.
-pub(super) fn near(recording: &Recording) -> Option<End> {
+pub(super) fn near(recording: &Recording) -> Option<Side> {
     match recording.outbound {
         [0, 0] => {}
-        [a, b] if a != b => return Some(usize::from(b > a)),
+        [a, b] if a != b => return Some(if b > a { SERVER } else { CLIENT }),
         _ => {}
     }
     let (to_answer, to_ack) = recording.handshake_gaps()?;
@@ -24,9 +25,9 @@ pub(super) fn near(recording: &Recording) -> Option<End> {
         return None;
     }
     if to_answer > to_ack * CLEARLY {
-        Some(0)
+        Some(CLIENT)
     } else if to_ack > to_answer * CLEARLY {
-        Some(1)
+        Some(SERVER)
     } else {
         None
     }

@@ -1,14 +1,15 @@
 //! One conversation, replayed by one side: the host, the program on it, the comparison, the outcome.
 
 use super::exact;
+use super::feeder;
 use super::live;
-use super::play::{self, Ending, Played, Player, Stage, UserProgram};
 use super::program;
-use super::recording::{End, Facts, Opening, Recording, Skip};
+use super::recording::{CLIENT, Opening, Recording, SERVER, SideFacts, Skip};
 use super::report::{Mode, Outcome, Verdict};
+use super::run::{Ending, Observers, OurProgram, Played, Setup, UserProgram};
 use super::semantic::{self, Finding};
 use super::strict;
-use crate::capture::Capture;
+use crate::conversation::Side;
 use crate::segment::Flags;
 use crate::socket::{Congestion, HostConfig};
 use crate::time::{Duration, Instant};
@@ -25,8 +26,8 @@ const LATEST: Instant = Instant::from_secs(1 << 33);
 /// A conversation and the side that is ours.
 struct One<'a> {
     recording: &'a Recording,
-    facts: &'a [Facts; 2],
-    ours: End,
+    facts: &'a [SideFacts; 2],
+    ours: Side,
     opening: Opening,
     program: Option<&'a UserProgram>,
     host: Option<&'a HostConfig>,
@@ -35,7 +36,7 @@ struct One<'a> {
 /// What plays our side.
 #[derive(Clone, Copy)]
 pub(super) struct Ours<'a> {
-    pub(super) end: End,
+    pub(super) end: Side,
     /// The user's program, if there is one.
     pub(super) program: Option<&'a UserProgram>,
     /// The settings of the host, where a recipe tells them.
@@ -47,7 +48,7 @@ pub(super) fn replay(
     recording: &Recording,
     Ours { end: ours, program, host }: Ours<'_>,
     mut outcome: Outcome,
-    capture: Option<&mut Capture>,
+    observers: &Observers,
 ) -> Outcome {
     let alone = (outcome.mode == Mode::Strict).then_some(ours);
     let (opening, facts) = match examine(recording, alone) {
@@ -59,8 +60,8 @@ pub(super) fn replay(
     };
     let one = One { recording, facts: &facts, ours, opening, program, host };
     let (played, findings) = match outcome.mode {
-        Mode::Strict => one.strictly(capture),
-        Mode::Semantic => one.semantically(capture),
+        Mode::Strict => one.strictly(observers),
+        Mode::Semantic => one.semantically(observers),
     };
     outcome.notes = notes(&one, &played);
     outcome.verdict = match &played.ending {
@@ -78,25 +79,26 @@ pub(super) fn replay(
         (outcome.packet, outcome.reason) = (first.packet, first.text);
     }
     outcome.notes.extend(findings.map(|finding| finding.text));
+    (outcome.fed, outcome.steps) = (played.fed, played.steps);
     outcome.sent = played.live.stream.bytes;
     outcome.recorded.clone_from(&facts[ours].stream);
     outcome
 }
 
 impl One<'_> {
-    fn semantically(&self, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+    fn semantically(&self, observers: &Observers) -> (Played, Vec<Finding>) {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = live::addresses(recording.ends);
-        let derived = program::derive(recording, facts, ours, opening, ends[ours], ends[1 - ours]);
-        let player = match self.program {
-            Some(program) => Player::User(program.clone()),
-            None => Player::Derived(derived.calls.clone()),
+        let derived = program::derive(recording, facts, ours, opening, ends[ours], ends[ours.other()]);
+        let program = match self.program {
+            Some(program) => OurProgram::User(program.clone()),
+            None => OurProgram::Derived(derived.calls.clone()),
         };
         let config = settings(recording, facts, ours, ends[ours].ip());
         let start = Instant::EPOCH;
         let nodelay = self.program.is_none();
-        let stage = Stage { recording, facts, ours, ends, config, player, start, nodelay };
-        let played = play::play(stage, capture);
+        let setup = Setup { recording, facts, ours, ends, config, program, start, nodelay };
+        let played = feeder::play(setup, observers);
         let case = semantic::Case {
             recording,
             facts,
@@ -111,8 +113,9 @@ impl One<'_> {
         (played, findings)
     }
 
-    /// What a recording does not tell of the host is tried, the usual first. If nothing fits, what came farthest is told.
-    fn strictly(&self, mut capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+    /// Settings of the host that a recording does not show are tried, the usual ones first. If none fit, the attempt that came
+    /// farthest is reported.
+    fn strictly(&self, observers: &Observers) -> (Played, Vec<Finding>) {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
@@ -133,8 +136,10 @@ impl One<'_> {
         }
         let mut farthest: Option<(u64, (Played, Vec<Finding>))> = None;
         for manner in &manners {
-            let capture = capture.as_deref_mut().filter(|_| farthest.is_none());
-            let (played, findings) = self.strictly_with(manner, capture);
+            // The first attempt is shown.
+            let none = Observers::new();
+            let observers = if farthest.is_none() { observers } else { &none };
+            let (played, findings) = self.strictly_with(manner, observers);
             let Some(finding) = findings.first() else { return (played, findings) };
             let packet = finding.packet.unwrap_or(0);
             if farthest.as_ref().is_none_or(|(best, _)| packet > *best) {
@@ -144,13 +149,13 @@ impl One<'_> {
         let farthest = farthest.expect("there is a first").1;
         if self.host.is_some() {
             // A socket may have other buffers and another MSS than its host.
-            let guessed = Self { host: None, ..*self }.strictly(None);
+            let guessed = Self { host: None, ..*self }.strictly(&Observers::new());
             return if guessed.1.is_empty() { guessed } else { farthest };
         }
         farthest
     }
 
-    fn strictly_with(&self, manner: &Manner, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
+    fn strictly_with(&self, manner: &Manner, observers: &Observers) -> (Played, Vec<Finding>) {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = live::addresses(recording.ends);
         let config = HostConfig {
@@ -166,17 +171,17 @@ impl One<'_> {
             Some(host) if ends == recording.ends => HostConfig { rcv_buf: config.rcv_buf, ..host.clone() },
             _ => config,
         };
-        let player = if let Some(program) = self.program {
-            Player::User(program.clone())
+        let program = if let Some(program) = self.program {
+            OurProgram::User(program.clone())
         } else {
-            let ends = (ends[ours], ends[1 - ours]);
+            let ends = (ends[ours], ends[ours.other()]);
             let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf, manner.quick_acks);
-            Player::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
+            OurProgram::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
         let start = recording.started.min(LATEST);
-        let stage = Stage { recording, facts, ours, ends, config, player, start, nodelay: false };
-        strict::play(stage, capture)
+        let setup = Setup { recording, facts, ours, ends, config, program, start, nodelay: false };
+        strict::play(setup, observers)
     }
 }
 
@@ -191,15 +196,15 @@ struct Manner {
 }
 
 /// How often a SYN was sent again that was never answered: so often and no more.
-fn syn_retries(recording: &Recording, ours: End) -> Option<u32> {
+fn syn_retries(recording: &Recording, ours: Side) -> Option<u32> {
     let silent = recording.packets.iter().all(|packet| packet.from == ours);
     silent.then_some(recording.packets.len() as u32 - 1)
 }
 
 /// The receive buffer of a host of this stack: the largest window that it offered. One that did not scale may have more.
-fn receive_buffer(recording: &Recording, facts: &[Facts; 2], ours: End) -> usize {
-    let own = recording.conversation.sender(Recording::side(ours));
-    let shift = recording.conversation.window_shift(Recording::side(ours));
+fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> usize {
+    let own = recording.conversation.sender(ours);
+    let shift = recording.conversation.window_shift(ours);
     let offered = own.offer.wscale.filter(|shift| (1..=14).contains(shift));
     let resets = recording.packets.iter().filter(|p| p.from == ours && p.has(Flags::RST) && p.is_acceptable());
     let of_resets = resets.map(|p| u32::from(p.window) << shift).max().unwrap_or(0);
@@ -215,15 +220,19 @@ fn receive_buffer(recording: &Recording, facts: &[Facts; 2], ours: End) -> usize
 /// How a conversation begins and what both sides did, or why it is not replayed.
 ///
 /// Packet by packet also what never became a connection can be compared, if our side, `alone`, said something by itself.
-fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [Facts; 2]), Skip> {
+fn examine(recording: &Recording, alone: Option<Side>) -> Result<(Opening, [SideFacts; 2]), Skip> {
     if let Some(trouble) = &recording.trouble {
         return Err(trouble.clone());
     }
-    let said_syn = |end: End| recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN));
+    let said_syn = |end: Side| recording.packets.iter().any(|p| p.from == end && p.has(Flags::SYN));
     let opening = match (recording.opening(), alone) {
         (Ok(opening), _) => opening,
-        (Err(_), Some(0)) if said_syn(0) && !recording.packets[0].has(Flags::ACK) && !said_syn(1) => Opening::Refused,
-        (Err(_), Some(_)) if said_syn(0) && said_syn(1) && !recording.packets[0].has(Flags::ACK) => Opening::Open,
+        (Err(_), Some(CLIENT)) if said_syn(CLIENT) && !recording.packets[0].has(Flags::ACK) && !said_syn(SERVER) => {
+            Opening::Refused
+        }
+        (Err(_), Some(_)) if said_syn(CLIENT) && said_syn(SERVER) && !recording.packets[0].has(Flags::ACK) => {
+            Opening::Open
+        }
         (Err(skip), _) => return Err(skip),
     };
     if recording.duration() > LONGEST {
@@ -237,11 +246,11 @@ fn examine(recording: &Recording, alone: Option<End>) -> Result<(Opening, [Facts
 }
 
 /// A host like the one that was recorded, as far as a recording tells.
-fn settings(recording: &Recording, facts: &[Facts; 2], ours: End, ip: std::net::IpAddr) -> HostConfig {
+fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::net::IpAddr) -> HostConfig {
     let default = HostConfig::default();
-    let offer = recording.conversation.sender(Recording::side(ours)).offer;
+    let offer = recording.conversation.sender(ours).offer;
     let (headers, prefix) = if ip.is_ipv4() { (40, 32) } else { (60, 128) };
-    let (own, theirs) = (&facts[ours], &facts[1 - ours]);
+    let (own, theirs) = (&facts[ours], &facts[ours.other()]);
     let wanted = (own.window as usize).max(2 * own.peer_flight as usize).min(theirs.stream.len());
     HostConfig {
         addresses: vec![(ip, prefix)],
@@ -254,7 +263,7 @@ fn settings(recording: &Recording, facts: &[Facts; 2], ours: End, ip: std::net::
     }
 }
 
-/// What is told without being judged.
+/// What is reported without being judged.
 fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
     let One { recording, facts, ours, .. } = *one;
     let mut notes = Vec::new();
@@ -266,6 +275,9 @@ fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
     }
     if played.split_segments > 0 {
         notes.push(format!("segments split, larger than our MSS or window: {}", played.split_segments));
+    }
+    if recording.left_out > 0 {
+        notes.push(format!("packets of refused attempts to connect, left out: {}", recording.left_out));
     }
     if facts[ours].retransmissions > 0 {
         notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));

@@ -8,9 +8,10 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{Content, End, Facts, Opening, Recording, place};
+use super::recording::{Content, Opening, Recording, SideFacts, place};
 use crate::app::calls::Call;
-use crate::segment::Flags;
+use crate::conversation::Side;
+use crate::segment::{Flags, default_mss};
 use crate::socket::Shutdown;
 use crate::time::Duration;
 
@@ -38,16 +39,16 @@ pub(super) struct Turn {
 
 /// After its last call a program that the recording does not end waits. Nobody waits for it.
 pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
-/// The least that can be told from the instant before.
+/// The least difference between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);
 /// A peer that ends later than this after our FIN is waited for: a closed socket would not.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Deriving<'a> {
-    end: End,
+    end: Side,
     recording: &'a Recording,
-    ours: &'a Facts,
-    theirs: &'a Facts,
+    ours: &'a SideFacts,
+    theirs: &'a SideFacts,
     program: Program,
     /// Where the recording's clock stands.
     clock: Duration,
@@ -58,8 +59,8 @@ struct Deriving<'a> {
 /// The calls of `end`, which connects to `peer` or listens on `own`.
 pub(super) fn derive(
     recording: &Recording,
-    facts: &[Facts; 2],
-    end: End,
+    facts: &[SideFacts; 2],
+    end: Side,
     opening: Opening,
     own: SocketAddr,
     peer: SocketAddr,
@@ -68,7 +69,7 @@ pub(super) fn derive(
         end,
         recording,
         ours: &facts[end],
-        theirs: &facts[1 - end],
+        theirs: &facts[end.other()],
         program: Program::default(),
         clock: Duration::ZERO,
         read: 1,
@@ -178,7 +179,7 @@ impl Deriving<'_> {
         self.theirs.came.iter().find(|(end, _)| *end >= place).map_or(Duration::ZERO, |(_, at)| *at)
     }
 
-    fn is_theirs(&self, from: End) -> bool {
+    fn is_theirs(&self, from: Side) -> bool {
         from != self.end
     }
 
@@ -188,9 +189,10 @@ impl Deriving<'_> {
         if packet.has(Flags::PSH) || before.ack != content.ack {
             return false;
         }
-        let theirs = self.recording.conversation.sender(Recording::side(1 - packet.from));
+        let theirs = self.recording.conversation.sender(packet.from.other());
         let options = if packet.options.ts.is_some() { 12 } else { 0 };
-        let mss = u32::from(theirs.offer.mss.unwrap_or(536)).saturating_sub(options);
+        let mss =
+            u32::from(theirs.offer.mss.unwrap_or(default_mss(self.recording.ends[0].ip()))).saturating_sub(options);
         let len = packet.payload.len() as u32;
         len >= mss || before.end >= self.window_edge(before)
     }
@@ -201,7 +203,7 @@ impl Deriving<'_> {
         let heard = self.recording.packets[..content.packet].iter().rev();
         let last = heard.into_iter().find(|p| p.from != packet.from && p.has(Flags::ACK) && p.is_acceptable());
         last.map_or(u32::MAX, |p| {
-            let shift = self.recording.conversation.window_shift(Recording::side(p.from));
+            let shift = self.recording.conversation.window_shift(p.from);
             let shift = if p.has(Flags::SYN) { 0 } else { shift };
             place(p.ack, self.ours.iss).saturating_add(u32::from(p.window) << shift)
         })

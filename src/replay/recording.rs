@@ -1,19 +1,21 @@
-//! One recorded conversation: its packets, and what can be known of each side without asking anybody.
+//! One recorded conversation: its packets, and what can be inferred about each side.
 //!
-//! Sequence numbers are told from [`Conversation`]; here they are only counted from
-//! the initial one of their side. A *place* is such a number: 0 is the SYN, byte `k` of the stream stands at `k + 1`,
-//! the FIN behind the last byte.
+//! [`Conversation`] follows the sequence numbers. Here they are counted from the initial one of their side, as Wireshark
+//! counts them. Such a relative number is called a *place*: the SYN is at 0, byte `k` of the stream at `k + 1`, and the FIN
+//! behind the last byte.
 
 use core::ops::Range;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::conversation::{Conversation, DataKind, Side};
-use crate::segment::{Flags, Options, Segment, Seq};
+use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
-/// One of the two ends: 0 is the one that sent first.
-pub(super) type End = usize;
+/// The side of a recording that asked for the connection.
+pub(super) const CLIENT: Side = Side::Local;
+/// The side that was asked.
+pub(super) const SERVER: Side = Side::Remote;
 
 /// The place of a number in a stream that begins at `start`; 0 for one from before it. No stream here is so long that
 /// its places do not fit, with a window added, into 32 bits.
@@ -42,7 +44,7 @@ pub(super) struct Recorded {
     pub(super) number: u64,
     /// Since the first packet of the conversation. Never goes back.
     pub(super) at: Duration,
-    pub(super) from: End,
+    pub(super) from: Side,
     pub(super) seq: Seq,
     pub(super) ack: Seq,
     pub(super) flags: Flags,
@@ -77,6 +79,8 @@ pub(super) struct Recording {
     /// When its first packet passed.
     pub(super) started: Instant,
     pub(super) packets: Vec<Recorded>,
+    /// Packets before them, of attempts to connect that were refused.
+    pub(super) left_out: usize,
     pub(super) bytes: Vec<u8>,
     pub(super) conversation: Conversation,
     /// Packets of each end that the file marks as sent by the host of the capture.
@@ -110,7 +114,7 @@ pub(super) struct Content {
 
 /// What one side did.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct SideFacts {
     pub(super) iss: Seq,
     /// Its bytes without holes.
     pub(super) stream: Vec<u8>,
@@ -138,7 +142,7 @@ pub(super) struct Facts {
     pub(super) peer_flight: u32,
 }
 
-impl Facts {
+impl SideFacts {
     /// The place behind everything that it sent.
     pub(super) fn end(&self) -> u32 {
         self.stream.len() as u32 + 1 + u32::from(self.fin.is_some())
@@ -150,7 +154,7 @@ impl Recording {
         let Recorded { seq, ack, flags, window, options, ttl, .. } = *packet;
         Segment {
             src: self.ends[packet.from],
-            dst: self.ends[1 - packet.from],
+            dst: self.ends[packet.from.other()],
             seq,
             ack,
             flags,
@@ -161,12 +165,73 @@ impl Recording {
         }
     }
 
-    pub(super) fn side(end: End) -> Side {
-        if end == 0 { Side::Local } else { Side::Remote }
+    /// The MSS that an end offered, or the default (RFC 9293, section 3.7.1).
+    pub(super) fn mss(&self, end: Side) -> u16 {
+        let offer = self.conversation.sender(end).offer;
+        offer.mss.unwrap_or(default_mss(self.ends[end].ip()))
     }
 
     pub(super) fn duration(&self) -> Duration {
         self.packets.last().map_or(Duration::ZERO, |packet| packet.at)
+    }
+
+    /// Puts the packets into the order in which they were sent, as far as that can be known, leaves out attempts to
+    /// connect that were refused before one succeeded, and finds out what each packet is.
+    pub(super) fn settle(&mut self) {
+        self.move_late_syn();
+        self.leave_out_refused();
+        let mut conversation = Conversation::new();
+        let mut sent = [None; 2];
+        for index in 0..self.packets.len() {
+            let packet = &self.packets[index];
+            let from = packet.from;
+            if packet.icmp || packet.kind == DataKind::Unacceptable {
+                continue; // no TCP took it
+            }
+            let segment = self.segment(packet);
+            let seen = conversation.observe(self.started + packet.at, from, &segment);
+            let (end, reset) = (segment.seq + segment.len(), segment.is_rst());
+            // A FIN below what its side has sent is an old one. One that is sent again ends where the first one did.
+            let stale_fin = segment.is_fin() && sent[from].is_some_and(|sent: Seq| end < sent);
+            if seen.restarted {
+                // A SYN|ACK with another number: what came before it from this side was never taken.
+                let before = self.packets[..index].iter_mut().filter(|packet| packet.from == from);
+                before.for_each(|packet| packet.kind = DataKind::Unacceptable);
+                sent[from] = None;
+            }
+            self.packets[index].kind = if stale_fin { DataKind::Unacceptable } else { seen.data };
+            if !stale_fin && !reset && seen.data != DataKind::Unacceptable {
+                sent[from] = Some(sent[from].map_or(end, |sent| if end > sent { end } else { sent }));
+            }
+        }
+        self.conversation = conversation;
+    }
+
+    /// A SYN that was recorded behind the SYN|ACK that answers it goes before it.
+    fn move_late_syn(&mut self) {
+        let Some(first) = self.packets.first().filter(|first| first.has(Flags::SYN | Flags::ACK)) else { return };
+        let (from, ack) = (first.from, first.ack);
+        let is_its_syn = |p: &Recorded| p.from != from && p.has(Flags::SYN) && !p.has(Flags::ACK) && p.seq + 1 == ack;
+        if let Some(at) = self.packets.iter().position(is_its_syn) {
+            let syn = self.packets.remove(at);
+            self.packets.insert(0, Recorded { at: Duration::ZERO, ..syn });
+        }
+    }
+
+    /// Attempts to connect that were refused do not count if a later one succeeded.
+    fn leave_out_refused(&mut self) {
+        let answered = |p: &Recorded| p.from == SERVER && p.has(Flags::SYN | Flags::ACK) && !p.has(Flags::RST);
+        let Some(answer) = self.packets.iter().position(answered) else { return };
+        let refuses = |p: &Recorded| p.from == SERVER && p.has(Flags::RST | Flags::ACK) && !p.icmp;
+        let Some(refused) = self.packets[..answer].iter().rposition(refuses) else { return };
+        let tries_again = |p: &Recorded| p.from == CLIENT && p.has(Flags::SYN);
+        if self.packets[refused..answer].iter().any(tries_again) {
+            self.left_out = refused + 1;
+            self.packets.drain(..=refused);
+            let first = self.packets[0].at;
+            self.started += first;
+            self.packets.iter_mut().for_each(|packet| packet.at -= first);
+        }
     }
 
     /// How it begins, or why that is no beginning.
@@ -175,7 +240,7 @@ impl Recording {
         if !first.has(Flags::SYN) {
             return Err(Skip::new(first.number, "no handshake: the capture begins in the midst of the connection"));
         }
-        let other = |packet: &&Recorded| packet.from == 1;
+        let other = |packet: &&Recorded| packet.from == SERVER;
         if self.conversation.handshake_seen() {
             if first.has(Flags::ACK) {
                 return Err(Skip::new(first.number, "no handshake: the SYN is not in the capture"));
@@ -196,32 +261,42 @@ impl Recording {
         }
     }
 
+    /// The index of the packet with which both SYNs have passed; 0 if that is none.
+    fn opened(&self) -> usize {
+        let syn = |end: Side| self.packets.iter().position(|p| p.from == end && p.has(Flags::SYN) && p.is_acceptable());
+        syn(CLIENT).zip(syn(SERVER)).map_or(0, |(a, b)| a.max(b))
+    }
+
     /// What both sides did.
     ///
     /// # Errors
     /// Bytes that were acknowledged are not in the capture.
-    pub(super) fn facts(&self) -> Result<[Facts; 2], Skip> {
-        let mut facts = [Facts::default(), Facts::default()];
+    pub(super) fn facts(&self) -> Result<[SideFacts; 2], Skip> {
+        let mut facts = [SideFacts::default(), SideFacts::default()];
         let mut streams = [Assembly::default(), Assembly::default()];
         let mut sent = [0_u32; 2];
-        for (end, facts) in facts.iter_mut().enumerate() {
-            facts.iss = self.conversation.sender(Self::side(end)).iss.unwrap_or_default();
+        for (end, facts) in Side::BOTH.into_iter().zip(&mut facts) {
+            facts.iss = self.conversation.sender(end).iss.unwrap_or_default();
         }
-        let iss = [facts[0].iss, facts[1].iss];
+        let iss = [facts[CLIENT].iss, facts[SERVER].iss];
+        let opened = self.opened();
         for (index, packet) in self.packets.iter().enumerate() {
             if !packet.is_acceptable() {
                 continue;
             }
-            let (own, peer) = (packet.from, 1 - packet.from);
+            let (own, peer) = (packet.from, packet.from.other());
             // An ACK of something before the SYN is none.
             let ack = if packet.has(Flags::ACK) { place(packet.ack, iss[peer]) } else { 0 };
             if packet.has(Flags::RST) {
-                facts[own].rst.get_or_insert(index);
+                // Before both SYNs an RST answers something older (RFC 9293, figure 9).
+                if index >= opened {
+                    facts[own].rst.get_or_insert(index);
+                }
                 continue;
             }
             facts[own].ack = facts[own].ack.max(ack);
             facts[peer].acked = facts[peer].acked.max(ack);
-            let shift = if packet.has(Flags::SYN) { 0 } else { self.conversation.window_shift(Self::side(own)) };
+            let shift = if packet.has(Flags::SYN) { 0 } else { self.conversation.window_shift(own) };
             facts[own].window = facts[own].window.max(u32::from(packet.window) << shift);
             let start = place(packet.seq, iss[own]) + u32::from(packet.has(Flags::SYN));
             let end = start + packet.payload.len() as u32;
@@ -250,7 +325,7 @@ impl Recording {
                 facts[peer].peer_flight = facts[peer].peer_flight.max(flight);
             }
         }
-        for (end, stream) in streams.into_iter().enumerate() {
+        for (end, stream) in Side::BOTH.into_iter().zip(streams) {
             let (have, acked) = (stream.bytes.len() as u32, facts[end].acked);
             facts[end].stream = stream.bytes;
             if facts[end].fin.is_some_and(|fin| fin != have + 1) && acked <= have + 1 {
@@ -276,7 +351,7 @@ impl Recording {
 
     /// The place up to which a side had sent when it sent this RST: by its number, if it can be that, or by what passed
     /// before it.
-    pub(super) fn place_of_rst(&self, facts: &Facts, rst: usize) -> u32 {
+    pub(super) fn place_of_rst(&self, facts: &SideFacts, rst: usize) -> u32 {
         let before = facts.content.iter().take_while(|content| content.packet < rst);
         let passed = before.map(|content| content.end).max().unwrap_or(1);
         let number = place(self.packets[rst].seq, facts.iss);
@@ -285,12 +360,13 @@ impl Recording {
 
     /// The gaps between SYN and SYN|ACK, and between SYN|ACK and the ACK of it.
     pub(super) fn handshake_gaps(&self) -> Option<(Duration, Duration)> {
-        let answer = self.packets.iter().position(|packet| packet.from == 1 && packet.has(Flags::SYN | Flags::ACK))?;
-        let syn = self.packets[..answer].iter().rev().find(|packet| packet.from == 0 && packet.has(Flags::SYN))?;
+        let answer =
+            self.packets.iter().position(|packet| packet.from == SERVER && packet.has(Flags::SYN | Flags::ACK))?;
+        let syn = self.packets[..answer].iter().rev().find(|packet| packet.from == CLIENT && packet.has(Flags::SYN))?;
         let behind = &self.packets[answer..];
-        let ack = behind.iter().position(|packet| packet.from == 0 && packet.has(Flags::ACK))?;
+        let ack = behind.iter().position(|packet| packet.from == CLIENT && packet.has(Flags::ACK))?;
         // A SYN|ACK that was sent again counts from its last time.
-        let said = behind[..ack].iter().rev().find(|packet| packet.from == 1)?;
+        let said = behind[..ack].iter().rev().find(|packet| packet.from == SERVER)?;
         let answer = &self.packets[answer];
         Some((answer.at.saturating_sub(syn.at), behind[ack].at.saturating_sub(said.at)))
     }

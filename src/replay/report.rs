@@ -1,4 +1,4 @@
-//! Verdicts, and how they are told.
+//! Verdicts, and how they are reported.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -66,7 +66,7 @@ pub struct Outcome {
     pub packet: Option<u64>,
     /// Why it is no pass; empty for a pass.
     pub reason: String,
-    /// What was done to the packets on the way, and what is told without being judged.
+    /// What was done to the packets on the way, and what is reported without being judged.
     pub notes: Vec<String>,
     /// The bytes that our side sent, and those that it should have.
     pub sent: Vec<u8>,
@@ -74,6 +74,11 @@ pub struct Outcome {
     pub recorded: Vec<u8>,
     /// Packets of the recording.
     pub packets: usize,
+    /// The packets of the other side that were fed to ours, by their numbers in the file, in the order in which they were
+    /// fed. Each stands here once.
+    pub fed: Vec<u64>,
+    /// Steps that the replay took. They are bounded by the length of the recording.
+    pub steps: usize,
 }
 
 /// What came of a file, or of several.
@@ -137,7 +142,7 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// What is told of a file that cannot be read.
+    /// What is reported of a file that cannot be read.
     pub fn unreadable(file: &str, role: Role, mode: Mode, error: &ReplayError) -> Self {
         let packet = match error {
             ReplayError::Read(error) => error.packet,
@@ -156,6 +161,8 @@ impl Outcome {
             sent: Vec::new(),
             recorded: Vec::new(),
             packets: 0,
+            fed: Vec::new(),
+            steps: 0,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Whether a conversation came out the same, whatever stack the recording is of.
 //!
 //! Judged: the handshake, the bytes each way, the order of turns, kind and place of the close, acknowledgments, options,
-//! the limits that the peer set, resets and retransmissions. Told but not judged: numbers of segments, windows, PSH,
+//! the limits that the peer set, resets and retransmissions. Reported but not judged: numbers of segments, windows, PSH,
 //! delays.
 
-use super::play::{Ending, Played};
 use super::program::Program;
-use super::recording::{End, Facts, Opening, Recording};
+use super::recording::{CLIENT, Opening, Recording, SERVER, SideFacts};
+use super::run::{Ending, Played};
 use crate::conversation::{DataKind, Side};
-use crate::segment::Flags;
+use crate::segment::{Flags, default_mss};
 use crate::time::{Duration, Instant};
 
 /// Something that is not the same.
@@ -21,8 +21,8 @@ pub(super) struct Finding {
 
 pub(super) struct Case<'a> {
     pub(super) recording: &'a Recording,
-    pub(super) facts: &'a [Facts; 2],
-    pub(super) ours: End,
+    pub(super) facts: &'a [SideFacts; 2],
+    pub(super) ours: Side,
     pub(super) opening: Opening,
     pub(super) program: &'a Program,
     /// The program is the derived one.
@@ -47,12 +47,12 @@ fn note(findings: &mut Vec<Finding>, packet: impl Into<Option<u64>>, text: impl 
 }
 
 impl Case<'_> {
-    fn own(&self) -> &Facts {
+    fn own(&self) -> &SideFacts {
         &self.facts[self.ours]
     }
 
-    fn peer(&self) -> &Facts {
-        &self.facts[1 - self.ours]
+    fn peer(&self) -> &SideFacts {
+        &self.facts[self.ours.other()]
     }
 
     fn number(&self, index: usize) -> u64 {
@@ -78,7 +78,7 @@ fn handshake(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let Some(first) = live.emitted.first() else {
         return note(findings, expected.number, "handshake: our side sent nothing");
     };
-    if case.opening == Opening::Refused && case.ours == 1 {
+    if case.opening == Opening::Refused && case.ours == SERVER {
         if !first.flags.contains(Flags::RST) {
             note(findings, expected.number, format!("handshake: our side sent {} instead of RST", first.flags));
         }
@@ -91,7 +91,7 @@ fn handshake(case: &Case<'_>, findings: &mut Vec<Finding>) {
     if case.opening == Opening::Open {
         let behind = live.emitted.iter().find(|sent| !sent.flags.contains(Flags::SYN));
         let early = behind.is_some_and(|sent| !sent.flags.contains(Flags::ACK) && !sent.flags.contains(Flags::RST));
-        let completed = live.conversation.handshake_seen() && live.acked >= 1 && (case.ours == 1 || live.ack >= 1);
+        let completed = live.conversation.handshake_seen() && live.acked >= 1 && (case.ours == SERVER || live.ack >= 1);
         if early || (case.finished() && !completed) {
             note(findings, expected.number, "handshake: it was not completed");
         }
@@ -185,10 +185,10 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         _ => false,
     };
     let fins_before = |index: usize| {
-        let fin = |end: End| {
+        let fin = |end: Side| {
             case.recording.packets[..index].iter().any(|p| p.from == end && p.has(Flags::FIN) && p.is_acceptable())
         };
-        fin(0) && fin(1)
+        fin(CLIENT) && fin(SERVER)
     };
     // Behind both FINs there is nothing to reset any more: stacks differ in whether they say so.
     let needless = own.rst.is_some_and(|rst| peer_rst_first || fins_before(rst));
@@ -288,8 +288,7 @@ fn acknowledgments(case: &Case<'_>, findings: &mut Vec<Finding>) {
 fn limits(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let live = &case.played.live;
     let theirs = live.conversation.sender(Side::Remote).offer;
-    let least = if case.recording.ends[0].is_ipv4() { 536 } else { 1220 };
-    let mss = theirs.mss.map_or(least, u32::from).max(48);
+    let mss = u32::from(theirs.mss.unwrap_or(default_mss(case.recording.ends[0].ip()))).max(48);
     for sent in &live.emitted {
         if sent.payload_len > 0 && sent.payload_len + sent.options_len > mss {
             let text = format!("a segment of {} bytes, where the peer's MSS is {mss}", sent.payload_len);

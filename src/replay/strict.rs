@@ -6,10 +6,9 @@
 //! a capture of this stack has them all.
 
 use super::lines::{Drawn, draw};
-use super::play::{Driver, Ending, Played, Stage};
 use super::recording::{Recorded, Recording};
+use super::run::{Ending, Observers, Played, Run, Setup};
 use super::semantic::Finding;
-use crate::capture::Capture;
 use crate::segment::{Flags, IpView, Segment, Timestamps, diff};
 use crate::time::Duration;
 
@@ -19,32 +18,31 @@ const LATE: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Plays a conversation and compares as it goes. The first finding ends it.
-pub(super) fn play(stage: Stage<'_>, capture: Option<&mut Capture>) -> (Played, Vec<Finding>) {
-    let packets = &stage.recording.packets;
+pub(super) fn play(setup: Setup<'_>, observers: &Observers) -> (Played, Vec<Finding>) {
+    let packets = &setup.recording.packets;
     let limit = 20_000 + 200 * packets.len();
-    let mut driver = Driver::new(stage, capture);
-    driver.mapping.constant_stamps = true;
-    driver.sent_bytes = Some(Vec::new());
-    driver.begin();
-    let mut walker = Walker { driver, compared: 0, steps: 0, limit };
+    let mut run = Run::new(setup, observers);
+    run.mapping.constant_stamps = true;
+    run.sent_bytes = Some(Vec::new());
+    run.begin();
+    let mut walker = Walker { run, compared: 0, limit };
     let finding = walker.walk().err();
-    let played = walker.driver.finish(Ending::Finished, 0, 0);
+    let played = walker.run.finish(Ending::Finished, 0, 0);
     (played, finding.into_iter().collect())
 }
 
-struct Walker<'a, 'c> {
-    driver: Driver<'a, 'c>,
+struct Walker<'a> {
+    run: Run<'a>,
     /// Packets of ours that were compared.
     compared: usize,
-    steps: usize,
     limit: usize,
 }
 
-impl<'a> Walker<'a, '_> {
+impl<'a> Walker<'a> {
     fn walk(&mut self) -> Result<(), Finding> {
-        let recording = self.driver.stage.recording;
+        let recording = self.run.setup.recording;
         for packet in &recording.packets {
-            let ours = packet.from == self.driver.stage.ours;
+            let ours = packet.from == self.run.setup.ours;
             if packet.icmp && ours {
                 continue;
             }
@@ -58,11 +56,11 @@ impl<'a> Walker<'a, '_> {
             }
         }
         let Some(last) = recording.packets.last() else { return Ok(()) };
-        let until = self.driver.stage.start + last.at + SILENCE;
+        let until = self.run.setup.start + last.at + SILENCE;
         loop {
-            self.driver.turn();
+            self.run.run_now();
             self.nothing_came(last, "the end of the recording")?;
-            match self.driver.runtime.next_at().filter(|at| *at <= until) {
+            match self.run.next_at().filter(|at| *at <= until) {
                 Some(at) => self.go_to(at, last)?,
                 None => return Ok(()),
             }
@@ -71,13 +69,13 @@ impl<'a> Walker<'a, '_> {
 
     /// One of ours.
     fn expect(&mut self, packet: &'a Recorded) -> Result<(), Finding> {
-        let latest = self.driver.stage.start + packet.at + LATE;
+        let latest = self.run.setup.start + packet.at + LATE;
         while self.pending().is_none() {
-            self.driver.turn();
+            self.run.run_now();
             if self.pending().is_some() {
                 break;
             }
-            let Some(at) = self.driver.runtime.next_at().filter(|at| *at <= latest) else {
+            let Some(at) = self.run.next_at().filter(|at| *at <= latest) else {
                 let line = self.recorded_line(packet);
                 return Err(finding(packet, format!("our side sent nothing\n{line}   recorded")));
             };
@@ -88,32 +86,33 @@ impl<'a> Walker<'a, '_> {
 
     /// One of the peer's.
     fn feed(&mut self, packet: &'a Recorded) -> Result<(), Finding> {
-        let due = self.driver.stage.start + packet.at;
+        let due = self.run.setup.start + packet.at;
         loop {
             let line = || self.recorded_line(packet);
             self.nothing_came(packet, &format!("\n{}   recorded", line()))?;
             // What is due at the same instant comes behind what was recorded.
-            match self.driver.runtime.next_at().filter(|at| *at < due) {
-                Some(at) => {
-                    self.go_to(at, packet)?;
-                    self.driver.turn();
-                }
+            match self.run.next_at().filter(|at| *at < due) {
+                Some(at) => self.go_to(at, packet)?,
                 None => break,
             }
         }
-        self.driver.now = self.driver.now.max(due);
-        if self.driver.feed_unseen(packet) || self.was_not_heard(packet) {
+        self.run.advance_to(due);
+        if self.was_not_heard(packet) {
             return Ok(());
         }
-        let template = self.driver.mapping.whole(packet, &self.driver.live, self.driver.ends());
-        self.driver.feed(&template);
+        self.run.fed.push(packet.number);
+        if self.run.feed_unseen(packet) {
+            return Ok(());
+        }
+        let template = self.run.mapping.whole(packet, &self.run.live, self.run.ends());
+        self.run.feed(&template);
         Ok(())
     }
 
     /// A SYN that the recorded host did not answer, but the same one again: its queues were full of connections that are
     /// not here.
     fn was_not_heard(&self, packet: &Recorded) -> bool {
-        let recording = self.driver.stage.recording;
+        let recording = self.run.setup.recording;
         let behind = recording.packets.iter().skip_while(|other| other.number <= packet.number);
         packet.has(Flags::SYN)
             && !packet.has(Flags::ACK)
@@ -121,26 +120,26 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn go_to(&mut self, at: crate::time::Instant, packet: &Recorded) -> Result<(), Finding> {
-        self.steps += 1;
-        if self.steps > self.limit {
+        self.run.steps += 1;
+        if self.run.steps > self.limit {
             return Err(finding(packet, format!("our side does not come to rest: {} steps", self.limit)));
         }
-        self.driver.now = self.driver.now.max(at);
+        self.run.run_to(at);
         Ok(())
     }
 
     /// The next packet of ours that was not compared.
     fn pending(&self) -> Option<&Vec<u8>> {
-        self.driver.sent_bytes.as_ref().and_then(|sent| sent.get(self.compared))
+        self.run.sent_bytes.as_ref().and_then(|sent| sent.get(self.compared))
     }
 
     fn nothing_came(&self, packet: &Recorded, instead_of: &str) -> Result<(), Finding> {
         let Some(bytes) = self.pending() else { return Ok(()) };
         let Some(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)).ok() else { return Ok(()) };
         let live = self.normalised(&segment);
-        let drawn = Drawn::of(&live, self.starts(), self.driver.stage.ours);
-        let at = self.driver.now - self.driver.stage.start;
-        let line = draw(self.driver.stage.recording.started + at, &drawn);
+        let drawn = Drawn::of(&live, self.starts(), self.run.setup.ours);
+        let at = self.run.now() - self.run.setup.start;
+        let line = draw(self.run.setup.recording.started + at, &drawn);
         Err(finding(
             packet,
             format!("our side sent what is not in the recording\n{line}   replayed, instead of {instead_of}"),
@@ -149,28 +148,28 @@ impl<'a> Walker<'a, '_> {
 
     /// A live segment with the numbers, ends and timestamps of the recording.
     fn normalised<'s>(&self, live: &Segment<'s>) -> Segment<'s> {
-        let stage = &self.driver.stage;
-        let (ours, theirs) = (stage.recording.ends[stage.ours], stage.recording.ends[1 - stage.ours]);
+        let setup = &self.run.setup;
+        let (ours, theirs) = (setup.recording.ends[setup.ours], setup.recording.ends[setup.ours.other()]);
         let mut segment = Segment { src: ours, dst: theirs, ..*live };
-        segment.seq = self.driver.mapping.recorded_iss + (live.seq - self.driver.live.iss.unwrap_or_default());
+        segment.seq = self.run.mapping.recorded_iss + (live.seq - self.run.live.iss.unwrap_or_default());
         if let Some(ts) = live.options.ts {
-            let ts_val = self.driver.mapping.recorded_stamp(ts.ts_val, &self.driver.live);
+            let ts_val = self.run.mapping.recorded_stamp(ts.ts_val, &self.run.live);
             segment.options.ts = Some(Timestamps { ts_val, ..ts });
         }
         segment
     }
 
     fn starts(&self) -> [crate::segment::Seq; 2] {
-        [self.driver.stage.facts[0].iss, self.driver.stage.facts[1].iss]
+        [self.run.setup.facts[0].iss, self.run.setup.facts[1].iss]
     }
 
     fn recorded_line(&self, packet: &Recorded) -> String {
-        let recording = self.driver.stage.recording;
+        let recording = self.run.setup.recording;
         draw(recording.started + packet.at, &Drawn::of(&recording.segment(packet), self.starts(), packet.from))
     }
 
     fn compare(&mut self, packet: &'a Recorded) -> Result<(), Finding> {
-        let recording: &Recording = self.driver.stage.recording;
+        let recording: &Recording = self.run.setup.recording;
         let Some(bytes) = self.pending() else { return Ok(()) };
         let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else { return Ok(()) };
         let (expected, actual) = (recording.segment(packet), self.normalised(&segment));

@@ -1,11 +1,8 @@
 //! A run in numbers, for sweeps: how much came over, how fast, at what cost, and how fairly.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-
 use super::run::Outcome;
 use super::world::World;
-use crate::conversation::{Conversation, DataKind, Side};
+use crate::conversation::{Conversation, Side, Stream, Table};
 use crate::event::{Event, HostId, Observer};
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::{Duration, Instant};
@@ -21,7 +18,7 @@ pub struct Figures {
     pub bytes: u64,
     /// The same in Mbit/s over [`Figures::completed`].
     pub goodput_mbit: f64,
-    /// Segments sent again by TCP.
+    /// Segments without a new byte, counted where they are sent.
     pub retransmissions: u64,
     /// Packets that did not arrive or that nobody wanted.
     pub drops: u64,
@@ -35,23 +32,27 @@ pub struct Figures {
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     hosts: Vec<HostId>,
-    flows: BTreeMap<(SocketAddr, SocketAddr), Flow>,
-    /// In order of their first segment.
-    over: Vec<Flow>,
+    table: Table<Progress>,
+    /// Of connections that the table has forgotten.
+    forgotten: Carried,
     packets: u64,
     retransmissions: u64,
     drops: u64,
     datagram_bytes: u64,
 }
 
-/// One connection; the local side sent first.
-#[derive(Debug)]
-struct Flow {
-    first: SocketAddr,
-    conversation: Conversation,
-    began: Instant,
-    /// When each side's data were last acknowledged anew.
-    progress: [Instant; 2],
+/// When the data of each side were last acknowledged anew.
+type Progress = [Option<Instant>; 2];
+
+/// What connections have carried.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carried {
+    /// How many connections carried data.
+    connections: u64,
+    bytes: u64,
+    /// The sum of their rates in bytes per second, and the sum of the squares.
+    rates: f64,
+    squares: f64,
 }
 
 impl Counter {
@@ -60,18 +61,16 @@ impl Counter {
     }
 
     pub(super) fn figures(&self, outcome: &Outcome) -> Figures {
-        let flows = || self.over.iter().chain(self.flows.values());
-        let carried: Vec<_> = flows().map(Flow::carried).filter(|(data, _)| *data > 0).collect();
-        let data = carried.iter().map(|(data, _)| data).sum::<u64>() + self.datagram_bytes;
-        let rates = carried.iter().map(|(data, time)| *data as f64 / time.as_secs_f64().max(1e-9));
-        let (sum, squares) = rates.fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
-        let fairness = if carried.len() > 1 { sum * sum / (carried.len() as f64 * squares) } else { 1.0 };
+        let carried = self.table.streams().fold(self.forgotten, Carried::with);
+        let bytes = carried.bytes + self.datagram_bytes;
+        let Carried { connections, rates, squares, .. } = carried;
+        let fairness = if connections > 1 { rates * rates / (connections as f64 * squares) } else { 1.0 };
         let seconds = outcome.completed.as_secs_f64();
         Figures {
-            connections: flows().count() as u64,
+            connections: self.table.begun() as u64,
             packets: self.packets,
-            bytes: data,
-            goodput_mbit: if seconds > 0.0 { data as f64 * 8.0 / seconds / 1e6 } else { 0.0 },
+            bytes,
+            goodput_mbit: if seconds > 0.0 { bytes as f64 * 8.0 / seconds / 1e6 } else { 0.0 },
             retransmissions: self.retransmissions,
             drops: self.drops,
             completed: outcome.completed,
@@ -83,44 +82,44 @@ impl Counter {
         self.packets += 1;
         let Ok(ip) = IpView::parse(&packet.bytes) else { return };
         let Ok(segment) = Segment::parse(&ip) else { return };
-        let key = (segment.src.min(segment.dst), segment.src.max(segment.dst));
-        let begins = segment.is_syn() && !segment.is_ack();
-        if begins && self.flows.get(&key).is_some_and(|flow| flow.conversation.is_over()) {
-            self.over.extend(self.flows.remove(&key));
+        let (stream, observed) = self.table.observe(at, &segment);
+        if observed.seen.newly_acked() > 0 {
+            stream.notes[observed.from.other() as usize] = Some(at);
         }
-        let flow = self.flows.entry(key).or_insert_with(|| Flow {
-            first: segment.src,
-            conversation: Conversation::new(),
-            began: at,
-            progress: [at; 2],
-        });
-        let side = if segment.src == flow.first { Side::Local } else { Side::Remote };
-        let before = flow.conversation.sender(side.other()).snd_una;
-        let seen = flow.conversation.observe(at, side, &segment);
-        if flow.conversation.sender(side.other()).snd_una != before {
-            flow.progress[side.other() as usize] = at;
+        self.retransmissions += u64::from(observed.seen.data.is_repeated());
+        if let Some(stream) = self.table.take_forgotten() {
+            self.forgotten = self.forgotten.with(&stream);
         }
-        let again = matches!(seen.data, DataKind::Retransmission { .. } | DataKind::Duplicate | DataKind::OutOfOrder);
-        self.retransmissions += u64::from(again);
     }
 }
 
-impl Flow {
-    /// Bytes of data that were acknowledged, both ways, and how long that took.
-    fn carried(&self) -> (u64, Duration) {
-        let data = [Side::Local, Side::Remote].map(|side| self.acknowledged(side));
-        let last = self.progress[0].max(self.progress[1]);
-        (data[0] + data[1], last - self.began)
+impl Carried {
+    /// Adds what a connection has carried: bytes that were acknowledged, both ways, and the time that took.
+    fn with(self, stream: &Stream<Progress>) -> Self {
+        let bytes = Side::BOTH.map(|side| acknowledged(&stream.conversation, side)).iter().sum::<u64>();
+        if bytes == 0 {
+            return self;
+        }
+        let began = stream.account.first;
+        let last = stream.notes.into_iter().flatten().max().unwrap_or(began);
+        let rate = bytes as f64 / (last - began).as_secs_f64().max(1e-9);
+        Self {
+            connections: self.connections + 1,
+            bytes: self.bytes + bytes,
+            rates: self.rates + rate,
+            squares: self.squares + rate * rate,
+        }
     }
+}
 
-    fn acknowledged(&self, side: Side) -> u64 {
-        let sender = self.conversation.sender(side);
-        let Some(iss) = sender.iss else { return 0 };
-        let fin = sender.fin.is_some_and(|fin| sender.snd_una == fin + 1);
-        let acked: u32 = sender.snd_una - (iss + 1);
-        // Before the SYN is acknowledged the difference is negative.
-        if acked > u32::MAX / 2 { 0 } else { u64::from(acked.saturating_sub(u32::from(fin))) }
-    }
+/// Bytes of data of a side that were acknowledged.
+fn acknowledged(conversation: &Conversation, side: Side) -> u64 {
+    let sender = conversation.sender(side);
+    let Some(iss) = sender.iss else { return 0 };
+    let fin = sender.fin.is_some_and(|fin| sender.snd_una == fin + 1);
+    let acked: u32 = sender.snd_una - (iss + 1);
+    // Before the SYN is acknowledged the difference is negative.
+    if acked > u32::MAX / 2 { 0 } else { u64::from(acked.saturating_sub(u32::from(fin))) }
 }
 
 impl Observer for Counter {

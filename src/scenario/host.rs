@@ -2,8 +2,9 @@
 
 use super::error::ScenarioError;
 use super::source::Section;
+use crate::app::{Registry, one_of};
 use crate::link::{TIME_EXPECTED, parse_time};
-use crate::socket::{Congestion, HostConfig};
+use crate::socket::HostConfig;
 use crate::time::Duration;
 
 /// A host or router as it is written.
@@ -30,7 +31,7 @@ pub(super) const ADDRESS: &str = "an address with its prefix length, such as 192
 /// Keys of a host with what they mean.
 pub(super) const KEYS: [(&str, &str); 22] = [
     ("address", "addresses with their prefix lengths, with commas between; by default the next of 192.0.2.0/24"),
-    ("cc", "congestion control: reno (the default) or cubic"),
+    ("cc", "congestion control: reno (the default), cubic or none"),
     ("mtu", "the largest packet of the interface, in bytes"),
     ("rcv_buf", "bytes of a receive buffer"),
     ("snd_buf", "bytes of a send buffer"),
@@ -59,7 +60,12 @@ const SIZE: &str = "bytes from 1 to 16777216, also as 64KiB or 1MiB";
 const SWITCH: &str = "true or false";
 
 impl HostPart {
-    pub(super) fn read(section: &Section<'_, '_>, name: &str, router: bool) -> Result<Self, ScenarioError> {
+    pub(super) fn read(
+        section: &Section<'_, '_>,
+        name: &str,
+        router: bool,
+        registry: &Registry,
+    ) -> Result<Self, ScenarioError> {
         let config = HostConfig::default();
         let mut host = Self { name: name.to_owned(), router, address: String::new(), config, icmp: true };
         let known = if router { ROUTER_KEYS.map(|(key, _)| key).to_vec() } else { KEYS.map(|(key, _)| key).to_vec() };
@@ -71,23 +77,20 @@ impl HostPart {
             if router {
                 host.icmp = switch(&value).map_err(|expected| entry.wrong(expected))?;
             } else {
-                host.set(entry.key, &value).map_err(|expected| entry.wrong(expected))?;
+                host.set(entry.key, &value, registry).map_err(|expected| entry.wrong(expected))?;
             }
         }
         Ok(host)
     }
 
     /// Sets one of [`KEYS`]; the error is what was expected.
-    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+    pub(super) fn set(&mut self, key: &str, value: &str, registry: &Registry) -> Result<(), String> {
         let config = &mut self.config;
         match key {
             "address" => value.clone_into(&mut self.address),
             "cc" => {
-                config.congestion = match value {
-                    "reno" => Congestion::Reno,
-                    "cubic" => Congestion::Cubic,
-                    _ => return Err("reno or cubic".to_owned()),
-                }
+                let expected = || one_of(registry.controllers().map(|(name, _)| name));
+                config.congestion = registry.controller(value).ok_or_else(expected)?;
             }
             "mtu" => config.mtu = number(value, 576, 65_535)?,
             "rcv_buf" => config.rcv_buf = bytes(value)?,

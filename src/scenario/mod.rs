@@ -51,12 +51,15 @@ pub use world::World;
 
 use std::collections::BTreeMap;
 
+use crate::app::Registry;
 use crate::time::{Duration, Instant};
 
 /// A scenario, read and found to be sound.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     source: Source,
+    /// The programs and controllers that it may name.
+    registry: Registry,
     /// What the lesson is about, in one or two words.
     topic: String,
     summary: String,
@@ -90,14 +93,28 @@ impl Scenario {
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        read::scenario(text, Source::Text(text.to_owned()))
+        Self::parse_with(text, &Registry::default())
+    }
+
+    /// Reads the text of a scenario file that may name the programs and controllers of this registry.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn parse_with(text: &str, registry: &Registry) -> Result<Self, ScenarioError> {
+        read::scenario(text, Source::Text(text.to_owned()), registry)
     }
 
     /// The lesson of that name.
     pub fn lesson(name: &str) -> Option<Self> {
+        Self::lesson_with(name, &Registry::default())
+    }
+
+    /// The lesson of that name, whose settings may name the controllers of this registry.
+    pub fn lesson_with(name: &str, registry: &Registry) -> Option<Self> {
         let (name, text) = lessons::find(name)?;
-        // `tests/lessons.rs` reads every one of them.
-        Some(read::scenario(text, Source::Lesson(name)).unwrap_or_else(|error| panic!("lesson {name}: {error}")))
+        let read = read::scenario(text, Source::Lesson(name), registry);
+        // `tests/lessons.rs` reads every one of them, and no registry lacks a built-in program.
+        Some(read.unwrap_or_else(|error| panic!("lesson {name}: {error}")))
     }
 
     /// The name, if it is a lesson.

@@ -8,7 +8,7 @@ use super::error::ScenarioError;
 use super::host::{number, switch, time};
 use super::source::{Entry, Section};
 use crate::app::calls::Call;
-use crate::app::{bulk, calls, chat, discard, echo, hello, http};
+use crate::app::{Program, Registry, calls, one_of};
 use crate::time::Duration;
 
 /// A program as it is written.
@@ -33,19 +33,9 @@ pub(super) struct ProgramPart {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Calls(Vec<String>),
-    Server(App),
+    Server(Program),
     /// With the server's host or address, and its port if it is not the usual one.
-    Client(App, String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum App {
-    Hello,
-    Echo,
-    Discard,
-    Chat,
-    Bulk,
-    Http,
+    Client(Program, String),
 }
 
 /// Keys of a program with what they mean.
@@ -53,7 +43,10 @@ pub(super) const KEYS: [(&str, &str); 12] = [
     ("host", "where it runs"),
     ("name", "what it is called in results and in settings"),
     ("do", "a list of calls, one text for each"),
-    ("app", "a built-in program: hello, echo, discard, chat, bulk or http; it serves, unless `to` is there"),
+    (
+        "app",
+        "a program by its name: hello, echo, discard, chat, bulk, http or one of your own; it serves, unless `to` is there",
+    ),
     ("to", "the server, HOST or HOST:PORT: the program is the client of `app` (hello, echo, bulk, http)"),
     ("size", "bytes: of the file that http serves, of what the client of echo or bulk sends (default 100000)"),
     ("port", "where a server listens; by default the usual port of the program"),
@@ -71,48 +64,15 @@ const MOST_SENT: u64 = 1 << 30;
 /// Keys that can be set from outside.
 const SETTABLE: [&str; 6] = ["size", "port", "backlog", "start", "count", "every"];
 
-const APPS: &str = "hello, echo, discard, chat, bulk or http";
 const MOST_PROGRAMS: u32 = 10_000;
 const DO: &str = "a list of calls, such as [\"connect server:80\", \"send 3000\", \"close\"]";
 
-impl App {
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "hello" => Self::Hello,
-            "echo" => Self::Echo,
-            "discard" => Self::Discard,
-            "chat" => Self::Chat,
-            "bulk" => Self::Bulk,
-            "http" => Self::Http,
-            _ => return None,
-        })
-    }
-
-    pub(super) const fn port(self) -> u16 {
-        match self {
-            Self::Hello => hello::PORT,
-            Self::Echo => echo::PORT,
-            Self::Discard => discard::PORT,
-            Self::Chat => chat::PORT,
-            Self::Bulk => bulk::PORT,
-            Self::Http => http::PORT,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Hello => "hello",
-            Self::Echo => "echo",
-            Self::Discard => "discard",
-            Self::Chat => "chat",
-            Self::Bulk => "bulk",
-            Self::Http => "http",
-        }
-    }
-}
-
 impl ProgramPart {
-    pub(super) fn read(section: &Section<'_, '_>, hosts: &BTreeMap<String, IpAddr>) -> Result<Self, ScenarioError> {
+    pub(super) fn read(
+        section: &Section<'_, '_>,
+        hosts: &BTreeMap<String, IpAddr>,
+        registry: &Registry,
+    ) -> Result<Self, ScenarioError> {
         let entries = section.entries();
         let find = |key: &str| entries.iter().find(|entry| entry.key == key);
         for entry in &entries {
@@ -127,7 +87,7 @@ impl ProgramPart {
         if !hosts.contains_key(name) {
             return Err(host.wrong(one_of));
         }
-        let what = what(section, find("do"), find("app"), find("to"), hosts)?;
+        let what = what(section, find("do"), find("app"), find("to"), hosts, registry)?;
         let daemon = matches!(what, What::Server(_));
         let mut program = Self {
             name: None,
@@ -187,10 +147,12 @@ fn what(
     app: Option<&Entry<'_, '_>>,
     to: Option<&Entry<'_, '_>>,
     hosts: &BTreeMap<String, IpAddr>,
+    registry: &Registry,
 ) -> Result<What, ScenarioError> {
+    let names = || one_of(registry.programs().map(Program::name));
     match (calls, app, to) {
         (Some(_), Some(other), _) | (Some(_), None, Some(other)) => Err(other.wrong("`do` or `app`, not both")),
-        (None, None, _) => Err(section.missing("do", format!("`do`, {DO}, or `app`, one of {APPS}"))),
+        (None, None, _) => Err(section.missing("do", format!("`do`, {DO}, or `app`, one of {}", names()))),
         (Some(entry), None, None) => {
             let places = entry.strings(DO)?;
             let lines: Vec<_> = places.iter().map(|place| place.string).collect();
@@ -211,10 +173,16 @@ fn what(
             Ok(What::Calls(lines.into_iter().map(str::to_owned).collect()))
         }
         (None, Some(entry), to) => {
-            let app = App::parse(entry.string(APPS)?).ok_or_else(|| entry.wrong(APPS))?;
-            let Some(to) = to else { return Ok(What::Server(app)) };
-            if [App::Chat, App::Discard].contains(&app) {
-                return Err(to.wrong("no `to`: only hello, echo, bulk and http have a client"));
+            let app = registry.find(entry.string(&names())?).ok_or_else(|| entry.wrong(names()))?.clone();
+            let Some(to) = to else {
+                if !app.has_server() {
+                    return Err(entry.wrong(format!("`to` beside it: {} has no server", app.name())));
+                }
+                return Ok(What::Server(app));
+            };
+            if !app.has_client() {
+                let clients = one_of(registry.programs().filter(|app| app.has_client()).map(Program::name));
+                return Err(to.wrong(format!("no `to`: only {clients} has a client")));
             }
             let expected = "HOST or HOST:PORT, for example server:80";
             let address = to.string(expected)?;

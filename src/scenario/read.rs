@@ -10,6 +10,7 @@ use super::link::LinkPart;
 use super::program::ProgramPart;
 use super::source::{Section, Text};
 use super::{Scenario, Source, expect, fault, host, program};
+use crate::app::Registry;
 use crate::sim::parse_addresses;
 use crate::time::Instant;
 
@@ -19,7 +20,7 @@ const KEYS: [(&str, &str); 14] = [
     ("summary", "what it is about, in a line"),
     ("story", "what happens and why"),
     ("look", "what to look at in the capture: one text, or a list"),
-    ("seed", "where luck comes from, unless --seed says otherwise (default 1)"),
+    ("seed", "the random seed, unless --seed says otherwise (default 1)"),
     ("at", "the host at whose interface captures are taken (default: the first)"),
     ("until", "when the run ends; by default when every program has ended and nothing can happen any more"),
     ("fds", "\"HOST at TIME\": the descriptors of a host at an instant are printed"),
@@ -52,7 +53,7 @@ pub fn keys() -> Vec<(String, &'static str)> {
     .concat()
 }
 
-pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioError> {
+pub(super) fn scenario(text: &str, source: Source, registry: &Registry) -> Result<Scenario, ScenarioError> {
     let text = Text(text);
     if text.0.len() > LONGEST {
         return Err(text.error(0, "", format!("at most {LONGEST} bytes")));
@@ -64,7 +65,7 @@ pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioE
             return Err(entry.unknown(&KEYS.map(|(key, _)| key)));
         }
     }
-    let hosts = hosts(&root)?;
+    let hosts = hosts(&root, registry)?;
     let known: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
     let links = match root.entry("links") {
         None => Vec::new(),
@@ -83,7 +84,8 @@ pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioE
     let table = addresses(&hosts);
     let sections = |key: &str| root.entry(key).map_or(Ok(Vec::new()), |entry| entry.tables("tables, [[...]]"));
     let programs = sections("programs")?;
-    let programs = programs.iter().map(|section| ProgramPart::read(section, &table)).collect::<Result<_, _>>()?;
+    let programs =
+        programs.iter().map(|section| ProgramPart::read(section, &table, registry)).collect::<Result<_, _>>()?;
     let faults = sections("faults")?;
     let faults = faults.iter().map(|section| FaultPart::read(section, &links)).collect::<Result<_, _>>()?;
     let tshark = root.entry("tshark").map_or(Ok(BTreeMap::new()), |entry| expect::read(&entry.table(TABLES)?))?;
@@ -93,6 +95,7 @@ pub(super) fn scenario(text: &str, source: Source) -> Result<Scenario, ScenarioE
     };
     let mut scenario = Scenario {
         source,
+        registry: registry.clone(),
         topic: plain("topic")?,
         summary: plain("summary")?,
         story: plain("story")?,
@@ -147,7 +150,7 @@ fn rest(scenario: &mut Scenario, root: &Section<'_, '_>) -> Result<(), ScenarioE
     Ok(())
 }
 
-fn hosts(root: &Section<'_, '_>) -> Result<Vec<HostPart>, ScenarioError> {
+fn hosts(root: &Section<'_, '_>, registry: &Registry) -> Result<Vec<HostPart>, ScenarioError> {
     let mut all: Vec<HostPart> = Vec::new();
     for (key, router) in [("hosts", false), ("routers", true)] {
         let Some(entry) = root.entry(key) else { continue };
@@ -160,7 +163,7 @@ fn hosts(root: &Section<'_, '_>) -> Result<Vec<HostPart>, ScenarioError> {
             if all.iter().any(|host| host.name == name) {
                 return Err(entry.unknown_name("another name: there is a host of this name"));
             }
-            let mut host = HostPart::read(&entry.table(TABLES)?, name, router)?;
+            let mut host = HostPart::read(&entry.table(TABLES)?, name, router, registry)?;
             if !router && host.address.is_empty() {
                 host.address = format!("192.0.2.{}/24", all.len() % 254 + 1);
             }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{BuildError, ScenarioError, SetError};
 use super::run::Outcome;
 use super::{Scenario, Source, World};
+use crate::app::Registry;
 use crate::capture::{Capture, Comments, Settings, WriteError};
 
 /// The longest capture that is made again in memory.
@@ -48,7 +49,22 @@ pub struct Recipe {
     snaplen: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    /// The programs and controllers that its scenario may name.
+    #[serde(skip)]
+    registry: Known,
 }
+
+/// A registry. Two recipes are equal if they say the same.
+#[derive(Clone, Debug, Default)]
+struct Known(Registry);
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Known {}
 
 /// Comments that are not the usual brief ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +115,8 @@ impl Recipe {
             Source::Text(text) => text.clone(),
         };
         let (set, at) = (scenario.set.clone(), scenario.at().to_owned());
-        Self { tcplab: 1, scenario: name, seed, set, at, comments: None, snaplen: None, count: None }
+        let registry = Known(scenario.registry.clone());
+        Self { tcplab: 1, scenario: name, seed, set, at, comments: None, snaplen: None, count: None, registry }
     }
 
     /// Captured at this host.
@@ -151,6 +168,14 @@ impl Recipe {
     /// # Errors
     /// Everything that is not exactly a recipe whose scenario can be run.
     pub fn parse(json: &str) -> Result<Self, RecipeError> {
+        Self::parse_with(json, &Registry::default())
+    }
+
+    /// As [`Recipe::parse`], of a scenario that may name the programs and controllers of this registry.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(json: &str, registry: &Registry) -> Result<Self, RecipeError> {
         #[derive(Deserialize)]
         struct Version {
             tcplab: u8,
@@ -164,7 +189,8 @@ impl Recipe {
             Version { tcplab: 1, .. } => {}
             Version { tcplab, .. } => return Err(RecipeError::Version(tcplab)),
         }
-        let recipe: Self = serde_json::from_str(json).map_err(wrong)?;
+        let mut recipe: Self = serde_json::from_str(json).map_err(wrong)?;
+        recipe.registry = Known(registry.clone());
         recipe.scenario()?;
         Ok(recipe)
     }
@@ -177,9 +203,9 @@ impl Recipe {
         let name = &self.scenario;
         let is_name = name.bytes().all(|value| value.is_ascii_lowercase() || value.is_ascii_digit() || value == b'-');
         let mut scenario = if is_name {
-            Scenario::lesson(name).ok_or_else(|| RecipeError::UnknownLesson(name.clone()))?
+            Scenario::lesson_with(name, &self.registry.0).ok_or_else(|| RecipeError::UnknownLesson(name.clone()))?
         } else {
-            Scenario::parse(name)?
+            Scenario::parse_with(name, &self.registry.0)?
         };
         for (key, value) in &self.set {
             scenario.set(key, value)?;

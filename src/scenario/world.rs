@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::error::BuildError;
-use super::program::{App, ProgramPart, What, resolve};
+use super::program::{ProgramPart, What, resolve};
 use super::read::addresses;
 use super::run::Report;
 use super::{Scenario, host};
-use crate::app::{self, Listen, bulk, calls, chat, discard, echo, hello, http};
+use crate::app::{self, ClientOptions, Listen, Program, ServerOptions, calls};
 use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::sim::{HostHandle, Sim};
@@ -17,9 +17,6 @@ use crate::time::Instant;
 
 /// A run that handles more events than this is given up: a scenario may come from a stranger.
 const MOST_EVENTS: u64 = 20_000_000;
-
-/// What a client of echo sends, it has in memory.
-const MOST_ECHOED: u64 = 16 << 20;
 
 /// A network with its programs, at the beginning of its time. Observe it, then run it.
 pub struct World {
@@ -174,8 +171,8 @@ impl World {
 /// What a program does, with its addresses.
 enum Task {
     Calls(Vec<calls::Call>),
-    Server(App, Listen, u64),
-    Client(App, std::net::SocketAddr, u64),
+    Server(Program, ServerOptions),
+    Client(Program, ClientOptions),
 }
 
 impl Task {
@@ -196,15 +193,18 @@ impl Task {
                     std::net::IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
                 };
                 let listen = Listen { backlog: program.backlog, ..Listen::on(any, program.port.unwrap_or(app.port())) };
-                Self::Server(*app, listen, program.size)
+                // With a size, no server opens a directory.
+                let options = ServerOptions { size: Some(program.size), ..ServerOptions::new(listen) };
+                Self::Server(app.clone(), options)
             }
-            What::Client(App::Echo, _) if program.size > MOST_ECHOED => {
-                return Err(BuildError(format!("the client of echo on {host} sends at most {MOST_ECHOED} bytes")));
+            What::Client(app, _) if program.size > app.most_sent() => {
+                let (name, most) = (app.name(), app.most_sent());
+                return Err(BuildError(format!("the client of {name} on {host} sends at most {most} bytes")));
             }
             What::Client(app, to) => {
                 let port = program.port.unwrap_or(app.port());
                 let to = resolve(to, port, table).ok_or_else(|| BuildError(format!("{to} has no address")))?;
-                Self::Client(*app, to, program.size)
+                Self::Client(app.clone(), ClientOptions::new(to, program.size))
             }
         })
     }
@@ -212,38 +212,16 @@ impl Task {
     /// Gives what was sent and received, or what went wrong.
     async fn run(self, net: &Net) -> Result<calls::Done, String> {
         let net = net.clone();
-        let plain = |result: std::io::Result<()>| result.map(|()| calls::Done::default()).map_err(|e| described(&e));
-        let received = |received: u64| calls::Done { received, ..calls::Done::default() };
-        match self {
-            Self::Calls(calls) => calls::run(net, &calls, |_, _| {}).await.map_err(|failed| failed.to_string()),
-            Self::Server(app, listen, size) => match app {
-                App::Hello => {
-                    hello::server(net, listen).await.map(|()| calls::Done::default()).map_err(|e| e.to_string())
-                }
-                App::Echo => plain(echo::server(net, listen).await),
-                App::Discard => plain(discard::server(net, listen).await),
-                App::Chat => plain(chat::server(net, listen).await),
-                App::Bulk => plain(bulk::server(net, listen, |_, _| {}).await),
-                App::Http => plain(http::server(net, listen, http::Settings::new(http::Source::Size(size))).await),
-            },
-            Self::Client(app, to, size) => match app {
-                App::Hello => {
-                    let said = hello::client(net, to).await.map_err(|errno| errno.to_string())?;
-                    Ok(received(said.len() as u64))
-                }
-                App::Echo => {
-                    let bytes = bulk::bytes(size);
-                    let result = echo::client(net, to, bytes).await.map_err(|error| described(&error))?;
-                    Ok(calls::Done { sent: size, ..received(result.len() as u64) })
-                }
-                App::Http => http::get(net, to, "/file").await.map(received).map_err(|error| described(&error)),
-                App::Bulk => {
-                    let sent = bulk::send(net, to, size).await;
-                    sent.map(|()| calls::Done { sent: size, ..calls::Done::default() }).map_err(|e| described(&e))
-                }
-                App::Discard | App::Chat => Err(format!("{} has no client", app.name())),
-            },
-        }
+        let (running, missing) = match self {
+            Self::Calls(calls) => {
+                return calls::run(net, &calls, |_, _| {}).await.map_err(|failed| failed.to_string());
+            }
+            Self::Server(app, options) => (app.start_server(net, options), "server"),
+            Self::Client(app, options) => (app.start_client(net, options), "client"),
+        };
+        // Reading the file has refused a program without it.
+        let running = running.ok_or_else(|| format!("the program has no {missing}"))?;
+        running.await.map_err(|error| described(&error))
     }
 }
 

@@ -1,5 +1,7 @@
-//! Making packets: what the stack answers without smoltcp (SYN|ACK of a half-open connection, RST, the ACK of TIME-WAIT,
-//! UDP), and what tests feed.
+//! Builds packets: a TCP segment from its fields ([`SegmentTemplate`]), a UDP datagram, an IP header.
+//!
+//! The stack builds with it what smoltcp does not send (SYN|ACK of a half-open connection, RST, the ACK of TIME-WAIT, UDP).
+//! Replay and tests build the segments that they feed.
 
 use core::net::{IpAddr, SocketAddr};
 

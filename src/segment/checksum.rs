@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071) over whole packets.
 //!
-//! smoltcp could compute and verify these itself; it is told not to, because the guard must know that a segment is sound
-//! before smoltcp sees it, and once is enough. Summing eight bytes at a time is what pays for the rest of the stack.
+//! smoltcp does not compute and verify checksums here: the stack has to know that a segment is sound before smoltcp sees it.
+//! The sum is taken over eight bytes at a time.
 
 use core::net::IpAddr;
 

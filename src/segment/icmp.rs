@@ -1,23 +1,24 @@
-//! ICMP errors as a router says them (RFC 792, RFC 4443), and the questions that have to be asked first.
+//! ICMP errors that a router sends (RFC 792, RFC 4443), and whether an error may be sent about a packet. `sim` uses both;
+//! what an error quotes is read in `quoted`.
 
 use core::net::IpAddr;
 
 use super::build::write_ip;
 use super::{IpView, Protocol, fill_checksums};
 
-/// What a router has to say about a packet that it does not forward.
+/// Why a router does not forward a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IcmpError {
     /// No route leads there.
     NetUnreachable,
-    /// The last network on the way is here, and nobody has the address.
+    /// The destination network is attached here, and no host on it has the address.
     HostUnreachable,
-    /// The next link takes no more than this.
+    /// The packet is larger than the MTU of the next link.
     TooBig {
         /// Bytes.
         mtu: u16,
     },
-    /// It came with a TTL or hop limit that ends here.
+    /// The TTL or hop limit is used up.
     TimeExceeded,
 }
 
@@ -53,9 +54,9 @@ impl IcmpError {
 
 impl IpView<'_> {
     /// Whether an ICMP error may be sent about this packet (RFC 1122, section 3.2.2; RFC 4443, section 2.4): not about
-    /// an ICMP error, nor a later fragment, nor to or from somebody who is no single host. "Packet too big" over IPv6
-    /// may also answer multicast; nothing here sends any.
-    pub(crate) fn may_be_told_of(&self) -> bool {
+    /// an ICMP error, not about a fragment, and only if source and destination are unicast addresses. "Packet too big" over
+    /// IPv6 may also answer multicast; no host here sends any.
+    pub(crate) fn allows_icmp_error(&self) -> bool {
         let single = |address: IpAddr| match address {
             IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback()),
             IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast() || v6.is_loopback()),
@@ -66,26 +67,6 @@ impl IpView<'_> {
             _ => false,
         };
         single(self.src) && single(self.dst) && !is_error && !self.fragment
-    }
-}
-
-/// Takes one from the TTL or hop limit of a packet that has one left, and mends the checksum of the IPv4 header as RFC
-/// 1624 has it: a header that was wrong stays wrong.
-pub(crate) fn decrement_ttl(packet: &mut [u8]) {
-    match packet.first().map(|byte| byte >> 4) {
-        Some(4) if packet.len() >= 20 => {
-            let old = u16::from_be_bytes([packet[8], packet[9]]);
-            packet[8] = packet[8].saturating_sub(1);
-            let new = u16::from_be_bytes([packet[8], packet[9]]);
-            let check = u16::from_be_bytes([packet[10], packet[11]]);
-            // RFC 1624, equation 3: HC' = ~(~HC + ~m + m').
-            let sum = u32::from(!check) + u32::from(!old) + u32::from(new);
-            let sum = (sum & 0xffff) + (sum >> 16);
-            let sum = (sum & 0xffff) + (sum >> 16);
-            packet[10..12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
-        }
-        Some(6) if packet.len() >= 40 => packet[7] = packet[7].saturating_sub(1),
-        _ => {}
     }
 }
 
@@ -101,20 +82,6 @@ mod tests {
     }
 
     #[test]
-    fn a_ttl_goes_down_by_one_and_the_checksum_stays_right_for_every_ttl() {
-        for (ttl, v6) in (1..=255).flat_map(|ttl| [(ttl, false), (ttl, true)]) {
-            let mut packet = segment(ttl, &[ttl; 9], v6);
-            decrement_ttl(&mut packet);
-            let ip = IpView::parse(&packet).expect("a packet");
-            assert_eq!(ip.ttl, ttl - 1);
-            assert!(ip.checksums_ok(), "TTL {ttl}");
-            packet[10] ^= 0x10;
-            decrement_ttl(&mut packet);
-            assert!(!IpView::parse(&packet).is_ok_and(|ip| ip.checksums_ok()), "a wrong header stays wrong");
-        }
-    }
-
-    #[test]
     fn an_error_quotes_what_fits_and_its_checksums_are_right() {
         let mut bytes = Vec::new();
         for (v6, longest) in [(false, 576), (true, 1280)] {
@@ -127,7 +94,7 @@ mod tests {
             assert!(error.checksums_ok() && about.starts_with(&error.payload[8..]));
             assert_eq!(error.payload[..2], if v6 { [2, 0] } else { [3, 4] });
             assert_eq!(error.payload[4..8], 1400_u32.to_be_bytes());
-            assert!(ip.may_be_told_of() && !error.may_be_told_of(), "no error about an error");
+            assert!(ip.allows_icmp_error() && !error.allows_icmp_error(), "no error about an error");
         }
     }
 }

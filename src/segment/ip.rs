@@ -212,6 +212,29 @@ fn skip_extensions(packet: &[u8], first: u8) -> Result<(usize, u8, bool), Malfor
     Ok((at, next, fragment))
 }
 
+/// The part of an IPv6 header before its fragment header.
+pub(super) struct BeforeFragment {
+    /// Its length.
+    pub(super) len: usize,
+    /// Where the protocol of the next header stands in it.
+    pub(super) next_at: usize,
+}
+
+/// Finds the fragment header in the headers of an IPv6 packet.
+pub(super) fn fragment_header(header: &[u8]) -> Option<(BeforeFragment, [u8; 8])> {
+    let (mut at, mut next_at) = (40, 6);
+    loop {
+        match header.get(next_at)? {
+            44 => return Some((BeforeFragment { len: at, next_at }, *header.get(at..)?.first_chunk()?)),
+            0 | 43 | 60 => {
+                next_at = at;
+                at += (usize::from(*header.get(at + 1)?) + 1) * 8;
+            }
+            _ => return None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

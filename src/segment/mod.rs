@@ -4,34 +4,55 @@
 //!  Packet (owned bytes) --IpView--> addresses, protocol, fragment? --Segment--> ports, RFC 9293 header, options, payload
 //! ```
 //!
-//! Parsing checks structure only (lengths, offsets); checksums are asked for by [`IpView::checksums_ok`], so that a
-//! reader of captures can look at packets whose checksums were left to hardware. Nothing here allocates.
+//! Parsing checks lengths and offsets only. [`IpView::checksums_ok`] verifies checksums, because a capture may hold packets
+//! whose checksums were left to the hardware. Parsing does not allocate.
+//!
+//! - `ip`, `options`: the strict parser of a host; `captured`, `fragments`: the lenient one of captures;
+//! - `edit`, `build`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in them;
+//! - `checksum`, `notation`, `diff`, `seq`, `packet`.
 //!
 //! Formats: RFC 791, RFC 8200, RFC 9293 section 3.1, RFC 7323, RFC 2018.
 
 mod build;
+mod captured;
 mod checksum;
 mod diff;
+mod edit;
+mod fragments;
 mod icmp;
 mod ip;
 mod notation;
 mod options;
 mod packet;
+mod quoted;
 mod seq;
 
 pub use build::SegmentTemplate;
+pub use captured::{CaptureParser, Captured};
 pub use diff::{Difference, Field, diff};
+pub use edit::HeaderEditor;
 pub use ip::{IpView, Malformed, Protocol};
 pub use options::{Options, SackBlock, Timestamps};
 pub use packet::{Packet, PacketId, PacketMeta};
+pub use quoted::Quoted;
 pub use seq::Seq;
 
 pub(crate) use build::udp_packet;
 pub(crate) use checksum::fill_checksums;
-pub(crate) use icmp::{IcmpError, decrement_ttl};
+pub(crate) use edit::decrement_ttl;
+pub(crate) use icmp::IcmpError;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::ops::BitOr;
+
+/// The MSS of a host that offers none: 536 bytes over IPv4, 1220 over IPv6 (RFC 9293, section 3.7.1). `address` is one of
+/// the host's.
+pub const fn default_mss(address: IpAddr) -> u16 {
+    match address {
+        IpAddr::V4(_) => 536,
+        IpAddr::V6(_) => 1220,
+    }
+}
 
 /// The control bits of a TCP header (RFC 9293, section 3.1), low byte only.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -119,17 +140,35 @@ impl<'a> Segment<'a> {
         if header_len < 20 || header_len > tcp.len() {
             return Err(Malformed::TcpHeader);
         }
-        Ok(Self {
+        let options = Options::parse(&tcp[20..header_len])?;
+        Ok(Self::from_header(ip, header, header_len, options))
+    }
+
+    /// The same with options that were read elsewhere.
+    fn parse_with(ip: &IpView<'a>, options: Options) -> Result<Self, Malformed> {
+        let Some((header, _)) = ip.payload.split_first_chunk::<20>() else {
+            return Err(Malformed::TcpHeader);
+        };
+        let header_len = usize::from(header[12] >> 4) * 4;
+        if header_len < 20 || header_len > ip.payload.len() {
+            return Err(Malformed::TcpHeader);
+        }
+        Ok(Self::from_header(ip, header, header_len, options))
+    }
+
+    #[inline]
+    fn from_header(ip: &IpView<'a>, header: &[u8; 20], header_len: usize, options: Options) -> Self {
+        Self {
             src: SocketAddr::new(ip.src, u16::from_be_bytes([header[0], header[1]])),
             dst: SocketAddr::new(ip.dst, u16::from_be_bytes([header[2], header[3]])),
             seq: Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]])),
             ack: Seq(u32::from_be_bytes([header[8], header[9], header[10], header[11]])),
             flags: Flags(header[13]),
             window: u16::from_be_bytes([header[14], header[15]]),
-            options: Options::parse(&tcp[20..header_len])?,
-            payload: &tcp[header_len..],
+            options,
+            payload: &ip.payload[header_len..],
             ttl: ip.ttl,
-        })
+        }
     }
 
     /// SEG.LEN: bytes of data, plus one each for SYN and FIN (RFC 9293, section 3.4).

@@ -70,6 +70,39 @@ impl Options {
         Ok(options)
     }
 
+    /// Reads the options area of a captured segment, as far as it makes sense. Behind an option of impossible length nothing
+    /// is read, and [`Options::irregular`] is set, unless the area was `cut` off there.
+    pub(super) fn parse_lenient(mut area: &[u8], cut: bool) -> Self {
+        if let Ok(options) = Self::parse(area)
+            && !options.irregular
+        {
+            return options;
+        }
+        let mut options = Self::default();
+        while let [kind, rest @ ..] = area {
+            match kind {
+                0 => break,
+                1 => {
+                    area = rest;
+                    continue;
+                }
+                _ => {}
+            }
+            let len = rest.first().map(|len| usize::from(*len));
+            let Some(body) = len.and_then(|len| area.get(2..len)) else {
+                options.irregular |= !cut || len.is_some_and(|len| len < 2);
+                break;
+            };
+            options.take(*kind, body);
+            area = &area[body.len() + 2..];
+            // A wrong length says that what follows cannot be trusted either.
+            if options.irregular {
+                break;
+            }
+        }
+        options
+    }
+
     /// An option of a known kind but the wrong length is skipped, as an unknown one, and noted.
     fn take(&mut self, kind: u8, body: &[u8]) {
         match (kind, body) {

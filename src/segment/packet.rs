@@ -1,7 +1,7 @@
 //! The owned bytes of one packet, with what travels beside them.
 
-/// Numbers the packets of one run, so that events about the same packet can be told to belong together. A duplicate made
-/// by a link keeps the number of its original.
+/// The number of a packet in one run. Events with the same number are about the same packet. A duplicate made by a link
+/// keeps the number of its original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PacketId(pub u64);
 
@@ -31,6 +31,16 @@ impl Packet {
     /// A packet of these bytes.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, meta: PacketMeta::default() }
+    }
+}
+
+impl Packet {
+    /// Inverts one bit; bit 0 is the highest of its byte. False if the packet has no such byte. Checksums stay as they are.
+    pub fn flip_bit(&mut self, byte: usize, bit: u8) -> bool {
+        let Some(value) = self.bytes.get_mut(byte) else { return false };
+        *value ^= 0x80 >> (bit & 7);
+        self.meta.sound = false;
+        true
     }
 }
 

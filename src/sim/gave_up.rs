@@ -10,6 +10,8 @@ use crate::time::{Duration, Instant};
 pub struct GaveUp {
     /// Why.
     pub reason: Reason,
+    /// The seed of the simulation.
+    pub seed: u64,
     /// The virtual time at which the run was given up.
     pub at: Instant,
     /// Hosts and links, one or more lines each.
@@ -32,7 +34,7 @@ pub enum Reason {
 
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the simulation gave up at {}: ", self.at)?;
+        write!(f, "the simulation with seed {} gave up at {}: ", self.seed, self.at)?;
         match &self.reason {
             Reason::Events(limit) => write!(f, "{limit} events handled and no rest (Sim::limit_events)")?,
             Reason::VirtualTime(limit) => {

@@ -11,6 +11,7 @@ use crate::event::HostId;
 use crate::link::{Counters, Fault, LinkSpec};
 use crate::net::{JoinHandle, Net, Runtime};
 use crate::socket::Host;
+use crate::time::Instant;
 
 /// A host of a [`Sim`](super::Sim). Clones are the same host. It stands for its name wherever a name is asked for.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct HostHandle {
 impl HostHandle {
     /// Starts a program on this host. It begins when the simulation runs next, and has to end before
     /// [`Sim::run_until_idle`](super::Sim::run_until_idle) is content. The handle gives its value.
+    #[track_caller]
     pub fn spawn<F, T>(&self, program: F) -> JoinHandle<T>
     where
         F: AsyncFnOnce(Net) -> T + 'static,
@@ -45,6 +47,7 @@ impl HostHandle {
     }
 
     /// Starts a program that serves for ever, or for as long as it likes: the simulation does not wait for its end.
+    #[track_caller]
     pub fn spawn_daemon<F, T>(&self, program: F) -> JoinHandle<T>
     where
         F: AsyncFnOnce(Net) -> T + 'static,
@@ -57,6 +60,7 @@ impl HostHandle {
         self.start(name, program)
     }
 
+    #[track_caller]
     fn start<F, T>(&self, name: String, program: F) -> JoinHandle<T>
     where
         F: AsyncFnOnce(Net) -> T + 'static,
@@ -64,7 +68,7 @@ impl HostHandle {
     {
         let net = self.with(|network| {
             network.wake(self.id);
-            network.seat(self.id).endpoint.net()
+            network.host(self.id).endpoint.net()
         });
         let own = net.clone();
         net.spawn_named(name, async move { program(own).await })
@@ -72,14 +76,20 @@ impl HostHandle {
 
     /// Makes BSD calls directly, between two runs, at the simulation's present instant. What they have the host send
     /// leaves when the simulation runs next.
+    #[track_caller]
     pub fn sys<R>(&self, calls: impl FnOnce(&mut Host) -> R) -> R {
         self.with(|network| {
             network.wake(self.id);
-            let now = network.now;
-            let mut host = network.seat(self.id).endpoint.host_mut();
+            let now = network.now();
+            let mut host = network.host(self.id).endpoint.host_mut();
             host.set_now(now);
             calls(&mut host)
         })
+    }
+
+    /// When the first sleep of its programs ends, if one sleeps.
+    pub fn next_wake_up(&self) -> Option<Instant> {
+        self.with(|network| network.host(self.id).endpoint.next_wake_up())
     }
 
     /// Its name.
@@ -137,7 +147,7 @@ impl LinkHandle {
     #[track_caller]
     pub fn fault(&self, from: impl AsRef<str>, fault: impl Fault + 'static) {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| network.cables[self.cable][end].add_fault(fault));
+        with(&self.network, |network| network.fabric.cables[self.cable][end].add_fault(fault));
     }
 
     /// What became of the packets that `from` sent into the link.
@@ -147,7 +157,7 @@ impl LinkHandle {
     #[track_caller]
     pub fn counters(&self, from: impl AsRef<str>) -> Counters {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| network.cables[self.cable][end].counters())
+        with(&self.network, |network| network.fabric.cables[self.cable][end].counters())
     }
 
     /// What the link does to the packets that `from` sends into it.
@@ -157,7 +167,7 @@ impl LinkHandle {
     #[track_caller]
     pub fn spec(&self, from: impl AsRef<str>) -> LinkSpec {
         let end = self.end(from.as_ref());
-        with(&self.network, |network| network.cables[self.cable][end].spec().clone())
+        with(&self.network, |network| network.fabric.cables[self.cable][end].spec().clone())
     }
 
     /// The names of the hosts and routers at its ends, in the order in which they were joined.

@@ -57,9 +57,9 @@
 //! sim.link("router", "server", "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
 //!
 //! let states = Rc::new(RefCell::new(Vec::new()));
-//! let (told, of) = (Rc::clone(&states), client.id());
+//! let (seen, of) = (Rc::clone(&states), client.id());
 //! sim.observe(move |_: Instant, event: &Event<'_>| match event {
-//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => told.borrow_mut().push(*to),
+//!     Event::Host { host, event: HostEvent::State { to, .. } } if *host == of => seen.borrow_mut().push(*to),
 //!     _ => {}
 //! });
 //!
@@ -78,35 +78,39 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! `network` is the loop, `queue` decides who is next, `endpoint` is what the loop wants of a host, `router` sends packets
-//! on by `routes`. Hosts draw
-//! their secrets from the seed and their name, links from the seed and `A>B`: who else takes part changes nothing for
-//! them.
+//! `fabric` has the nodes and cables, `scheduler` the clock and the event queue, `routes` and `router` the routing, `peer`
+//! the node whose packets are given. `network` is the loop over them, and `drive` moves each host. Hosts draw
+//! their secrets from the seed and their name, links from the seed and `A>B`. So another node changes nothing for them.
 //!
-//! Names and specs come from the test's author. Methods that take them panic with a message that says what is known;
-//! the `try_` ones give the same as an error, for names that come from a file.
+//! Names and specs come from the test's author. Methods that take them panic with a message that says what is known. The
+//! `try_` methods give the same as an error, for names that come from a file.
 
 mod address;
-mod endpoint;
+mod fabric;
 mod gave_up;
 mod host;
 mod network;
+mod peer;
 mod queue;
 mod router;
 mod routes;
 mod run;
+mod scheduler;
 
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "scenario")]
 pub(crate) use address::parse as parse_addresses;
 #[cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
 pub(crate) use address::parse_one as parse_address;
 pub use gave_up::{GaveUp, Reason};
 pub use host::{HostHandle, LinkHandle};
+pub use peer::{Arrived, PeerCounters, PeerHandle};
 pub use router::RouterHandle;
 pub use run::Until;
 
+use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -117,7 +121,8 @@ use crate::net::Runtime;
 use crate::rng::Rng;
 use crate::socket::{Host, HostConfig};
 use crate::time::Instant;
-use network::{Network, Role};
+use fabric::{Fabric, NodeKind};
+use network::Network;
 use run::Limits;
 
 const BUSY: &str = "the simulation is running: a program reaches its own host through its `net`, and no other";
@@ -144,6 +149,25 @@ pub enum SimError {
     /// Not an address with its prefix length.
     #[error("`{0}` is not an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")]
     Address(String),
+    /// Two hosts with one address: nobody could say which of them a packet is for.
+    #[error("{address}: this is the address of {host} already; give each host an address of its own")]
+    AddressTaken {
+        /// The address.
+        address: IpAddr,
+        /// The host that has it.
+        host: String,
+    },
+    /// A setting of a host that no host can have.
+    #[error("host `{host}`: {what}")]
+    Setting {
+        /// The host.
+        host: String,
+        /// The setting, and what it may be.
+        what: String,
+    },
+    /// A program of a run calls the simulation that it runs in.
+    #[error("{BUSY}")]
+    Busy,
     /// No such host.
     #[error("there is no host or router `{name}`; there are {known}")]
     UnknownHost {
@@ -169,7 +193,7 @@ pub enum SimError {
 }
 
 impl Sim {
-    /// A network without hosts whose luck follows from `seed`, at [`Instant::EPOCH`].
+    /// A network without hosts, at [`Instant::EPOCH`]. Everything random in it follows from `seed`.
     pub fn seeded(seed: u64) -> Self {
         Self { network: Rc::new(RefCell::new(Network::new(seed))), limits: Cell::new(Limits::default()) }
     }
@@ -189,13 +213,14 @@ impl Sim {
     /// As [`Sim::host`].
     #[track_caller]
     pub fn host_with(&self, name: &str, addresses: &str, adjust: impl FnOnce(&mut HostConfig)) -> HostHandle {
-        self.try_host(name, addresses, adjust).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_host(name, addresses, adjust))
     }
 
     /// Adds a host, for names and addresses that come from a file.
     ///
     /// # Errors
-    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`].
+    /// [`SimError::Name`], [`SimError::NameTaken`], [`SimError::Address`], [`SimError::AddressTaken`],
+    /// [`SimError::Setting`], [`SimError::Busy`].
     pub fn try_host(
         &self,
         name: &str,
@@ -204,10 +229,12 @@ impl Sim {
     ) -> Result<HostHandle, SimError> {
         self.check_name(name)?;
         let addresses = address::parse(addresses)?;
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let seed = Rng::new(network.seed, &format!("host {name}")).next_u64();
         let mut config = HostConfig { seed, addresses, default_route: true, ..HostConfig::default() };
         adjust(&mut config);
+        check_config(name, &config)?;
+        check_addresses(&network.fabric, &config.addresses)?;
         network.pool.set_buffer_len(config.mtu);
         let runtime = Runtime::new(Host::new(&config));
         let id = network.add_host(name, config.addresses, runtime);
@@ -218,7 +245,7 @@ impl Sim {
     /// The host of that name.
     pub fn find(&self, name: &str) -> Option<HostHandle> {
         let id = self.id(name)?;
-        let is_host = matches!(self.network.borrow().nodes[id.0 as usize].role, Role::Host(_));
+        let is_host = matches!(self.network.borrow().fabric.nodes[id.0 as usize].kind, NodeKind::Host(_));
         is_host.then(|| self.handle(id))
     }
 
@@ -226,8 +253,8 @@ impl Sim {
     pub fn find_router(&self, name: &str) -> Option<RouterHandle> {
         let id = self.id(name)?;
         let network = self.network.borrow();
-        let node = &network.nodes[id.0 as usize];
-        let is_router = matches!(node.role, Role::Router(_));
+        let node = &network.fabric.nodes[id.0 as usize];
+        let is_router = matches!(node.kind, NodeKind::Router(_));
         is_router.then(|| RouterHandle { network: Rc::downgrade(&self.network), id, name: Rc::clone(&node.name) })
     }
 
@@ -238,7 +265,7 @@ impl Sim {
     /// With the text of the [`SimError`] that [`Sim::try_router`] would return.
     #[track_caller]
     pub fn router(&self, name: &str) -> RouterHandle {
-        self.try_router(name).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_router(name))
     }
 
     /// Adds a router, for a name that comes from a file.
@@ -247,10 +274,53 @@ impl Sim {
     /// [`SimError::Name`], [`SimError::NameTaken`].
     pub fn try_router(&self, name: &str) -> Result<RouterHandle, SimError> {
         self.check_name(name)?;
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let id = network.add_router(name);
-        let name = Rc::clone(&network.nodes[id.0 as usize].name);
+        let name = Rc::clone(&network.fabric.nodes[id.0 as usize].name);
         Ok(RouterHandle { network: Rc::downgrade(&self.network), id, name })
+    }
+
+    /// Adds a scripted peer: a node whose packets are given. It has addresses, but no stack.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use tcplab::segment::{Flags, IpView, Segment, SegmentTemplate};
+    /// use tcplab::sim::Sim;
+    ///
+    /// let sim = Sim::seeded(7);
+    /// let host = sim.host("host", "192.0.2.1/24");
+    /// let peer = sim.scripted_peer("peer", "192.0.2.2/24");
+    /// sim.link(&host, &peer, "delay=1ms");
+    /// // Nobody listens on port 80: the SYN is answered by RST.
+    /// let (from, to) = (SocketAddr::new(peer.address(), 4000), SocketAddr::new(host.address(), 80));
+    /// peer.inject(SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(from, to) }.to_bytes());
+    /// sim.run_until_idle();
+    /// let answer = peer.poll_packet().expect("an answer");
+    /// assert_eq!(answer.at.as_millis(), 2);
+    /// let ip = IpView::parse(&answer.bytes)?;
+    /// assert_eq!(Segment::parse(&ip)?.flags, Flags::RST | Flags::ACK);
+    /// # Ok::<(), tcplab::segment::Malformed>(())
+    /// ```
+    ///
+    /// # Panics
+    /// With the text of the [`SimError`] that [`Sim::try_scripted_peer`] would return.
+    #[track_caller]
+    pub fn scripted_peer(&self, name: &str, addresses: &str) -> PeerHandle {
+        self.or_panic(self.try_scripted_peer(name, addresses))
+    }
+
+    /// Adds a scripted peer, for a name and addresses that come from a file.
+    ///
+    /// # Errors
+    /// As [`Sim::try_host`].
+    pub fn try_scripted_peer(&self, name: &str, addresses: &str) -> Result<PeerHandle, SimError> {
+        self.check_name(name)?;
+        let addresses = address::parse(addresses)?;
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
+        check_addresses(&network.fabric, &addresses)?;
+        let id = network.add_peer(name, addresses.clone());
+        let name = Rc::clone(&network.fabric.nodes[id.0 as usize].name);
+        Ok(PeerHandle { network: Rc::downgrade(&self.network), id, name, addresses: addresses.into() })
     }
 
     /// Joins two hosts or routers by a link, or changes the link that joins them: `spec` is a link line as in [`LinkLine`], for
@@ -261,7 +331,7 @@ impl Sim {
     /// With the text of the [`SimError`] that [`Sim::try_link`] would return.
     #[track_caller]
     pub fn link(&self, a: impl AsRef<str>, b: impl AsRef<str>, spec: &str) -> LinkHandle {
-        self.try_link(a.as_ref(), b.as_ref(), spec).unwrap_or_else(|error| panic!("{error}"))
+        self.or_panic(self.try_link(a.as_ref(), b.as_ref(), spec))
     }
 
     /// Joins two hosts or routers, for names and specs that come from a file.
@@ -286,16 +356,16 @@ impl Sim {
                 vec![self.known(from)?]
             }
         };
-        let mut network = self.network.borrow_mut();
+        let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let at = network.cable(id_a, id_b);
-        let cable = &mut network.cables[at];
+        let cable = &mut network.fabric.cables[at];
         for end in [End::A, End::B] {
             if senders.contains(&cable.host(end)) {
                 cable[end].set_spec(&spec);
             }
         }
         let ends = [cable.host(End::A), cable.host(End::B)];
-        let names = ends.map(|host| Rc::clone(&network.nodes[host.0 as usize].name));
+        let names = ends.map(|host| Rc::clone(&network.fabric.nodes[host.0 as usize].name));
         Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })
     }
 
@@ -309,21 +379,56 @@ impl Sim {
 
     /// The virtual time: the instant of the last event, or where the last [`Sim::run_for`] ended.
     pub fn now(&self) -> Instant {
-        self.network.borrow().now
+        self.network.borrow().now()
+    }
+
+    /// When the next event is, if nothing is done through a handle before: a packet that arrives, or a deadline.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.network.borrow().scheduler.next_at()
     }
 
     fn id(&self, name: &str) -> Option<HostId> {
-        self.network.borrow().names.get(name).copied()
+        self.network.borrow().fabric.names.get(name).copied()
     }
 
     fn known(&self, name: &str) -> Result<HostId, SimError> {
+        self.network.try_borrow().map_err(|_| SimError::Busy)?;
         self.id(name).ok_or_else(|| {
-            let known: Vec<_> = self.network.borrow().nodes.iter().map(|node| node.name.to_string()).collect();
+            let known: Vec<_> = self.network.borrow().fabric.nodes.iter().map(|node| node.name.to_string()).collect();
             SimError::UnknownHost { name: name.to_owned(), known: known.join(", ") }
         })
     }
 
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.network.borrow().seed
+    }
+
+    /// A source of random numbers for a test or a program: the same seed and name give the same numbers, and no other draw
+    /// of the simulation depends on it.
+    pub fn rng(&self, name: &str) -> Rng {
+        Rng::new(self.seed(), &format!("program {name}"))
+    }
+
+    /// The names of hosts, routers and scripted peers by their number in events.
+    pub fn names(&self) -> Vec<(HostId, String)> {
+        let network = self.network.borrow();
+        let numbered = (0..).zip(&network.fabric.nodes);
+        numbered.map(|(number, node)| (HostId(number), node.name.to_string())).collect()
+    }
+
+    /// A panic that points at the test and names the seed.
+    #[track_caller]
+    fn or_panic<T>(&self, result: Result<T, SimError>) -> T {
+        match (result, self.network.try_borrow()) {
+            (Ok(value), _) => value,
+            (Err(error), Ok(network)) => panic!("{error} (seed {})", network.seed),
+            (Err(error), Err(_)) => panic!("{error}"),
+        }
+    }
+
     fn check_name(&self, name: &str) -> Result<(), SimError> {
+        self.network.try_borrow().map_err(|_| SimError::Busy)?;
         if name.is_empty() || name.contains(|c: char| matches!(c, '>' | ':' | '=' | ',') || c.is_whitespace()) {
             return Err(SimError::Name(name.to_owned()));
         }
@@ -335,15 +440,38 @@ impl Sim {
 
     fn handle(&self, id: HostId) -> HostHandle {
         let network = self.network.borrow();
-        let node = &network.nodes[id.0 as usize];
+        let node = &network.fabric.nodes[id.0 as usize];
         let (name, addresses) = (Rc::clone(&node.name), node.addresses.as_slice().into());
         HostHandle { network: Rc::downgrade(&self.network), id, name, addresses }
     }
 }
 
+/// Refuses settings with which no host can be made.
+fn check_config(host: &str, config: &HostConfig) -> Result<(), SimError> {
+    let wrong = |what: &str| Err(SimError::Setting { host: host.to_owned(), what: what.to_owned() });
+    if !(576..=65_535).contains(&config.mtu) {
+        return wrong("the mtu is from 576 to 65535 bytes");
+    }
+    if config.addresses.is_empty() {
+        return wrong("a host has at least one address");
+    }
+    Ok(())
+}
+
+/// Refuses an address that another node has.
+fn check_addresses<E>(fabric: &Fabric<E>, addresses: &[(IpAddr, u8)]) -> Result<(), SimError> {
+    for &(address, _) in addresses {
+        let has = |node: &&fabric::Node<E>| node.addresses.iter().any(|(known, _)| *known == address);
+        if let Some(node) = fabric.nodes.iter().find(has) {
+            return Err(SimError::AddressTaken { address, host: node.name.to_string() });
+        }
+    }
+    Ok(())
+}
+
 impl core::fmt::Debug for Sim {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let network = self.network.borrow();
-        write!(f, "Sim(seed {} at {}\n{})", network.seed, network.now, network.who())
+        write!(f, "Sim(seed {} at {}\n{})", network.seed, network.now(), network.who())
     }
 }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Forwarding takes no time; what takes time and has a queue is the link. A router never fragments: a packet that is
-//! larger than the next link's `mtu` is dropped and its sender told, whether don't-fragment is set or not (every packet
-//! of a tcplab host has it set). With [`RouterHandle::set_icmp`]`(false)` the sender is not told: a black hole. Routes
+//! larger than the next link's `mtu` is dropped, and an ICMP error goes to its sender, whether don't-fragment is set or not (every packet
+//! of a tcplab host has it set). With [`RouterHandle::set_icmp`]`(false)` there is no ICMP error: a black hole. Routes
 //! are static: a link that is down keeps its routes, and what enters it is lost without a word.
 //!
 //! The links of a router need no addresses. Its ICMP comes from one address of each IP version, from the networks for
@@ -20,10 +20,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use super::endpoint::Endpoint;
 use super::host::with;
-use super::network::{Network, Role};
+use super::network::Network;
 use super::routes::Route;
+use crate::drive::Endpoint;
 use crate::event::{DropReason, HostId, LinkId};
 use crate::net::Runtime;
 use crate::segment::{IcmpError, IpView, Packet, decrement_ttl};
@@ -53,57 +53,58 @@ impl fmt::Display for Router {
 }
 
 /// What becomes of a packet at a router.
-enum Way {
-    On(LinkId),
-    Dropped(DropReason),
-    Refused(IcmpError),
+enum Forwarding {
+    Via(LinkId),
+    Drop(DropReason),
+    Refuse(IcmpError),
 }
 
 impl<E: Endpoint> Network<E> {
     /// Sends a packet that has come to a router on its way.
     pub(super) fn forward(&mut self, at: HostId, mut packet: Packet) {
-        let way = self.way(at, &packet);
-        if let Role::Router(router) = &mut self.nodes[at.0 as usize].role {
-            let counter = if matches!(way, Way::On(_)) { &mut router.forwarded } else { &mut router.dropped };
-            *counter += 1;
-        }
-        match way {
-            Way::On(link) => {
+        let forwarding = self.decide(at, &packet);
+        let router = self.fabric.router(at);
+        let counter =
+            if matches!(forwarding, Forwarding::Via(_)) { &mut router.forwarded } else { &mut router.dropped };
+        *counter += 1;
+        match forwarding {
+            Forwarding::Via(link) => {
                 decrement_ttl(&mut packet.bytes);
                 packet.meta.forwarded = true;
                 self.enter_link(link, packet);
             }
-            Way::Dropped(why) => self.drop(at, packet, why),
-            Way::Refused(error) => self.refuse(at, packet, error),
+            Forwarding::Drop(why) => self.drop(at, packet, why),
+            Forwarding::Refuse(error) => self.refuse(at, packet, error),
         }
     }
 
-    fn way(&mut self, at: HostId, packet: &Packet) -> Way {
+    fn decide(&mut self, at: HostId, packet: &Packet) -> Forwarding {
         let Ok(ip) = IpView::parse(&packet.bytes) else {
-            return Way::Dropped(DropReason::Malformed);
+            return Forwarding::Drop(DropReason::Malformed);
         };
         if !packet.meta.sound && !ip.header_checksum_ok() {
-            return Way::Dropped(DropReason::Checksum);
+            return Forwarding::Drop(DropReason::Checksum);
         }
         if ip.ttl <= 1 {
-            return Way::Refused(IcmpError::TimeExceeded);
+            return Forwarding::Refuse(IcmpError::TimeExceeded);
         }
         match self.route(at, ip.dst) {
-            Some(Route::Via(link)) => match self.link(link).mtu() {
-                Some(mtu) if packet.bytes.len() > usize::from(mtu) => Way::Refused(IcmpError::TooBig { mtu }),
-                _ => Way::On(link),
+            Some(Route::Via(link)) => match self.fabric.link(link).mtu() {
+                Some(mtu) if packet.bytes.len() > usize::from(mtu) => Forwarding::Refuse(IcmpError::TooBig { mtu }),
+                _ => Forwarding::Via(link),
             },
-            Some(Route::OnLink) => Way::Refused(IcmpError::HostUnreachable),
-            None => Way::Refused(IcmpError::NetUnreachable),
+            Some(Route::OnLink) => Forwarding::Refuse(IcmpError::HostUnreachable),
+            None => Forwarding::Refuse(IcmpError::NetUnreachable),
         }
     }
 
     /// Drops a packet and tells its sender, if it may and wants to.
     fn refuse(&mut self, at: HostId, packet: Packet, error: IcmpError) {
         let mut message = None;
-        if let (Role::Router(router), Ok(ip)) = (&self.nodes[at.0 as usize].role, IpView::parse(&packet.bytes))
+        let router = self.fabric.router(at);
+        if let Ok(ip) = IpView::parse(&packet.bytes)
             && router.icmp
-            && ip.may_be_told_of()
+            && ip.allows_icmp_error()
         {
             let [v4, v6] = router.addresses;
             let mut icmp = self.pool.take();
@@ -170,10 +171,7 @@ impl RouterHandle {
 
     #[track_caller]
     fn router<R>(&self, act: impl FnOnce(&mut Router) -> R) -> R {
-        with(&self.network, |network| match &mut network.nodes[self.id.0 as usize].role {
-            Role::Router(router) => act(router),
-            Role::Host(_) => unreachable!("a node does not change its role"),
-        })
+        with(&self.network, |network| act(network.fabric.router(self.id)))
     }
 }
 

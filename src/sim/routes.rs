@@ -1,6 +1,7 @@
-//! Where next? Static routes, computed from the topology and looked up by the longest prefix (RFC 1812, section
-//! 5.2.4.3).
+//! Static routes, computed from the topology and looked up by the longest prefix (RFC 1812, section 5.2.4.3).
 //!
+//! [`Routing`] has the table of each router, and of each host with several links. The tables are computed again when they
+//! are first used after a change of the fabric.
 //! A table holds the address of every host that can be reached (/32, /128) and the network of every such address. A
 //! lookup is one probe of a hash map for each prefix length in use, the longest first: it grows neither with the number
 //! of routes nor with that of interfaces. Tables are filled by a search in breadth from their owner: shortest path by
@@ -22,13 +23,46 @@ pub(super) enum Route {
     OnLink,
 }
 
+/// The tables of all nodes, by their numbers. Nodes that need none have an empty one.
+#[derive(Debug, Default)]
+pub(super) struct Routing {
+    tables: Vec<RouteTable>,
+    is_current: bool,
+}
+
+impl Routing {
+    /// The fabric has changed.
+    pub(super) fn forget(&mut self) {
+        self.is_current = false;
+    }
+
+    /// What the table of a node says about a destination.
+    #[inline]
+    pub(super) fn look_up(&mut self, topology: &impl Topology, node: HostId, destination: IpAddr) -> Option<Route> {
+        if !self.is_current {
+            self.compute(topology);
+        }
+        self.tables[node.0 as usize].look_up(destination)
+    }
+
+    #[cold]
+    fn compute(&mut self, topology: &impl Topology) {
+        let nodes = (0..topology.len() as u32).map(HostId);
+        let table = |node| {
+            if topology.needs_routes(node) { RouteTable::compute(topology, node) } else { RouteTable::default() }
+        };
+        self.tables = nodes.map(table).collect();
+        self.is_current = true;
+    }
+}
+
 /// The routes of one router, or of a host with several links.
 #[derive(Debug, Default)]
-pub(super) struct RouteTable {
+struct RouteTable {
     v4: Prefixes,
     v6: Prefixes,
     /// Where everything else goes.
-    pub(super) default: Option<LinkId>,
+    default: Option<LinkId>,
 }
 
 /// One IP version: for each prefix length in use its routes, the longest first. Addresses are numbers whose lowest bit
@@ -42,12 +76,14 @@ pub(super) trait Topology {
     fn neighbours(&self, node: HostId) -> impl Iterator<Item = (LinkId, HostId)>;
     fn is_router(&self, node: HostId) -> bool;
     fn addresses(&self, node: HostId) -> &[(IpAddr, u8)];
+    /// A router, or a host with several links.
+    fn needs_routes(&self, node: HostId) -> bool;
     fn len(&self) -> usize;
 }
 
 impl RouteTable {
     /// The routes of `owner`.
-    pub(super) fn compute(topology: &impl Topology, owner: HostId) -> Self {
+    fn compute(topology: &impl Topology, owner: HostId) -> Self {
         let mut table = Self::default();
         // The first link on the way to each node that was reached, and how far it is.
         let mut reached = vec![false; topology.len()];
@@ -79,7 +115,7 @@ impl RouteTable {
 
     /// Where to; `None` if no route leads there.
     #[inline]
-    pub(super) fn look_up(&self, destination: IpAddr) -> Option<Route> {
+    fn look_up(&self, destination: IpAddr) -> Option<Route> {
         let found = match destination {
             IpAddr::V4(v4) => self.v4.look_up(v4.to_bits().into()),
             IpAddr::V6(v6) => self.v6.look_up(v6.to_bits()),
@@ -140,6 +176,10 @@ mod tests {
 
         fn addresses(&self, node: HostId) -> &[(IpAddr, u8)] {
             &self.hosts[node.0 as usize]
+        }
+
+        fn needs_routes(&self, _node: HostId) -> bool {
+            true
         }
 
         fn len(&self) -> usize {

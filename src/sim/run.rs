@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use super::Sim;
-use super::endpoint::Endpoint;
 use super::gave_up::{GaveUp, Reason};
-use super::network::{Network, Step};
+use super::network::{Network, Progress};
+use crate::drive::Endpoint;
 use crate::time::{Duration, Instant};
 
 /// Running. Every run is bounded, and one that does not come to rest says who waits for what.
@@ -33,7 +33,9 @@ impl Sim {
     /// With the text of [`GaveUp`].
     #[track_caller]
     pub fn run_until_idle(&self) {
-        self.try_run_until_idle().unwrap_or_else(|gave_up| panic!("{gave_up}"));
+        if let Err(gave_up) = self.try_run_until_idle() {
+            panic!("{gave_up}");
+        }
     }
 
     /// As [`Sim::run_until_idle`], with the reason as an error.
@@ -60,7 +62,18 @@ impl Sim {
     /// With the text of [`GaveUp`], also when nothing can happen any more and the condition has not come true.
     #[track_caller]
     pub fn run_until(&self, end: impl Until) {
-        self.try_run_until(end).unwrap_or_else(|gave_up| panic!("{gave_up}"));
+        if let Err(gave_up) = self.try_run_until(end) {
+            panic!("{gave_up}");
+        }
+    }
+
+    /// Sets the clock to an instant, without handling the events of that instant. Events before it are handled first.
+    pub fn advance_to(&self, at: Instant) {
+        if let Some(before) = at.as_nanos().checked_sub(1).map(Instant::from_nanos) {
+            self.run_until(before);
+        }
+        let scheduler = &mut self.network.borrow_mut().scheduler;
+        scheduler.now = scheduler.now.max(at);
     }
 
     /// As [`Sim::run_until`], with the reason as an error.
@@ -115,16 +128,16 @@ impl Default for Limits {
 
 impl Limits {
     pub(super) fn run_until_idle<E: Endpoint>(self, network: &mut Network<E>) -> Result<(), GaveUp> {
-        let latest = network.now + self.time;
+        let latest = network.now() + self.time;
         let mut events = 0;
         loop {
             if events == self.events && network.is_due(latest) {
                 return Err(network.give_up(Reason::Events(self.events)));
             }
             match network.step(latest) {
-                Step::Done => events += 1,
-                Step::Later => return Err(network.give_up(Reason::VirtualTime(self.time))),
-                Step::Idle => break,
+                Progress::Handled => events += 1,
+                Progress::Later => return Err(network.give_up(Reason::VirtualTime(self.time))),
+                Progress::Idle => break,
             }
         }
         match network.unfinished() {
@@ -139,7 +152,7 @@ impl Limits {
         end: &mut impl Until,
     ) -> Result<(), GaveUp> {
         let give_up = |reason| Err(network.borrow().give_up(reason));
-        let latest = end.instant().unwrap_or(network.borrow().now + self.time);
+        let latest = end.instant().unwrap_or(network.borrow().now() + self.time);
         let mut events = 0;
         // Nothing is borrowed while the condition is asked: it may look through handles.
         while !end.is_true() {
@@ -148,14 +161,14 @@ impl Limits {
             }
             let step = network.borrow_mut().step(latest);
             match (step, end.instant()) {
-                (Step::Done, _) => events += 1,
-                (Step::Later | Step::Idle, Some(instant)) => {
+                (Progress::Handled, _) => events += 1,
+                (Progress::Later | Progress::Idle, Some(instant)) => {
                     let mut network = network.borrow_mut();
-                    network.now = network.now.max(instant);
+                    network.scheduler.now = network.now().max(instant);
                     return Ok(());
                 }
-                (Step::Later, None) => return give_up(Reason::VirtualTime(self.time)),
-                (Step::Idle, None) => return give_up(Reason::NeverTrue),
+                (Progress::Later, None) => return give_up(Reason::VirtualTime(self.time)),
+                (Progress::Idle, None) => return give_up(Reason::NeverTrue),
             }
         }
         Ok(())

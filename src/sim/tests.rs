@@ -2,6 +2,7 @@
 
 mod fake;
 mod hosts;
+mod peer;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::network::{Program, Step};
+use super::network::{Program, Progress};
 use super::run::Limits;
 use super::{Reason, Sim};
 use crate::device::End;
@@ -37,7 +38,7 @@ fn packets_that_arrive_together_come_in_the_order_in_which_they_were_sent() {
 fn a_deadline_named_after_a_packet_was_sent_comes_after_it() {
     let (mut network, log) = network(7, &[(0, 1, "delay=1ms")]);
     send(&mut network, 0, 1, b"");
-    assert_eq!(network.step(Instant::EPOCH), Step::Done);
+    assert_eq!(network.step(Instant::EPOCH), Progress::Handled);
     ticks(&mut network, 1, Instant::from_millis(1));
     assert_eq!(idle(&mut network), Ok(()));
     assert_log(&log, &["bob packet 1 at 0.001000000", "bob timer 0.001000000 at 0.001000000"]);
@@ -46,11 +47,11 @@ fn a_deadline_named_after_a_packet_was_sent_comes_after_it() {
 #[test]
 fn one_event_is_one_packet_and_all_that_the_host_does_about_it() {
     let (mut network, log) = network(7, &[(0, 1, "delay=1ms")]);
-    network.seat(HostId(1)).endpoint.echoes = 2;
+    network.host(HostId(1)).endpoint.echoes = 2;
     send(&mut network, 0, 1, b"");
     send(&mut network, 0, 1, b"");
     let mut events = 0;
-    while network.step(Instant::FAR_FUTURE) == Step::Done {
+    while network.step(Instant::FAR_FUTURE) == Progress::Handled {
         events += 1;
     }
     // ada's turn, two packets at bob, two answers at ada.
@@ -64,7 +65,7 @@ fn the_clock_jumps_to_the_next_deadline_and_run_until_an_instant_ends_there() {
     let (mut network, log) = network(7, &[]);
     ticks(&mut network, 0, Instant::from_secs(3600));
     assert_eq!(idle(&mut network), Ok(()));
-    assert_eq!(network.now, Instant::from_secs(3600));
+    assert_eq!(network.now(), Instant::from_secs(3600));
     assert_log(&log, &["ada timer 3600.000000000 at 3600.000000000"]);
 
     ticks(&mut network, 0, Instant::from_secs(4000));
@@ -75,15 +76,15 @@ fn the_clock_jumps_to_the_next_deadline_and_run_until_an_instant_ends_there() {
     assert_eq!(until(4_000_000_000_000), Ok(()), "an event at the very instant still belongs to the run");
     assert_eq!(log.borrow().iter().filter(|line| line.contains("timer")).count(), 2);
     assert_eq!(until(5_000_000_000_000), Ok(()));
-    assert_eq!(network.borrow().now, Instant::from_secs(5000));
+    assert_eq!(network.borrow().now(), Instant::from_secs(5000));
     assert_eq!(until(0), Ok(()), "the clock never goes back");
-    assert_eq!(network.borrow().now, Instant::from_secs(5000));
+    assert_eq!(network.borrow().now(), Instant::from_secs(5000));
 }
 
 #[test]
 fn a_deadline_that_is_over_is_due_now() {
     let (mut network, log) = network(7, &[]);
-    network.now = Instant::from_secs(9);
+    network.scheduler.now = Instant::from_secs(9);
     ticks(&mut network, 0, Instant::from_secs(1));
     assert_eq!(idle(&mut network), Ok(()));
     assert_log(&log, &["ada timer 1.000000000 at 9.000000000"]);
@@ -92,7 +93,7 @@ fn a_deadline_that_is_over_is_due_now() {
 #[test]
 fn run_until_a_condition_stops_at_once_or_says_that_it_never_came_true() {
     let (mut network, log) = network(7, &[(0, 1, "delay=1ms")]);
-    network.seat(HostId(1)).endpoint.echoes = 1;
+    network.host(HostId(1)).endpoint.echoes = 1;
     send(&mut network, 0, 1, b"");
     let network = RefCell::new(network);
     let arrived = |who: &'static str| {
@@ -101,9 +102,9 @@ fn run_until_a_condition_stops_at_once_or_says_that_it_never_came_true() {
     };
     let run = |who| Limits::default().run_until(&network, &mut arrived(who));
     assert_eq!(run("bob"), Ok(()));
-    assert_eq!(network.borrow().now, Instant::from_millis(1));
+    assert_eq!(network.borrow().now(), Instant::from_millis(1));
     assert_eq!(run("ada"), Ok(()));
-    assert_eq!(network.borrow().now, Instant::from_millis(2));
+    assert_eq!(network.borrow().now(), Instant::from_millis(2));
     assert_eq!(run("cyd").expect_err("cyd has no link").reason, Reason::NeverTrue);
 }
 
@@ -111,9 +112,9 @@ fn run_until_a_condition_stops_at_once_or_says_that_it_never_came_true() {
 fn the_limit_of_events_is_exact_and_the_message_says_who_waits_for_what() {
     let ping_pong = |events| {
         let (mut network, _) = network(7, &[(0, 1, "delay=1ms")]);
-        network.seat(HostId(0)).endpoint.echoes = 2;
-        network.seat(HostId(1)).endpoint.echoes = 3;
-        network.seat(HostId(1)).endpoint.timers.insert(Instant::from_secs(1));
+        network.host(HostId(0)).endpoint.echoes = 2;
+        network.host(HostId(1)).endpoint.echoes = 3;
+        network.host(HostId(1)).endpoint.timers.insert(Instant::from_secs(1));
         send(&mut network, 0, 1, b"");
         Limits { events, ..Limits::default() }.run_until_idle(&mut network)
     };
@@ -122,7 +123,7 @@ fn the_limit_of_events_is_exact_and_the_message_says_who_waits_for_what() {
     assert_eq!(ping_pong(7).expect_err("one more").reason, Reason::Events(7));
     assert_eq!(
         ping_pong(4).expect_err("many more").to_string(),
-        "the simulation gave up at 0.003000000: 4 events handled and no rest (Sim::limit_events)\n\
+        "the simulation with seed 7 gave up at 0.003000000: 4 events handled and no rest (Sim::limit_events)\n\
          \x20 host ada: no deadline\n\
          \x20   task 1 \"ada\": accept on 3\n\
          \x20 host bob: next deadline 1.000000000\n\
@@ -151,7 +152,7 @@ fn a_program_that_never_ends_is_named_when_nothing_can_happen_any_more() {
     let ended = Rc::new(Cell::new(false));
     network.programs.push(Program { name: "ada program 1".to_owned(), ended: Rc::clone(&ended) });
     let text = idle(&mut network).expect_err("it has not ended").to_string();
-    let expected = "the simulation gave up at 0.000000000: nothing can happen any more and these programs have not \
+    let expected = "the simulation with seed 7 gave up at 0.000000000: nothing can happen any more and these programs have not \
         ended: ada program 1 (one that serves for ever is started with spawn_daemon)\n  host ada: no deadline\n";
     assert!(text.starts_with(expected), "{text}");
     ended.set(true);
@@ -178,7 +179,7 @@ fn events_come_in_order_and_only_when_somebody_looks() {
     assert!(
         (0..3)
             .map(HostId)
-            .all(|host| !network.seat(host).endpoint.observed && network.seat(host).endpoint.events.is_empty())
+            .all(|host| !network.host(host).endpoint.observed && network.host(host).endpoint.events.is_empty())
     );
 
     let seen = observe(&mut network);
@@ -196,9 +197,9 @@ fn the_cable_between_two_hosts_is_one_and_its_directions_are_numbered_as_they_ar
     let (mut network, _) = network(7, &[(0, 1, ""), (1, 2, "")]);
     assert_eq!(network.cable(HostId(1), HostId(0)), 0);
     assert_eq!(network.cable(HostId(1), HostId(2)), 1);
-    let ids = network.cables.iter().flat_map(|cable| [cable.link_id(End::A), cable.link_id(End::B)]);
+    let ids = network.fabric.cables.iter().flat_map(|cable| [cable.link_id(End::A), cable.link_id(End::B)]);
     assert!(ids.eq((0..4).map(LinkId)));
-    assert_eq!(network.cables[1][End::A].name(), "bob>cyd");
+    assert_eq!(network.fabric.cables[1][End::A].name(), "bob>cyd");
 }
 
 #[test]
@@ -208,7 +209,7 @@ fn the_same_seed_gives_the_same_events_and_another_seed_others() {
         let (mut network, _) = network(seed, &[(0, 1, line), (1, 2, line)]);
         let seen = observe(&mut network);
         for host in 0..3 {
-            network.seat(HostId(host as u32)).endpoint.echoes = 100;
+            network.host(HostId(host as u32)).endpoint.echoes = 100;
         }
         for i in 0..20 {
             send(&mut network, 0, 1, &vec![i; usize::from(i) * 50]);
@@ -228,20 +229,20 @@ fn the_same_seed_gives_the_same_events_and_another_seed_others() {
 fn packets_are_used_again() {
     let (mut network, _) = network(7, &[(0, 1, "delay=1ms,reorder=10%")]);
     for host in 0..2 {
-        network.seat(HostId(host as u32)).endpoint.echoes = u64::MAX;
+        network.host(HostId(host as u32)).endpoint.echoes = u64::MAX;
     }
     let drop_late = |now: Instant, _: &Packet| if now < Instant::from_secs(1) { Verdict::Pass } else { Verdict::Drop };
-    network.cables[0][End::A].add_fault(drop_late);
+    network.fabric.cables[0][End::A].add_fault(drop_late);
     for _ in 0..10 {
         send(&mut network, 0, 1, &[0; 1000]);
     }
     let mut most = 0;
-    while network.step(Instant::FAR_FUTURE) == Step::Done {
-        let in_flight = |end| network.cables[0][end].counters().in_flight as usize;
+    while network.step(Instant::FAR_FUTURE) == Progress::Handled {
+        let in_flight = |end| network.fabric.cables[0][end].counters().in_flight as usize;
         most = most.max(in_flight(End::A) + in_flight(End::B));
         assert!(network.pool.spare() <= most + 2, "at most one in hand and one being sent beside those on the way");
     }
-    let counters = network.cables[0][End::A].counters();
+    let counters = network.fabric.cables[0][End::A].counters();
     assert!(counters.sent > 1_000 && counters.in_flight == 0, "{counters}");
 }
 
@@ -256,17 +257,17 @@ proptest! {
     ) {
         let (mut network, _) = network(seed, &[(0, 1, lines[0]), (1, 2, lines[1]), (2, 0, lines[2])]);
         for host in 0..3 {
-            network.seat(HostId(host as u32)).endpoint.echoes = 10;
+            network.host(HostId(host as u32)).endpoint.echoes = 10;
         }
         for (from, hop, len) in sent {
             send(&mut network, from, (from + 1 + hop % 2) % 3, &vec![0; len]);
         }
-        while network.step(Instant::FAR_FUTURE) == Step::Done {
-            for cable in &network.cables {
+        while network.step(Instant::FAR_FUTURE) == Progress::Handled {
+            for cable in &network.fabric.cables {
                 prop_assert!(cable[End::A].counters().conserved() && cable[End::B].counters().conserved());
             }
         }
-        prop_assert!(network.cables.iter().all(|cable| cable[End::A].counters().in_flight == 0));
+        prop_assert!(network.fabric.cables.iter().all(|cable| cable[End::A].counters().in_flight == 0));
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Host {
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
     transcripts: Option<Transcripts>,
+    /// Events are kept.
+    observed: bool,
 }
 
 /// What a descriptor stands for.
@@ -72,6 +74,7 @@ impl Host {
             stack: Stack::new(config),
             epolls: Vec::new(),
             transcripts: None,
+            observed: false,
         }
     }
 
@@ -160,6 +163,7 @@ impl Host {
 
     /// Whether to keep events for [`Host::poll_event`].
     pub fn observe_events(&mut self, on: bool) {
+        self.observed = on;
         self.stack.observe_events(on);
     }
 
@@ -395,6 +399,7 @@ impl Host {
     /// # Errors
     /// `EBADF`.
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
+        let ends = if self.observed { self.ends(fd) } else { None };
         let result = match self.table.remove(fd) {
             Some(Entry::Stream(stream)) => {
                 self.close_stream(&stream);
@@ -411,7 +416,7 @@ impl Host {
             None => Err(Errno::EBADF),
         };
         self.forget_watched(fd);
-        self.report("close", fd, result.map(|()| 0)).and(result)
+        self.report_with("close", fd, ends, result.map(|()| 0)).and(result)
     }
 
     /// getsockname(2).
@@ -477,10 +482,32 @@ impl Host {
 
     /// Tells an observer of a call; one that only found that it would have to wait is not told.
     fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
+        let socket = match result {
+            Ok(accepted) if call == "accept" => Fd(accepted as u32),
+            _ => fd,
+        };
+        let ends = if self.observed { self.ends(socket) } else { None };
+        self.report_with(call, fd, ends, result)
+    }
+
+    fn report_with(
+        &mut self,
+        call: &'static str,
+        fd: Fd,
+        ends: Option<(SocketAddr, SocketAddr)>,
+        result: Result<i64, Errno>,
+    ) -> Result<(), Errno> {
         if result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
-            self.stack.report(HostEvent::Call { fd: fd.0, call, result: result.map_err(Errno::name) });
+            self.stack.report(HostEvent::Call { fd: fd.0, call, ends, result: result.map_err(Errno::name) });
         }
         result.map(|_| ())
+    }
+
+    /// Both ends of a stream as the wire knows them, for events.
+    fn ends(&self, fd: Fd) -> Option<(SocketAddr, SocketAddr)> {
+        let Some(Entry::Stream(stream)) = self.table.at(fd) else { return None };
+        let (_, local, remote) = stream.connection().and_then(|id| self.stack.endpoints(id))?;
+        Some((local, remote))
     }
 
     fn bind_any(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {

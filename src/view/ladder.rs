@@ -1,52 +1,358 @@
-//! The ladder of a run: time runs down, a host stands on each side, an arrow is a segment.
+//! The ladder: time runs down, a host stands on each side, an arrow is a segment. Below the arrow stands what a capture
+//! says of it.
 //!
-//! ```text
-//!                            client 192.0.2.2:49152                                     server 192.0.2.1:80
-//!    0.000000000 SYN-SENT     │── SYN 0:1 win 65535 <mss 1460,sackOK> ──────────────────→│
-//!                             │   SYN: opens the connection, offers MSS 1460, SACK       │
-//!    0.010000000              │                                                          │ SYN-RECEIVED
-//! ```
+//! [`LadderWriter`] draws the steps of a [`Trace`] one at a time, as `show` does. [`Ladder`] is an observer: show it a run,
+//! then print it. It draws each connection by itself, and what belongs to no connection at the end.
 //!
-//! A [`Ladder`] is an observer: show it a run, then print it. Each connection has a ladder of its own, with the host
-//! that sent first on the left. An arrow stands at the instant at which its segment is sent; a state stands where it
-//! begins, as its host tells it, and holds until the next one. Sequence numbers count from the initial one of their
-//! side, `start:end` as tcpdump writes them. Below the arrow stands what a capture would say of the packet, and whether
-//! a host did not want it. [`super::Trace`] draws the same from a capture.
+//! A segment stands at the instant at which it is sent, or passes the interface of a capture. A state stands where it
+//! begins, and holds until the next one. Sequence numbers count from the initial one of their side, `start:end` as
+//! tcpdump writes them.
 
-use core::fmt;
-use core::net::SocketAddr;
+use core::fmt::{self, Write as _};
+use std::cell::RefCell;
 
-use super::row::{Arrow, Body, Page, Row, Shown, describe};
-use crate::capture::Narrator;
-use crate::conversation::Side;
-use crate::event::{ChannelState, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
-use crate::segment::{IpView, Packet, PacketId, Segment};
+use super::fold::{Drawn, Folder};
+use super::layout::{Arrow, Body, Layout, Row, Style};
+use crate::annotate::{Tag, reason};
+use crate::conversation::{AckKind, DataKind, Side};
+use crate::event::{Cause, Event, HostId, Observer};
+use crate::segment::{Flags, Options};
 use crate::time::Instant;
+use crate::trace::{Content, Flow, PacketStep, SegmentStep, Step, Trace, Vantage};
 
-/// A host that has not sent anything.
-const UNSEEN: HostId = HostId(u32::MAX);
+/// Draws steps, one at a time.
+pub struct LadderWriter {
+    layout: Layout,
+    folder: Folder,
+    pending: Option<Row>,
+    /// Flows that have a heading.
+    headed: usize,
+    /// The ends stand above each flow, since there is no title.
+    by_flow: bool,
+}
 
-/// Draws the connections of a run.
-#[derive(Default)]
+impl LadderWriter {
+    /// Of the steps of all flows as they come, each row with the number of its flow, each flow with a title.
+    pub fn new(style: Style) -> Self {
+        Self::with(style, true)
+    }
+
+    fn with(style: Style, numbers: bool) -> Self {
+        Self {
+            layout: Layout::new(style, numbers),
+            folder: Folder::new(style.all),
+            pending: None,
+            headed: 0,
+            by_flow: !numbers,
+        }
+    }
+
+    /// Takes the next step. What is complete is written to `out`.
+    pub fn step(&mut self, trace: &Trace, step: Step, out: &mut String) {
+        if !is_drawn(&step.content) {
+            return;
+        }
+        let Self { layout, folder, pending, headed, by_flow } = self;
+        let mut sheet = Sheet { layout, pending, headed, by_flow: *by_flow, trace, out };
+        folder.take(step, |drawn| sheet.draw(&drawn));
+    }
+
+    /// Writes what was taken so far and is not held back for a fold.
+    pub fn flush(&mut self, out: &mut String) {
+        if let Some(row) = self.pending.take() {
+            self.layout.row(out, &row);
+        }
+    }
+
+    /// The end: writes what is left.
+    pub fn finish(&mut self, trace: &Trace, out: &mut String) {
+        let Self { layout, folder, pending, headed, by_flow } = self;
+        let mut sheet = Sheet { layout, pending, headed, by_flow: *by_flow, trace, out };
+        folder.end_run(|drawn| sheet.draw(&drawn));
+        self.flush(out);
+    }
+}
+
+/// Where rows are put together.
+struct Sheet<'a> {
+    layout: &'a Layout,
+    pending: &'a mut Option<Row>,
+    headed: &'a mut usize,
+    by_flow: bool,
+    trace: &'a Trace,
+    out: &'a mut String,
+}
+
+impl Sheet<'_> {
+    fn draw(&mut self, drawn: &Drawn) {
+        match drawn {
+            Drawn::Step(step) => self.step(step),
+            Drawn::Fold(fold) => {
+                let row = Row { comments: vec![format!("⋮ {}", fold.words())], ..Row::default() };
+                self.flush();
+                self.layout.comments(self.out, &row);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(row) = self.pending.take() {
+            self.layout.row(self.out, &row);
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let at = self.since_origin(step.at);
+        match &step.content {
+            Content::Segment(segment) => {
+                if segment.begins && !self.by_flow {
+                    self.title(step.flow);
+                }
+                let comments = vec![said(segment, self.trace)];
+                let text = describe(segment);
+                let arrow = Arrow {
+                    from: segment.from,
+                    short: [without_options(&text).to_owned(), flags(segment.flags)],
+                    text,
+                    tag: segment.tag.or(segment.behind.map(|(_, tag)| tag)),
+                    again: is_again(segment),
+                };
+                let other = segment.from.other() as usize;
+                self.join(at, step.flow, |row| {
+                    let free = matches!(row.body, Body::Nothing) && row.states[other].is_none();
+                    if free {
+                        row.body = Body::Arrow(arrow.clone());
+                        row.comments.clone_from(&comments);
+                    }
+                    free
+                });
+            }
+            Content::State { side, to, cause } => {
+                let name = to.map_or("?".to_owned(), |state| state.to_string());
+                self.join(at, step.flow, |row| {
+                    let fits = match &row.body {
+                        Body::Nothing => true,
+                        // An inferred state is that of the segment above.
+                        Body::Arrow(arrow) => arrow.from == *side || cause.is_none(),
+                        // A timer changes the state; a call is told of after the change.
+                        Body::Beside(at, _) => at == side && matches!(cause, Some(Cause::Timer(_))),
+                        Body::Free(_) => false,
+                    };
+                    let free = fits && row.states[*side as usize].is_none();
+                    if free {
+                        row.states[*side as usize] = Some(name.clone());
+                    }
+                    free
+                });
+            }
+            Content::Call { side: Some(side), fd, call, result } => {
+                self.beside(at, step.flow, *side, &call_text(*fd, call, *result));
+            }
+            Content::Call { side: None, fd, call, result } => {
+                let text = format!("{}: {}", self.host(step.vantage), call_text(*fd, call, *result));
+                self.free(at, text, Vec::new());
+            }
+            Content::Timer { side, timer } => {
+                self.beside(at, step.flow, *side, &format!("timer: {}", timer.name()));
+            }
+            Content::Refused { side: Some(side), why, .. } => {
+                self.beside(at, step.flow, *side, &format!("not taken: {}", reason(*why)));
+            }
+            Content::Refused { side: None, why, .. } => {
+                let text = format!("{}: packet not taken: {}", self.host(step.vantage), reason(*why));
+                self.free(at, text, Vec::new());
+            }
+            Content::Packet(packet) => {
+                let ends = packet.ends.map_or(String::new(), |(src, dst)| format!("{src} → {dst}: "));
+                let (text, more) = packet_text(packet, self.trace);
+                self.free(at, format!("{ends}{text}"), more);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives the pending row to `join`, and a new one if it does not take it.
+    fn join(&mut self, at: i64, flow: Option<usize>, mut join: impl FnMut(&mut Row) -> bool) {
+        if let Some(row) = self.pending.as_mut().filter(|row| row.at == at && row.flow == flow)
+            && join(row)
+        {
+            return;
+        }
+        self.flush();
+        let mut row = Row { at, flow, ..Row::default() };
+        join(&mut row);
+        *self.pending = Some(row);
+    }
+
+    fn beside(&mut self, at: i64, flow: Option<usize>, side: Side, text: &str) {
+        self.join(at, flow, |row| {
+            let free = matches!(row.body, Body::Nothing) && row.states[side.other() as usize].is_none();
+            if free {
+                row.body = Body::Beside(side, text.to_owned());
+            }
+            free
+        });
+    }
+
+    fn free(&mut self, at: i64, text: String, comments: Vec<String>) {
+        self.flush();
+        *self.pending = Some(Row { at, body: Body::Free(text), comments, ..Row::default() });
+    }
+
+    fn title(&mut self, flow: Option<usize>) {
+        let Some(flow) = flow.and_then(|number| self.trace.flows().get(number)) else { return };
+        self.flush();
+        let ends = names(self.trace, flow);
+        if *self.headed > 0 {
+            self.out.push('\n');
+        }
+        let how = if *self.headed == 0 { " (states inferred from the packets, ? is unknown)" } else { "" };
+        self.layout.title(self.out, &format!("stream #{} {} ↔ {}{how}", flow.number, ends[0], ends[1]));
+        self.layout.ends(self.out, [&ends[0], &ends[1]]);
+        *self.headed += 1;
+    }
+
+    fn host(&self, vantage: Vantage) -> String {
+        match vantage {
+            Vantage::Host(host) => self.trace.host_name(host),
+            Vantage::Capture => "here".to_owned(),
+        }
+    }
+
+    /// Nanoseconds since the trace begins. A capture may be out of order.
+    fn since_origin(&self, at: Instant) -> i64 {
+        let origin = self.trace.ladder_origin();
+        let nanos = i128::from(at.as_nanos()) - i128::from(origin.as_nanos());
+        nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+}
+
+/// The names of both ends: host and address where the host is known.
+fn names(trace: &Trace, flow: &Flow) -> [String; 2] {
+    core::array::from_fn(|side| match flow.hosts[side] {
+        Some(host) => format!("{} {}", trace.host_name(host), flow.ends[side]),
+        None => flow.ends[side].to_string(),
+    })
+}
+
+/// Whether a step stands in a ladder. Numbers and queues are for plots.
+fn is_drawn(content: &Content) -> bool {
+    !matches!(content, Content::Sender(_) | Content::ListenQueues { .. } | Content::LinkQueue { .. })
+}
+
+/// Sent before, as its sender knows it.
+fn is_again(segment: &SegmentStep) -> bool {
+    match segment.seen.map(|seen| seen.data) {
+        Some(DataKind::Retransmission { .. } | DataKind::Duplicate) => true,
+        Some(DataKind::OutOfOrder) => segment.kinds.is_retransmission(),
+        _ => false,
+    }
+}
+
+/// What stands below the arrow: the words and what becomes of the segment.
+fn said(segment: &SegmentStep, trace: &Trace) -> String {
+    let mut text = segment.words.clone();
+    add_fate(&mut text, segment.tag, segment.behind, trace);
+    if let Some(variables) = segment.variables.as_ref().filter(|_| segment.comment.is_some()) {
+        let _ = write!(text, " [{variables}]");
+    }
+    text
+}
+
+fn packet_text(packet: &PacketStep, trace: &Trace) -> (String, Vec<String>) {
+    let mut text = packet.words.clone();
+    add_fate(&mut text, packet.tag, packet.behind, trace);
+    (text, Vec::new())
+}
+
+fn add_fate(text: &mut String, tag: Option<Tag>, behind: Option<(HostId, Tag)>, trace: &Trace) {
+    if let Some(tag) = tag {
+        let _ = write!(text, " [{tag}]");
+    }
+    if let Some((router, tag)) = behind {
+        let _ = write!(text, " [behind {}: {tag}]", trace.host_name(router));
+    }
+}
+
+/// `read(3) = 14`, `connect(3): EINPROGRESS`
+fn call_text(fd: u32, call: &str, result: Result<i64, &'static str>) -> String {
+    let of = if call == "socket" { String::new() } else { fd.to_string() };
+    match result {
+        Ok(result) => format!("{call}({of}) = {result}"),
+        Err(errno) => format!("{call}({of}): {errno}"),
+    }
+}
+
+/// `PSH|ACK 1:15 ack 1 (14)`: flags, relative sequence numbers `start:end`, the acknowledgment, the window where it
+/// is another one than before, options on a SYN, bytes of data.
+fn describe(segment: &SegmentStep) -> String {
+    let mut text = flags(segment.flags);
+    let Some(seen) = &segment.seen else { return text };
+    let (syn, rst) = (segment.flags.contains(Flags::SYN), segment.flags.contains(Flags::RST));
+    let len = segment.payload as u32 + u32::from(syn) + u32::from(segment.flags.contains(Flags::FIN));
+    if len > 0 {
+        let _ = write!(text, " {}:{}", segment.seq, segment.seq.wrapping_add(len));
+    } else if rst {
+        let _ = write!(text, " {}", segment.seq);
+    }
+    if let Some(ack) = segment.ack {
+        let _ = write!(text, " ack {ack}");
+    }
+    let tells = segment.window_changed || seen.ack == AckKind::WindowUpdate || segment.window == 0;
+    if syn || (tells && !rst && seen.data != DataKind::Unacceptable) {
+        let _ = write!(text, " win {}", segment.window);
+    }
+    if syn {
+        write_options(&mut text, &segment.options, segment.options_cut);
+    }
+    if segment.payload > 0 {
+        let _ = write!(text, " ({})", segment.payload);
+    }
+    text
+}
+
+/// What stands before the options.
+fn without_options(text: &str) -> &str {
+    text.split_once(" <").map_or(text, |(before, _)| before)
+}
+
+/// ` <mss 1460,sackOK,TS>`. The values of timestamps say little: that they are there is enough.
+fn write_options(text: &mut String, options: &Options, cut: bool) {
+    let rest = Options { ts: None, ..*options }.to_string();
+    let rest = rest.trim_start_matches(", <").trim_end_matches('>');
+    let all = [rest, options.ts.map_or("", |_| "TS"), if cut { "…" } else { "" }];
+    let all: Vec<_> = all.into_iter().filter(|text| !text.is_empty()).collect();
+    if !all.is_empty() {
+        let _ = write!(text, " <{}>", all.join(","));
+    }
+}
+
+/// `SYN|ACK`
+pub(crate) fn flags(flags: Flags) -> String {
+    const WORDS: [(Flags, &str); 6] = [
+        (Flags::SYN, "SYN"),
+        (Flags::FIN, "FIN"),
+        (Flags::RST, "RST"),
+        (Flags::PSH, "PSH"),
+        (Flags::URG, "URG"),
+        (Flags::ACK, "ACK"),
+    ];
+    let words: Vec<_> = WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect();
+    if words.is_empty() { "no flags".to_owned() } else { words.join("|") }
+}
+
+/// Steps that a ladder of a run keeps.
+const MOST_STEPS: usize = 200_000;
+
+/// The ladder of a run: an observer that draws when it is printed.
 pub struct Ladder {
-    names: Vec<(HostId, String)>,
-    narrator: Narrator,
-    connections: Vec<Connection>,
-    /// Packets that are no TCP segments.
-    others: Vec<Step>,
+    trace: RefCell<Trace>,
 }
 
-/// One connection: left is the host that sent first.
-struct Connection {
-    ends: [(HostId, SocketAddr); 2],
-    steps: Vec<Step>,
-}
-
-/// A row, and the packet on it.
-struct Step {
-    at: Instant,
-    id: Option<PacketId>,
-    row: Row,
+impl Default for Ladder {
+    fn default() -> Self {
+        Self { trace: RefCell::new(Trace::with_limit(MOST_STEPS)) }
+    }
 }
 
 impl Ladder {
@@ -57,251 +363,80 @@ impl Ladder {
 
     /// Names hosts.
     pub fn name_hosts(&mut self, names: impl IntoIterator<Item = (HostId, String)>) {
-        self.names.extend(names);
+        self.trace.get_mut().name_hosts(names);
     }
 
-    /// The ladder with escape sequences for a terminal.
-    pub fn in_color(&self) -> String {
-        self.draw(Page { color: true, numbers: false })
+    /// Times count from the first event instead of from the epoch.
+    pub fn count_from_first(&mut self) {
+        self.trace.get_mut().count_from_first();
     }
 
-    fn name(&self, host: HostId) -> String {
-        let known = self.names.iter().find(|(id, _)| *id == host);
-        known.map_or_else(|| format!("host {}", host.0), |(_, name)| name.clone())
-    }
-
-    fn sent(&mut self, at: Instant, host: HostId, packet: &Packet, fate: Fate) {
-        let id = Some(packet.meta.id);
-        let parsed = IpView::parse(&packet.bytes);
-        let Some(segment) = parsed.as_ref().ok().and_then(|ip| Segment::parse(ip).ok()) else {
-            let told = self.narrator.tell(at, Side::Local, &packet.bytes, false, Some(fate));
-            let ends = parsed.map_or(String::new(), |ip| format!("{} → {}: ", ip.src, ip.dst));
-            let row = Row { at: nanos(at), body: Body::Other(format!("{ends}{}", told.text)), ..Row::default() };
-            self.others.push(Step { at, id, row });
-            return;
-        };
-        let number = self.connection(host, segment.src, segment.dst);
-        let connection = &mut self.connections[number];
-        let from = usize::from(segment.src != connection.ends[0].1);
-        connection.ends[from].0 = host;
-        let side = if from == 0 { Side::Local } else { Side::Remote };
-        let told = self.narrator.tell(at, side, &packet.bytes, false, Some(fate));
-        let text = describe(&segment, side, &told, false);
-        connection.sent(at, packet.meta.id, Arrow { from, text, fate: Some(fate) }, told.text.to_owned());
-    }
-
-    /// The number of the connection between two ends, `own` at `host`; a new one if they are not known.
-    fn connection(&mut self, host: HostId, own: SocketAddr, other: SocketAddr) -> usize {
-        let joins = |connection: &Connection| {
-            let [left, right] = connection.ends.map(|(_, addr)| addr);
-            [(left, right), (right, left)].contains(&(own, other))
-        };
-        self.connections.iter().position(joins).unwrap_or_else(|| {
-            // The other host shows itself when it answers.
-            self.connections.push(Connection { ends: [(host, own), (UNSEEN, other)], steps: Vec::new() });
-            self.connections.len() - 1
-        })
-    }
-
-    /// The row of a packet, if it is drawn.
-    fn row_of(&mut self, id: PacketId) -> Option<&mut Row> {
-        let steps = self.connections.iter_mut().flat_map(|connection| connection.steps.iter_mut().rev());
-        steps.chain(&mut self.others).find(|step| step.id == Some(id)).map(|step| &mut step.row)
-    }
-
-    fn draw(&self, page: Page) -> String {
+    /// The ladder in this style: each connection by itself, in the order in which they began.
+    pub fn draw(&self, style: &Style) -> String {
+        let mut trace = self.trace.borrow_mut();
+        trace.settle();
+        let trace = &*trace;
         let mut out = String::new();
-        for connection in &self.connections {
+        let mut by_flow: Vec<Vec<&Step>> = vec![Vec::new(); trace.flows().len()];
+        let mut others = Vec::new();
+        for step in trace.steps().filter(|step| is_drawn(&step.content)) {
+            match step.flow {
+                Some(number) => by_flow[number].push(step),
+                None => others.push(step),
+            }
+        }
+        let mut section = |heading: &dyn Fn(&Layout, &mut String), steps: &[&Step]| {
+            if steps.is_empty() {
+                return;
+            }
             if !out.is_empty() {
                 out.push('\n');
             }
-            let ends = connection.ends.map(|(host, addr)| match host {
-                UNSEEN => addr.to_string(),
-                host => format!("{} {addr}", self.name(host)),
-            });
-            page.heading(&mut out, "", [&ends[0], &ends[1]]);
-            for step in &connection.steps {
-                page.row(&mut out, &step.row);
+            let mut writer = LadderWriter::with(*style, false);
+            heading(&writer.layout, &mut out);
+            for step in steps {
+                writer.step(trace, (*step).clone(), &mut out);
             }
+            writer.finish(trace, &mut out);
+        };
+        for (flow, steps) in trace.flows().iter().zip(&by_flow) {
+            let ends = names(trace, flow);
+            section(&|layout, out| layout.ends(out, [&ends[0], &ends[1]]), steps);
         }
-        if !self.others.is_empty() {
-            out.push_str(if out.is_empty() { "not TCP:\n" } else { "\nnot TCP:\n" });
-        }
-        for step in &self.others {
-            page.row(&mut out, &step.row);
+        section(&|layout, out| layout.title(out, "outside the connections:"), &others);
+        if trace.left_out() > 0 {
+            let text = format!("the ladder shows the first {MOST_STEPS} steps only; -w FILE writes every packet");
+            Layout::new(*style, false).title(&mut out, &text);
         }
         out
     }
 }
 
-impl Connection {
-    fn sent(&mut self, at: Instant, id: PacketId, arrow: Arrow, comment: String) {
-        let other = 1 - arrow.from;
-        let (id, body, comments) = (Some(id), Body::Arrow(arrow), vec![comment]);
-        // States that this host came to at this instant belong to what it sends.
-        match self
-            .steps
-            .last_mut()
-            .filter(|step| step.at == at && step.id.is_none() && step.row.states[other].is_none())
-        {
-            Some(step) => (step.id, step.row.body, step.row.comments) = (id, body, comments),
-            None => self.steps.push(Step { at, id, row: Row { at: nanos(at), body, comments, ..Row::default() } }),
-        }
-    }
-
-    fn state(&mut self, at: Instant, end: usize, to: State) {
-        let starts_there = |row: &Row| !matches!(&row.body, Body::Arrow(arrow) if arrow.from != end);
-        let fits = |step: &&mut Step| step.at == at && step.row.states[end].is_none() && starts_there(&step.row);
-        let shown = Some(Shown(Some(to)));
-        if let Some(step) = self.steps.last_mut().filter(fits) {
-            step.row.states[end] = shown;
-        } else {
-            let mut row = Row { at: nanos(at), ..Row::default() };
-            row.states[end] = shown;
-            self.steps.push(Step { at, id: None, row });
-        }
-    }
-}
-
-/// Nanoseconds since the epoch, where virtual time begins.
-fn nanos(at: Instant) -> i64 {
-    i64::try_from(at.as_nanos()).unwrap_or(i64::MAX)
-}
-
 impl Observer for Ladder {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        match *event {
-            Event::Sent { host, packet, fate, .. } => self.sent(at, host, packet, fate),
-            // What a router sends on is drawn already; what its link does to it is not.
-            Event::Forwarded { host, packet, fate, .. } if !matches!(fate, Fate::Deliver(_)) => {
-                let note = format!("behind {}: {}", self.name(host), Narrator::fate_words(fate));
-                if let Some(row) = self.row_of(packet.meta.id) {
-                    row.comments.push(note);
-                    if let Body::Arrow(arrow) = &mut row.body {
-                        arrow.fate = Some(fate);
-                    }
-                }
-            }
-            Event::StackDropped { host, packet, why } => {
-                let note = format!("{} dropped it: {}", self.name(host), reason(why));
-                let is_end = |connection: &Connection| connection.ends.iter().any(|(end, _)| *end == host);
-                let on_the_way = !self.connections.iter().any(is_end);
-                if let Some(row) = self.row_of(packet.meta.id) {
-                    row.comments.push(note);
-                    if let (true, Body::Arrow(arrow)) = (on_the_way, &mut row.body) {
-                        arrow.fate = Some(Fate::Drop(why));
-                    }
-                }
-            }
-            Event::Host { host, event: HostEvent::State { local, remote, to, .. } } => {
-                let number = self.connection(host, local, remote);
-                let connection = &mut self.connections[number];
-                connection.state(at, usize::from(local != connection.ends[0].1), to);
-            }
-            _ => {}
-        }
+        self.trace.get_mut().on_event(at, event);
     }
 }
 
 impl fmt::Display for Ladder {
+    /// In 80 columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.draw(Page::default()))
+        f.write_str(&self.draw(&Style::default()))
     }
 }
 
 impl fmt::Debug for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ladder({} connections)", self.connections.len())
+        write!(f, "Ladder({} connections)", self.trace.borrow().flows().len())
     }
 }
 
-/// A reason in words.
-fn reason(why: DropReason) -> String {
-    match why {
-        DropReason::Loss => "lost on the link".to_owned(),
-        DropReason::Fault => "a scripted fault".to_owned(),
-        DropReason::QueueFull => "the queue of the link is full".to_owned(),
-        DropReason::BurstLoss(ChannelState::Good) => "lost on the link, Gilbert–Elliott, good state".to_owned(),
-        DropReason::BurstLoss(ChannelState::Bad) => "lost on the link, Gilbert–Elliott, bad state".to_owned(),
-        DropReason::LinkDown { until } => format!("the link is down until {} s", until.as_secs_f64()),
-        DropReason::TooBig => "larger than the link's MTU".to_owned(),
-        DropReason::NoRoute => "no route".to_owned(),
-        DropReason::HostUnreachable => "nobody has that address".to_owned(),
-        DropReason::TtlExceeded => "its TTL is over".to_owned(),
-        DropReason::Checksum => "wrong checksum".to_owned(),
-        DropReason::SynQueueFull => "the SYN queue is full".to_owned(),
-        DropReason::AcceptQueueFull => "the accept queue is full".to_owned(),
-        DropReason::NoSocket => "no socket".to_owned(),
-        DropReason::TimeWait => "in TIME-WAIT".to_owned(),
-        DropReason::Rule(rule) => format!("the guard, rule {rule:?}"),
-        other => format!("{other:?}"),
+impl fmt::Debug for LadderWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LadderWriter({} columns)", self.layout.style.width)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::{Listen, echo};
-    use crate::link::{Fault, Verdict};
-    use crate::segment::Flags;
-    use crate::sim::Sim;
-
-    /// Takes the first segment with data.
-    struct FirstData(bool);
-
-    impl Fault for FirstData {
-        fn judge(&mut self, _: Instant, packet: &Packet) -> Verdict {
-            if packet.bytes.len() > 100 && !core::mem::replace(&mut self.0, true) {
-                Verdict::Drop
-            } else {
-                Verdict::Pass
-            }
-        }
-    }
-
-    #[test]
-    fn a_lost_segment_is_marked_and_its_retransmission_is_named() {
-        let sim = Sim::seeded(3);
-        let ladder = sim.observe(Ladder::new());
-        let (client, server) = (sim.host("client", "192.0.2.2/24"), sim.host("server", "192.0.2.1/24"));
-        sim.link(&client, &server, "delay=1ms").fault(&client, FirstData(false));
-        ladder.borrow_mut().name_hosts([&client, &server].map(|host| (host.id(), host.name().to_owned())));
-        let listen = Listen::on(server.address(), 7);
-        server.spawn_daemon(async move |net| echo::server(net, listen).await);
-        client.spawn(async move |net| echo::client(net, listen.addr, vec![1; 200]).await);
-        sim.run_until_idle();
-        let text = ladder.borrow().to_string();
-        let line = |needle: &str| text.lines().find(|line| line.contains(needle)).unwrap_or_else(|| panic!("{text}"));
-        assert!(line("✗│").contains("FIN|ACK 1:202 ack 1 (200)"), "{text}");
-        let behind = |needle: &str| text.lines().skip_while(|line| !line.contains(needle)).nth(1).expect("a comment");
-        assert!(behind("✗│").ends_with("taken from the    │"), "{text}");
-        let again = text.split_once("✗│").expect("it is lost").1;
-        assert!(again.contains("1:202 ack 1 (200) ─") && again.contains("retransmission of 1:201 and FIN"), "{text}");
-        assert!(line("ESTABLISHED").trim_start().starts_with("0.002"), "{text}");
-        assert!(text.contains("TIME-WAIT"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 112 && line == line.trim_end()), "{text}");
-    }
-
-    #[test]
-    fn without_names_and_states_a_ladder_still_shows_who_sent_what() {
-        let mut ladder = Ladder::new();
-        let [a, b] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|addr| addr.parse().expect("an address"));
-        let mut bytes = Vec::new();
-        crate::segment::SegmentTemplate { flags: Flags::RST, ..crate::segment::SegmentTemplate::new(a, b) }
-            .write(&mut bytes);
-        let (packet, link) = (Packet::new(bytes), crate::event::LinkId(0));
-        let fate = Fate::Deliver(Instant::from_secs(1));
-        ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(4), link, packet: &packet, fate });
-        let other = Packet::new(vec![0x45]);
-        ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(4), link, packet: &other, fate });
-        let text = ladder.to_string();
-        assert!(text.contains("host 4 192.0.2.1:1000") && text.contains("192.0.2.2:80\n"), "{text}");
-        assert!(text.contains("│── RST 1"), "{text}");
-        assert!(
-            text.ends_with(
-                "\nnot TCP:\n  0.000000000 no packet: the IP header is cut off or its length is impossible\n"
-            ),
-            "{text}"
-        );
-    }
-}
+#[path = "ladder_tests.rs"]
+mod tests;

@@ -1,23 +1,25 @@
-//! What people look at, drawn from the events of a run or from any capture: the ladder of a connection, the table of
-//! connections, the descriptors of a host.
+//! Renderers over `trace`: the ladder of a connection, the table of connections, the descriptors of a host, JSON.
 //!
 //! ```text
-//!   a run      events ---> Ladder, Flows                  states as the hosts tell them
-//!   a capture  records --> Trace ---> ladder, flow_table, sockets     states as the packets tell them (`states`)
+//!   a run      events ---> Ladder, Flows (observers)               states as the hosts tell them
+//!   a capture  records --> Trace --> LadderWriter, flow_table, descriptors    states as the segments imply them
 //! ```
 //!
-//! `row` puts one step on paper for both; `streams` tells connections apart and keeps their accounts for both. What a
-//! segment is comes from `conversation`, its words from `capture`.
+//! - `ladder` and `fold`: steps as rows; `layout`: rows as text for every width of a terminal; `text`: columns and lines;
+//! - `flows`, `sockets`: tables; `json`: steps and flows as objects.
 
 mod flows;
+mod fold;
+#[cfg(feature = "cli")]
+pub(crate) mod json;
 mod ladder;
-mod row;
+mod layout;
 mod sockets;
-mod states;
-mod streams;
-mod trace;
+mod text;
 
 pub use flows::{Flows, flow_table};
-pub use ladder::Ladder;
-pub use streams::{Close, Stream};
-pub use trace::{Shape, Step, Trace};
+pub use ladder::{Ladder, LadderWriter};
+pub use layout::{NARROWEST, Style};
+pub use sockets::{descriptors, vantage_point};
+#[cfg(feature = "cli")]
+pub(crate) use text::{filled, printable};

@@ -36,6 +36,9 @@ use crate::time::Duration;
 /// The usual port of a server that is not the system's.
 pub const PORT: u16 = 8080;
 
+/// The media type of bytes of which nothing is known (RFC 2046 4.5.1).
+static BINARY: mime::Mime = mime::APPLICATION_OCTET_STREAM;
+
 /// What is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -121,7 +124,7 @@ fn download<B>(source: &Source, request: &Request<B>) -> Response<Content> {
     // No answer carries a validator, so that no If-Range can match (RFC 9110, section 13.1.5).
     let range = field(header::RANGE).filter(|_| field(header::IF_RANGE).is_none());
     match source {
-        Source::Size(len) => part(*len, range, |range| Ok(Content::Pattern(range)), "application/octet-stream"),
+        Source::Size(len) => part(*len, range, |range| Ok(Content::Pattern(range)), BINARY.as_ref()),
         Source::Dir(dir) => match file(dir, request.uri().path()) {
             Ok(Found::File(file, len, kind)) => part(len, range, |range| Content::of_file(file, range), kind),
             Ok(Found::Listing(listing)) => text(StatusCode::OK, listing),
@@ -177,7 +180,7 @@ fn media_type(path: &Path) -> &'static str {
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
-        _ => "application/octet-stream",
+        _ => BINARY.as_ref(),
     }
 }
 

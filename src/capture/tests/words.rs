@@ -1,7 +1,7 @@
-//! Words that the runs of tests/capture.rs do not come to.
+//! Words and tags that the runs of tests/capture.rs do not show.
 
 use super::{on, segment};
-use crate::capture::comment::write_duration;
+use crate::annotate::write_duration;
 use crate::capture::{Capture, Comments, Numbers, Reader, Settings};
 use crate::event::{DropReason, Event, Fate, Flip, HostEvent, HostId, LinkId, Observer, TimerKind};
 use crate::segment::{Flags, Packet, SegmentTemplate, Seq};
@@ -49,10 +49,10 @@ fn a_timer_that_went_off_is_named_whether_it_is_told_of_before_or_after_the_pack
         capture.on_event(at(4), &sent(&packet, Fate::Reorder(at(5))));
     });
     let expected = [
-        "data 1:101; dropped, the queue of the link is full",
-        "retransmission of 1:101 after RTO 1.0 s; corrupted on the link: bit 3 of byte 57 flips",
-        "retransmission 2 of 1:101 after RTO 2.0 s; the link delivers it twice",
-        "retransmission 3 of 1:101 after 1.0 s; held back on the link: later packets may overtake it",
+        "data 1:101 [lost: queue-full]",
+        "retransmission of 1:101 after RTO 1.0 s [corrupted: byte=57 bit=3]",
+        "retransmission 2 of 1:101 after RTO 2.0 s [duplicated]",
+        "retransmission 3 of 1:101 after 1.0 s [reordered]",
     ];
     assert_eq!(said, expected);
 }
@@ -83,7 +83,7 @@ fn what_was_changed_on_the_way_is_told_and_does_not_count() {
         capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
     });
     let broken = "no packet: the IP header is cut off or its length is impossible";
-    assert_eq!(said, ["wrong checksum: changed on the way", "data 1:101", broken]);
+    assert_eq!(said, ["wrong checksum: a link has changed the packet", "data 1:101", broken]);
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn numbers_that_a_connection_tells_stand_in_full_comments() {
         capture.numbers("192.0.2.1:80".parse().unwrap(), "192.0.2.2:4000".parse().unwrap(), numbers);
         capture.on_event(Instant::EPOCH, &sent(&packet, Fate::Deliver(Instant::EPOCH)));
     });
-    let variables = "snd_una 1, snd_nxt 101, flight size 100, snd_wnd 0";
-    assert_eq!(said, [format!("data 1:101; {variables}, srtt 40.1 ms, rto 1.0 s, cwnd 14480")]);
+    let variables = "snd_una=1 snd_nxt=101 snd_wnd=0 srtt=40.1ms rto=1000ms cwnd=14480 flight_size=100";
+    assert_eq!(said, [format!("data 1:101 [{variables}]")]);
 }
 
 #[test]
@@ -130,12 +130,12 @@ fn keep_alives_and_resets_are_named() {
         "SYN: opens the connection, no options",
         "SYN|ACK: accepts the connection, no options",
         "ACK: completes the handshake",
-        "keep-alive: is anybody there?",
-        "ACK up to 1 again",
-        "RST: outside the window, nobody need believe it",
-        "SYN in the midst of a connection: not taken, it is challenged (RFC 5961)",
+        "keep-alive probe",
+        "ACK of the keep-alive probe",
+        "RST: outside the window, the receiver ignores it",
+        "SYN while a connection is open on the same ports: a challenge ACK answers it (RFC 5961)",
         "RST: aborts the connection",
-        "RST: the connection is over already",
+        "RST: the connection is closed already",
     ];
     assert_eq!(said, expected);
 }

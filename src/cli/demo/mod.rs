@@ -1,4 +1,4 @@
-//! `tcplab demo`: a client and a server, both of whom say something, the ladder of their connection, and its capture. On
+//! `tcplab demo`: a client and a server that each send something, the ladder of their connection, and its capture. On
 //! a TUN device with a client of the real kernel where the machine allows it, else in virtual time.
 
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -15,7 +15,7 @@ use super::output_file::Destination;
 use crate::app::Listen;
 use crate::capture::{Capture, WriteError};
 use crate::net::{Net, TcpListener};
-use crate::view::Ladder;
+use crate::view::{Ladder, Style};
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) use on_tun::client;
@@ -65,11 +65,8 @@ fn finish(
     destination: &Destination,
     output: Output,
 ) -> Result<(), CliError> {
-    if output.color() {
-        output.result(ladder.in_color())?;
-    } else {
-        output.result(ladder)?;
-    }
+    let style = Style { width: output.width(), color: output.color(), ..Style::default() };
+    output.result(ladder.draw(&style))?;
     output.note(format_args!("the client read: {}", String::from_utf8_lossy(greeting)));
     let summary = capture.close().map_err(|error| failed(&error))?;
     output.note(format_args!("{} packets in {destination}: open it in Wireshark", summary.captured));

@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
+use crate::cli::live::{Session, Stop};
 use crate::device::Tun;
-use crate::event::{Event, Observer};
 use crate::link::LinkSpec;
-use crate::live::{HOST, KERNEL, Live, Signals, enter, set_up, start};
+use crate::live::{HOST, KERNEL, Live, enter, set_up};
 use crate::socket::HostConfig;
-use crate::time;
 use crate::view::Ladder;
 
 /// Everything is over in a fraction of a second.
@@ -36,18 +35,6 @@ pub(super) fn prepare() -> Result<Tun, String> {
     Ok(tun)
 }
 
-/// A ladder that begins at zero.
-struct FromZero {
-    ladder: Ladder,
-    origin: time::Instant,
-}
-
-impl Observer for FromZero {
-    fn on_event(&mut self, at: time::Instant, event: &Event<'_>) {
-        self.ladder.on_event(time::Instant::EPOCH + (at - self.origin), event);
-    }
-}
-
 pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Output) -> Result<(), CliError> {
     let run =
         |what: &'static str| move |error: &dyn core::fmt::Display| CliError::Run(format!("demo: {what}: {error}"));
@@ -58,56 +45,44 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
     let mut live = Live::new(&config, tun, [&LinkSpec::default(), &LinkSpec::default()]);
     let mut ladder = Ladder::new();
     ladder.name_hosts([(HOST, "server".to_owned()), (KERNEL, "client (kernel)".to_owned())]);
-    let ladder = Rc::new(RefCell::new(FromZero { ladder, origin: live.now() }));
+    ladder.count_from_first();
+    let ladder = Rc::new(RefCell::new(ladder));
     live.observe(ladder.clone());
     let settings =
         Settings::default().recipe(r#"{"tcplab":1,"live":true}"#).interface(name).comments(args.comments.into());
     let capture = Rc::new(RefCell::new(destination.capture(settings)?));
     live.observe(capture.clone());
-    let mut signals = Signals::catch().map_err(|error| run("catch signals")(&error))?;
 
+    let mut session = Session::over(live, output)?;
     let listen = listen(IpAddr::from(own));
-    let net = live.net();
+    let net = session.net();
     let mut serving = net.spawn_named("demo", server(net.clone(), listen));
-    live.turn().map_err(|error| run("first turn")(&error))?;
+    session.turn()?;
     let program = std::env::current_exe().map_err(|error| run("find this program again for the client")(&error))?;
-    let command = [program.into_os_string(), OsString::from("demo-client"), listen.addr.to_string().into()];
-    let mut client = start(&command, true).map_err(|error| run("start the client")(&error))?;
+    session.start(&[program.into_os_string(), OsString::from("demo-client"), listen.addr.to_string().into()], true)?;
 
     let deadline = Instant::now() + LIMIT;
     let mut exit = None;
-    let mut last = deadline;
-    let mut served = false;
-    while Instant::now() < last {
-        live.turn().map_err(|error| run("the device")(&error))?;
+    while exit.is_none() && Instant::now() < deadline {
+        match session.next_until(Some(deadline))? {
+            Some(Stop::Command(code)) => exit = Some(code),
+            Some(Stop::Signal(signal)) => return Err(CliError::Signal("demo", signal as u8)),
+            None => {}
+        }
         if let Some(Err(error)) = serving.try_take() {
             return Err(run("the server's calls failed")(&error));
         }
-        served |= serving.is_finished();
-        exit = match exit {
-            None => client.poll_exit().map_err(|error| run("wait for the client")(&error))?,
-            known => known,
-        };
-        if exit.is_some() && last == deadline {
-            last = Instant::now() + FAREWELL;
-        }
-        if exit.is_some() && served && net.host().connections() == 0 {
-            break;
-        }
-        let limit = live.now() + last.saturating_duration_since(Instant::now());
-        let others: Vec<_> = signals.descriptors().collect();
-        let until = live.next_at().into_iter().chain([limit]).min();
-        live.wait(until, &others).map_err(|error| run("wait")(&error))?;
-        if let Some(signal) = signals.poll_stop() {
-            return Err(CliError::Signal("demo", signal as u8));
-        }
+    }
+    // The last FIN and its ACK.
+    if let Some(Stop::Signal(signal)) = session.drain(FAREWELL)? {
+        return Err(CliError::Signal("demo", signal as u8));
     }
     let said = match exit {
         Some(0) => [b"Hello, ", NAME, b"!"].concat(),
         Some(code) => return Err(CliError::Run(format!("demo: the client failed with exit code {code}"))),
         None => return Err(CliError::Run(format!("demo: the client has not ended within {LIMIT:?}"))),
     };
-    finish(&ladder.borrow().ladder, &said, &mut capture.borrow_mut(), destination, output)
+    finish(&ladder.borrow(), &said, &mut capture.borrow_mut(), destination, output)
 }
 
 /// The client: connects, says its name, reads the greeting, closes. Fails if the greeting is another.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
 use crate::cli::args::How;
 use crate::cli::help;
@@ -66,8 +66,10 @@ pub(in crate::cli) struct Capture {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::SERVE)]
 pub(in crate::cli) struct Serve {
-    /// What is served
-    pub(super) app: App,
+    /// The server
+    // `named::command` puts its values in and adds it anew: without an index it would come after COMMAND.
+    #[arg(index = 1)]
+    pub(super) app: String,
     /// Where [default: every address, the port of the program]
     #[arg(long, value_name = "[IP:]PORT", value_parser = listen)]
     pub(super) listen: Option<(Option<IpAddr>, u16)>,
@@ -91,22 +93,8 @@ pub(in crate::cli) struct Serve {
     #[command(flatten)]
     pub(super) capture: Capture,
     /// A program to run beside the host; its exit code is ours. Without it: until Ctrl-C
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(index = 2, last = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum App {
-    /// `Hello, Client!` to whoever connects; port 12345
-    Hello,
-    /// What comes in goes back, TCP and UDP; port 7
-    Echo,
-    /// Reads and forgets; port 9
-    Discard,
-    /// What one client writes all others read; port 5000
-    Chat,
-    /// HTTP/1.1: a directory, or a generated file; port 8080
-    Http,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -53,8 +53,8 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
         Err(stop) => return Ok(stop),
     };
     output.detail(format_args!("connected to {}", args.to));
-    let started =
-        terminal::input(session.bell.ringer()).and_then(|input| Ok((input, terminal::output(session.bell.ringer())?)));
+    let started = terminal::input(session.wakes.sender())
+        .and_then(|input| Ok((input, terminal::output(session.wakes.sender())?)));
     let (input, out) = started.map_err(|error| CliError::Run(format!("start a thread: {error}")))?;
     let net = session.net();
     let writer = stream.clone();

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 use super::output::Output;
-use crate::live::{Bell, Live, Running, Signals};
+use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
 use record::Recording;
 
@@ -33,7 +33,7 @@ const AFTER_COMMAND: Duration = Duration::from_millis(500);
 pub(super) struct Session {
     live: Live,
     signals: Signals,
-    bell: Bell,
+    wakes: WakeReceiver,
     recording: Option<Recording>,
     /// When the recording wants to be flushed.
     flush_at: Option<crate::time::Instant>,
@@ -63,11 +63,17 @@ impl Session {
             live.observe(recording.observer());
         }
         output.note(format_args!("path: tun {name}"));
+        let own_namespace = device.tun.is_none();
+        Ok(Self { recording, own_namespace, ..Self::over(live, output)? })
+    }
+
+    /// A session over a host in a namespace of its own, without a capture.
+    pub(super) fn over(live: Live, output: Output) -> Result<Self, CliError> {
         let failed = |what| move |error| CliError::Run(format!("{what}: {error}"));
         let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGCHLD"))?;
-        let bell = Bell::new().map_err(failed("make a pair of sockets for wake-ups"))?;
-        let own_namespace = device.tun.is_none();
-        Ok(Self { live, signals, bell, recording, flush_at: None, running: None, own_namespace, output })
+        let wakes = WakeReceiver::new().map_err(failed("make a pair of sockets for wake-ups"))?;
+        let (recording, flush_at, running) = (None, None, None);
+        Ok(Self { live, signals, wakes, recording, flush_at, running, own_namespace: true, output })
     }
 
     /// True if standard output carries the capture.
@@ -97,22 +103,22 @@ impl Session {
     }
 
     /// One turn, without waiting.
-    fn turn(&mut self) -> Result<(), CliError> {
+    pub(super) fn turn(&mut self) -> Result<(), CliError> {
         self.live.turn().map_err(|error| CliError::Run(error.to_string()))?;
         let due = self.recording.as_mut().and_then(Recording::keep_flushed);
         self.flush_at = due.map(|due| self.live.now() + due);
         Ok(())
     }
 
-    /// Waits until there is something to do, then one turn: whoever calls sees what came of it before the next wait.
+    /// Waits until there is something to do, then one turn. The caller sees what came of it before the next wait.
     pub(super) fn next(&mut self) -> Result<Option<Stop>, CliError> {
         self.next_until(None)
     }
 
-    fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
+    pub(super) fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
         let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
         let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
-        let others: Vec<_> = self.signals.descriptors().chain([self.bell.descriptor()]).collect();
+        let others: Vec<_> = self.signals.descriptors().chain([self.wakes.descriptor()]).collect();
         let called = self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
         if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
@@ -121,9 +127,9 @@ impl Session {
         Ok(None)
     }
 
-    /// To be asked when a signal (SIGCHLD is one) or the bell has called.
+    /// To be asked when a signal (SIGCHLD is one) or another thread has called.
     fn stop(&mut self) -> Result<Option<Stop>, CliError> {
-        self.bell.silence();
+        self.wakes.clear();
         if let Some(signal) = self.signals.poll_stop() {
             return Ok(Some(Stop::Signal(signal)));
         }

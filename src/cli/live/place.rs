@@ -93,10 +93,10 @@ fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
     Ok([out, back])
 }
 
-/// Initial sequence numbers that nobody can foretell (RFC 6528).
+/// A seed from the operating system, so that nobody can predict initial sequence numbers (RFC 6528).
 fn seed() -> Result<u64, CliError> {
     let mut bytes = [0; 8];
-    let read = File::open("/dev/urandom").and_then(|mut luck| luck.read_exact(&mut bytes));
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
     read.map_err(|error| CliError::Run(format!("read a seed from /dev/urandom: {error}")))?;
     Ok(u64::from_le_bytes(bytes))
 }

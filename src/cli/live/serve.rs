@@ -3,51 +3,37 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::args::{App, Serve};
+use super::args::Serve;
 use super::{Session, Stop};
-use crate::app::{self, Listen, chat, discard, echo, hello, http};
+use crate::app::calls::Done;
+use crate::app::{self, Listen, Program, Registry, ServerOptions};
 use crate::cli::CliError;
+use crate::cli::named::{self, Files};
 use crate::cli::output::Output;
 use crate::net::{JoinHandle, Net};
 use crate::socket::descriptor_table;
 use crate::view::Flows;
 
-impl App {
-    fn port(self) -> u16 {
-        match self {
-            Self::Hello => hello::PORT,
-            Self::Echo => echo::PORT,
-            Self::Discard => discard::PORT,
-            Self::Chat => chat::PORT,
-            Self::Http => http::PORT,
-        }
-    }
+/// A server that runs.
+type Server = JoinHandle<io::Result<Done>>;
 
-    /// What a second terminal would say to it.
-    fn client(self, ip: IpAddr, port: u16) -> String {
-        match self {
-            Self::Http => format!("curl http://{}/", SocketAddr::new(ip, port)),
-            Self::Hello | Self::Echo | Self::Discard | Self::Chat => format!("nc {ip} {port}"),
-        }
-    }
-}
-
-pub(in crate::cli) fn run(args: &Serve, output: Output) -> Result<u8, CliError> {
-    let source = source(args)?;
+pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> Result<u8, CliError> {
+    let program = named::program(registry, &args.app)?;
+    let files = Files::of(program, args.dir.clone(), args.size)?;
     let mut session = Session::open(&args.device, &args.capture, output)?;
     let output = output.results_to_stderr(session.captures_to_stdout());
     let flows = args.flows.then(Flows::shared);
     if let Some(flows) = &flows {
         session.live().observe(flows.clone());
     }
-    let (ip, port) = args.listen.unwrap_or((None, args.app.port()));
+    let (ip, port) = args.listen.unwrap_or((None, program.port()));
     let own = session.net().host().config().addresses.clone();
     // Every address: IPv4 comes to the same socket, unless there is nothing but IPv4.
     let all = if own.iter().any(|(ip, _)| ip.is_ipv6()) { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from([0; 4]) };
     let addr = SocketAddr::new(ip.unwrap_or(all), port);
     let listen = Listen { addr, backlog: usize::from(args.backlog) };
-    let mut servers = start(&session.net(), args.app, listen, source);
-    let outcome = serve(&mut session, args, &mut servers, listen, output);
+    let mut servers = start(&session.net(), program, &files.options(listen));
+    let outcome = serve(&mut session, args, program, &mut servers, listen, output);
     if args.fds {
         let text = descriptor_table(&session.net().host());
         output.result(&text)?;
@@ -62,7 +48,8 @@ pub(in crate::cli) fn run(args: &Serve, output: Output) -> Result<u8, CliError> 
 fn serve(
     session: &mut Session,
     args: &Serve,
-    servers: &mut [JoinHandle<io::Result<()>>],
+    program: &Program,
+    servers: &mut [Server],
     listen: Listen,
     output: Output,
 ) -> Result<Stop, CliError> {
@@ -71,7 +58,7 @@ fn serve(
     if args.command.is_empty() {
         let own = session.net().host().config().addresses[0].0;
         let ip = if listen.addr.ip().is_unspecified() { own } else { listen.addr.ip() };
-        let client = args.app.client(ip, listen.addr.port());
+        let client = program.command_for(SocketAddr::new(ip, listen.addr.port()));
         output.note(format_args!("in a second terminal: {}{client}", session.joining()));
         output.note("Ctrl-C ends it");
     } else {
@@ -85,24 +72,17 @@ fn serve(
     }
 }
 
-fn start(net: &Net, app: App, listen: Listen, source: http::Source) -> Vec<JoinHandle<io::Result<()>>> {
-    let own = net.clone();
-    match app {
-        App::Hello => {
-            vec![net.spawn_named("hello", async move { Ok(hello::server(own, listen).await?) })]
-        }
-        App::Echo => vec![
-            net.spawn_named("echo", echo::server(own.clone(), listen)),
-            net.spawn_named("echo, UDP", echo::udp_server(own, listen.addr)),
-        ],
-        App::Discard => vec![net.spawn_named("discard", discard::server(own, listen))],
-        App::Chat => vec![net.spawn_named("chat", chat::server(own, listen))],
-        App::Http => vec![net.spawn_named("http", http::server(own, listen, http::Settings::new(source)))],
-    }
+/// Starts the servers of a program.
+fn start(net: &Net, program: &Program, options: &ServerOptions) -> Vec<Server> {
+    let name = program.name().to_owned();
+    let stream = program.start_server(net.clone(), options.clone()).map(|server| net.spawn_named(name.clone(), server));
+    let datagram = program.start_udp_server(net.clone(), options.clone());
+    let datagram = datagram.map(|server| net.spawn_named(format!("{name}, UDP"), server));
+    stream.into_iter().chain(datagram).collect()
 }
 
 /// A server ends only when its socket fails.
-fn check(servers: &mut [JoinHandle<io::Result<()>>], addr: SocketAddr) -> Result<(), CliError> {
+fn check(servers: &mut [Server], addr: SocketAddr) -> Result<(), CliError> {
     match servers.iter_mut().find_map(JoinHandle::try_take) {
         Some(Err(error)) => {
             let hint = match app::errno(&error) {
@@ -113,19 +93,4 @@ fn check(servers: &mut [JoinHandle<io::Result<()>>], addr: SocketAddr) -> Result
         }
         _ => Ok(()),
     }
-}
-
-/// What http serves.
-fn source(args: &Serve) -> Result<http::Source, CliError> {
-    if args.app != App::Http && (args.dir.is_some() || args.size.is_some()) {
-        return Err(CliError::Usage("--dir and --size are for `serve http`".to_owned()));
-    }
-    if let Some(size) = args.size {
-        return Ok(http::Source::Size(size));
-    }
-    let dir = args.dir.clone().unwrap_or_else(|| ".".into());
-    if args.app == App::Http && !dir.is_dir() {
-        return Err(CliError::Usage(format!("--dir {}: not a directory that can be read", dir.display())));
-    }
-    Ok(http::Source::Dir(dir))
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::live::Ringer;
+use crate::live::WakeSender;
 
 /// Bytes in a pipe at most.
 const ROOM: usize = 64 * 1024;
@@ -21,7 +21,7 @@ struct Shared {
     /// For the thread.
     changed: Condvar,
     /// For the loop, which then polls the program.
-    ringer: Ringer,
+    waker: WakeSender,
 }
 
 #[derive(Default)]
@@ -35,8 +35,8 @@ struct State {
 }
 
 impl Pipe {
-    fn new(ringer: Ringer) -> Self {
-        Self(Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), ringer }))
+    fn new(waker: WakeSender) -> Self {
+        Self(Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), waker }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -50,7 +50,7 @@ impl Pipe {
         self.0.changed.notify_all();
         if let Some(waker) = waker {
             waker.wake();
-            self.0.ringer.ring();
+            self.0.waker.wake();
         }
     }
 
@@ -115,8 +115,8 @@ impl Pipe {
 }
 
 /// Standard input, read on a thread.
-pub(super) fn input(ringer: Ringer) -> io::Result<Pipe> {
-    let pipe = Pipe::new(ringer);
+pub(super) fn input(waker: WakeSender) -> io::Result<Pipe> {
+    let pipe = Pipe::new(waker);
     let theirs = pipe.clone();
     thread::Builder::new().name("standard input".to_owned()).spawn(move || read_all(&theirs))?;
     Ok(pipe)
@@ -144,8 +144,8 @@ fn read_all(pipe: &Pipe) {
 }
 
 /// Standard output, written on a thread.
-pub(super) fn output(ringer: Ringer) -> io::Result<Pipe> {
-    let pipe = Pipe::new(ringer);
+pub(super) fn output(waker: WakeSender) -> io::Result<Pipe> {
+    let pipe = Pipe::new(waker);
     let theirs = pipe.clone();
     thread::Builder::new().name("standard output".to_owned()).spawn(move || write_all(&theirs))?;
     Ok(pipe)

@@ -206,8 +206,9 @@ fn inside(event: HostEvent) -> Map<String, Value> {
                 "cwnd": numbers.cwnd, "ssthresh": numbers.ssthresh,
             })
         }
-        HostEvent::Call { fd, call, result } => json!({
+        HostEvent::Call { fd, call, ends, result } => json!({
             "event": "call", "fd": fd, "call": call, "result": result.ok(), "errno": result.err(),
+            "local": ends.map(|(local, _)| local.to_string()), "remote": ends.map(|(_, remote)| remote.to_string()),
         }),
     };
     match value {

@@ -1,25 +1,24 @@
-//! `tcplab run`: a scenario in virtual time; its story, its ladder, its captures, its events.
+//! `tcplab run`: a scenario in virtual time. It prints the story, the ladder and a summary, or the events as JSON, and writes
+//! captures.
 
 mod events;
 mod pace;
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::Args as ClapArgs;
 
-use super::args::How;
-use super::output::{Output, print};
+use super::args::{How, View};
+use super::output::Output;
 use super::output_file::Destination;
 use super::scenario::{Which, setting};
 use super::{CliError, help};
+use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
-use crate::event::{Event, Observer};
 use crate::scenario::{Outcome, Recipe, Scenario, World};
-use crate::time::Instant;
-use crate::view::Ladder;
+use crate::view::{Ladder, filled, printable};
 use events::Events;
 use pace::Pace;
 
@@ -28,7 +27,7 @@ use pace::Pace;
 pub(super) struct Run {
     #[command(flatten)]
     which: Which,
-    /// Where luck comes from [default: that of the scenario, else 1]
+    /// Random seed [default: that of the scenario, else 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Change a key of the scenario; can be repeated
@@ -43,6 +42,8 @@ pub(super) struct Run {
     realtime: bool,
     #[command(flatten)]
     capture: Taken,
+    #[command(flatten)]
+    view: View,
 }
 
 /// What is captured.
@@ -72,16 +73,17 @@ struct Taken {
 /// Captures that are open: where each goes.
 type Captures = Vec<(String, Rc<RefCell<Capture>>)>;
 
-pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
-    let mut scenario = args.which.open()?;
+pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(), CliError> {
+    let mut scenario = args.which.open(registry)?;
     for (key, value) in &args.set {
         scenario.set(key, value).map_err(|error| CliError::Usage(error.to_string()))?;
     }
     let seed = args.seed.unwrap_or_else(|| scenario.seed());
     let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
     let captures = destinations(args, &scenario, &world)?;
-    // Whatever would go to standard output goes to standard error when a capture goes there.
+    // Results go to standard error when a capture goes to standard output.
     let to_stdout = !captures.iter().any(|(_, destination)| destination.is_stdout());
+    let output = output.results_to_stderr(!to_stdout);
     let shown = Rc::default();
     if args.realtime {
         world.observe(Pace::new(Rc::clone(&shown)));
@@ -89,57 +91,27 @@ pub(super) fn run(args: &Run, output: Output) -> Result<(), CliError> {
     let captures = open(args, captures, &scenario, &world, seed)?;
     shown.borrow_mut().extend(captures.iter().map(|(_, capture)| Rc::clone(capture)));
     let names = || world.names().iter().cloned();
-    let ladder = (!output.json).then(|| {
+    let ladder = (!output.json && !args.view.no_ladder).then(|| {
         let mut ladder = Ladder::new();
         ladder.name_hosts(names());
-        world.observe(Beginning { ladder, left: MOST_DRAWN })
+        world.observe(ladder)
     });
     let events = output.json.then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
     let outcome = world.run();
-    for (path, capture) in &captures {
-        let summary = capture.borrow_mut().close().map_err(|error| failed(&error))?;
-        output.note(format_args!("{} packets in {path}", summary.captured));
-    }
+    let closed: Vec<_> = captures.iter().map(|(path, capture)| (path, capture.borrow_mut().close())).collect();
     if let Some(events) = events {
         events.borrow_mut().finish(&outcome)?;
+    } else {
+        let ladder = ladder.map_or(String::new(), |ladder| ladder.borrow().draw(&args.view.style(output)));
+        output.result(told(&scenario, &ladder, &outcome, output.width()))?;
     }
-    if let Some(ladder) = ladder {
-        let Beginning { ladder, left } = &*ladder.borrow();
-        if *left == 0 {
-            output.note(format_args!("the ladder shows the first {MOST_DRAWN} events only; `-w` writes every packet"));
-        }
-        let text = told(&scenario, ladder, &outcome);
-        if to_stdout {
-            print(text)?;
-        } else {
-            output.note(text.trim_end());
-        }
+    for (path, summary) in closed {
+        let summary = summary.map_err(|error| failed(&error))?;
+        output.note(format_args!("{} packets in {path}", summary.captured));
     }
     match outcome.failures.len() {
         0 => Ok(()),
         _ => Err(CliError::Run(format!("{}: {}", args.which.scenario, outcome.failures.join("\n")))),
-    }
-}
-
-/// Events that the ladder shows: more nobody reads, and a long run would fill the memory with them.
-const MOST_DRAWN: u32 = 200_000;
-
-/// The ladder of the beginning of a run.
-struct Beginning {
-    ladder: Ladder,
-    left: u32,
-}
-
-impl Observer for Beginning {
-    fn wants_numbers(&self) -> bool {
-        self.ladder.wants_numbers()
-    }
-
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        if self.left > 0 {
-            self.left -= 1;
-            self.ladder.on_event(at, event);
-        }
     }
 }
 
@@ -206,37 +178,29 @@ fn failed(error: &WriteError) -> CliError {
     CliError::Run(format!("{error}; another place for the capture is given with -w"))
 }
 
-/// The story, the ladder, the descriptors, what the programs did, and what to look at.
-fn told(scenario: &Scenario, ladder: &Ladder, outcome: &Outcome) -> String {
+/// The story, the ladder, the descriptors, what to look at, and what the programs did. Prose is filled to the width.
+fn told(scenario: &Scenario, ladder: &str, outcome: &Outcome, width: usize) -> String {
     let mut parts = Vec::new();
     if let Some(name) = scenario.name() {
-        parts.push(format!("{name}: {}\n", printable(scenario.summary())));
-    } else if !scenario.summary().is_empty() {
-        parts.push(format!("{}\n", printable(scenario.summary())));
+        parts.push(filled(&format!("{name}: {}", scenario.summary()), width));
+    } else {
+        parts.push(filled(scenario.summary(), width));
     }
-    if !scenario.story().is_empty() {
-        parts.push(format!("{}\n", printable(scenario.story())));
-    }
-    parts.push(ladder.to_string());
+    parts.push(filled(scenario.story(), width));
+    parts.push(ladder.to_owned());
     if let Some(table) = &outcome.table {
         parts.push(format!("descriptors of {} at {}\n{}", table.host, table.at, table.text));
     }
-    let mut programs = String::new();
-    for report in outcome.reports.iter().filter(|report| !report.daemon) {
-        let _ = writeln!(programs, "{} on {}: {}", printable(&report.name), report.host, did(report));
-    }
-    parts.push(programs);
     if !scenario.look().is_empty() {
-        let look = printable(&scenario.look().join("\n- "));
-        parts.push(format!("In Wireshark (-w FILE writes the capture):\n- {look}\n"));
+        let look = scenario.look().join("\n- ");
+        parts.push(filled(&format!("In Wireshark (-w FILE writes the capture):\n- {look}\n"), width));
     }
-    parts.retain(|part| !part.is_empty());
+    let programs = outcome.reports.iter().filter(|report| !report.daemon);
+    let programs = programs
+        .map(|report| filled(&format!("{} on {}: {}", printable(&report.name, true), report.host, did(report)), width));
+    parts.push(programs.collect());
+    parts.retain(|part| !part.trim().is_empty());
     parts.join("\n")
-}
-
-/// A text of the file's author, without what would command a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// What a program did, in a line.

@@ -6,18 +6,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use crate::device::End;
+use crate::drive::Endpoint;
 use crate::event::{DropReason, Event, HostEvent, HostId, Observer};
 use crate::link::LinkLine;
 use crate::segment::{IpView, Packet, SegmentTemplate};
 use crate::sim::GaveUp;
-use crate::sim::endpoint::Endpoint;
 use crate::sim::network::Network;
 use crate::sim::run::Limits;
 use crate::time::Instant;
 
 pub(super) type Log = Rc<RefCell<Vec<String>>>;
 
-/// Sends what it is told to, fires timers, and sends back so many of the packets that come.
+/// Sends what stands in its outbox, fires timers, and sends back so many of the packets that come.
 #[derive(Default)]
 pub(super) struct Fake {
     name: &'static str,
@@ -99,8 +99,8 @@ pub(super) fn network(seed: u64, links: &[(usize, usize, &str)]) -> (Network<Fak
     for (a, b, line) in links {
         let cable = network.cable(HostId(*a as u32), HostId(*b as u32));
         let spec = line.parse::<LinkLine>().expect(line).spec;
-        network.cables[cable][End::A].set_spec(&spec);
-        network.cables[cable][End::B].set_spec(&spec);
+        network.fabric.cables[cable][End::A].set_spec(&spec);
+        network.fabric.cables[cable][End::B].set_spec(&spec);
     }
     assert_eq!(idle(&mut network), Ok(()));
     log.borrow_mut().clear();
@@ -114,12 +114,12 @@ pub(super) fn idle(network: &mut Network<Fake>) -> Result<(), GaveUp> {
 pub(super) fn send(network: &mut Network<Fake>, from: usize, to: usize, payload: &[u8]) {
     let address = |host: usize| SocketAddr::new(format!("192.0.2.{}", host + 1).parse().expect("an address"), 7);
     let segment = SegmentTemplate { payload, ..SegmentTemplate::new(address(from), address(to)) };
-    network.seat(HostId(from as u32)).endpoint.outbox.push_back(segment.to_bytes());
+    network.host(HostId(from as u32)).endpoint.outbox.push_back(segment.to_bytes());
     network.wake(HostId(from as u32));
 }
 
 pub(super) fn ticks(network: &mut Network<Fake>, host: usize, at: Instant) {
-    network.seat(HostId(host as u32)).endpoint.timers.insert(at);
+    network.host(HostId(host as u32)).endpoint.timers.insert(at);
     network.wake(HostId(host as u32));
 }
 

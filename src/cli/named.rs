@@ -1,0 +1,88 @@
+//! The values of options that name a program or a congestion controller. clap's description of the command line is
+//! written at compile time; the registry is known when the program starts, so its names are put in here.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Command, CommandFactory};
+
+use super::CliError;
+use super::args::Args;
+use crate::app::{Listen, Program, Registry, ServerOptions};
+use crate::socket::Congestion;
+
+/// The whole command line, with the names of this registry.
+pub(super) fn command(registry: &Registry) -> Command {
+    let controllers = || {
+        let value = |(name, summary): (&str, &str)| PossibleValue::new(name.to_owned()).help(summary.to_owned());
+        PossibleValuesParser::new(registry.controllers().map(value))
+    };
+    let servers = || {
+        let value = |program: &Program| {
+            PossibleValue::new(program.name().to_owned()).help(format!(
+                "{}; port {}",
+                program.summary(),
+                program.port()
+            ))
+        };
+        PossibleValuesParser::new(registry.programs().filter(|program| program.has_server()).map(value))
+    };
+    visit(Args::command(), &|command| {
+        let has = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
+        let (cc, app) = (has("cc"), has("app"));
+        let command = if cc { command.mut_arg("cc", |arg| arg.value_parser(controllers())) } else { command };
+        if app { command.mut_arg("app", |arg| arg.value_parser(servers())) } else { command }
+    })
+}
+
+/// Changes a command and all of its subcommands.
+fn visit(command: Command, change: &dyn Fn(Command) -> Command) -> Command {
+    change(command).mut_subcommands(|command| visit(command, change))
+}
+
+/// The program of that name. clap has refused other names.
+pub(super) fn program<'r>(registry: &'r Registry, name: &str) -> Result<&'r Program, CliError> {
+    registry.find(name).ok_or_else(|| CliError::Usage(format!("there is no program `{name}`")))
+}
+
+/// The congestion controller of that name. clap has refused other names.
+pub(super) fn controller(registry: &Registry, name: &str) -> Result<Congestion, CliError> {
+    registry.controller(name).ok_or_else(|| CliError::Usage(format!("there is no congestion controller `{name}`")))
+}
+
+/// `--dir` and `--size`: what a server of files serves.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Files {
+    dir: Option<PathBuf>,
+    size: Option<u64>,
+}
+
+impl Files {
+    /// Checks the two options against the program. Without either, it is the current directory.
+    pub(super) fn of(program: &Program, dir: Option<PathBuf>, size: Option<u64>) -> Result<Self, CliError> {
+        let name = program.name();
+        if !program.takes_files() {
+            return match (&dir, size) {
+                (None, None) => Ok(Self::default()),
+                _ => Err(CliError::Usage(format!("--dir and --size are for http, not for {name}: leave them out"))),
+            };
+        }
+        if size.is_none() {
+            let dir = dir.as_deref().unwrap_or(Path::new("."));
+            if !dir.is_dir() {
+                let dir = dir.display();
+                return Err(CliError::Usage(format!(
+                    "--dir {dir}: not a directory that can be read; name another one"
+                )));
+            }
+        }
+        Ok(Self { dir, size })
+    }
+
+    /// With the address.
+    pub(super) fn options(&self, listen: Listen) -> ServerOptions {
+        let mut options = ServerOptions::new(listen);
+        (options.dir, options.size) = (self.dir.clone(), self.size);
+        options
+    }
+}

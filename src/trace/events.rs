@@ -1,0 +1,241 @@
+//! A trace from the events of a run. Each host has an annotator at its interface: it is shown what the host sends and
+//! what is delivered to it. A segment becomes a step when its host sends it.
+
+use core::net::SocketAddr;
+
+use super::{Content, HostEntry, PacketStep, SenderStep, Trace, Vantage, segment_step};
+use crate::annotate::{self, Direction, Subject, Tag, Variables};
+use crate::conversation::Side;
+use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer};
+use crate::segment::Packet;
+use crate::time::Instant;
+
+impl Observer for Trace {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        // What happens after the last step that is kept is of no use to a ladder, and costs.
+        if self.is_full() {
+            self.left_out += 1;
+            return;
+        }
+        self.origin.get_or_insert(at);
+        // What its link and its host tell right behind a packet belongs to it.
+        let belongs = |sent: &Sent| match *event {
+            Event::Host { host, event: HostEvent::Timer { .. } | HostEvent::Numbers { .. } } => {
+                (at, host) == (sent.at, sent.host)
+            }
+            Event::LinkDropped { .. } | Event::LinkQueue { .. } | Event::Duplicated { .. } => true,
+            _ => false,
+        };
+        if self.sent.as_ref().is_some_and(|sent| !belongs(sent)) {
+            self.settle();
+        }
+        match *event {
+            Event::Sent { host, packet, fate, .. } => {
+                self.sent = Some(Sent { at, host, packet: packet.clone(), fate });
+            }
+            Event::Forwarded { host, packet, fate, .. } => self.forwarded(host, packet, fate),
+            Event::Delivered { host, packet, .. } => self.delivered(at, host, packet),
+            // They belong to a packet that was sent; the copy arrives like the original.
+            Event::Duplicated { .. } | Event::LinkDropped { .. } => {}
+            Event::LinkQueue { link, packets, bytes } => {
+                self.push(at, Vantage::Capture, None, Content::LinkQueue { link, packets, bytes });
+            }
+            Event::StackDropped { host, packet, why } => self.refused(at, host, packet, why),
+            Event::Host { host, event } => self.told(at, host, event),
+        }
+    }
+}
+
+/// A packet that a host has sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    at: Instant,
+    host: HostId,
+    packet: Packet,
+    fate: Fate,
+}
+
+impl Trace {
+    /// Makes a step of the packet that was sent last. It waits for what its host tells right behind it, so this is to be
+    /// called at the end of a run.
+    pub fn settle(&mut self) {
+        if let Some(Sent { at, host, packet, fate }) = self.sent.take() {
+            self.take_sent(at, host, &packet, fate);
+        }
+    }
+
+    fn take_sent(&mut self, at: Instant, host: HostId, packet: &Packet, fate: Fate) {
+        let vantage = Vantage::Host(host);
+        let subject = Subject::parse(at, Direction::Outbound, &packet.bytes);
+        let tag = Tag::of(fate);
+        if let Ok(segment) = &subject.segment {
+            self.orient(at, host, segment.src, segment.dst);
+        }
+        let Self { hosts, flows, .. } = self;
+        let annotator = &mut hosts.entry(host).or_default().annotator;
+        let annotation = annotator.annotate(&subject);
+        let (Some(annotated), Ok(segment)) = (annotation.segment, &subject.segment) else {
+            let words = annotation.words.to_owned();
+            let ends = subject.ip.ok().map(|ip| (ip.src, ip.dst));
+            let (packet, len) = (packet.meta.id, packet.bytes.len() as u32);
+            self.note_packet(packet);
+            let step = PacketStep { packet: packet.0, len, ends, words, tag, behind: None, comment: None };
+            self.push(at, vantage, None, Content::Packet(step));
+            return;
+        };
+        let (known, stream, observed) = (annotated.stream.notes.flow, annotated.stream.number, annotated.observed);
+        let begun = flows.list.len();
+        let Some(number) = flows.place(at, vantage, known, annotated.stream.ends) else { return };
+        let flow = &mut flows.list[number];
+        let from = flow.side_of(segment.src);
+        flow.hosts[from as usize] = Some(host);
+        let arrives = !tag.is_some_and(Tag::is_loss);
+        flow.take(at, from, segment, &observed, &annotated.stream.conversation, (arrives, false));
+        let step = self.wants_steps.then(|| {
+            let mut step = segment_step(&annotated, segment, from, annotation.words);
+            step.window_changed = flow.note_window(from, step.window, segment.is_syn());
+            step.states = flow.states();
+            step.begins = begun == number;
+            (step.packet, step.len, step.tag) = (packet.meta.id.0, packet.bytes.len() as u32, tag);
+            step
+        });
+        if known.is_none() {
+            annotator.set_flow(stream, number);
+        }
+        if let Some(step) = step {
+            self.note_packet(packet.meta.id);
+            self.push(at, vantage, Some(number), Content::Segment(Box::new(step)));
+        }
+    }
+
+    /// The annotator of a host sees what reaches the host. No step: the arrow of a segment stands where it was sent.
+    fn delivered(&mut self, at: Instant, host: HostId, packet: &Packet) {
+        let subject = Subject::parse(at, Direction::Inbound, &packet.bytes);
+        let Ok(segment) = &subject.segment else { return };
+        if self.hosts.get(&host).is_some_and(|entry| entry.router) {
+            return;
+        }
+        if !packet.meta.sound && subject.verified().corrupted {
+            return;
+        }
+        self.orient(at, host, segment.src, segment.dst);
+        self.hosts.entry(host).or_default().annotator.follow(at, Direction::Inbound, segment);
+    }
+
+    /// An annotator that meets a connection takes its first end from the flow, so that all count sides alike.
+    fn orient(&mut self, at: Instant, host: HostId, one: SocketAddr, other: SocketAddr) {
+        let entry = self.hosts.entry(host).or_default();
+        if !entry.annotator.knows(one, other)
+            && let Some(number) = self.flows.find(one, other)
+        {
+            entry.annotator.orient(at, self.flows.list[number].ends);
+        }
+    }
+
+    /// A router sends a packet on: it is no end of a connection. What its link does to the packet belongs to the step of the
+    /// packet.
+    fn forwarded(&mut self, host: HostId, packet: &Packet, fate: Fate) {
+        let entry = self.hosts.entry(host).or_default();
+        if !entry.router {
+            *entry = HostEntry { name: entry.name.take(), router: true, ..HostEntry::default() };
+        }
+        if let Some(tag) = Tag::of(fate) {
+            self.behind(packet, host, tag);
+        }
+    }
+
+    fn behind(&mut self, packet: &Packet, host: HostId, tag: Tag) {
+        let Some(place) = self.by_packet.get(&packet.meta.id) else { return };
+        let Some(step) = place.checked_sub(self.taken).and_then(|at| self.steps.get_mut(at as usize)) else { return };
+        match &mut step.content {
+            Content::Segment(segment) => segment.behind = Some((host, tag)),
+            Content::Packet(packet) => packet.behind = Some((host, tag)),
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, at: Instant, host: HostId, packet: &Packet, why: DropReason) {
+        let subject = Subject::parse(at, Direction::Inbound, &packet.bytes);
+        let segment = subject.segment.ok();
+        let flow = segment.and_then(|segment| self.flows.find(segment.src, segment.dst));
+        let by_router = matches!(why, DropReason::NoRoute | DropReason::HostUnreachable | DropReason::TtlExceeded);
+        if by_router || self.hosts.get(&host).is_some_and(|entry| entry.router) {
+            return self.behind(packet, host, Tag::Lost(why));
+        }
+        let side = flow.zip(segment).map(|(number, segment)| {
+            let flow = &mut self.flows.list[number];
+            let side = flow.side_of(segment.dst);
+            flow.hosts[side as usize].get_or_insert(host);
+            side
+        });
+        self.push(at, Vantage::Host(host), flow, Content::Refused { side, packet: packet.meta.id.0, why });
+    }
+
+    fn told(&mut self, at: Instant, host: HostId, event: HostEvent) {
+        let vantage = Vantage::Host(host);
+        let flow_of = |trace: &mut Self, local: SocketAddr, remote: SocketAddr| {
+            let known = trace.flows.find(local, remote);
+            let number = known.or_else(|| trace.flows.begin(at, [local, remote]))?;
+            let side = trace.flows.list[number].side_of(local);
+            trace.flows.list[number].hosts[side as usize] = Some(host);
+            Some((number, side))
+        };
+        match event {
+            HostEvent::State { local, remote, to, cause, .. } => {
+                let Some((number, side)) = flow_of(self, local, remote) else { return };
+                self.flows.list[number].tell_state(side, to);
+                self.push(at, vantage, Some(number), Content::State { side, to: Some(to), cause: Some(cause) });
+            }
+            HostEvent::Timer { local, remote, timer } => {
+                self.hosts.entry(host).or_default().annotator.timer(at, local, remote, timer);
+                let Some((number, side)) = flow_of(self, local, remote) else { return };
+                self.push(at, vantage, Some(number), Content::Timer { side, timer });
+            }
+            HostEvent::Numbers { local, remote, numbers } => {
+                self.hosts.entry(host).or_default().annotator.numbers(at, local, remote, numbers);
+                let Some((number, side)) = flow_of(self, local, remote) else { return };
+                let variables = Variables::default().with(&numbers);
+                let step = SenderStep { side, variables, phase: None, scoreboard: None, timers: None };
+                self.push(at, vantage, Some(number), Content::Sender(Box::new(step)));
+            }
+            HostEvent::Call { fd, call, ends, result } => {
+                let place = ends.and_then(|(local, remote)| {
+                    if annotate::sends(call, result) {
+                        self.hosts.entry(host).or_default().annotator.call(at, local, remote, call);
+                    }
+                    flow_of(self, local, remote)
+                });
+                let socket = result.ok().filter(|_| call == "accept").map_or(fd, |accepted| accepted as u32);
+                let descriptors = &mut self.hosts.entry(host).or_default().descriptors;
+                let flow = match place {
+                    Some((number, _)) => {
+                        descriptors.insert(socket, number);
+                        Some(number)
+                    }
+                    None => descriptors.get(&fd).copied().filter(|_| call != "socket"),
+                };
+                if matches!(call, "socket" | "close") {
+                    descriptors.remove(&fd);
+                }
+                let side = flow.and_then(|number| self.side_of_host(number, host));
+                self.push(at, vantage, flow.filter(|_| side.is_some()), Content::Call { side, fd, call, result });
+            }
+            HostEvent::Queue { local, syn_queue, accept_queue, backlog } => {
+                let content = Content::ListenQueues { local, syn_queue, accept_queue, backlog };
+                self.push(at, vantage, None, content);
+            }
+            HostEvent::Dropped { .. } | HostEvent::Edited { .. } => {}
+        }
+    }
+
+    /// The side of a flow at which a host stands.
+    fn side_of_host(&self, number: usize, host: HostId) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| self.flows.list[number].hosts[*side as usize] == Some(host))
+    }
+
+    fn note_packet(&mut self, id: crate::segment::PacketId) {
+        if self.wants_steps {
+            self.by_packet.insert(id, self.taken + self.steps.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A trace from a capture, record by record as they are read. What is kept is the state of each connection, never the
+//! packets.
+//!
+//! Packets are read by the lenient parser of `segment`: what was cut off by a snaplen is made up for, and fragments are put
+//! together. States are inferred (see `states`), unless a tag of ours says that the packet was lost on the
+//! link: then it does not arrive. A comment of ours tells what its host knew, and is preferred to what can be seen here.
+
+use core::fmt::Write as _;
+use core::net::{IpAddr, SocketAddr};
+
+use super::{Content, MOST_ADDRESSES, PacketStep, Trace, Vantage, segment_step};
+use crate::annotate::{Direction, Subject, Tag, tags};
+use crate::capture::Record;
+use crate::conversation::Side;
+use crate::segment::{Captured, IpView, Protocol, Segment};
+
+impl Trace {
+    /// Takes the next record of a capture. `ours` says that tcplab wrote the file, so that its comments can be relied
+    /// upon. Gives one segment or packet, and the states that it implies, as steps.
+    pub fn record(&mut self, record: &Record<'_>, ours: bool) {
+        self.origin.get_or_insert(record.at);
+        self.from_first = true;
+        let comment = record.comment.filter(|comment| !comment.is_empty());
+        let Some(packet) = record.packet else {
+            let words = format!("no IP packet: {} bytes of link type {}", record.original_len, record.link_type);
+            self.push_packet(record, None, words, comment, ours);
+            return;
+        };
+        let mut parser = core::mem::take(&mut self.parser);
+        self.packet(record, &parser.parse(packet, record.original_len), ours);
+        self.parser = parser;
+    }
+
+    fn packet(&mut self, record: &Record<'_>, captured: &Captured<'_>, ours: bool) {
+        let comment = record.comment.filter(|comment| !comment.is_empty());
+        let told = comment.filter(|_| ours).map(tags::parse);
+        let tag = told.and_then(|told| told.tag);
+        let direction = record.direction.unwrap_or(Direction::Outbound);
+        let (cut, copy) = (captured.options_cut, tag == Some(Tag::Copy));
+        let (ip, segment) = (captured.ip, captured.segment);
+        let subject =
+            Subject { at: record.at, direction, ip, segment, corrupted: false, copy, missing: captured.missing };
+        let verify = ours && record.direction == Some(Direction::Inbound) && captured.is_verifiable();
+        let subject = if verify { subject.verified() } else { subject };
+        if let Ok(ip) = &subject.ip {
+            self.note_addresses(ip, record.direction);
+        }
+        let annotation = self.interface.annotate(&subject);
+        let words = told.map_or(annotation.words, |told| told.words);
+        let (Some(annotated), Ok(segment)) = (annotation.segment, &subject.segment) else {
+            let words = words.to_owned();
+            if let Ok(segment) = &subject.segment {
+                return self.corrupted(record, segment, &words, cut, ours);
+            }
+            let ends = subject.ip.ok().map(|ip| (ip.src, ip.dst));
+            return self.push_packet(record, ends, words, comment, ours);
+        };
+        let (known, stream, observed) = (annotated.stream.notes.flow, annotated.stream.number, annotated.observed);
+        let begun = self.flows.list.len();
+        let Some(number) = self.flows.place(record.at, Vantage::Capture, known, annotated.stream.ends) else { return };
+        let flow = &mut self.flows.list[number];
+        let before = flow.states();
+        let from = flow.side_of(segment.src);
+        let arrives = !tag.is_some_and(Tag::is_loss);
+        let conversation = &annotated.stream.conversation;
+        flow.take(record.at, from, segment, &observed, conversation, (arrives, subject.copy));
+        let mut step = segment_step(&annotated, segment, from, words);
+        step.begins = begun == number;
+        step.states = flow.states();
+        step.window_changed = flow.note_window(from, step.window, segment.is_syn());
+        (step.packet, step.len, step.tag, step.options_cut) = (record.number, record.original_len, tag, cut);
+        step.variables = told.and_then(|told| told.variables);
+        step.comment = comment.map(str::to_owned);
+        if let Some(comment) = comment.filter(|_| !ours) {
+            comment.clone_into(&mut step.words);
+        }
+        if captured.missing > 0 && record.is_whole() {
+            let _ = write!(step.words, ", {} bytes of it are not in the file", captured.missing);
+        }
+        if known.is_none() {
+            self.interface.set_flow(stream, number);
+        }
+        let (begins, after) = (step.begins, step.states);
+        self.push(record.at, Vantage::Capture, Some(number), Content::Segment(Box::new(step)));
+        for side in Side::BOTH {
+            let to = after[side as usize];
+            if begins || to != before[side as usize] {
+                self.push(record.at, Vantage::Capture, Some(number), Content::State { side, to, cause: None });
+            }
+        }
+    }
+
+    /// A segment that a link has changed: its connection has not taken it, but it can be drawn.
+    fn corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>, words: &str, cut: bool, ours: bool) {
+        let comment = record.comment.filter(|comment| !comment.is_empty());
+        let Some(number) = self.flows.find(segment.src, segment.dst) else {
+            let ends = Some((segment.src.ip(), segment.dst.ip()));
+            return self.push_packet(record, ends, words.to_owned(), comment, ours);
+        };
+        let from = self.flows.list[number].side_of(segment.src);
+        let step = super::SegmentStep {
+            packet: record.number,
+            len: record.original_len,
+            from,
+            flags: segment.flags,
+            seq: 0,
+            ack: None,
+            window: segment.window.into(),
+            window_changed: false,
+            options: segment.options,
+            options_cut: cut,
+            payload: segment.payload.len(),
+            seen: None,
+            kinds: crate::conversation::Kinds::default(),
+            words: words.to_owned(),
+            tag: None,
+            behind: None,
+            variables: None,
+            comment: comment.map(str::to_owned),
+            begins: false,
+            states: self.flows.list[number].states(),
+        };
+        self.push(record.at, Vantage::Capture, Some(number), Content::Segment(Box::new(step)));
+    }
+
+    fn push_packet(
+        &mut self,
+        record: &Record<'_>,
+        ends: Option<(IpAddr, IpAddr)>,
+        words: String,
+        comment: Option<&str>,
+        ours: bool,
+    ) {
+        let told = comment.filter(|_| ours).map(tags::parse);
+        let step = PacketStep {
+            packet: record.number,
+            len: record.original_len,
+            ends,
+            words,
+            tag: told.and_then(|told| told.tag),
+            behind: None,
+            comment: comment.map(str::to_owned),
+        };
+        self.push(record.at, Vantage::Capture, None, Content::Packet(step));
+    }
+
+    fn note_addresses(&mut self, ip: &IpView<'_>, direction: Option<Direction>) {
+        let addresses = &mut self.addresses;
+        for address in [ip.src, ip.dst] {
+            if addresses.packets.len() < MOST_ADDRESSES || addresses.packets.contains_key(&address) {
+                *addresses.packets.entry(address).or_default() += 1;
+            }
+        }
+        if addresses.own.len() < MOST_ADDRESSES {
+            match direction {
+                Some(Direction::Outbound) => _ = addresses.own.insert(ip.src),
+                Some(Direction::Inbound) if !is_multicast(ip.dst) => _ = addresses.own.insert(ip.dst),
+                _ => {}
+            }
+        }
+        if let (Protocol::Udp, false, &[a, b, c, d, ..]) = (ip.protocol, ip.fragment, ip.payload)
+            && addresses.datagrams.len() < MOST_ADDRESSES
+        {
+            let ends = [
+                SocketAddr::new(ip.src, u16::from_be_bytes([a, b])),
+                SocketAddr::new(ip.dst, u16::from_be_bytes([c, d])),
+            ];
+            addresses.datagrams.entry(ends).or_insert(self.flows.list.len());
+        }
+    }
+}
+
+fn is_multicast(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::from([255; 4])
+}

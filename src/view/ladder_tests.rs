@@ -1,0 +1,114 @@
+//! Tests of the ladder: what is drawn, where it stands, what is folded.
+
+use super::*;
+use crate::app::{Listen, echo};
+use crate::event::{Fate, LinkId};
+use crate::link::{Fault, Verdict};
+use crate::segment::{Packet, SegmentTemplate, Seq};
+use crate::sim::Sim;
+
+/// Drops the first segment with data.
+struct FirstData(bool);
+
+impl Fault for FirstData {
+    fn judge(&mut self, _: Instant, packet: &Packet) -> Verdict {
+        if packet.bytes.len() > 100 && !core::mem::replace(&mut self.0, true) { Verdict::Drop } else { Verdict::Pass }
+    }
+}
+
+#[test]
+fn a_lost_segment_is_marked_and_its_retransmission_is_named_and_marked() {
+    let sim = Sim::seeded(3);
+    let ladder = sim.observe(Ladder::new());
+    let (client, server) = (sim.host("client", "192.0.2.2/24"), sim.host("server", "192.0.2.1/24"));
+    sim.link(&client, &server, "delay=1ms").fault(&client, FirstData(false));
+    ladder.borrow_mut().name_hosts([&client, &server].map(|host| (host.id(), host.name().to_owned())));
+    let listen = Listen::on(server.address(), 7);
+    server.spawn_daemon(async move |net| echo::server(net, listen).await);
+    client.spawn(async move |net| echo::client(net, listen.addr, vec![1; 200]).await);
+    sim.run_until_idle();
+    let text = ladder.borrow().draw(&Style { width: 112, ..Style::default() });
+    let line = |needle: &str| text.lines().find(|line| line.contains(needle)).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("✗│").contains("FIN|ACK 1:202 ack 1 (200)"), "{text}");
+    assert!(text.contains("[lost: scripted]"), "{text}");
+    let again = text.split_once("✗│").expect("it is lost").1;
+    assert!(again.contains("══ FIN|ACK 1:202 ack 1 (200) ═") && again.contains("retransmission of 1:201 and FIN"));
+    assert!(line("ESTABLISHED").trim_start().starts_with("0.002"), "{text}");
+    assert!(text.contains("TIME-WAIT") && text.contains("client 192.0.2.2:"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 112 && line == line.trim_end()), "{text}");
+}
+
+#[test]
+fn without_names_and_states_a_ladder_still_shows_who_sent_what() {
+    let mut ladder = Ladder::new();
+    let [a, b] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|addr| addr.parse().expect("an address"));
+    let packet = Packet::new(SegmentTemplate { flags: Flags::RST, ..SegmentTemplate::new(a, b) }.to_bytes());
+    let (fate, link) = (Fate::Deliver(Instant::from_secs(1)), LinkId(0));
+    ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(4), link, packet: &packet, fate });
+    let other = Packet::new(vec![0x45]);
+    ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(4), link, packet: &other, fate });
+    let text = ladder.to_string();
+    assert!(text.contains("host 4 192.0.2.1:1000") && text.contains("192.0.2.2:80\n"), "{text}");
+    assert!(text.contains("│── RST 1"), "{text}");
+    let outside =
+        "\noutside the connections:\n  0.000000000 no packet: the IP header is cut off or its length is impossible\n";
+    assert!(text.ends_with(outside), "{text}");
+}
+
+/// Data in order, so many segments.
+fn run_of(count: u32) -> Ladder {
+    let mut ladder = Ladder::new();
+    let [a, b] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|addr| addr.parse().expect("an address"));
+    for n in 0..count {
+        let mut template = SegmentTemplate::new(a, b);
+        (template.flags, template.seq, template.window, template.payload) = (Flags::ACK, Seq(n), 9, b"x");
+        let packet = Packet::new(template.to_bytes());
+        let fate = Fate::Deliver(Instant::EPOCH);
+        let event = Event::Sent { host: HostId(0), link: LinkId(0), packet: &packet, fate };
+        ladder.on_event(Instant::from_millis(n.into()), &event);
+    }
+    ladder
+}
+
+#[test]
+fn the_middle_of_a_long_run_is_folded_and_all_opens_the_fold() {
+    let arrows = |text: &str| text.matches("── ACK").count();
+    let all = Style { all: true, ..Style::default() };
+    // Six at the beginning, four at the end, and four between them are the least that is folded.
+    for (count, drawn) in [(1, 1), (13, 13), (14, 10), (15, 10), (100, 10)] {
+        let ladder = run_of(count);
+        let text = ladder.to_string();
+        assert_eq!(arrows(&text), drawn, "{count}: {text}");
+        let said = format!("{} segments with {} bytes of data", count as usize - drawn, count as usize - drawn);
+        assert_eq!(text.contains(&said), count as usize > drawn, "{count}: {text}");
+        assert_eq!(text.contains("--all"), count as usize > drawn, "{count}: {text}");
+        let text = ladder.draw(&all);
+        assert!(arrows(&text) == count as usize && !text.contains("--all"), "{text}");
+    }
+}
+
+#[test]
+fn what_the_link_does_is_the_head_of_the_arrow() {
+    let heads = |fate: Fate, ascii: bool| {
+        let mut ladder = Ladder::new();
+        let [a, b] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|addr| addr.parse().expect("an address"));
+        let packet = Packet::new(SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(a, b) }.to_bytes());
+        ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(0), link: LinkId(0), packet: &packet, fate });
+        let text = ladder.draw(&Style { ascii, ..Style::default() });
+        let line = text.lines().find(|line| line.contains(" SYN ")).expect("an arrow").to_owned();
+        line.chars().rev().nth(1).expect("a head before the bar")
+    };
+    let at = Instant::EPOCH;
+    let flip = crate::event::Flip { at, byte: 0, bit: 0 };
+    let cases = [
+        (Fate::Deliver(at), '→', '>'),
+        (Fate::Drop(crate::event::DropReason::Loss), '✗', 'X'),
+        (Fate::Duplicate(at), '↠', '>'),
+        (Fate::Reorder(at), '⇢', '>'),
+        (Fate::Overtake(at), '⇉', '>'),
+        (Fate::Corrupt(flip), '≁', '~'),
+    ];
+    for (fate, head, plain) in cases {
+        assert_eq!((heads(fate, false), heads(fate, true)), (head, plain), "{fate:?}");
+    }
+}

@@ -1,0 +1,218 @@
+//! Counts what segments are, stream by stream, and compares the packets counted with those that tshark counts.
+//!
+//! Two sets of captures are compared: every lesson, captured at each of its hosts, with the segments that this host sent; and
+//! the captures of the shared corpus, taken from kernels and other stacks, with the segments of both ends.
+#![cfg(feature = "scenario")]
+
+mod common;
+#[path = "common/programs.rs"]
+mod programs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tcplab::capture::{Direction, Reader};
+use tcplab::conversation::{Kind, Kinds, Table};
+use tcplab::scenario::lessons;
+use tcplab::segment::CaptureParser;
+
+/// What is compared: a name, the field that tshark prints, and the test for it. tshark prints the field of a retransmission
+/// for fast and spurious ones too. ACKs of unseen bytes are not compared: tshark marks the first of them only.
+const COUNTED: [(&str, &str, fn(Kinds) -> bool); 12] = [
+    ("retransmissions", "tcp.analysis.retransmission", Kinds::is_retransmission),
+    ("fast retransmissions", "tcp.analysis.fast_retransmission", |kinds| kinds.contains(Kind::FastRetransmission)),
+    ("spurious ones", "tcp.analysis.spurious_retransmission", |kinds| kinds.contains(Kind::SpuriousRetransmission)),
+    ("out of order", "tcp.analysis.out_of_order", |kinds| kinds.contains(Kind::OutOfOrder)),
+    ("duplicate ACKs", "tcp.analysis.duplicate_ack", |kinds| kinds.contains(Kind::DuplicateAck)),
+    ("zero windows", "tcp.analysis.zero_window", |kinds| kinds.contains(Kind::ZeroWindow)),
+    ("probes", "tcp.analysis.zero_window_probe", |kinds| kinds.contains(Kind::ZeroWindowProbe)),
+    ("ACKs of probes", "tcp.analysis.zero_window_probe_ack", |kinds| kinds.contains(Kind::ZeroWindowProbeAck)),
+    ("keep-alives", "tcp.analysis.keep_alive", |kinds| kinds.contains(Kind::KeepAlive)),
+    ("ACKs of keep-alives", "tcp.analysis.keep_alive_ack", |kinds| kinds.contains(Kind::KeepAliveAck)),
+    ("window updates", "tcp.analysis.window_update", |kinds| kinds.contains(Kind::WindowUpdate)),
+    ("previous not captured", "tcp.analysis.lost_segment", |kinds| kinds.contains(Kind::PreviousNotCaptured)),
+];
+
+/// Captures of the corpus that tshark counts wrongly, and why. In each of them every byte is there once.
+const TSHARK_IS_WRONG: [(&str, &str); 2] = [
+    (
+        "B047_arkime_smtp-decrypted_s2.pcap",
+        "packet 22 was recorded after packet 21, which acknowledges it; tshark calls the only copy a spurious retransmission",
+    ),
+    (
+        "B049_arkime_smtp-decrypted_s0.pcap",
+        "packets 29 to 32 were recorded after packets 27 and 28, which acknowledge them; tshark calls them spurious as well",
+    ),
+];
+
+/// For each capture and each stream in it the numbers of the packets that were counted, in the order of [`COUNTED`].
+type Counts = BTreeMap<(usize, usize), [Vec<u64>; COUNTED.len()]>;
+
+/// Many captures as one file for one run of tshark. Each capture has addresses of its own, so that its streams are its own.
+struct Joined {
+    file: Vec<u8>,
+    /// For each packet of the file its capture, its number there, and whether it is compared.
+    packets: Vec<(usize, u64, bool)>,
+    ours: Counts,
+}
+
+/// Joins captures, and counts in each what the table counts; with `sent` only what the host of the capture sent.
+fn join(files: &[PathBuf], sent: bool) -> Joined {
+    // pcap with nanoseconds, LINKTYPE_RAW.
+    let header = [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 0x0004_0000, 101];
+    let file = header.into_iter().flat_map(u32::to_le_bytes).collect();
+    let mut joined = Joined { file, packets: Vec::new(), ours: Counts::new() };
+    for (capture, path) in files.iter().enumerate() {
+        let mut reader = Reader::open(path).expect("a capture");
+        let (mut parser, mut table) = (CaptureParser::new(), Table::<()>::new());
+        let mut addresses = Vec::new();
+        while let Some(record) = reader.next_record() {
+            let record = record.expect("a record");
+            let Some(packet) = record.packet else { continue };
+            let compared = !sent || record.direction == Some(Direction::Outbound);
+            joined.packets.push((capture, record.number, compared));
+            let renamed = rename(packet, capture, &mut addresses);
+            let at = record.at.as_nanos();
+            let (seconds, nanos) = ((at / 1_000_000_000) as u32, (at % 1_000_000_000) as u32);
+            for word in [seconds, nanos, packet.len() as u32, record.original_len] {
+                joined.file.extend_from_slice(&word.to_le_bytes());
+            }
+            joined.file.extend_from_slice(&renamed);
+            let Ok(segment) = parser.parse(packet, record.original_len).segment else { continue };
+            let (stream, observed) = table.observe(record.at, &segment);
+            let counted = joined.ours.entry((capture, stream.number)).or_default();
+            for (numbers, (_, _, holds)) in counted.iter_mut().zip(COUNTED) {
+                numbers.extend((compared && holds(observed.kinds)).then_some(record.number));
+            }
+        }
+    }
+    joined
+}
+
+/// The packet with the addresses of its capture. Checksums are wrong afterwards, which tshark does not verify.
+fn rename(packet: &[u8], capture: usize, addresses: &mut Vec<Vec<u8>>) -> Vec<u8> {
+    let mut renamed = packet.to_vec();
+    let places = if packet[0] >> 4 == 4 { [(12, 4), (16, 4)] } else { [(8, 16), (24, 16)] };
+    for (at, len) in places {
+        let Some(address) = packet.get(at..at + len) else { continue };
+        let known = addresses.iter().position(|known| known == address);
+        let number = known.unwrap_or_else(|| {
+            addresses.push(address.to_vec());
+            addresses.len() - 1
+        });
+        renamed[at] = if len == 4 { 10 } else { 0xfd };
+        renamed[at + 1..at + len].fill(0);
+        renamed[at + 1] = capture as u8;
+        renamed[at + len - 2..at + len].copy_from_slice(&(number as u16 + 1).to_be_bytes());
+    }
+    // An ICMP error quotes a packet behind its own header of eight bytes.
+    let quoted = match packet {
+        [0x45, ..] if packet.get(9) == Some(&1) => 28,
+        [0x60, ..] if packet.get(6) == Some(&58) => 48,
+        _ => return renamed,
+    };
+    if let Some(packet) = packet.get(quoted..).filter(|packet| matches!(packet.first(), Some(0x45 | 0x60))) {
+        renamed.truncate(quoted);
+        renamed.extend(rename(packet, capture, addresses));
+    }
+    renamed
+}
+
+/// What tshark counts in the joined captures. `None` if it is not installed.
+fn tsharks(joined: &Joined, name: &str) -> Option<Counts> {
+    let path = programs::scratch(name);
+    fs::write(&path, &joined.file).expect("the file can be written");
+    let path = path.to_string_lossy();
+    let mut arguments = vec!["-n", "-2", "-Y", "tcp", "-T", "fields", "-r", &*path];
+    let fields = ["frame.number", "tcp.stream"].into_iter().chain(COUNTED.map(|(_, field, _)| field));
+    arguments.extend(fields.flat_map(|field| ["-e", field]));
+    let mut counts = Counts::new();
+    // The number of the first stream of each capture in the joined file.
+    let mut first = BTreeMap::new();
+    for line in programs::printed("tshark", &arguments)?.lines() {
+        let fields: Vec<_> = line.split('\t').collect();
+        // A packet quoted in an ICMP error is no segment of a stream.
+        let (Ok(frame), Ok(stream)) = (fields[0].parse::<usize>(), fields[1].parse::<usize>()) else { continue };
+        let (capture, number, compared) = joined.packets[frame - 1];
+        let first = *first.entry(capture).or_insert(stream);
+        let counted = counts.entry((capture, stream - first)).or_default();
+        for (numbers, field) in counted.iter_mut().zip(&fields[2..]) {
+            numbers.extend((compared && !field.is_empty()).then_some(number));
+        }
+    }
+    Some(counts)
+}
+
+/// Compares captures, and gives what differs by the names of the files, a line for each stream and count.
+fn compare(files: &[PathBuf], sent: bool, name: &str) -> Option<BTreeMap<String, String>> {
+    let joined = join(files, sent);
+    let (ours, theirs) = (&joined.ours, tsharks(&joined, name)?);
+    let mut found = BTreeMap::new();
+    let mut packets = 0;
+    for key in ours.keys().chain(theirs.keys()).copied().collect::<BTreeSet<_>>() {
+        let (capture, stream) = key;
+        let mut text = String::new();
+        if let (Some(ours), Some(theirs)) = (ours.get(&key), theirs.get(&key)) {
+            for ((ours, theirs), (name, _, _)) in ours.iter().zip(theirs).zip(COUNTED) {
+                packets += ours.len();
+                let only = |one: &[u64], other: &[u64]| -> Vec<u64> {
+                    one.iter().filter(|number| !other.contains(number)).copied().collect()
+                };
+                if ours != theirs {
+                    let (extra, lacking) = (only(ours, theirs), only(theirs, ours));
+                    let _ =
+                        writeln!(text, "  stream {stream}, {name}: {extra:?} only here, {lacking:?} only in tshark");
+                }
+            }
+        } else {
+            let _ = writeln!(text, "  stream {stream} is known to one of the two only");
+        }
+        if !text.is_empty() {
+            let name = files[capture].file_name().expect("a file").to_string_lossy().into_owned();
+            found.entry(name).or_insert_with(String::new).push_str(&text);
+        }
+    }
+    assert!(packets > 100, "{packets} packets were counted: there was something to compare");
+    Some(found)
+}
+
+fn report(found: &BTreeMap<String, String>) -> String {
+    found.iter().map(|(name, text)| format!("{name}\n{text}")).collect()
+}
+
+#[test]
+fn every_lesson_agrees_with_tshark_in_the_capture_of_the_host_that_sent_the_segment() {
+    let dir = programs::scratch("tshark-counts");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).expect("a directory");
+    for lesson in lessons() {
+        let output = Command::new(env!("CARGO_BIN_EXE_tcplab"))
+            .args(["run", lesson, "--at", "all", "-q", "-w"])
+            .arg(dir.join(format!("{lesson}.pcapng")))
+            .output()
+            .expect("the command runs");
+        assert!(output.status.success(), "{lesson}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut files: Vec<_> =
+        fs::read_dir(&dir).expect("a directory").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    assert!(files.len() > 2 * lessons().count() - 5, "{} files: one for each host", files.len());
+    let Some(found) = compare(&files, true, "tshark-lessons.pcap") else { return };
+    assert!(found.is_empty(), "{}", report(&found));
+}
+
+#[test]
+fn the_shared_corpus_agrees_with_tshark_but_for_the_captures_listed() {
+    let Some(dir) = programs::shared("corpus/captures") else { return };
+    let is_capture = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "pcap");
+    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("a file").path());
+    let mut files: Vec<_> = entries.filter(is_capture).collect();
+    files.sort();
+    assert_eq!(files.len(), 110);
+    let Some(found) = compare(&files, false, "tshark-corpus.pcap") else { return };
+    let listed: Vec<_> = TSHARK_IS_WRONG.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), listed, "{}", report(&found));
+}
