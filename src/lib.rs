@@ -91,6 +91,7 @@ pub mod capture;
 #[cfg(feature = "cli")]
 #[allow(clippy::disallowed_methods)] // it waits for the wall clock
 mod cli;
+pub mod congestion;
 pub mod conversation;
 pub mod device;
 mod drive;
