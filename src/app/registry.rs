@@ -359,7 +359,7 @@ fn http() -> Program {
         .server(|net, options| {
             let dir = || options.dir.clone().unwrap_or_else(|| ".".into());
             let source = options.size.map_or_else(|| http::Source::Dir(dir()), http::Source::Size);
-            http::server(net, options.listen, http::Settings::new(source))
+            http::server(net, options.listen, http::HttpSettings::new(source))
         })
         .client(|net, options| async move {
             let received = http::get(net, options.to, "/file").await?;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::measure::{Stopwatch, Taken};
 use super::{BenchError, Figures};
-use crate::device::{Settings, Tun};
+use crate::device::{InterfaceSettings, Tun};
 use crate::link::LinkSpec;
 use crate::live::{self, Live, WakeReceiver, WakeSender};
 use crate::net::{Net, TcpListener};
@@ -78,7 +78,7 @@ pub(crate) fn prepare() -> Result<(), BenchError> {
 pub(super) fn device() -> Result<Tun, BenchError> {
     let tun = Tun::open(NAME)?;
     let addresses = vec![(IpAddr::from(KERNEL), PREFIX)];
-    live::set_up(tun.name(), &Settings { addresses, mtu: MTU, queue_len: Some(QUEUE_LEN) })?;
+    live::set_up(tun.name(), &InterfaceSettings { addresses, mtu: MTU, queue_len: Some(QUEUE_LEN) })?;
     Ok(tun)
 }
 

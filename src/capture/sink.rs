@@ -79,7 +79,7 @@ pub(super) struct Sink {
 
 /// What has become of the packets, and the first error.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct SinkOutcome {
     pub(super) kept: u64,
     pub(super) not_written: u64,
     pub(super) failure: Option<io::Error>,
@@ -128,8 +128,8 @@ impl Sink {
         }
     }
 
-    pub(super) fn outcome(&mut self) -> Outcome {
-        Outcome { kept: self.kept, not_written: self.not_written, failure: self.failure.take() }
+    pub(super) fn outcome(&mut self) -> SinkOutcome {
+        SinkOutcome { kept: self.kept, not_written: self.not_written, failure: self.failure.take() }
     }
 
     fn write_out(&mut self) {

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendErro
 use std::thread::{Builder, JoinHandle};
 
 use super::encode::{self, Record};
-use super::sink::{Outcome, Sink};
+use super::sink::{Sink, SinkOutcome};
 use super::{Comments, Direction, Format, Numbers};
 use crate::annotate::tags::{self, Tag};
 use crate::annotate::{Annotator, Subject};
@@ -64,7 +64,7 @@ pub(super) enum What {
 
 /// What happened, in the order in which it happened.
 #[derive(Clone, Copy, Debug)]
-enum Entry {
+enum BatchEntry {
     Packet(Facts),
     /// The next one of the notes.
     Note,
@@ -73,7 +73,7 @@ enum Entry {
 /// Entries, and the bytes of their packets one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    entries: Vec<Entry>,
+    entries: Vec<BatchEntry>,
     bytes: Vec<u8>,
     notes: Vec<Note>,
     /// The sink is to write out everything.
@@ -110,12 +110,12 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, facts: Facts, bytes: &[u8]) {
-        self.entries.push(Entry::Packet(facts));
+        self.entries.push(BatchEntry::Packet(facts));
         self.bytes.extend_from_slice(bytes);
     }
 
     pub(super) fn push_note(&mut self, note: Note) {
-        self.entries.push(Entry::Note);
+        self.entries.push(BatchEntry::Note);
         self.notes.push(note);
     }
 
@@ -155,9 +155,9 @@ impl Writer {
         let mut early = 0;
         for (n, entry) in batch.entries.iter().enumerate() {
             match entry {
-                Entry::Packet(facts) => {
+                BatchEntry::Packet(facts) => {
                     // A host tells which timer went off and its numbers right after it has sent.
-                    let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, Entry::Note));
+                    let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, BatchEntry::Note));
                     for note in &notes[..behind.count()] {
                         if matches!(note.what, What::Call(_)) {
                             break;
@@ -169,7 +169,7 @@ impl Writer {
                     rest = others;
                     self.write_packet(facts, bytes);
                 }
-                Entry::Note => {
+                BatchEntry::Note => {
                     let (first, others) = notes.split_first().expect("one for each such entry");
                     notes = others;
                     if early == 0 {
@@ -186,7 +186,7 @@ impl Writer {
         batch.clear();
     }
 
-    pub(super) fn finish(&mut self) -> Outcome {
+    pub(super) fn finish(&mut self) -> SinkOutcome {
         self.sink.flush();
         self.sink.outcome()
     }
@@ -238,7 +238,7 @@ impl Writer {
 pub(super) struct WriterThread {
     to_writer: Option<SyncSender<Batch>>,
     from_writer: Receiver<Batch>,
-    thread: Option<JoinHandle<Outcome>>,
+    thread: Option<JoinHandle<SinkOutcome>>,
     /// Batches that exist beside the one being filled.
     batches: usize,
     /// How many there may be.
@@ -254,7 +254,7 @@ impl WriterThread {
         let (outgoing, from_writer) = sync_channel::<Batch>(limit + 1);
         let (hand_over, handed) = sync_channel::<Box<Writer>>(1);
         let work = move || {
-            let Ok(mut writer) = handed.recv() else { return Outcome::default() };
+            let Ok(mut writer) = handed.recv() else { return SinkOutcome::default() };
             // Until the packet path closes its end.
             while let Ok(mut batch) = incoming.recv() {
                 writer.take(&mut batch);
@@ -301,12 +301,12 @@ impl WriterThread {
     }
 
     /// Waits until everything is written.
-    pub(super) fn close(&mut self) -> Outcome {
+    pub(super) fn close(&mut self) -> SinkOutcome {
         self.to_writer = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
             Some(Err(panic)) if !std::thread::panicking() => std::panic::resume_unwind(panic),
-            _ => Outcome::default(),
+            _ => SinkOutcome::default(),
         }
     }
 }

@@ -110,7 +110,7 @@ pub(super) struct Rare {
 
 /// What the sequence space of one segment turned out to be.
 #[derive(Clone, Copy)]
-pub(super) struct Placed {
+pub(super) struct Placement {
     pub(super) kind: DataKind,
     pub(super) new_bytes: u32,
 }
@@ -161,7 +161,7 @@ impl Sender {
 
     /// Takes the sequence space of a segment of this side, `segment.seq..segment.seq + len`.
     #[inline]
-    pub(super) fn take_data(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placed {
+    pub(super) fn take_data(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placement {
         self.segments += 1;
         self.bytes += segment.payload.len() as u64;
         // In order and nothing special: what nearly every segment is.
@@ -171,7 +171,7 @@ impl Sender {
             && (len == 0 || !self.zero_window)
         {
             if len == 0 {
-                return Placed { kind: DataKind::None, new_bytes: 0 };
+                return Placement { kind: DataKind::None, new_bytes: 0 };
             }
             let end = segment.seq + len;
             self.contiguous_end = end;
@@ -179,27 +179,27 @@ impl Sender {
             if segment.is_fin() {
                 self.note_fin(end);
             }
-            return Placed { kind: DataKind::New, new_bytes: len };
+            return Placement { kind: DataKind::New, new_bytes: len };
         }
         self.take_unusual(peer, segment, len)
     }
 
     #[cold]
-    fn take_unusual(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placed {
+    fn take_unusual(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placement {
         if !self.started {
             self.start(segment, peer.last_ack);
         }
         let (start, end) = (segment.seq, segment.seq + len);
         if !self.in_window(start, peer) {
-            return Placed { kind: DataKind::Unacceptable, new_bytes: 0 };
+            return Placement { kind: DataKind::Unacceptable, new_bytes: 0 };
         }
         let no_control = !segment.is_syn() && !segment.is_fin();
         if len <= 1 && no_control && start + 1 == self.snd_nxt && self.snd_una == self.snd_nxt {
             let kind = if self.zero_window { DataKind::Probe } else { DataKind::KeepAlive };
-            return Placed { kind, new_bytes: 0 };
+            return Placement { kind, new_bytes: 0 };
         }
         if len == 0 {
-            return Placed { kind: DataKind::None, new_bytes: 0 };
+            return Placement { kind: DataKind::None, new_bytes: 0 };
         }
         let at_edge = start == self.snd_una || start == self.snd_nxt;
         let probe = self.zero_window && len == 1 && no_control && at_edge;
@@ -215,7 +215,7 @@ impl Sender {
         if segment.is_fin() {
             self.note_fin(end);
         }
-        Placed { kind, new_bytes }
+        Placement { kind, new_bytes }
     }
 
     /// Whether a segment that starts here can belong to the connection: not more than [`MAX_WINDOW`] behind `snd_nxt`,

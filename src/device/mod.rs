@@ -8,10 +8,10 @@ mod pool;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod tun;
 
-pub(crate) use cable::{Cable, End};
+pub(crate) use cable::{Cable, CableEnd};
 pub(crate) use pool::Pool;
 
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub use netif::{Settings, configure, exists, is_tentative, up};
+pub use netif::{InterfaceSettings, configure, exists, is_tentative, up};
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub use tun::{Tun, TunError, TunReason};

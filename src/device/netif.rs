@@ -16,7 +16,7 @@ use super::tun::TunError;
 
 /// How the kernel's side of a device is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct InterfaceSettings {
     /// Addresses with their prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
     /// The largest packet, 68 to 65,535 bytes.
@@ -62,7 +62,7 @@ struct Request6 {
 ///
 /// # Errors
 /// [`TunError`] that names the step.
-pub fn configure(name: &str, settings: &Settings) -> Result<(), TunError> {
+pub fn configure(name: &str, settings: &InterfaceSettings) -> Result<(), TunError> {
     let step = |step| move |cause| TunError::new(step, name, cause);
     let v4 = socket(libc::AF_INET, 0).map_err(step("open a socket to set up"))?;
     ioctl(&v4, libc::SIOCSIFMTU, name, RequestData { number: settings.mtu as libc::c_int })

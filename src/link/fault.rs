@@ -7,7 +7,7 @@ use crate::time::{Duration, Instant};
 /// What a [`Fault`] says about one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum FaultAction {
     /// Nothing.
     Pass,
     /// The packet is lost on the wire.
@@ -16,7 +16,7 @@ pub enum Verdict {
     Delay(Duration),
 }
 
-impl Verdict {
+impl FaultAction {
     /// Both: one that drops wins, delays add up.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -29,14 +29,14 @@ impl Verdict {
 }
 
 /// Judges every packet that enters one direction of a link, in order, also those that are lost for another reason: a
-/// fault can count. Any `FnMut(Instant, &Packet) -> Verdict` is one.
+/// fault can count. Any `FnMut(Instant, &Packet) -> FaultAction` is one.
 pub trait Fault {
     /// What becomes of `packet`, which enters at `now`.
-    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict;
+    fn judge(&mut self, now: Instant, packet: &Packet) -> FaultAction;
 }
 
-impl<F: FnMut(Instant, &Packet) -> Verdict> Fault for F {
-    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
+impl<F: FnMut(Instant, &Packet) -> FaultAction> Fault for F {
+    fn judge(&mut self, now: Instant, packet: &Packet) -> FaultAction {
         self(now, packet)
     }
 }

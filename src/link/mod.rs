@@ -35,10 +35,10 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, Verdict};
+pub use fault::{Fault, FaultAction};
 pub use jitter::{Distribution, Jitter};
 pub use loss::{GilbertElliott, Loss};
-pub use script::{Kind, Outage, Script};
+pub use script::{Outage, PacketKind, Script};
 pub use spec::{LinkLine, LinkSpec, SpecError};
 pub use value::{Limit, Percent, Rate, TIME_EXPECTED, parse_time};
 
@@ -144,7 +144,7 @@ struct Draws {
     copied: bool,
     /// A bit of the packet, counted from its first.
     flip: Option<u64>,
-    fault: Verdict,
+    fault: FaultAction,
 }
 
 impl Bernoulli {
@@ -340,9 +340,9 @@ impl Link {
         self.check_up(now)?;
         let departure = self.depart(now, len)?;
         let late = match draws.fault {
-            Verdict::Drop => return Err(DropReason::Fault),
-            Verdict::Pass => Duration::ZERO,
-            Verdict::Delay(late) => late,
+            FaultAction::Drop => return Err(DropReason::Fault),
+            FaultAction::Pass => Duration::ZERO,
+            FaultAction::Delay(late) => late,
         };
         self.check_up(departure)?;
         if let Some(why) = draws.loss {
@@ -389,8 +389,8 @@ impl Link {
         }
     }
 
-    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
-        let scripted = if self.rare.scripts.is_empty() { Verdict::Pass } else { self.rare.scripts.judge(packet) };
+    fn judge(&mut self, now: Instant, packet: &Packet) -> FaultAction {
+        let scripted = if self.rare.scripts.is_empty() { FaultAction::Pass } else { self.rare.scripts.judge(packet) };
         self.rare.faults.iter_mut().fold(scripted, |verdict, fault| verdict.and(fault.judge(now, packet)))
     }
 

@@ -10,7 +10,7 @@
 
 use core::fmt;
 
-use super::fault::Verdict;
+use super::fault::FaultAction;
 use super::value;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::Duration;
@@ -19,7 +19,7 @@ use crate::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// Of which kind.
-    pub what: Kind,
+    pub what: PacketKind,
     /// Which of that kind, by their numbers from 1: ranges with both ends, in the order written. Empty is all.
     pub which: Vec<(u64, u64)>,
     /// How much later they arrive; `None` if they are lost.
@@ -28,7 +28,7 @@ pub struct Script {
 
 /// A kind of packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PacketKind {
     /// Any.
     Packet,
     /// A SYN without ACK.
@@ -58,19 +58,19 @@ pub struct Outage {
     pub until: Duration,
 }
 
-const KINDS: [(&str, Kind); 9] = [
-    ("packet", Kind::Packet),
-    ("syn", Kind::Syn),
-    ("synack", Kind::SynAck),
-    ("data", Kind::Data),
-    ("ack", Kind::Ack),
-    ("fin", Kind::Fin),
-    ("rst", Kind::Rst),
-    ("udp", Kind::Udp),
-    ("icmp", Kind::Icmp),
+const KINDS: [(&str, PacketKind); 9] = [
+    ("packet", PacketKind::Packet),
+    ("syn", PacketKind::Syn),
+    ("synack", PacketKind::SynAck),
+    ("data", PacketKind::Data),
+    ("ack", PacketKind::Ack),
+    ("fin", PacketKind::Fin),
+    ("rst", PacketKind::Rst),
+    ("udp", PacketKind::Udp),
+    ("icmp", PacketKind::Icmp),
 ];
 
-impl Kind {
+impl PacketKind {
     fn is_kind_of(self, packet: &HeaderFacts) -> bool {
         match self {
             Self::Packet => true,
@@ -134,7 +134,7 @@ impl Script {
     }
 }
 
-fn parse_packets(text: &str) -> Option<(Kind, Vec<(u64, u64)>)> {
+fn parse_packets(text: &str) -> Option<(PacketKind, Vec<(u64, u64)>)> {
     let (what, which) = text.split_once(':').map_or((text, None), |(what, which)| (what, Some(which)));
     let (_, kind) = KINDS.iter().find(|(name, _)| *name == what)?;
     let ranges = which.map_or(Some(Vec::new()), |which| which.split('+').map(parse_range).collect())?;
@@ -199,16 +199,16 @@ impl Scripts {
     }
 
     /// One that drops wins, delays add up.
-    pub(super) fn judge(&mut self, packet: &Packet) -> Verdict {
+    pub(super) fn judge(&mut self, packet: &Packet) -> FaultAction {
         let facts = HeaderFacts::of(packet);
-        let mut verdict = Verdict::Pass;
+        let mut verdict = FaultAction::Pass;
         for (script, seen) in &mut self.0 {
             if !script.what.is_kind_of(&facts) {
                 continue;
             }
             *seen += 1;
             if script.which.is_empty() || script.which.iter().any(|(first, last)| (*first..=*last).contains(seen)) {
-                verdict = verdict.and(script.hold.map_or(Verdict::Drop, Verdict::Delay));
+                verdict = verdict.and(script.hold.map_or(FaultAction::Drop, FaultAction::Delay));
             }
         }
         verdict

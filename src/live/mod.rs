@@ -32,7 +32,7 @@ use std::rc::Rc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
-use crate::device::{self, Cable, End, Pool, Tun, TunError};
+use crate::device::{self, Cable, CableEnd, Pool, Tun, TunError};
 use crate::drive::{self, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSpec};
@@ -92,7 +92,7 @@ const LONGEST_TENTATIVE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`TunError`] that names the step.
-pub fn set_up(name: &str, settings: &device::Settings) -> Result<(), TunError> {
+pub fn set_up(name: &str, settings: &device::InterfaceSettings) -> Result<(), TunError> {
     device::configure(name, settings)?;
     let began = std::time::Instant::now();
     while device::is_tentative(name)? && began.elapsed() < LONGEST_TENTATIVE {
@@ -178,7 +178,7 @@ impl Live {
         let mut read = 0;
         while read < BATCH && self.tun.receive(&mut packet)? {
             let arrived = core::mem::replace(&mut packet, self.pool.take());
-            self.enter_link(now, End::B, arrived);
+            self.enter_link(now, CableEnd::B, arrived);
             self.deliver(now)?;
             read += 1;
         }
@@ -194,7 +194,7 @@ impl Live {
     /// The instant at which the next turn is due at the latest. A program that was spawned since the last one is due now.
     pub fn next_at(&mut self) -> Option<Instant> {
         let at_once = self.more.then(|| self.clock.now());
-        let links = [End::A, End::B].into_iter().filter_map(|end| self.cable[end].next_at());
+        let links = [CableEnd::A, CableEnd::B].into_iter().filter_map(|end| self.cable[end].next_at());
         at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
     }
 
@@ -215,7 +215,7 @@ impl Live {
         }
     }
 
-    fn enter_link(&mut self, now: Instant, end: End, mut packet: Packet) {
+    fn enter_link(&mut self, now: Instant, end: CableEnd, mut packet: Packet) {
         self.packets += 1;
         packet.meta.id = PacketId(self.packets);
         self.cable.handle_packet(now, end, packet, &mut self.sequence, &mut self.pool, &mut self.observers);
@@ -224,12 +224,12 @@ impl Live {
     /// Takes what has come to the end of a link: to the host, or into the device.
     fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
         self.unwritten = 0;
-        while let Some(mut packet) = self.cable.poll_packet(now, End::B) {
+        while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B) {
             self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
             drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
         }
-        while let Some(packet) = self.cable.poll_packet(now, End::A) {
+        while let Some(packet) = self.cable.poll_packet(now, CableEnd::A) {
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
             self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
             self.pool.give_back(packet);
@@ -257,7 +257,7 @@ impl Medium for Live {
             self.deliver(now)?;
         }
         let packet = core::mem::replace(&mut self.buffer, self.pool.take());
-        self.enter_link(now, End::A, packet);
+        self.enter_link(now, CableEnd::A, packet);
         self.unwritten += 1;
         Ok(())
     }

@@ -137,7 +137,7 @@ impl Executor {
         name: Cow<'static, str>,
         future: impl Future<Output = T> + 'static,
     ) -> JoinHandle<T> {
-        let join = Rc::new(Join { outcome: RefCell::new(Outcome::Running(None)) });
+        let join = Rc::new(Join { outcome: RefCell::new(TaskState::Running(None)) });
         let theirs = Rc::clone(&join);
         // Boxed by itself: inside an async block that awaits it, a future takes its room twice.
         let mut future = Some(Box::pin(future));
@@ -145,7 +145,7 @@ impl Executor {
             let Some(polled) = future.as_mut().map(|future| future.as_mut().poll(cx)) else { return Poll::Pending };
             let value = ready!(polled);
             future = None;
-            if let Outcome::Running(Some(waker)) = theirs.outcome.replace(Outcome::Done(value)) {
+            if let TaskState::Running(Some(waker)) = theirs.outcome.replace(TaskState::Done(value)) {
                 waker.wake();
             }
             Poll::Ready(())
@@ -249,7 +249,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-enum Outcome<T> {
+enum TaskState<T> {
     /// With the waker of the one who waits for the end.
     Running(Option<Waker>),
     Done(T),
@@ -257,7 +257,7 @@ enum Outcome<T> {
 }
 
 struct Join<T> {
-    outcome: RefCell<Outcome<T>>,
+    outcome: RefCell<TaskState<T>>,
 }
 
 /// The end of a task: await it for the value that the task returned. Dropping it leaves the task running.
@@ -269,7 +269,7 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// True once the task has ended.
     pub fn is_finished(&self) -> bool {
-        !matches!(*self.join.outcome.borrow(), Outcome::Running(_))
+        !matches!(*self.join.outcome.borrow(), TaskState::Running(_))
     }
 
     /// The value, if the task has ended and the value was not taken before.
@@ -277,9 +277,9 @@ impl<T> JoinHandle<T> {
         if !self.is_finished() {
             return None;
         }
-        match self.join.outcome.replace(Outcome::Taken) {
-            Outcome::Done(value) => Some(value),
-            Outcome::Running(_) | Outcome::Taken => None,
+        match self.join.outcome.replace(TaskState::Taken) {
+            TaskState::Done(value) => Some(value),
+            TaskState::Running(_) | TaskState::Taken => None,
         }
     }
 
@@ -294,7 +294,7 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.get_mut();
-        if let Outcome::Running(waker) = &mut *this.join.outcome.borrow_mut() {
+        if let TaskState::Running(waker) = &mut *this.join.outcome.borrow_mut() {
             if waker.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }

@@ -17,7 +17,7 @@ use crate::time::Duration;
 
 /// What the program does between handshake and end, and what it may not do before something has come.
 #[derive(Debug, Default)]
-pub(super) struct Program {
+pub(super) struct RecordedProgram {
     pub(super) calls: Vec<Call>,
     /// Bytes `place..` of ours may not be sent before the peer's `read` were fed, by packet.
     pub(super) turns: Vec<Turn>,
@@ -49,7 +49,7 @@ struct Deriving<'a> {
     recording: &'a Recording,
     ours: &'a SideFacts,
     theirs: &'a SideFacts,
-    program: Program,
+    program: RecordedProgram,
     /// Where the recording's clock stands.
     clock: Duration,
     /// The place in the peer's stream up to which everything is read.
@@ -64,13 +64,13 @@ pub(super) fn derive(
     opening: Opening,
     own: SocketAddr,
     peer: SocketAddr,
-) -> Program {
+) -> RecordedProgram {
     let mut deriving = Deriving {
         end,
         recording,
         ours: &facts[end],
         theirs: &facts[end.other()],
-        program: Program::default(),
+        program: RecordedProgram::default(),
         clock: Duration::ZERO,
         read: 1,
     };

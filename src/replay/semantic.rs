@@ -4,7 +4,7 @@
 //! the limits that the peer set, resets and retransmissions. Reported but not judged: numbers of segments, windows, PSH,
 //! delays.
 
-use super::program::Program;
+use super::program::RecordedProgram;
 use super::recording::{CLIENT, Opening, Recording, SERVER, SideFacts};
 use super::run::{Ending, Played};
 use crate::conversation::{DataKind, Side};
@@ -24,7 +24,7 @@ pub(super) struct Case<'a> {
     pub(super) facts: &'a [SideFacts; 2],
     pub(super) ours: Side,
     pub(super) opening: Opening,
-    pub(super) program: &'a Program,
+    pub(super) program: &'a RecordedProgram,
     /// The program is the derived one.
     pub(super) derived: bool,
     pub(super) played: &'a Played,

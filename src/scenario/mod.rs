@@ -45,7 +45,7 @@ pub use figures::Figures;
 pub use lessons::lessons;
 pub use read::keys;
 pub use recipe::{Recipe, RecipeError};
-pub use run::{Outcome, Report, Table};
+pub use run::{Report, RunOutcome, Table};
 pub use sweep::{Axis, Run, Shard, Sweep};
 pub use world::World;
 

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, ScenarioError, SetError};
-use super::run::Outcome;
+use super::run::RunOutcome;
 use super::{Scenario, Source, World};
 use crate::app::Registry;
 use crate::capture::{Capture, Comments, Settings, WriteError};
@@ -248,7 +248,7 @@ impl Recipe {
     ///
     /// # Errors
     /// As there.
-    pub fn rerun(&self) -> Result<(Vec<u8>, Outcome), RecipeError> {
+    pub fn rerun(&self) -> Result<(Vec<u8>, RunOutcome), RecipeError> {
         let world = self.scenario()?.build(self.seed)?;
         world.sim().limit_events(MOST_EVENTS);
         let data = Memory::default();

@@ -20,7 +20,7 @@ pub(super) struct Section<'t, 'd> {
 }
 
 /// One key of a table with its value.
-pub(super) struct Entry<'t, 'd> {
+pub(super) struct TomlEntry<'t, 'd> {
     pub(super) text: Text<'t>,
     /// The key alone.
     pub(super) key: &'d str,
@@ -55,12 +55,12 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// Its keys in the order of the text.
-    pub(super) fn entries(&self) -> Vec<Entry<'t, 'd>> {
+    pub(super) fn entries(&self) -> Vec<TomlEntry<'t, 'd>> {
         let join = |key: &str| if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         let mut entries: Vec<_> = self
             .table
             .iter()
-            .map(|(key, value)| Entry {
+            .map(|(key, value)| TomlEntry {
                 text: self.text,
                 key: key.get_ref().as_ref(),
                 path: join(key.get_ref()),
@@ -72,7 +72,7 @@ impl<'t, 'd> Section<'t, 'd> {
         entries
     }
 
-    pub(super) fn entry(&self, key: &str) -> Option<Entry<'t, 'd>> {
+    pub(super) fn entry(&self, key: &str) -> Option<TomlEntry<'t, 'd>> {
         self.entries().into_iter().find(|entry| entry.key == key)
     }
 
@@ -83,7 +83,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 }
 
-impl<'t, 'd> Entry<'t, 'd> {
+impl<'t, 'd> TomlEntry<'t, 'd> {
     /// An error about the value.
     pub(super) fn wrong(&self, expected: impl Into<String>) -> ScenarioError {
         self.text.error(self.value.span().start, &self.path, expected)

@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 
 use super::error::SetError;
 use super::figures::{Counter, Figures};
-use super::{Outcome, Scenario};
+use super::{RunOutcome, Scenario};
 
 /// A key and the values that it takes in turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Sweep {
         Run { number, settings, seed, figures, failures }
     }
 
-    fn make(&self, settings: &[String], seed: u64) -> Result<(Figures, Outcome), String> {
+    fn make(&self, settings: &[String], seed: u64) -> Result<(Figures, RunOutcome), String> {
         let mut scenario = self.scenario.clone();
         for (axis, value) in self.axes.iter().zip(settings) {
             scenario.set(&axis.key, value).map_err(|error| error.to_string())?;

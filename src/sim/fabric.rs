@@ -11,7 +11,7 @@ use super::peer::ScriptedPeer;
 use super::queue::Slot;
 use super::router::Router;
 use super::routes::Topology;
-use crate::device::{Cable, End};
+use crate::device::{Cable, CableEnd};
 use crate::event::{HostId, LinkId};
 use crate::link::{Link, LinkSpec};
 
@@ -48,8 +48,8 @@ pub(super) struct HostNode<E> {
 }
 
 /// The cable that a link direction belongs to, and the end that it leaves from.
-pub(super) const fn cable_of(link: LinkId) -> (usize, End) {
-    (link.0 as usize / 2, if link.0.is_multiple_of(2) { End::A } else { End::B })
+pub(super) const fn cable_of(link: LinkId) -> (usize, CableEnd) {
+    (link.0 as usize / 2, if link.0.is_multiple_of(2) { CableEnd::A } else { CableEnd::B })
 }
 
 /// The other direction of a link.

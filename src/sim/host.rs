@@ -4,9 +4,9 @@ use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use super::network::{Network, Program};
+use super::network::{Network, RunningProgram};
 use super::{BUSY, SimError};
-use crate::device::End;
+use crate::device::CableEnd;
 use crate::event::HostId;
 use crate::link::{Counters, Fault, LinkSpec};
 use crate::net::{JoinHandle, Net, Runtime};
@@ -36,7 +36,7 @@ impl HostHandle {
         let name = self.with(|network| {
             network.spawned += 1;
             let name = format!("{} program {}", self.name, network.spawned);
-            network.programs.push(Program { name: name.clone(), ended });
+            network.programs.push(RunningProgram { name: name.clone(), ended });
             name
         });
         self.start(name, async move |net| {
@@ -176,11 +176,11 @@ impl LinkHandle {
     }
 
     #[track_caller]
-    fn end(&self, from: &str) -> End {
+    fn end(&self, from: &str) -> CableEnd {
         let [a, b] = &self.names;
         match from {
-            name if name == &**a => End::A,
-            name if name == &**b => End::B,
+            name if name == &**a => CableEnd::A,
+            name if name == &**b => CableEnd::B,
             other => panic!("{}", SimError::NotAtThisLink { host: other.to_owned(), link: format!("{a}-{b}") }),
         }
     }

@@ -114,7 +114,7 @@ use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::device::End;
+use crate::device::CableEnd;
 use crate::event::{HostId, Observer};
 use crate::link::{LinkLine, SpecError};
 use crate::net::Runtime;
@@ -359,12 +359,12 @@ impl Sim {
         let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let at = network.cable(id_a, id_b);
         let cable = &mut network.fabric.cables[at];
-        for end in [End::A, End::B] {
+        for end in [CableEnd::A, CableEnd::B] {
             if senders.contains(&cable.host(end)) {
                 cable[end].set_spec(&spec);
             }
         }
-        let ends = [cable.host(End::A), cable.host(End::B)];
+        let ends = [cable.host(CableEnd::A), cable.host(CableEnd::B)];
         let names = ends.map(|host| Rc::clone(&network.fabric.nodes[host.0 as usize].name));
         Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })
     }

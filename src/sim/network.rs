@@ -22,7 +22,7 @@ use super::peer::ScriptedPeer;
 use super::router::Router;
 use super::routes::{Route, Routing};
 use super::scheduler::{Next, Scheduler, Source};
-use crate::device::{End, Pool};
+use crate::device::{CableEnd, Pool};
 use crate::drive::{self, Endpoint, Medium};
 use crate::event::{DropReason, Event, HostId, LinkId, Observer, Observers};
 use crate::segment::{IpView, Packet, PacketId};
@@ -36,7 +36,7 @@ pub(super) struct Network<E> {
     pub(super) pool: Pool,
     /// A host writes the next packet that it sends into it.
     buffer: Packet,
-    pub(super) programs: Vec<Program>,
+    pub(super) programs: Vec<RunningProgram>,
     /// Programs started so far, to name them.
     pub(super) spawned: u64,
     observers: Observers,
@@ -45,7 +45,7 @@ pub(super) struct Network<E> {
 }
 
 /// A program that has to end before the network is at rest.
-pub(super) struct Program {
+pub(super) struct RunningProgram {
     pub(super) name: String,
     pub(super) ended: Rc<Cell<bool>>,
 }
@@ -116,7 +116,7 @@ impl<E: Endpoint> Network<E> {
             return at;
         }
         let at = self.fabric.join(a, b, self.seed);
-        for end in [End::A, End::B] {
+        for end in [CableEnd::A, CableEnd::B] {
             self.scheduler.add_link(self.fabric.cables[at].link_id(end));
         }
         self.routing.forget();
@@ -185,7 +185,7 @@ impl<E: Endpoint> Network<E> {
                 NodeKind::Peer(peer) => line(format_args!("  scripted peer {name}: {peer}")),
             }
         }
-        for link in self.fabric.cables.iter().flat_map(|cable| [&cable[End::A], &cable[End::B]]) {
+        for link in self.fabric.cables.iter().flat_map(|cable| [&cable[CableEnd::A], &cable[CableEnd::B]]) {
             match link.next_at() {
                 Some(at) => line(format_args!("  link {}: {}, next arrival {at}", link.name(), link.counters())),
                 None => line(format_args!("  link {}: {}", link.name(), link.counters())),

@@ -6,7 +6,9 @@ use std::io::{IoSlice, IoSliceMut};
 use crate::stack::{Binding, SendRefusal, UdpId};
 
 use super::options::Options;
-use super::{Domain, Entry, Errno, Fd, Host, Message, MsgFlags, Shutdown, canonical, destination, presented, unbound};
+use super::{
+    Descriptor, Domain, Errno, Fd, Host, Message, MsgFlags, Shutdown, canonical, destination, presented, unbound,
+};
 
 /// A datagram socket.
 #[derive(Debug)]
@@ -36,9 +38,9 @@ impl Datagram {
 impl Host {
     fn datagram(&self, fd: Fd) -> Result<&Datagram, Errno> {
         match self.table.at(fd) {
-            Some(Entry::Datagram(datagram)) => Ok(datagram),
-            Some(Entry::Stream(_)) => Err(Errno::EOPNOTSUPP),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Datagram(datagram)) => Ok(datagram),
+            Some(Descriptor::Stream(_)) => Err(Errno::EOPNOTSUPP),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         }
     }
@@ -150,7 +152,7 @@ impl Host {
         if self.stack.udp_endpoints(id).1.is_none() {
             return Err(Errno::ENOTCONN);
         }
-        if let Some(Entry::Datagram(datagram)) = self.table.at_mut(fd) {
+        if let Some(Descriptor::Datagram(datagram)) = self.table.at_mut(fd) {
             datagram.read_ended |= how != Shutdown::Write;
             datagram.write_ended |= how != Shutdown::Read;
         }

@@ -50,7 +50,7 @@ use transcript::Transcripts;
 #[derive(Debug)]
 pub struct Host {
     stack: Stack,
-    table: Table<Entry>,
+    table: Table<Descriptor>,
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
     transcripts: Option<Transcripts>,
@@ -60,7 +60,7 @@ pub struct Host {
 
 /// What a descriptor stands for.
 #[derive(Debug)]
-enum Entry {
+enum Descriptor {
     Stream(Stream),
     Datagram(Datagram),
     Epoll(Epoll),
@@ -121,7 +121,7 @@ impl Host {
         let fd = Fd(self.stack.poll_ready()?);
         for at in 0..self.epolls.len() {
             let epoll = self.epolls[at];
-            if let Some(Entry::Epoll(set)) = self.table.at(epoll)
+            if let Some(Descriptor::Epoll(set)) = self.table.at(epoll)
                 && set.watches(fd)
             {
                 self.stack.push_ready(epoll.0);
@@ -181,10 +181,10 @@ impl Host {
         let fd = self.table.next_free().ok_or(Errno::EMFILE);
         let result = fd.inspect(|&fd| {
             let entry = match kind {
-                Type::Stream => Entry::Stream(Stream::new(domain, options)),
+                Type::Stream => Descriptor::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
                     let id = self.stack.open_udp(fd.0, options.tcp.rcv_buf, options.tcp.ttl);
-                    Entry::Datagram(Datagram::new(domain, options, id))
+                    Descriptor::Datagram(Datagram::new(domain, options, id))
                 }
             };
             self.table.insert(fd, entry);
@@ -229,7 +229,7 @@ impl Host {
     /// `ENOBUFS`.
     pub fn connect(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Datagram(_)) => self.connect_datagram(fd, Some(addr)),
+            Some(Descriptor::Datagram(_)) => self.connect_datagram(fd, Some(addr)),
             _ => self.connect_stream(fd, addr),
         };
         self.report("connect", fd, result.map(|()| 0)).and(result)
@@ -338,9 +338,9 @@ impl Host {
         flags: MsgFlags,
     ) -> Result<Message, Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.receive_stream(fd, bufs, flags).map(Message::of_stream),
-            Some(Entry::Datagram(_)) => self.receive_datagram(fd, bufs, flags),
-            Some(Entry::Epoll(_)) => Err(Errno::EINVAL),
+            Some(Descriptor::Stream(_)) => self.receive_stream(fd, bufs, flags).map(Message::of_stream),
+            Some(Descriptor::Datagram(_)) => self.receive_datagram(fd, bufs, flags),
+            Some(Descriptor::Epoll(_)) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
         };
         self.report(call, fd, result.map(|message| message.len as i64)).and(result)
@@ -369,9 +369,9 @@ impl Host {
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.send_stream(fd, bufs),
-            Some(Entry::Datagram(_)) => self.send_datagram(fd, bufs, to),
-            Some(Entry::Epoll(_)) => Err(Errno::EINVAL),
+            Some(Descriptor::Stream(_)) => self.send_stream(fd, bufs),
+            Some(Descriptor::Datagram(_)) => self.send_datagram(fd, bufs, to),
+            Some(Descriptor::Epoll(_)) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
         };
         self.report(call, fd, result.map(|len| len as i64)).and(result)
@@ -385,9 +385,9 @@ impl Host {
     /// `ENOTCONN` if not connected.
     pub fn shutdown(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.shutdown_stream(fd, how),
-            Some(Entry::Datagram(_)) => self.shutdown_datagram(fd, how),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Stream(_)) => self.shutdown_stream(fd, how),
+            Some(Descriptor::Datagram(_)) => self.shutdown_datagram(fd, how),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         };
         self.report("shutdown", fd, result.map(|()| 0)).and(result)
@@ -401,15 +401,15 @@ impl Host {
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
         let ends = if self.observed { self.ends(fd) } else { None };
         let result = match self.table.remove(fd) {
-            Some(Entry::Stream(stream)) => {
+            Some(Descriptor::Stream(stream)) => {
                 self.close_stream(&stream);
                 Ok(())
             }
-            Some(Entry::Datagram(datagram)) => {
+            Some(Descriptor::Datagram(datagram)) => {
                 self.stack.close_udp(datagram.id);
                 Ok(())
             }
-            Some(Entry::Epoll(_)) => {
+            Some(Descriptor::Epoll(_)) => {
                 self.epolls.retain(|epoll| *epoll != fd);
                 Ok(())
             }
@@ -425,9 +425,9 @@ impl Host {
     /// `EBADF`, `ENOTSOCK`.
     pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => Ok(self.stream_endpoints(stream).0),
-            Entry::Datagram(datagram) => Ok(self.datagram_endpoints(datagram).0),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => Ok(self.stream_endpoints(stream).0),
+            Descriptor::Datagram(datagram) => Ok(self.datagram_endpoints(datagram).0),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -437,9 +437,9 @@ impl Host {
     /// `ENOTCONN`, `EBADF`, `ENOTSOCK`.
     pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => self.stream_endpoints(stream).1.ok_or(Errno::ENOTCONN),
-            Entry::Datagram(datagram) => self.datagram_endpoints(datagram).1.ok_or(Errno::ENOTCONN),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => self.stream_endpoints(stream).1.ok_or(Errno::ENOTCONN),
+            Descriptor::Datagram(datagram) => self.datagram_endpoints(datagram).1.ok_or(Errno::ENOTCONN),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -449,9 +449,9 @@ impl Host {
     /// `EINVAL` for a listening socket, `EBADF`.
     pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => self.stream_unread(stream),
-            Entry::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
-            Entry::Epoll(_) => Err(Errno::EINVAL),
+            Descriptor::Stream(stream) => self.stream_unread(stream),
+            Descriptor::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
+            Descriptor::Epoll(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -475,7 +475,7 @@ impl Host {
     /// The account of a connection; `None` for a socket that is none.
     pub fn account(&self, fd: Fd) -> Option<Account> {
         match self.table.at(fd)? {
-            Entry::Stream(stream) => stream.connection().map(|id| self.stack.account(id)),
+            Descriptor::Stream(stream) => stream.connection().map(|id| self.stack.account(id)),
             _ => None,
         }
     }
@@ -505,16 +505,16 @@ impl Host {
 
     /// Both ends of a stream as the wire knows them, for events.
     fn ends(&self, fd: Fd) -> Option<(SocketAddr, SocketAddr)> {
-        let Some(Entry::Stream(stream)) = self.table.at(fd) else { return None };
+        let Some(Descriptor::Stream(stream)) = self.table.at(fd) else { return None };
         let (_, local, remote) = stream.connection().and_then(|id| self.stack.endpoints(id))?;
         Some((local, remote))
     }
 
     fn bind_any(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
         match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.bind_stream(fd, addr),
-            Some(Entry::Datagram(_)) => self.bind_datagram(fd, addr),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Stream(_)) => self.bind_stream(fd, addr),
+            Some(Descriptor::Datagram(_)) => self.bind_datagram(fd, addr),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         }
     }

@@ -3,8 +3,8 @@
 use crate::stack::{HostConfig, KeepAlive, TcpInfo, TcpOptions};
 use crate::time::Duration;
 
-use super::stream::Role;
-use super::{Domain, Entry, Errno, Fd, Host};
+use super::stream::StreamState;
+use super::{Descriptor, Domain, Errno, Fd, Host};
 
 /// An option with its value. `setsockopt` takes one; `getsockopt` takes an [`OptionName`] and gives one back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,17 +116,17 @@ const MAX_BUFFER: usize = 1 << 30;
 impl Host {
     pub(super) fn options_of(&self, fd: Fd) -> Result<&Options, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => Ok(&stream.options),
-            Entry::Datagram(datagram) => Ok(&datagram.options),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => Ok(&stream.options),
+            Descriptor::Datagram(datagram) => Ok(&datagram.options),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
     pub(super) fn options_mut(&mut self, fd: Fd) -> Result<&mut Options, Errno> {
         match self.table.at_mut(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => Ok(&mut stream.options),
-            Entry::Datagram(datagram) => Ok(&mut datagram.options),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => Ok(&mut stream.options),
+            Descriptor::Datagram(datagram) => Ok(&mut datagram.options),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -148,9 +148,13 @@ impl Host {
     fn check_option(&self, fd: Fd, option: &SocketOption) -> Result<(), Errno> {
         use SocketOption as O;
         let (domain, is_stream, is_bound) = match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => (stream.domain, true, stream.binding.is_some() || stream.connection().is_some()),
-            Entry::Datagram(datagram) => (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some()),
-            Entry::Epoll(_) => return Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => {
+                (stream.domain, true, stream.binding.is_some() || stream.connection().is_some())
+            }
+            Descriptor::Datagram(datagram) => {
+                (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some())
+            }
+            Descriptor::Epoll(_) => return Err(Errno::ENOTSOCK),
         };
         let seconds = |duration: &Duration| (1..=32_767).contains(&duration.as_secs());
         let in_range = match option {
@@ -184,16 +188,18 @@ impl Host {
 
     fn apply_options(&mut self, fd: Fd) {
         match self.table.at(fd) {
-            Some(Entry::Stream(stream)) => match stream.role {
-                Role::Fresh => {}
-                Role::Listening(id) => self.stack.set_listener_options(id, &stream.options.tcp),
-                Role::Connecting(id) | Role::Connected(id) => self.stack.apply_options(id, &stream.options.tcp),
+            Some(Descriptor::Stream(stream)) => match stream.role {
+                StreamState::Fresh => {}
+                StreamState::Listening(id) => self.stack.set_listener_options(id, &stream.options.tcp),
+                StreamState::Connecting(id) | StreamState::Connected(id) => {
+                    self.stack.apply_options(id, &stream.options.tcp)
+                }
             },
-            Some(Entry::Datagram(datagram)) => {
+            Some(Descriptor::Datagram(datagram)) => {
                 let tcp = &datagram.options.tcp;
                 self.stack.set_udp_options(datagram.id, tcp.rcv_buf, tcp.ttl);
             }
-            Some(Entry::Epoll(_)) | None => {}
+            Some(Descriptor::Epoll(_)) | None => {}
         }
     }
 
@@ -207,7 +213,7 @@ impl Host {
             return Err(Errno::ENOPROTOOPT);
         }
         match (self.table.at(fd), name) {
-            (Some(Entry::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {
+            (Some(Descriptor::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {
                 Some(id) => Ok(SocketOption::MaxSeg(self.stack.snd_mss(id) as u16)),
                 None => Ok(value),
             },
@@ -221,12 +227,12 @@ impl Host {
     /// `EBADF`, `ENOTSOCK`.
     pub fn take_error(&mut self, fd: Fd) -> Result<Option<Errno>, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => {
+            Descriptor::Stream(stream) => {
                 let id = stream.connection();
                 Ok(id.and_then(|id| self.stack.take_error(id)).map(Errno::from))
             }
-            Entry::Datagram(datagram) => Ok(self.stack.take_udp_error(datagram.id).map(Errno::from)),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Datagram(datagram) => Ok(self.stack.take_udp_error(datagram.id).map(Errno::from)),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -245,9 +251,9 @@ impl Host {
     /// with zeros), `EBADF`.
     pub fn tcp_info(&self, fd: Fd) -> Result<TcpInfo, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => stream.connection().map(|id| self.stack.tcp_info(id)).ok_or(Errno::EINVAL),
-            Entry::Datagram(_) => Err(Errno::ENOPROTOOPT),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => stream.connection().map(|id| self.stack.tcp_info(id)).ok_or(Errno::EINVAL),
+            Descriptor::Datagram(_) => Err(Errno::ENOPROTOOPT),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 }

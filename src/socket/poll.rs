@@ -2,8 +2,8 @@
 
 use crate::stack::Condition;
 
-use super::stream::{Role, Stream};
-use super::{Entry, EpollCtl, EpollEvent, Errno, Fd, Host, PollFd, Readiness};
+use super::stream::{Stream, StreamState};
+use super::{Descriptor, EpollCtl, EpollEvent, Errno, Fd, Host, PollFd, Readiness};
 
 /// The descriptors that an epoll instance watches, in the order in which they were added.
 #[derive(Debug, Default)]
@@ -24,14 +24,14 @@ impl Host {
     /// What poll(2) would report of a descriptor if everything were asked for.
     pub fn readiness(&self, fd: Fd) -> Readiness {
         match self.table.at(fd) {
-            Some(Entry::Stream(stream)) => self.stream_readiness(stream),
-            Some(Entry::Datagram(datagram)) => {
+            Some(Descriptor::Stream(stream)) => self.stream_readiness(stream),
+            Some(Descriptor::Datagram(datagram)) => {
                 let error = self.stack.has_udp_error(datagram.id);
                 let waiting = self.stack.next_datagram(datagram.id).is_some();
                 let readable = waiting || error || Self::datagram_read_ended(datagram);
                 when(readable, Readiness::READABLE) | Readiness::WRITABLE | when(error, Readiness::ERROR)
             }
-            Some(Entry::Epoll(epoll)) => {
+            Some(Descriptor::Epoll(epoll)) => {
                 let ready = epoll.watched.iter().any(|(fd, events, _)| !self.revents(*fd, *events).is_empty());
                 when(ready, Readiness::READABLE)
             }
@@ -42,9 +42,9 @@ impl Host {
     fn stream_readiness(&self, stream: &Stream) -> Readiness {
         match stream.role {
             // Linux: a stream that never was connected is writable and hung up.
-            Role::Fresh => Readiness::WRITABLE | Readiness::HANG_UP,
-            Role::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
-            Role::Connecting(id) | Role::Connected(id) => {
+            StreamState::Fresh => Readiness::WRITABLE | Readiness::HANG_UP,
+            StreamState::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
+            StreamState::Connecting(id) | StreamState::Connected(id) => {
                 let Condition { state: _, readable, writable, peer_ended, error } = self.stack.condition(id);
                 let read_ended = peer_ended || self.stack.read_ended(id);
                 let both_ended = read_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
@@ -75,7 +75,7 @@ impl Host {
     /// `EMFILE`.
     pub fn epoll_create(&mut self) -> Result<Fd, Errno> {
         let fd = self.table.next_free().ok_or(Errno::EMFILE)?;
-        self.table.insert(fd, Entry::Epoll(Epoll::default()));
+        self.table.insert(fd, Descriptor::Epoll(Epoll::default()));
         self.epolls.push(fd);
         Ok(fd)
     }
@@ -86,7 +86,7 @@ impl Host {
     /// `EBADF`, `EINVAL` if `epoll` is none or `fd` is one, `EEXIST`, `ENOENT`.
     pub fn epoll_ctl(&mut self, epoll: Fd, fd: Fd, ctl: EpollCtl) -> Result<(), Errno> {
         match self.table.at(fd) {
-            Some(Entry::Epoll(_)) => return Err(Errno::EINVAL),
+            Some(Descriptor::Epoll(_)) => return Err(Errno::EINVAL),
             Some(_) => {}
             None => return Err(Errno::EBADF),
         }
@@ -133,7 +133,7 @@ impl Host {
 
     fn epoll_mut(&mut self, fd: Fd) -> Result<&mut Epoll, Errno> {
         match self.table.at_mut(fd) {
-            Some(Entry::Epoll(epoll)) => Ok(epoll),
+            Some(Descriptor::Epoll(epoll)) => Ok(epoll),
             Some(_) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
         }
@@ -142,7 +142,7 @@ impl Host {
     /// A closed descriptor leaves every epoll set.
     pub(super) fn forget_watched(&mut self, fd: Fd) {
         for at in 0..self.epolls.len() {
-            if let Some(Entry::Epoll(epoll)) = self.table.at_mut(self.epolls[at]) {
+            if let Some(Descriptor::Epoll(epoll)) = self.table.at_mut(self.epolls[at]) {
                 epoll.watched.retain(|(watched, ..)| *watched != fd);
             }
         }

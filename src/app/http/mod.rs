@@ -2,8 +2,8 @@
 //! HEAD, one range of bytes; POST and PUT upload to nowhere and are answered with the count.
 //!
 //! No Date field and no Last-Modified: a run gives the same bytes at any time. Whoever sends nothing is cut off after
-//! [`Settings::header_timeout`] (between requests too), whoever stops in the middle of an upload or reads nothing after
-//! [`Settings::stall_timeout`].
+//! [`HttpSettings::header_timeout`] (between requests too), whoever stops in the middle of an upload or reads nothing after
+//! [`HttpSettings::stall_timeout`].
 
 mod body;
 mod client;
@@ -50,7 +50,7 @@ pub enum Source {
 
 /// What is served and how long the server waits for a client.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSettings {
     /// What is served.
     pub source: Source,
     /// For the head of a request, from the moment the connection stands or the answer before is sent.
@@ -59,7 +59,7 @@ pub struct Settings {
     pub stall_timeout: Duration,
 }
 
-impl Settings {
+impl HttpSettings {
     /// 30 seconds for each.
     pub fn new(source: Source) -> Self {
         Self { source, header_timeout: Duration::from_secs(30), stall_timeout: Duration::from_secs(30) }
@@ -67,7 +67,7 @@ impl Settings {
 }
 
 /// Serves for ever, each connection in a task of its own.
-pub async fn server(net: Net, listen: Listen, settings: Settings) -> io::Result<()> {
+pub async fn server(net: Net, listen: Listen, settings: HttpSettings) -> io::Result<()> {
     let settings = Rc::new(settings);
     let mut http = http1::Builder::new();
     // A client may end its direction behind its request and still wants the answer.
@@ -76,7 +76,7 @@ pub async fn server(net: Net, listen: Listen, settings: Settings) -> io::Result<
     serve_each(net, listen, "http", move |stream, _| connection(http.clone(), stream, Rc::clone(&settings))).await
 }
 
-async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<Settings>) {
+async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<HttpSettings>) {
     let net = stream.net().clone();
     let answer = service_fn(|request| {
         let (net, settings) = (net.clone(), Rc::clone(&settings));
@@ -86,7 +86,7 @@ async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<Settin
     let _ = http.serve_connection(stream, answer).await; // whatever it is, it ends this connection only
 }
 
-async fn respond(net: &Net, settings: &Settings, request: Request<Incoming>) -> Response<Content> {
+async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>) -> Response<Content> {
     match *request.method() {
         Method::GET => download(&settings.source, &request),
         Method::HEAD => without_body(download(&settings.source, &request)),

@@ -5,7 +5,7 @@ use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
 use super::wire::{Line, Wire};
-use super::{BareHost, CLIENT, SERVER, Settings, ports};
+use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::bulk::{CHUNK, DELAY, LIMIT, RATE, Workload};
 use crate::bench::flow::ACK_DELAY;
 use crate::bench::measure::Stopwatch;
@@ -13,13 +13,13 @@ use crate::bench::{BenchError, Figures};
 use crate::stack::Congestion;
 
 /// A host and the wire that leads away from it.
-struct End {
+struct BulkEnd {
     host: BareHost,
     wire: Wire,
     next_at: Option<u64>,
 }
 
-impl End {
+impl BulkEnd {
     fn new(host: BareHost) -> Self {
         Self { host, wire: Wire::new(Line { rate: RATE, delay: DELAY, limit: LIMIT }), next_at: Some(0) }
     }
@@ -63,9 +63,9 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
         Congestion::Cubic => CongestionControl::Cubic,
     };
     let ack_delay = Some(Duration::from_micros(ACK_DELAY.as_micros() as u64));
-    let settings = Settings { buffer: flows.buffer, congestion, timestamps: false, ack_delay, one_set };
+    let settings = BareSettings { buffer: flows.buffer, congestion, timestamps: false, ack_delay, one_set };
     let (mut client, mut server) =
-        (End::new(BareHost::new(CLIENT, settings)), End::new(BareHost::new(SERVER, settings)));
+        (BulkEnd::new(BareHost::new(CLIENT, settings)), BulkEnd::new(BareHost::new(SERVER, settings)));
     let (client_port, server_port) = ports(0);
     server.host.open(server_port, (CLIENT, client_port), false);
     client.host.open(client_port, (SERVER, server_port), true);

@@ -4,7 +4,7 @@
 use smoltcp::socket::tcp::{CongestionControl, State};
 use smoltcp::time::{Duration, Instant};
 
-use super::{BareHost, CLIENT, SERVER, Settings, ports};
+use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::Figures;
 use crate::bench::churn::{BUFFER, REQUEST, RESPONSE, Workload};
 use crate::bench::measure::Stopwatch;
@@ -95,7 +95,7 @@ impl Run {
 }
 
 pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
-    let settings = Settings {
+    let settings = BareSettings {
         buffer: BUFFER,
         congestion: CongestionControl::Reno,
         timestamps: true,

@@ -3,7 +3,7 @@
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
-use super::{BareHost, CLIENT, SERVER, Settings, ports};
+use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::connections::{BUFFER, MESSAGE, Workload, choose};
 use crate::bench::measure::{Stopwatch, resident_kib};
 use crate::bench::{Figures, per_end};
@@ -72,8 +72,13 @@ impl Pair {
 }
 
 pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
-    let settings =
-        Settings { buffer: BUFFER, congestion: CongestionControl::Reno, timestamps: true, ack_delay: None, one_set };
+    let settings = BareSettings {
+        buffer: BUFFER,
+        congestion: CongestionControl::Reno,
+        timestamps: true,
+        ack_delay: None,
+        one_set,
+    };
     let resident = resident_kib();
     let mut pair = Pair {
         client: BareHost::new(CLIENT, settings),

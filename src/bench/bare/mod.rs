@@ -51,7 +51,7 @@ fn key_of(packet: &[u8]) -> Key {
 
 /// What sockets are made with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub(super) struct BareSettings {
     pub(super) buffer: usize,
     pub(super) congestion: tcp::CongestionControl,
     pub(super) timestamps: bool,
@@ -64,7 +64,7 @@ pub(super) struct Settings {
 struct BareHost {
     address: Ipv4Address,
     interface: Interface,
-    settings: Settings,
+    settings: BareSettings,
     sockets: Vec<Option<Socket>>,
     free: Vec<usize>,
     by_tuple: HashMap<Key, usize, FixedState>,
@@ -79,7 +79,7 @@ struct Socket {
 }
 
 impl BareHost {
-    fn new(address: Ipv4Address, settings: Settings) -> Self {
+    fn new(address: Ipv4Address, settings: BareSettings) -> Self {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = u64::from(address.to_bits());
         let mut interface = Interface::new(config, &mut OnePacket::sending(&mut Vec::new()), Instant::ZERO);

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::fake::Seen;
-use crate::link::Verdict;
+use crate::link::FaultAction;
 use crate::net::{JoinHandle, TcpListener, TcpStream};
 use crate::segment::{IpView, Packet, Segment};
 use crate::sim::{HostHandle, LinkHandle, Reason, Sim};
@@ -67,7 +67,7 @@ fn a_scripted_fault_costs_one_retransmission_timeout() {
     let mut first = true;
     link.fault("server", move |_: Instant, packet: &Packet| {
         let is_syn = IpView::parse(&packet.bytes).is_ok_and(|ip| Segment::parse(&ip).is_ok_and(|tcp| tcp.is_syn()));
-        if is_syn && core::mem::replace(&mut first, false) { Verdict::Drop } else { Verdict::Pass }
+        if is_syn && core::mem::replace(&mut first, false) { FaultAction::Drop } else { FaultAction::Pass }
     });
     let echoed = echo(&client, addr, 10);
     sim.run_until(|| echoed.is_finished());
