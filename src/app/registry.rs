@@ -30,13 +30,13 @@ use super::{Listen, bulk, chat, discard, echo, hello};
 use crate::net::Net;
 use crate::stack::Congestion;
 
-/// A program that runs: it ends with what it did, or with the error that ended it.
+/// A running program. It ends with the bytes that it sent and received, or with an error.
 pub type Running = Pin<Box<dyn Future<Output = io::Result<Done>>>>;
 
 /// Starts a program. The threads of a sweep share it.
 type Start<O> = Arc<dyn Fn(Net, O) -> Running + Send + Sync>;
 
-/// Bytes that a client sends at most: more would take minutes, and a scenario may come from a stranger.
+/// The most bytes that a client sends. More would take minutes, and a scenario may come from an untrusted capture.
 const MOST_SENT: u64 = 1 << 30;
 /// The client of echo keeps what it sends in memory.
 const MOST_ECHOED: u64 = 16 << 20;

@@ -1,12 +1,13 @@
-//! What a link line can say about single packets: `drop=synack:1`, `hold=packet:7:300ms`, and the times when the link is
-//! down: `down=1s..2s`.
+//! Scripted faults in a link line: `drop=synack:1`, `hold=packet:7:300ms`, and the times when the link is down,
+//! `down=1s..2s`.
 //!
-//! `drop=WHAT[:WHICH]` takes packets, `hold=WHAT[:WHICH]:TIME` has them arrive so much later; those behind do not wait.
-//! WHAT is `packet` (any), `syn` (without ACK), `synack`, `data` (with bytes of data), `ack` (bare: neither data nor SYN,
-//! FIN, RST), `fin`, `rst`, `udp` or `icmp`. WHICH counts packets of that kind as they enter this direction, from 1, over
-//! all connections and with retransmissions: a number, a range `4-6`, several of them `1+4-6`; without it, all.
+//! `drop=WHAT[:WHICH]` drops packets. `hold=WHAT[:WHICH]:TIME` delays them by that time; packets behind them do not
+//! wait. WHAT is `packet` (any), `syn` (without ACK), `synack`, `data` (with bytes of data), `ack` (bare: neither data
+//! nor SYN, FIN, RST), `fin`, `rst`, `udp` or `icmp`. WHICH counts packets of that kind as they enter this direction,
+//! from 1, over all connections and with retransmissions: a number, a range `4-6`, several of them `1+4-6`; without it,
+//! all.
 //!
-//! The two may be written several times in one line. They count anew when the link is given another line.
+//! Both may be written several times in one line. They count from 1 again when the link gets another line.
 
 use core::fmt;
 
@@ -15,14 +16,14 @@ use super::value;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::Duration;
 
-/// A fault as a link line says it.
+/// A scripted fault of a link line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Of which kind.
+    /// The kind of packet.
     pub what: PacketKind,
-    /// Which of that kind, by their numbers from 1: ranges with both ends, in the order written. Empty is all.
+    /// Which packets of that kind, numbered from 1: inclusive ranges, in the order written. Empty means all.
     pub which: Vec<(u64, u64)>,
-    /// How much later they arrive; `None` if they are lost.
+    /// How much later they arrive; `None` if they are dropped.
     pub hold: Option<Duration>,
 }
 
@@ -86,7 +87,7 @@ impl PacketKind {
     }
 }
 
-/// What the kind of a packet depends on.
+/// The properties of a packet that give its kind.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)] // A header has them one by one.
 struct HeaderFacts {
@@ -198,7 +199,7 @@ impl Scripts {
         self.0.is_empty()
     }
 
-    /// One that drops wins, delays add up.
+    /// A drop wins, and delays are added.
     pub(super) fn judge(&mut self, packet: &Packet) -> FaultAction {
         let facts = HeaderFacts::of(packet);
         let mut verdict = FaultAction::Pass;

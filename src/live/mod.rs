@@ -1,4 +1,5 @@
-//! One host on a TUN device, with the wall clock: the loop that real programs on the real kernel talk to.
+//! One host on a TUN device, with the wall clock. Programs on the real kernel connect to it. `cli` and `bench` run the
+//! loop.
 //!
 //! ```text
 //!   wait: the device, signals, the wake-up of another thread, the next deadline
@@ -8,9 +9,9 @@
 //!   drive::handle_timeout --------------------------------+--> drive::run --> link --> write
 //! ```
 //!
-//! Host and link are those of the simulator. The link is a plain cable unless a spec says otherwise. [`enter`] gives the
-//! process a private network namespace first. `command` runs the program beside the host, `signals` brings signals to the
-//! loop, and `wake` lets another thread wake it.
+//! Host and link are those of the simulator. By default the link has no delay, no limit and no impairment. [`enter`]
+//! gives the process a private network namespace first. `command` runs the program beside the host, `signals` brings
+//! signals to the loop, and `wake` lets another thread wake it.
 
 mod clock;
 mod command;
@@ -48,7 +49,7 @@ pub const HOST: HostId = HostId(0);
 /// The kernel of this machine, in events.
 pub const KERNEL: HostId = HostId(1);
 
-/// Packets read in one batch before deadlines and programs get their turn again.
+/// Packets that are read in one batch, before deadlines and programs are handled again.
 const BATCH: usize = 512;
 /// Packets that the host makes before they are written.
 const BURST: usize = 64;
@@ -73,7 +74,7 @@ pub struct Live {
     more: bool,
 }
 
-/// Why the loop could not go on.
+/// Why the loop could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// The device.
@@ -137,13 +138,13 @@ impl Live {
         self.runtime.net()
     }
 
-    /// Shows everything that happens from now on to `observer`.
+    /// Publishes all events from now on to `observer`.
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.add(observer);
         drive::observe(self, HOST);
     }
 
-    /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.
+    /// Ends every program and closes its sockets. The following turns send what is left in their buffers.
     pub fn end_programs(&mut self) {
         self.runtime.end_programs();
     }
@@ -153,7 +154,7 @@ impl Live {
         &self.tun
     }
 
-    /// Packets that the kernel had no room for when we wrote them.
+    /// Packets that the kernel refused when we wrote them, because it had no room.
     pub fn lost_in_write(&self) -> u64 {
         self.lost_in_write
     }
@@ -168,7 +169,7 @@ impl Live {
         self.clock.now()
     }
 
-    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent.
+    /// One turn: read all packets, fire what is due, run the programs, send all packets.
     ///
     /// # Errors
     /// [`LiveError::Tun`] if the device has gone.
@@ -221,7 +222,7 @@ impl Live {
         self.cable.handle_packet(now, end, packet, &mut self.sequence, &mut self.pool, &mut self.observers);
     }
 
-    /// Takes what has come to the end of a link: to the host, or into the device.
+    /// Moves packets that have arrived at the end of a link to the host or into the device.
     fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
         self.unwritten = 0;
         while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B) {
@@ -250,8 +251,8 @@ impl Medium for Live {
         (&mut self.runtime, &mut self.buffer)
     }
 
-    /// Packets are written to the device one right after the other, so that the kernel wakes their reader once for many and
-    /// not for each.
+    /// Packets are written to the device one right after the other. So the kernel wakes their reader once for many
+    /// packets.
     fn transmit(&mut self, now: Instant, _host: HostId) -> Result<(), LiveError> {
         if self.unwritten == BURST {
             self.deliver(now)?;
@@ -270,7 +271,7 @@ impl Medium for Live {
 /// Standard output without a buffer in between, for a capture that is read while it is written.
 ///
 /// # Errors
-/// What dup(2) says.
+/// The error of dup(2).
 pub fn standard_output() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }

@@ -298,7 +298,7 @@ fn spawn(
                 }
             }
             Some(host.spawn_daemon(async move |net| {
-                calls::run_heard(net, &calls, |_, _| {}, |data| heard.borrow_mut().extend_from_slice(data)).await
+                calls::run_reading(net, &calls, |_, _| {}, |data| heard.borrow_mut().extend_from_slice(data)).await
             }))
         }
         OurProgram::Exact(exact) => {

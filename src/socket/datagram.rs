@@ -1,4 +1,4 @@
-//! What the calls do for a datagram socket.
+//! The socket calls for a datagram socket (udp(7)).
 
 use core::net::SocketAddr;
 use std::io::{IoSlice, IoSliceMut};
@@ -25,7 +25,7 @@ impl Datagram {
         Self { domain, options, id, read_ended: false, write_ended: false }
     }
 
-    /// Where datagrams for `addr` go; a socket that speaks only IPv6 has no way to a mapped address.
+    /// The destination of datagrams for `addr`. A socket with `IPV6_V6ONLY` cannot send to a mapped address.
     fn destination(&self, addr: SocketAddr) -> Result<SocketAddr, Errno> {
         match canonical(self.domain, self.options.v6_only, addr) {
             Ok(addr) => destination(addr),
@@ -165,7 +165,7 @@ impl Host {
         datagram.read_ended
     }
 
-    /// Both ends, as the program sees them.
+    /// The local and the remote address, in the family of the socket.
     pub(super) fn datagram_endpoints(&self, datagram: &Datagram) -> (SocketAddr, Option<SocketAddr>) {
         let (local, remote) = self.stack.udp_endpoints(datagram.id);
         let present = |addr| presented(datagram.domain, addr);

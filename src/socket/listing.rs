@@ -1,5 +1,5 @@
-//! The descriptor table as values and as text: `3 LISTEN 0.0.0.0:8080`, `4 ESTABLISHED 192.0.2.1:8080 ↔
-//! 192.0.2.2:54321`.
+//! The descriptor table as values and as text, for `--fds` and traces: `3 LISTEN 0.0.0.0:8080`, `4 ESTABLISHED
+//! 192.0.2.1:8080 ↔ 192.0.2.2:54321`.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -18,9 +18,9 @@ pub struct DescriptorRow {
     pub state: Option<State>,
     /// `TCP`, `UDP` or `epoll`.
     pub kind: &'static str,
-    /// Where it is bound or connected from; `None` for an epoll instance.
+    /// The local address; `None` for an epoll instance.
     pub local: Option<SocketAddr>,
-    /// Its peer.
+    /// The remote address.
     pub remote: Option<SocketAddr>,
     /// Bytes that wait to be read; for a listener, connections that wait for accept.
     pub recv_q: usize,

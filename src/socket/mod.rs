@@ -1,8 +1,8 @@
 //! BSD sockets: the descriptor table of a host and its calls, as in section 2 of the Linux manual.
 //!
-//! Everything here is non-blocking: a call that would wait returns `EAGAIN` (connect: `EINPROGRESS`), whatever
-//! `O_NONBLOCK` says; waiting is built on readiness by [`crate::net`]. Errors are Linux's. A [`Host`] is a stack with its
-//! descriptor table; loops drive it, programs call it, and its clock is the latest instant that a loop told it.
+//! Everything here is non-blocking. A call that would wait returns `EAGAIN` (connect: `EINPROGRESS`), with and without
+//! `O_NONBLOCK`. [`crate::net`] builds waiting on readiness. Errors are Linux's. A [`Host`] is a stack with its
+//! descriptor table. `drive` moves it, and programs call it. Its clock is the latest instant that it was given.
 //!
 //! * `stream`, `datagram`: what the calls do for each type of socket;
 //! * `options`: setsockopt and getsockopt; `poll`: readiness, poll, epoll;
@@ -54,11 +54,11 @@ pub struct Host {
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
     transcripts: Option<Transcripts>,
-    /// Events are kept.
+    /// Whether events are kept.
     observed: bool,
 }
 
-/// What a descriptor stands for.
+/// What a descriptor refers to.
 #[derive(Debug)]
 enum Descriptor {
     Stream(Stream),
@@ -93,7 +93,7 @@ impl Host {
         self.stack.config()
     }
 
-    /// Takes one packet from the link. It may be changed: who wants it as it was has captured it before.
+    /// Takes one packet from the link. The host may change it, so a capture records it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.stack.handle_packet(now, packet);
     }
@@ -109,7 +109,7 @@ impl Host {
         self.stack.poll_transmit(now, packet)
     }
 
-    /// The earliest instant at which the host wants to be called again; now or earlier means at once.
+    /// The earliest deadline of the host; now or earlier means that it is due at once.
     #[must_use]
     pub fn next_at(&mut self) -> Option<Instant> {
         self.stack.next_at()
@@ -141,17 +141,17 @@ impl Host {
         self.stack.poll_event()
     }
 
-    /// Connections that are not over, with or without a descriptor: those in TIME-WAIT are not among them.
+    /// Connections that are not over, with or without a descriptor. Those in TIME-WAIT are not counted.
     pub fn connections(&self) -> usize {
         self.stack.connections()
     }
 
-    /// Segments that connections of this host sent again, those that are over included.
+    /// Segments that connections of this host retransmitted, closed connections included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()
     }
 
-    /// Keeps from now on what programs write and read on each connection.
+    /// Records from now on what programs write and read on each connection.
     pub fn keep_transcripts(&mut self) {
         self.transcripts.get_or_insert_default();
     }
@@ -167,7 +167,7 @@ impl Host {
         self.stack.observe_events(on);
     }
 
-    /// Whether connections tell their numbers with each segment that they send ([`HostEvent::Numbers`]).
+    /// Whether connections publish their numbers with each segment that they send ([`HostEvent::Numbers`]).
     pub fn observe_numbers(&mut self, on: bool) {
         self.stack.observe_numbers(on);
     }
@@ -283,8 +283,8 @@ impl Host {
         self.transmit_with("send", fd, &[IoSlice::new(buf)], flags, None)
     }
 
-    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram. On a stream
-    /// it changes nothing (Linux would throw the bytes away instead of giving them).
+    /// recv(2). [`MsgFlags::PEEK`] leaves the data. [`MsgFlags::TRUNC`] gives the whole length of a datagram. On a
+    /// stream `TRUNC` changes nothing (Linux would discard the bytes).
     ///
     /// # Errors
     /// As read.
@@ -377,9 +377,9 @@ impl Host {
         self.report(call, fd, result.map(|len| len as i64)).and(result)
     }
 
-    /// shutdown(2). Writing: a FIN after what was written. Reading: nothing on the wire; reads give what is there, then
-    /// the end. In SYN-SENT it gives the attempt up without a word, as on Linux; a listener stops listening when its
-    /// reading ends.
+    /// shutdown(2). For writing a FIN follows the written bytes. For reading nothing is sent; reads return what has
+    /// arrived, and then the end. In SYN-SENT the attempt ends and nothing is sent, as on Linux. A listener stops
+    /// listening after shutdown of reading.
     ///
     /// # Errors
     /// `ENOTCONN` if not connected.
@@ -393,8 +393,8 @@ impl Host {
         self.report("shutdown", fd, result.map(|()| 0)).and(result)
     }
 
-    /// close(2). A stream goes on by itself until its FIN is acknowledged; with unread data, or `SO_LINGER` of zero, it is
-    /// reset; in SYN-SENT nothing is sent.
+    /// close(2). A stream continues without a descriptor until its FIN is acknowledged. With unread data, or
+    /// `SO_LINGER` of zero, an RST is sent. In SYN-SENT nothing is sent.
     ///
     /// # Errors
     /// `EBADF`.
@@ -480,7 +480,7 @@ impl Host {
         }
     }
 
-    /// Tells an observer of a call; one that only found that it would have to wait is not told.
+    /// Publishes a call as an event. A call that would wait is not published.
     fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
         let socket = match result {
             Ok(accepted) if call == "accept" => Fd(accepted as u32),
@@ -503,7 +503,7 @@ impl Host {
         result.map(|_| ())
     }
 
-    /// Both ends of a stream as the wire knows them, for events.
+    /// Both ends of a stream as on the wire, for events.
     fn ends(&self, fd: Fd) -> Option<(SocketAddr, SocketAddr)> {
         let Some(Descriptor::Stream(stream)) = self.table.at(fd) else { return None };
         let (_, local, remote) = stream.connection().and_then(|id| self.stack.endpoints(id))?;
@@ -520,7 +520,7 @@ impl Host {
     }
 }
 
-/// The address as the stack knows it: an IPv4-mapped address given to an IPv6 socket is IPv4.
+/// The address for the stack: an IPv4-mapped address given to an IPv6 socket is IPv4.
 fn canonical(domain: Domain, v6_only: bool, addr: SocketAddr) -> Result<SocketAddr, Errno> {
     if Domain::of(&addr) != domain {
         return Err(Errno::EAFNOSUPPORT);
@@ -561,7 +561,7 @@ fn destination(addr: SocketAddr) -> Result<SocketAddr, Errno> {
 }
 
 impl From<crate::stack::ConnectionError> for Errno {
-    /// As Linux translates resets, timeouts and ICMP (`icmp_err_convert`).
+    /// The errno of resets, timeouts and ICMP errors, as on Linux (`icmp_err_convert`).
     fn from(error: crate::stack::ConnectionError) -> Self {
         use crate::stack::ConnectionError as E;
         match error {

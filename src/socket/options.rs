@@ -12,15 +12,15 @@ use super::{Descriptor, Domain, Errno, Fd, Host};
 pub enum SocketOption {
     /// `SO_REUSEADDR`: bind although connections in TIME-WAIT hold the port.
     ReuseAddr(bool),
-    /// `SO_LINGER`: zero seconds make close a reset. Any other time is kept and changes nothing: on Linux close would
-    /// wait so long for the peer's acknowledgment, and no call waits here.
+    /// `SO_LINGER`: zero seconds make close a reset. Any other time is stored and changes nothing. On Linux close would
+    /// wait that long for the peer's acknowledgment, but no call waits here.
     Linger(Option<Duration>),
     /// `SO_KEEPALIVE`
     KeepAlive(bool),
-    /// `SO_RCVBUF`: bytes of the receive buffer. Linux doubles what is asked for; this host takes it as it is,
-    /// and refuses zero, which Linux would raise to its least.
+    /// `SO_RCVBUF`: bytes of the receive buffer. Linux doubles the value; this host takes it as it is. This host
+    /// refuses zero, which Linux would raise to its minimum.
     RcvBuf(usize),
-    /// `SO_SNDBUF`: bytes of the send buffer, taken as asked for, not zero.
+    /// `SO_SNDBUF`: bytes of the send buffer, taken as they are. Zero is refused.
     SndBuf(usize),
     /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is for ever.
     RcvTimeo(Option<Duration>),
@@ -46,7 +46,7 @@ pub enum SocketOption {
     Ttl(u8),
 }
 
-/// The name of an option, to ask for it.
+/// The name of an option, for getsockopt(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the names are those of SocketOption
@@ -69,7 +69,7 @@ pub enum OptionName {
     Ttl,
 }
 
-/// What every socket holds of its options, set or not.
+/// The options of a socket, set or default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Options {
     pub(super) nonblocking: bool,
@@ -82,7 +82,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Those of a new socket: Linux's defaults, and buffers as the host is set up.
+    /// The options of a new socket: Linux's defaults, and the buffer sizes of the host.
     pub(super) fn new(config: &HostConfig) -> Self {
         Self {
             nonblocking: false,

@@ -1,4 +1,4 @@
-//! Readiness: what poll(2) and epoll(7) tell, without waiting.
+//! Readiness: what poll(2) and epoll(7) report, without waiting. [`crate::net`] builds its waits on it.
 
 use crate::stack::Condition;
 
@@ -17,11 +17,11 @@ impl Epoll {
     }
 }
 
-/// Reported whether they were asked for or not.
+/// Always reported, also when not requested.
 const ALWAYS: Readiness = Readiness(Readiness::ERROR.0 | Readiness::HANG_UP.0 | Readiness::INVALID.0);
 
 impl Host {
-    /// What poll(2) would report of a descriptor if everything were asked for.
+    /// What poll(2) would report of a descriptor if every event were requested.
     pub fn readiness(&self, fd: Fd) -> Readiness {
         match self.table.at(fd) {
             Some(Descriptor::Stream(stream)) => self.stream_readiness(stream),
@@ -105,8 +105,8 @@ impl Host {
         Ok(())
     }
 
-    /// `epoll_wait(2)` without waiting: fills `events` with at most `max` and returns how many. Those reported go to the end
-    /// of the line, so that with a small `max` all get their turn.
+    /// `epoll_wait(2)` without waiting: fills `events` with at most `max` and returns how many. Reported descriptors go
+    /// to the end of the list, so that with a small `max` each is reported in turn.
     ///
     /// # Errors
     /// `EBADF`; `EINVAL` if `epoll` is none or `max` is zero.

@@ -1,4 +1,4 @@
-//! What the calls do for a stream socket.
+//! The socket calls for a stream socket (tcp(7)).
 
 use core::net::SocketAddr;
 use std::io::{IoSlice, IoSliceMut};
@@ -21,19 +21,19 @@ const fn is_unconnected(state: State) -> bool {
 pub(super) struct Stream {
     pub(super) domain: Domain,
     pub(super) options: Options,
-    /// Where bind put it; connections made by accept have none.
+    /// The address of bind. Connections made by accept have none.
     pub(super) binding: Option<Binding>,
     pub(super) role: StreamState,
 }
 
-/// What has become of a stream socket.
+/// The state of a stream socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamState {
     /// Neither listen nor connect was called.
     Fresh,
     /// It listens.
     Listening(ListenerId),
-    /// connect was called and has not reported its end.
+    /// connect was called and has not reported success or an error.
     Connecting(ConnectionId),
     /// A connection.
     Connected(ConnectionId),
@@ -44,7 +44,7 @@ impl Stream {
         Self { domain, options, binding: None, role: StreamState::Fresh }
     }
 
-    /// The connection, if it has come to one.
+    /// The connection, if there is one.
     pub(super) const fn connection(&self) -> Option<ConnectionId> {
         match self.role {
             StreamState::Connecting(id) | StreamState::Connected(id) => Some(id),
@@ -120,7 +120,7 @@ impl Host {
             new,
             Descriptor::Stream(Stream { domain, options, binding: None, role: StreamState::Connected(id) }),
         );
-        // Also of a connection that its peer has reset meanwhile: Linux gives it out, and a read tells.
+        // A connection that its peer has reset meanwhile is accepted too, as on Linux. A read then returns the error.
         Ok((new, presented(domain, self.stack.account(id).remote)))
     }
 
@@ -133,8 +133,8 @@ impl Host {
             // Once connected, always connected, even when the connection is over (Linux).
             StreamState::Listening(_) | StreamState::Connected(_) => Err(Errno::EISCONN),
             StreamState::Connecting(id) if self.stack.is_over(id) => {
-                // The attempt has failed: say so once, and the socket can try again. Linux has a word for the case
-                // that SO_ERROR has told already.
+                // The attempt has failed. Report it once; then the socket can connect again. Linux returns ECONNABORTED
+                // if SO_ERROR has reported the error already.
                 let error = self.stack.take_error(id).map_or(Errno::ECONNABORTED, Errno::from);
                 self.stack.close(id, false);
                 self.stream_mut(fd)?.role = StreamState::Fresh;
@@ -154,7 +154,7 @@ impl Host {
         let remote = canonical(stream.domain, stream.options.v6_only, addr).map_err(|_| Errno::ENETUNREACH)?;
         let remote = destination(remote)?;
         if remote.port() == 0 {
-            // Linux sends the SYN and gets an RST; nobody can listen on port 0.
+            // Linux sends the SYN and gets an RST, because no socket can listen on port 0.
             return Err(Errno::ECONNREFUSED);
         }
         let (binding, options) = (stream.binding, stream.options.tcp);
@@ -252,8 +252,8 @@ impl Host {
         Ok(len)
     }
 
-    /// Nothing is left to read: the error of the connection once, then the end. After the peer's FIN a reader has seen
-    /// the end of the stream, and Linux keeps what happens later for writers and `SO_ERROR`.
+    /// The result when nothing is left to read: the error of the connection once, then the end. After the peer's FIN a
+    /// read returns the end of the stream. Linux reports later errors only to writers and `SO_ERROR`.
     fn end_of_stream(&mut self, id: ConnectionId) -> Result<usize, Errno> {
         if self.stack.fin_received(id) {
             return Ok(0);
@@ -278,7 +278,7 @@ impl Host {
                 if self.stack.is_over(id) {
                     return Err(Errno::ENOTCONN);
                 }
-                // Linux gives the attempt up, without a word on the wire and whatever half was meant.
+                // Linux ends the attempt for each direction, and sends nothing.
                 if self.stack.condition(id).state == State::SynSent {
                     self.stack.give_up(id);
                     return Ok(());
@@ -313,7 +313,7 @@ impl Host {
         }
     }
 
-    /// Both ends, as the program sees them.
+    /// The local and the remote address, in the family of the socket.
     pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
         if let Some((state, local, remote)) = stream.connection().and_then(|id| self.stack.endpoints(id)) {
             (presented(stream.domain, local), Some(presented(stream.domain, remote)).filter(|_| !is_unconnected(state)))

@@ -1,4 +1,4 @@
-//! The program that is a list of calls, one per line, for scenario files and replay:
+//! The program that is a list of calls, one per line. Scenario files and replay use it.
 //!
 //! ```text
 //! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
@@ -25,13 +25,14 @@
 //! CALL -> ECONNREFUSED     the call must fail with this error, or the program has failed
 //! ```
 //!
-//! `set` knows `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
+//! `set` takes `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
 //! `keepcnt`, `ttl` (a number), `keepidle`, `keepintvl`, `usertimeout`, `rcvtimeo`, `sndtimeo`, `linger` (a time).
 //!
-//! Descriptors are numbered for each host, whichever of its programs asks: the lowest free one from 3 up.
-//! A listener that `listen` makes itself has `SO_REUSEADDR`, one made by `socket` has what is set. Everything after `#`
-//! outside a text is a comment. The program stops at the first call that fails. At its end every descriptor that is
-//! still open is closed, oldest first, as when a process ends.
+//! Descriptors are numbered for each host: a call gets the lowest free number from 3. A listener made by `listen` alone
+//! has `SO_REUSEADDR`; one made by `socket` has the options that are set. Everything after `#` outside a text is a
+//! comment.
+//! The program stops at the first call that fails. At its end every open descriptor is closed, the oldest first, as
+//! when a process ends.
 
 mod parse;
 mod process;
@@ -186,7 +187,7 @@ impl fmt::Display for Time {
 /// What a program has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Calls that went well.
+    /// Calls that succeeded.
     pub calls: usize,
     /// Bytes written.
     pub sent: u64,
@@ -198,7 +199,7 @@ pub struct Done {
     pub datagrams_received: u64,
 }
 
-/// The call that ended a program early.
+/// The call that failed and ended the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("call {number} ({call}): {why}")]
 pub struct Failed {
@@ -229,8 +230,8 @@ pub enum Why {
     /// There is no connection, or no listener, to make the call on. `parse` refuses such a program.
     #[error("there is no descriptor to make it on")]
     NoDescriptor,
-    /// It went well, and should not have.
-    #[error("it went well; it was to fail with {0}")]
+    /// It succeeded, and was expected to fail.
+    #[error("it succeeded; it was expected to fail with {0}")]
     WentWell(Errno),
 }
 
@@ -240,19 +241,19 @@ impl From<Errno> for Why {
     }
 }
 
-/// Runs a program. `before` is told of each call when it is made: its number from 1, and the call.
+/// Runs a program. `before` gets each call when it is made: its number from 1, and the call.
 pub async fn run(net: Net, calls: &[Call], before: impl FnMut(usize, &Call)) -> Result<Done, Failed> {
-    run_heard(net, calls, before, |_| {}).await
+    run_reading(net, calls, before, |_| {}).await
 }
 
-/// As [`run`], and `heard` is told of the bytes that were read, as they come.
-pub async fn run_heard(
+/// As [`run`]. `on_read` also gets the bytes that were read, as they arrive.
+pub async fn run_reading(
     net: Net,
     calls: &[Call],
     mut before: impl FnMut(usize, &Call),
-    heard: impl FnMut(&[u8]),
+    on_read: impl FnMut(&[u8]),
 ) -> Result<Done, Failed> {
-    let mut process = Process::new(net, heard);
+    let mut process = Process::new(net, on_read);
     for (index, call) in calls.iter().enumerate() {
         before(index + 1, call);
         if let Err(why) = process.make_expecting(call).await {

@@ -1,5 +1,5 @@
-//! What the server sends: nothing, a text, a part of a file, a part of the pattern. Files are read a chunk at a time
-//! when the connection has room for one; `std::fs` blocks meanwhile, as it does in any single-threaded server.
+//! The body of a response: empty, a text, a part of a file, or a part of the pattern. A file is read in chunks, when
+//! the connection has room for one. `std::fs` blocks the host while it reads.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -52,7 +52,7 @@ impl Content {
                 let mut chunk = vec![0; (*left).min(CHUNK) as usize];
                 let count = file.read(&mut chunk)?;
                 if count == 0 {
-                    // The length has been announced: only a broken connection tells the client.
+                    // The length was announced, so only an aborted connection can report the error to the client.
                     return Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
                         "the file became shorter while it was sent",
@@ -84,14 +84,14 @@ impl Body for Content {
     }
 }
 
-/// What the Range field asks for, of something `len` bytes long.
+/// What the Range field selects from `len` bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All of it: no range, or one that this server does not serve (RFC 9110, section 14.2: it may ignore the field).
+    /// All of it: there is no range, or one that this server ignores (RFC 9110, section 14.2 permits it).
     Whole,
     /// These bytes, never empty.
     Range(Range<u64>),
-    /// Nothing of it is there: 416.
+    /// The range cannot be satisfied: 416.
     Unsatisfiable,
 }
 
@@ -103,7 +103,7 @@ impl Part {
         };
         let number = |digits: &str| {
             let all_digits = !digits.is_empty() && digits.bytes().all(|value| value.is_ascii_digit());
-            // A number beyond any file is as good as the largest.
+            // A number beyond the largest counts as the largest.
             all_digits.then(|| digits.parse().unwrap_or(u64::MAX))
         };
         let range = match (number(first), number(last)) {

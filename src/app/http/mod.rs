@@ -1,9 +1,10 @@
-//! An HTTP/1.1 server (hyper): the files of a directory, or one generated file of a given size under every path. GET,
-//! HEAD, one range of bytes; POST and PUT upload to nowhere and are answered with the count.
+//! An HTTP/1.1 server on hyper (RFC 9110, RFC 9112). It serves the files of a directory, or one generated file of a
+//! given size under every path. It supports GET, HEAD and one range of bytes. POST and PUT discard the upload; the
+//! response contains the number of bytes.
 //!
-//! No Date field and no Last-Modified: a run gives the same bytes at any time. Whoever sends nothing is cut off after
-//! [`HttpSettings::header_timeout`] (between requests too), whoever stops in the middle of an upload or reads nothing after
-//! [`HttpSettings::stall_timeout`].
+//! Responses have no Date and no Last-Modified field, so every run gives the same bytes. A client that sends no request
+//! is closed after [`HttpSettings::header_timeout`], also between requests. A client that stops in an upload, or reads
+//! nothing, is closed after [`HttpSettings::stall_timeout`].
 
 mod body;
 mod client;
@@ -33,10 +34,10 @@ use super::{Listen, serve_each};
 use crate::net::{HyperTimer, Net, TcpStream};
 use crate::time::Duration;
 
-/// The usual port of a server that is not the system's.
+/// The usual port of an HTTP server without privileges.
 pub const PORT: u16 = 8080;
 
-/// The media type of bytes of which nothing is known (RFC 2046 4.5.1).
+/// The media type of unknown content (RFC 2046, section 4.5.1).
 static BINARY: mime::Mime = mime::APPLICATION_OCTET_STREAM;
 
 /// What is served.
@@ -53,7 +54,7 @@ pub enum Source {
 pub struct HttpSettings {
     /// What is served.
     pub source: Source,
-    /// For the head of a request, from the moment the connection stands or the answer before is sent.
+    /// For the header of a request, counted from the handshake or from the end of the previous response.
     pub header_timeout: Duration,
     /// For the next byte of an upload, and for the client to read when the send buffer is full.
     pub stall_timeout: Duration,
@@ -66,11 +67,11 @@ impl HttpSettings {
     }
 }
 
-/// Serves for ever, each connection in a task of its own.
+/// Serves without end, each connection in a task of its own.
 pub async fn server(net: Net, listen: Listen, settings: HttpSettings) -> io::Result<()> {
     let settings = Rc::new(settings);
     let mut http = http1::Builder::new();
-    // A client may end its direction behind its request and still wants the answer.
+    // A client may send a FIN after its request and still read the response.
     http.half_close(true);
     http.timer(HyperTimer::new(&net)).header_read_timeout(settings.header_timeout).auto_date_header(false);
     serve_each(net, listen, "http", move |stream, _| connection(http.clone(), stream, Rc::clone(&settings))).await
@@ -83,7 +84,7 @@ async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<HttpSe
         async move { Ok::<_, Infallible>(respond(&net, &settings, request).await) }
     });
     let stream = Patient::new(stream, settings.stall_timeout);
-    let _ = http.serve_connection(stream, answer).await; // whatever it is, it ends this connection only
+    let _ = http.serve_connection(stream, answer).await; // an error ends this connection only
 }
 
 async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>) -> Response<Content> {
@@ -149,7 +150,7 @@ fn file(dir: &Path, url_path: &str) -> Result<Found, Refusal> {
             Err(_) => return Ok(Found::Listing(listing(&path).map_err(refusal)?)),
         }
     }
-    // Opening a pipe would wait for a writer: look before.
+    // Opening a pipe would wait for a writer, so check the type first.
     let metadata = fs::metadata(&path).map_err(refusal)?;
     if !metadata.is_file() {
         return Err(Refusal::Forbidden);
