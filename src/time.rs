@@ -1,5 +1,5 @@
-//! Instants in nanoseconds. Virtual time starts at the Unix epoch; live time is counted from the moment the loop starts
-//! or from the epoch, as the loop likes. Nothing here reads a clock: `now` is always an argument.
+//! Instants in nanoseconds. Virtual time starts at the Unix epoch; live time is counted from the start of the loop or
+//! from the epoch, as the loop likes. Nothing here reads a clock: `now` is always an argument.
 //!
 //! smoltcp counts microseconds. What it sees is rounded down; what it asks for is exact.
 

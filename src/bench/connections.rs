@@ -1,4 +1,4 @@
-//! Messages on established connections: what does a packet cost when there are many connections?
+//! Messages on established connections: it measures the cost of a packet when there are many connections.
 //!
 //! N connections between two hosts, buffers of 4 KiB. Each is used once in full, so that all its memory is there. Then
 //! one connection after the other, chosen at random, carries a message of one segment to the server and back: the

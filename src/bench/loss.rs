@@ -1,6 +1,6 @@
-//! One connection for some time over a path that loses one packet in a hundred: 100 Mbit/s, 50 ms there and back. What
-//! the sender gets out of it is bounded by its congestion control, not by the link; the yardstick is the formula of
-//! Mathis et al., "The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm" (1997).
+//! One connection for some time over a path that loses one packet in a hundred: 100 Mbit/s, 50 ms there and back.
+//! Congestion control limits the goodput, not the link. The result is compared with the formula of Mathis et al., "The
+//! Macroscopic Behavior of the TCP Congestion Avoidance Algorithm" (1997).
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,7 @@
 //! The measured runs of `tcplab bench`: the same work on tcplab, in the simulator with everything that it does, and on
 //! bare smoltcp. Each run sets up first and measures then.
 //!
-//! - `connections`: messages on many established connections; what does a packet cost when there are 100,000?
+//! - `connections`: messages on many established connections, up to 100,000;
 //! - `churn`: short connections, one after the other or many at a time;
 //! - `bulk`: one connection that carries many megabytes; `loss`: one on a lossy path; `dumbbell`: many through one
 //!   bottleneck; `flow` is what these three have in common;
@@ -89,7 +89,7 @@ impl Subject {
     }
 }
 
-/// What was measured. `None` is what the system does not tell or the run does not have.
+/// The measured figures. `None` if the system does not provide it or the run does not have it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     /// Packets that hosts sent.
@@ -128,7 +128,7 @@ pub(crate) enum BenchError {
     /// The simulation did not come to its end.
     #[error("bench: {0}")]
     GaveUp(#[from] GaveUp),
-    /// The reference has nothing more to do and is not through.
+    /// The reference has no next event and has not finished.
     #[error("bench: the reference is stuck at {now} ns of virtual time")]
     Stuck {
         /// Nanoseconds of virtual time.
@@ -257,7 +257,7 @@ impl Hosts {
     }
 }
 
-/// Ends a capture; what it still has to write is part of what it costs.
+/// Ends a capture. The rest that it writes is part of the cost.
 fn finish(capture: Option<Rc<RefCell<Capture>>>) -> Result<(), BenchError> {
     if let Some(capture) = capture {
         capture.borrow_mut().close()?;
@@ -267,10 +267,10 @@ fn finish(capture: Option<Rc<RefCell<Capture>>>) -> Result<(), BenchError> {
 
 /// Bytes for one end of a connection beyond its buffers, by what has become resident since.
 ///
-/// What an earlier run of the process gave back to the allocator is used again and does not show: only the first run of
-/// a process is told truly.
+/// Memory that an earlier run returned to the allocator is used again and is not counted. So only the first run of a
+/// process is exact.
 fn per_end(before_kib: Option<u64>, connections: usize, buffers: usize) -> Option<i64> {
-    // With a few, what the process itself needs would be told as theirs.
+    // With few connections the memory of the process itself would dominate.
     if connections < 1_000 {
         return None;
     }

@@ -1,5 +1,5 @@
-//! What a run says: one JSON object for each side, or a table with tcplab, the reference, their ratio and the target
-//! next to each other.
+//! The output of a run: one JSON object for each side, or a table with tcplab, the reference, their ratio and the
+//! target.
 
 use core::fmt;
 
@@ -13,7 +13,7 @@ use crate::app::Registry;
 /// One side of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
-    /// Whose figures.
+    /// The subject of the figures.
     pub subject: Subject,
     /// The figures.
     pub figures: Figures,
@@ -24,7 +24,7 @@ pub(crate) struct Line {
 pub(crate) struct Report {
     /// What was run.
     pub bench: Bench,
-    /// What came of it.
+    /// The figures of each side.
     pub lines: Vec<Line>,
     /// tcplab with few connections (one, or ten flows) or without the capture, to compare with.
     pub beside: Option<Figures>,
@@ -189,7 +189,7 @@ impl fmt::Display for Report {
             )?,
         }
         if !CPU_TIME_KNOWN {
-            writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
+            writeln!(f, "this system does not provide CPU time: wall time is used")?;
         }
         write!(f, "{:<26}", "")?;
         for line in &self.lines {
@@ -234,7 +234,7 @@ impl fmt::Display for Report {
             writeln!(f, "{name:<26} {times:>12.2} {:>20}  {target}", "")?;
         }
         if let Bench::Connections(_) = self.bench {
-            let target = "3,072 (told from 1,000 connections up)";
+            let target = "3,072 (measured from 1,000 connections up)";
             self.row(f, "bytes per end, w/o buffers", target, |figures| figures.bytes_per_end.map(|b| b as f64))?;
         }
         self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;

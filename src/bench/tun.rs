@@ -1,7 +1,8 @@
-//! One connection between the userspace host and the kernel of this machine, over a TUN device in a sandbox: how much
-//! goes through it? The peer is a thread with a socket of the kernel; it counts bytes and time, the same for both sides.
+//! One connection between the userspace host and the kernel of this machine, over a TUN device in a sandbox: it
+//! measures the goodput. The peer is a thread with a socket of the kernel; it counts bytes and time, the same for both
+//! sides.
 //!
-//! The host listens, its program reads and forgets, or writes without end; the settings are those of `tcplab serve`.
+//! The host listens. Its program reads and discards, or writes without end. The settings are those of `tcplab serve`.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream as KernelStream};
@@ -38,7 +39,7 @@ const KERNEL_CHUNK: usize = 1_000_000;
 /// Packets that the kernel keeps for us, as of `tcplab serve`.
 const QUEUE_LEN: u32 = 10_000;
 
-/// Which way the bytes go.
+/// The direction of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// The userspace host receives.
@@ -69,7 +70,7 @@ pub(crate) struct Workload {
 /// Gives this process a network namespace of its own; no thread may have been started.
 ///
 /// # Errors
-/// What the namespace is refused for.
+/// Why the namespace was refused.
 pub(crate) fn prepare() -> Result<(), BenchError> {
     Ok(live::enter()?)
 }
@@ -133,7 +134,7 @@ impl Peer {
 fn carry(workload: Workload) -> io::Result<Carried> {
     let host = SocketAddr::from((HOST, PORT));
     let mut stream = KernelStream::connect_timeout(&host, Duration::from_secs(10))?;
-    // Whoever stands still for so long is broken.
+    // A connection that makes no progress for this time is broken.
     let patience = Some(workload.length + Duration::from_secs(10));
     stream.set_read_timeout(patience)?;
     stream.set_write_timeout(patience)?;

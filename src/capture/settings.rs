@@ -90,7 +90,8 @@ impl Settings {
         Self { recipe: Some(recipe.into()), ..self }
     }
 
-    /// The name of the interface at the vantage point: that of a simulated host, say, not of a machine's device.
+    /// The name of the interface at the vantage point, for example that of a simulated host. It should not be the name
+    /// of a machine's device.
     #[must_use]
     pub fn interface(self, name: impl Into<String>) -> Self {
         Self { interface: Some(name.into()), ..self }
@@ -109,7 +110,7 @@ impl Settings {
         Self { when_behind, ..self }
     }
 
-    /// Begins a capture into a file, which is overwritten if there is one. A named pipe is waited for until somebody
+    /// Begins a capture into a file, which is overwritten if there is one. A named pipe is waited for until a process
     /// reads it.
     ///
     /// # Errors
@@ -124,7 +125,7 @@ impl Settings {
         self.begin(target, format, path.display().to_string())
     }
 
-    /// Begins a capture into a stream; `name` is for messages, `"standard output"` say.
+    /// Begins a capture into a stream; `name` is for messages, for example `"standard output"`.
     ///
     /// # Errors
     /// The first bytes cannot be written.

@@ -45,7 +45,7 @@ pub(super) struct Facts {
     pub(super) original_len: u32,
 }
 
-/// What a host told between two packets. Rare, and large.
+/// What a host reported between two packets. It is rare and large.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Note {
     pub(super) at: Instant,
@@ -156,7 +156,7 @@ impl Writer {
         for (n, entry) in batch.entries.iter().enumerate() {
             match entry {
                 BatchEntry::Packet(facts) => {
-                    // A host tells which timer went off and its numbers right after it has sent.
+                    // A host reports the timer that fired, and its numbers, right after it has sent.
                     let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, BatchEntry::Note));
                     for note in &notes[..behind.count()] {
                         if matches!(note.what, What::Call(_)) {
@@ -246,8 +246,8 @@ pub(super) struct WriterThread {
 }
 
 impl WriterThread {
-    /// Starts the thread, or returns the writer where there are no threads. `waits` says whether the packet path
-    /// waits for it.
+    /// Starts the thread, or returns the writer where there are no threads. `waits` is true if the packet path waits
+    /// for it.
     pub(super) fn open(writer: Writer, waits: bool) -> Result<Self, Box<Writer>> {
         let limit = if waits { BATCHES } else { BATCHES_OF_A_BURST };
         let (to_writer, incoming) = sync_channel::<Batch>(limit);

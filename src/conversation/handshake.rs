@@ -55,7 +55,7 @@ impl Conversation {
         if let Some(ack) = peer.last_ack.filter(|ack| *ack > own.snd_una && *ack <= own.snd_nxt) {
             own.advance(ack);
         }
-        // Without ACK the window of a first SYN would go unnoticed. One that is late says nothing of today's window.
+        // Without ACK the window of a first SYN would go unnoticed. The window of a late SYN is out of date.
         if !segment.is_ack() && own.iss == Some(own.snd_una) {
             own.advertise(segment);
             peer.set_window(own.rcv_wnd, segment.seq, peer.snd_una);

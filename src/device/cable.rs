@@ -1,5 +1,5 @@
 //! The in-memory cable: two links back to back, with an end at each of two nodes. It carries out what a link decides
-//! (copies, drops, buffers) and publishes what happens. `sim` and `live` put packets in and take them out.
+//! (copies, drops, buffers) and publishes the events. `sim` and `live` put packets in and take them out.
 
 use core::ops::{Index, IndexMut, Not};
 

@@ -1,8 +1,8 @@
 //! Finds the TCP conversations in a capture of any link type.
 //!
-//! [`CaptureParser`] reads the packets, and [`Table`] says which connection a segment belongs to. A conversation with a
-//! packet that was cut off, or with a segment that cannot be read, is not replayed.
-//! When the file is read, [`Recording::settle`] puts each conversation in order.
+//! [`CaptureParser`] reads the packets, and [`Table`] finds the connection of a segment. A conversation with a packet
+//! that was cut off, or with a segment that cannot be read, is not replayed. When the file is read,
+//! [`Recording::settle`] puts each conversation in order.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::conversation::{Conversation, DataKind, Side, Table};
 use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
 use crate::time::Instant;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) recordings: Vec<Recording>,

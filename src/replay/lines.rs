@@ -1,4 +1,4 @@
-//! A segment as a line of the ladder, and marks below the fields in which it is not what it should be.
+//! Draws a segment as one line of text, and marks the fields that differ. `strict` shows both lines in its reason.
 
 use super::recording::CLIENT;
 use crate::conversation::Side;

@@ -1,10 +1,10 @@
 //! The program of one side, derived from what it sent: the list of calls of scenario files.
 //!
-//! An ACK tells what its sender's TCP had received. So bytes that a side sent with an ACK of place `a` were written by a
-//! program that can have read up to `a` and no further, wherever the capture was taken: it reads that far, waits as long
-//! as the recording shows, and writes. A segment without PSH that is full, or fills the window, was cut from a longer
-//! write; what follows it with the same ACK is the rest. A FIN is close, or shutdown where the peer goes on; an RST is a
-//! close with an RST.
+//! An ACK shows what its sender's TCP had received, at any vantage point. So bytes sent with an ACK of place `a` were
+//! written by a program that had read no further than `a`. The derived program reads up to `a`, waits as long as the
+//! recording shows, and writes. A segment without PSH that is full, or fills the window, was cut from a longer write.
+//! The bytes after it with the same ACK are the rest. A FIN becomes close, or shutdown if the peer continues. An RST
+//! becomes a close with an RST.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::segment::{Flags, default_mss};
 use crate::socket::Shutdown;
 use crate::time::Duration;
 
-/// What the program does between handshake and end, and what it may not do before something has come.
+/// The calls of the program, and the bytes that must arrive before each write.
 #[derive(Debug, Default)]
 pub(super) struct RecordedProgram {
     pub(super) calls: Vec<Call>,
@@ -33,11 +33,11 @@ pub(super) struct Turn {
     pub(super) place: u32,
     /// The place in the peer's stream up to which it has read.
     pub(super) read: u32,
-    /// What was written before it had all been sent: PSH says so. Else it may be the rest of that.
+    /// The end of the write, known from PSH. Without PSH the next segment may be its rest.
     pub(super) fresh: bool,
 }
 
-/// After its last call a program that the recording does not end waits. Nobody waits for it.
+/// How long a program waits after its last call if the recording does not end it. The replay does not wait for it.
 pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 /// The least difference between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -50,7 +50,7 @@ struct Deriving<'a> {
     ours: &'a SideFacts,
     theirs: &'a SideFacts,
     program: RecordedProgram,
-    /// Where the recording's clock stands.
+    /// The time in the recording.
     clock: Duration,
     /// The place in the peer's stream up to which everything is read.
     read: u32,
@@ -82,7 +82,7 @@ pub(super) fn derive(
             deriving.program.calls.push(Call::Listen(SocketAddr::new(own.ip(), own.port()), 8));
             deriving.program.calls.push(Call::Accept);
         }
-        // Nobody listens.
+        // No socket listens.
         (false, Opening::Refused) => return deriving.program,
     }
     if opening == Opening::Refused {

@@ -12,9 +12,9 @@ use crate::conversation::{Conversation, DataKind, Side};
 use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
-/// The side of a recording that asked for the connection.
+/// The side of a recording that opened the connection.
 pub(super) const CLIENT: Side = Side::Local;
-/// The side that was asked.
+/// The side that accepted the connection.
 pub(super) const SERVER: Side = Side::Remote;
 
 /// The place of a number in a stream that begins at `start`; 0 for one from before it. No stream here is so long that
@@ -85,7 +85,7 @@ pub(super) struct Recording {
     pub(super) conversation: Conversation,
     /// Packets of each end that the file marks as sent by the host of the capture.
     pub(super) outbound: [u32; 2],
-    /// What forbids replaying it, found while reading.
+    /// Why it cannot be replayed, found while reading.
     pub(super) trouble: Option<Skip>,
     /// Options that were left out, by their kinds.
     pub(super) strange_options: Vec<u8>,

@@ -26,7 +26,7 @@ use crate::time::{Duration, Instant};
 /// A program of the user's: called with a host's handle, once for each conversation.
 pub(super) type UserProgram = Rc<dyn Fn(Net) -> Pin<Box<dyn Future<Output = ()>>>>;
 
-/// Observers of a replay, shared with whoever looks at them afterwards.
+/// Observers of a replay, shared with the caller, who reads them afterwards.
 pub(super) type Observers = Vec<Rc<RefCell<dyn Observer>>>;
 
 /// The program on our side.

@@ -122,7 +122,7 @@ impl<'a> Walker<'a> {
     fn go_to(&mut self, at: crate::time::Instant, packet: &Recorded) -> Result<(), Finding> {
         self.run.steps += 1;
         if self.run.steps > self.limit {
-            return Err(finding(packet, format!("our side does not come to rest: {} steps", self.limit)));
+            return Err(finding(packet, format!("our side sends without end: {} steps", self.limit)));
         }
         self.run.run_to(at);
         Ok(())

@@ -20,7 +20,7 @@ pub struct Figures {
     pub goodput_mbit: f64,
     /// Segments without a new byte, counted where they are sent.
     pub retransmissions: u64,
-    /// Packets that did not arrive or that nobody wanted.
+    /// Packets that did not arrive or were refused.
     pub drops: u64,
     /// When the last program that is no daemon ended.
     pub completed: Duration,

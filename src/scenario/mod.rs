@@ -20,7 +20,7 @@
 //! into parts (`read`, `host`, `link`, `program`, `fault`, `expect`), parts into a network that runs (`world`). A setting
 //! is a key of the file with a new value (`set`), the same on the command line, in a sweep and in a recipe.
 //!
-//! A scenario may come from a stranger's capture: nothing in it names a file, a command or a device, and what it can
+//! A scenario may come from an untrusted capture: nothing in it names a file, a command or a device, and what it can
 //! cost is bounded.
 
 mod error;
@@ -78,7 +78,7 @@ pub struct Scenario {
     set: BTreeMap<String, String>,
 }
 
-/// Where a scenario comes from, as a recipe tells it.
+/// Where a scenario comes from, for its recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     /// A lesson: its name.

@@ -13,8 +13,8 @@
 //! | `at` | the host at whose interface the capture was taken |
 //! | `comments`, `snaplen`, `count` | how it was written, where that is not as usual |
 //!
-//! That is all a recipe can say, and everything else is refused: a capture from a stranger can make us run a simulation
-//! of bounded size, and no command, file or device.
+//! A recipe with other content is refused: an untrusted capture can start only a simulation of bounded size, and no
+//! command, file or device.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -31,7 +31,7 @@ use crate::capture::{Capture, Comments, Settings, WriteError};
 /// The longest capture that is made again in memory.
 const MOST_BYTES: usize = 512 << 20;
 
-/// A run from a recipe, which may be a stranger's, is given up after so many events: some seconds.
+/// The limit of events for a run from a recipe, which may be untrusted: some seconds.
 const MOST_EVENTS: u64 = 2_000_000;
 
 /// What a capture is made from.
@@ -54,7 +54,7 @@ pub struct Recipe {
     registry: Known,
 }
 
-/// A registry. Two recipes are equal if they say the same.
+/// A registry. Two recipes are equal if their content is equal.
 #[derive(Clone, Debug, Default)]
 struct Known(Registry);
 

@@ -1,4 +1,4 @@
-//! TOML as values that know their place in the text.
+//! TOML values with their place in the text.
 
 use std::ops::Range;
 

@@ -109,7 +109,7 @@ impl Sweep {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(&number) = numbers.get(at) else { break };
                         if finished.send((at, self.one(number))).is_err() {
-                            break; // nobody wants more
+                            break; // the receiver has gone
                         }
                     }
                 });

@@ -15,7 +15,7 @@ use crate::sim::{HostHandle, Sim};
 use crate::socket::HostConfig;
 use crate::time::Instant;
 
-/// A run that handles more events than this is given up: a scenario may come from a stranger.
+/// The limit of events in a run, since a scenario may come from an untrusted capture.
 const MOST_EVENTS: u64 = 20_000_000;
 
 /// A network with its programs, at the beginning of its time. Observe it, then run it.

@@ -142,8 +142,8 @@ impl<'a> HeaderEditor<'a> {
     }
 }
 
-/// Writes `new` over `old` and gives `~m + m'` of RFC 1624, summed over their 16-bit words. `at` is their place in what the
-/// checksum covers: it says which bytes are the high ones.
+/// Writes `new` over `old` and gives `~m + m'` of RFC 1624, summed over their 16-bit words. `at` is their place in what
+/// the checksum covers: it gives which bytes are the high ones.
 fn replace(old: &mut [u8], new: &[u8], at: usize) -> u64 {
     let mut delta = 0;
     for (place, (old, new)) in old.iter_mut().zip(new).enumerate() {

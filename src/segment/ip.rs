@@ -14,7 +14,7 @@ pub enum Malformed {
     /// The IP header is cut off or its length field is impossible.
     #[error("the IP header is cut off or its length is impossible")]
     IpHeader,
-    /// The packet is shorter than its IP header says.
+    /// The packet is shorter than the length in its IP header.
     #[error("the packet is shorter than its IP header says")]
     Truncated,
     /// The TCP header is cut off or its data offset is impossible.

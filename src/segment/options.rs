@@ -95,7 +95,7 @@ impl Options {
             };
             options.take(*kind, body);
             area = &area[body.len() + 2..];
-            // A wrong length says that what follows cannot be trusted either.
+            // After a wrong length the following options cannot be parsed.
             if options.irregular {
                 break;
             }

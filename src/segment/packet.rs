@@ -10,8 +10,8 @@ pub struct PacketId(pub u64);
 pub struct PacketMeta {
     /// Given by the loop when a host sends the packet.
     pub id: PacketId,
-    /// A stack of this process has filled in the checksums and nothing has changed the bytes since, so that the receiver
-    /// need not verify them (as between the two ends of a veth(4)). Whoever changes a byte takes this back.
+    /// A stack of this process has filled in the checksums and nothing has changed the bytes since, so that the
+    /// receiver need not verify them (as between the two ends of a veth(4)). Code that changes a byte must clear this.
     pub sound: bool,
     /// A router sends it on: it was on a link before.
     pub forwarded: bool,

@@ -1,4 +1,4 @@
-//! The fabric of a network: its nodes, the cables between them, and who is joined with whom.
+//! The fabric of a network: its nodes, and the cables between them.
 //!
 //! A node is a host, a router or a scripted peer. Nodes and link directions are numbered in the order in which they are
 //! made. The two directions of cable `n` are the links `2 n` and `2 n + 1`.
@@ -43,7 +43,7 @@ pub(super) enum NodeKind<E> {
 pub(super) struct HostNode<E> {
     pub(super) endpoint: E,
     pub(super) slot: Slot,
-    /// It stands in the list of the scheduler.
+    /// It is in the list of the scheduler.
     pub(super) woken: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A host and a link of a simulation, as a test holds them.
+//! The handles of a host and of a link of a simulation, for tests.
 
 use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,7 @@ use crate::net::{JoinHandle, Net, Runtime};
 use crate::socket::Host;
 use crate::time::Instant;
 
-/// A host of a [`Sim`](super::Sim). Clones are the same host. It stands for its name wherever a name is asked for.
+/// A host of a [`Sim`](super::Sim). Clones are the same host. It can be used wherever a name is expected.
 #[derive(Clone)]
 pub struct HostHandle {
     pub(super) network: Weak<RefCell<Network<Runtime>>>,
@@ -23,8 +23,8 @@ pub struct HostHandle {
 }
 
 impl HostHandle {
-    /// Starts a program on this host. It begins when the simulation runs next, and has to end before
-    /// [`Sim::run_until_idle`](super::Sim::run_until_idle) is content. The handle gives its value.
+    /// Starts a program on this host. It begins when the simulation runs next.
+    /// [`Sim::run_until_idle`](super::Sim::run_until_idle) waits for its end. The handle gives its value.
     #[track_caller]
     pub fn spawn<F, T>(&self, program: F) -> JoinHandle<T>
     where
@@ -46,7 +46,7 @@ impl HostHandle {
         })
     }
 
-    /// Starts a program that serves for ever, or for as long as it likes: the simulation does not wait for its end.
+    /// Starts a program that serves without end. The simulation does not wait for its end.
     #[track_caller]
     pub fn spawn_daemon<F, T>(&self, program: F) -> JoinHandle<T>
     where
@@ -74,8 +74,8 @@ impl HostHandle {
         net.spawn_named(name, async move { program(own).await })
     }
 
-    /// Makes BSD calls directly, between two runs, at the simulation's present instant. What they have the host send
-    /// leaves when the simulation runs next.
+    /// Makes BSD calls directly, between two runs, at the present instant of the simulation. The packets that they
+    /// cause are sent when the simulation runs next.
     #[track_caller]
     pub fn sys<R>(&self, calls: impl FnOnce(&mut Host) -> R) -> R {
         self.with(|network| {
@@ -150,7 +150,7 @@ impl LinkHandle {
         with(&self.network, |network| network.fabric.cables[self.cable][end].add_fault(fault));
     }
 
-    /// What became of the packets that `from` sent into the link.
+    /// The counters of the packets that `from` sent into the link.
     ///
     /// # Panics
     /// If `from` is at neither end.
@@ -160,7 +160,7 @@ impl LinkHandle {
         with(&self.network, |network| network.fabric.cables[self.cable][end].counters())
     }
 
-    /// What the link does to the packets that `from` sends into it.
+    /// The spec of the direction that `from` sends into.
     ///
     /// # Panics
     /// If `from` is at neither end.

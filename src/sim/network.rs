@@ -44,7 +44,7 @@ pub(super) struct Network<E> {
     packets: u64,
 }
 
-/// A program that has to end before the network is at rest.
+/// A program that must end before the network is idle.
 pub(super) struct RunningProgram {
     pub(super) name: String,
     pub(super) ended: Rc<Cell<bool>>,
@@ -110,7 +110,7 @@ impl<E: Endpoint> Network<E> {
         self.fabric.host(host)
     }
 
-    /// The cable between two nodes. There is one at most, and it is made when it is first asked for.
+    /// The cable between two nodes. There is one at most; it is made at its first use.
     pub(super) fn cable(&mut self, a: HostId, b: HostId) -> usize {
         if let Some(at) = self.fabric.cable_between(a, b) {
             return at;
@@ -159,13 +159,13 @@ impl<E: Endpoint> Network<E> {
         self.scheduler.is_due(until)
     }
 
-    /// The programs that have to end and have not.
+    /// The programs that must end and have not.
     pub(super) fn unfinished(&mut self) -> Vec<String> {
         self.programs.retain(|program| !program.ended.get());
         self.programs.iter().map(|program| program.name.clone()).collect()
     }
 
-    /// Who waits for what, for a message.
+    /// The waits of all hosts, for a message.
     pub(super) fn who(&self) -> String {
         let mut text = String::new();
         let mut line = |line: core::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes everything");
@@ -231,7 +231,7 @@ impl<E: Endpoint> Network<E> {
         }
     }
 
-    /// All that a host does at this instant after its input.
+    /// Runs a host after its input: [`drive::run`].
     fn run(&mut self, host: HostId) {
         let Ok(next_at) = drive::run(self, self.scheduler.now, host);
         let slot = self.host(host).slot;
@@ -278,7 +278,7 @@ impl<E: Endpoint> Network<E> {
         self.pool.give_back(packet);
     }
 
-    /// What the table of a node says about a destination.
+    /// The route of a node to a destination.
     #[inline]
     pub(super) fn route(&mut self, node: HostId, destination: IpAddr) -> Option<Route> {
         self.routing.look_up(&self.fabric, node, destination)

@@ -1,5 +1,5 @@
-//! One connection that carries many megabytes, by smoltcp alone. Its loop is the smallest that gives the same timing: to
-//! the next packet that arrives or the next deadline of a socket, and whoever was touched has its egress.
+//! One connection that carries many megabytes, by smoltcp alone. Its loop is the smallest with the same timing. It goes
+//! to the next packet that arrives or the next deadline of a socket, and polls the egress of that host.
 
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};

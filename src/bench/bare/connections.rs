@@ -41,7 +41,7 @@ impl Pair {
         true
     }
 
-    /// The server's program: what comes in goes back.
+    /// The server's program: it sends back what it receives.
     fn echo(&mut self, at: usize, buf: &mut [u8]) {
         let socket = self.server.socket(at);
         while let Ok(len @ 1..) = socket.recv_slice(buf) {
@@ -66,7 +66,7 @@ impl Pair {
                 break;
             }
         }
-        // A host must know its deadlines.
+        // A host computes its deadlines, so the reference does too.
         core::hint::black_box((self.client.next_at(self.now, at), self.server.next_at(self.now, at)));
     }
 }

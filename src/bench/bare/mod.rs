@@ -2,8 +2,8 @@
 //! its own, found by a hash of the 4-tuple, because smoltcp walks a whole set for each packet. Checksums are on,
 //! controller, buffers and options are those of the tcplab run.
 //!
-//! What it leaves out is what is measured: links, an event queue, timers, the guard and the watch, descriptors, async
-//! programs. Its programs are a few lines that call `send_slice` and `recv_slice`.
+//! It leaves out what is measured: links, an event queue, timers, rules, the conversation, descriptors, async programs.
+//! Its programs are a few lines that call `send_slice` and `recv_slice`.
 
 pub(super) mod bulk;
 pub(super) mod churn;
@@ -146,7 +146,8 @@ impl BareHost {
         (&mut self.interface, if self.settings.one_set { &mut self.shared } else { own })
     }
 
-    /// Takes a packet; says whose it was. What smoltcp answers at once is written to `reply`, else that is empty.
+    /// Takes a packet and returns its connection. The immediate answer of smoltcp is written to `reply`, which else is
+    /// empty.
     fn ingress(&mut self, now: Instant, packet: &[u8], reply: &mut Vec<u8>) -> Option<usize> {
         let at = *self.by_tuple.get(&key_of(packet))?;
         set_clock(now);

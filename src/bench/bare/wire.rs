@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// Nanoseconds of virtual time.
 type Nanos = u64;
 
-/// What a wire is.
+/// The settings of a wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     /// Bits per second.
