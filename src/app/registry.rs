@@ -71,7 +71,7 @@ impl ServerOptions {
 }
 
 impl ClientOptions {
-    /// A client of this server that sends so many bytes.
+    /// A client of this server that sends this number of bytes.
     pub fn new(to: SocketAddr, size: u64) -> Self {
         Self { to, size }
     }

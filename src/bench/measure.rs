@@ -77,11 +77,11 @@ mod tests {
     #[test]
     fn memory_that_is_written_to_is_resident_and_raises_the_peak() {
         forget_peak();
-        let before = resident_kib().expect("Linux tells");
+        let before = resident_kib().expect("Linux has it");
         let block = vec![1_u8; 32 << 20];
-        let now = resident_kib().expect("Linux tells");
+        let now = resident_kib().expect("Linux has it");
         assert!(now >= before + (24 << 10), "{before} KiB before, {now} KiB with 32 MiB more");
-        assert!(peak_kib().expect("Linux tells") >= now - 1024);
+        assert!(peak_kib().expect("Linux has it") >= now - 1024);
         drop(block);
     }
 }

@@ -27,12 +27,12 @@ pub(crate) use bulk::Workload as Bulk;
 pub(crate) use churn::Workload as Churn;
 pub(crate) use connections::Workload as Connections;
 pub(crate) use dumbbell::Workload as Dumbbell;
-pub(crate) use flow::{Flows, Recording};
+pub(crate) use flow::{FlowCapture, FlowSettings};
 pub(crate) use loss::Workload as Loss;
 pub(crate) use measure::Taken;
-pub(crate) use report::{Line, Report};
+pub(crate) use report::{BenchLine, BenchReport};
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub(crate) use tun::{Direction, Workload as OverTun, prepare};
+pub(crate) use tun::{FlowDirection, Workload as OverTun, prepare};
 
 use std::cell::RefCell;
 use std::io;
@@ -91,7 +91,7 @@ impl Subject {
 
 /// The measured figures. `None` if the system does not provide it or the run does not have it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct Measured {
     /// Packets that hosts sent.
     pub packets: u64,
     /// Packets, counted once on each hop.
@@ -171,7 +171,7 @@ impl Bench {
     }
 
     /// Runs it on one side; on tcplab, if the other has no such run.
-    pub(crate) fn run(&self, subject: Subject) -> Result<Figures, BenchError> {
+    pub(crate) fn run(&self, subject: Subject) -> Result<Measured, BenchError> {
         let one_set = subject == Subject::OneSet;
         measure::forget_peak();
         let figures = match (self, subject) {
@@ -188,11 +188,11 @@ impl Bench {
             #[cfg(all(feature = "live", target_os = "linux"))]
             (Self::Tun(workload), _) => bare::tun::run(*workload)?,
         };
-        Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
+        Ok(Measured { peak_rss_kib: measure::peak_kib(), ..figures })
     }
 }
 
-impl Figures {
+impl Measured {
     /// Of an odd number of runs, the one with the middle goodput.
     #[cfg(all(feature = "live", target_os = "linux"))]
     pub(crate) fn median(mut runs: Vec<Self>) -> Option<Self> {

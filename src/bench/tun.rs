@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::measure::{Stopwatch, Taken};
-use super::{BenchError, Figures};
+use super::{BenchError, Measured};
 use crate::device::{InterfaceSettings, Tun};
 use crate::link::LinkSpec;
 use crate::live::{self, Live, WakeReceiver, WakeSender};
@@ -41,14 +41,14 @@ const QUEUE_LEN: u32 = 10_000;
 
 /// The direction of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub(crate) enum FlowDirection {
     /// The userspace host receives.
     Receive,
     /// The userspace host sends.
     Send,
 }
 
-impl Direction {
+impl FlowDirection {
     /// The name in the output.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl Direction {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workload {
     /// Which way.
-    pub direction: Direction,
+    pub direction: FlowDirection,
     /// How long.
     pub length: Duration,
 }
@@ -86,11 +86,11 @@ pub(super) fn device() -> Result<Tun, BenchError> {
 /// The kernel's end of the connection, on a thread.
 pub(super) struct Peer {
     done: Arc<AtomicBool>,
-    thread: thread::JoinHandle<io::Result<Carried>>,
+    thread: thread::JoinHandle<io::Result<FlowResult>>,
 }
 
 /// What went through.
-struct Carried {
+struct FlowResult {
     bytes: u64,
     taken: Taken,
 }
@@ -116,9 +116,9 @@ impl Peer {
     }
 
     /// The figures of a run in which the host moved so many packets.
-    pub(super) fn finish(self, packets: u64, buffer: usize) -> Result<Figures, BenchError> {
+    pub(super) fn finish(self, packets: u64, buffer: usize) -> Result<Measured, BenchError> {
         let carried = self.thread.join().map_err(|_| io::Error::other("the kernel's end panicked"))??;
-        Ok(Figures {
+        Ok(Measured {
             packets,
             frames: packets,
             connections: 1,
@@ -126,12 +126,12 @@ impl Peer {
             buffer_kib: buffer as u64 / 1024,
             taken: carried.taken,
             bytes: carried.bytes,
-            ..Figures::default()
+            ..Measured::default()
         })
     }
 }
 
-fn carry(workload: Workload) -> io::Result<Carried> {
+fn carry(workload: Workload) -> io::Result<FlowResult> {
     let host = SocketAddr::from((HOST, PORT));
     let mut stream = KernelStream::connect_timeout(&host, Duration::from_secs(10))?;
     // A connection that makes no progress for this time is broken.
@@ -144,25 +144,25 @@ fn carry(workload: Workload) -> io::Result<Carried> {
     let began = Instant::now();
     while began.elapsed() < workload.length {
         let count = match workload.direction {
-            Direction::Receive => stream.write(&buffer)?,
-            Direction::Send => stream.read(&mut buffer)?,
+            FlowDirection::Receive => stream.write(&buffer)?,
+            FlowDirection::Send => stream.read(&mut buffer)?,
         };
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the host ended the connection"));
         }
         bytes += count as u64;
     }
-    Ok(Carried { bytes, taken: stopwatch.stop() })
+    Ok(FlowResult { bytes, taken: stopwatch.stop() })
 }
 
-async fn serve(net: Net, direction: Direction) -> io::Result<()> {
+async fn serve(net: Net, direction: FlowDirection) -> io::Result<()> {
     let listener = TcpListener::bind(&net, SocketAddr::from((HOST, PORT)))?;
     let (stream, _) = listener.accept().await?;
     let mut chunk = vec![7; CHUNK];
     loop {
         let count = match direction {
-            Direction::Receive => stream.read(&mut chunk).await?,
-            Direction::Send => stream.write(&chunk).await?,
+            FlowDirection::Receive => stream.read(&mut chunk).await?,
+            FlowDirection::Send => stream.write(&chunk).await?,
         };
         if count == 0 {
             return Ok(());
@@ -171,7 +171,7 @@ async fn serve(net: Net, direction: Direction) -> io::Result<()> {
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: Workload) -> Result<Measured, BenchError> {
     let config = HostConfig {
         addresses: vec![(IpAddr::from(HOST), PREFIX)],
         mtu: MTU,
@@ -196,5 +196,5 @@ pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
             return Err(error.into());
         }
     }
-    Ok(Figures { retransmissions: net.host().retransmissions(), ..peer.finish(live.packets(), BUFFER)? })
+    Ok(Measured { retransmissions: net.host().retransmissions(), ..peer.finish(live.packets(), BUFFER)? })
 }

@@ -39,7 +39,7 @@ pub(super) struct Head {
 
 /// One packet on its way into a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
+pub(super) struct EncodedRecord<'a> {
     pub(super) at: Instant,
     pub(super) direction: Option<Direction>,
     /// As much of the packet as goes into the file.
@@ -86,8 +86,8 @@ pub(super) fn head(out: &mut Vec<u8>, format: Format, head: &Head) {
 }
 
 /// Appends one packet.
-pub(super) fn packet(out: &mut Vec<u8>, format: Format, record: &Record<'_>) {
-    let Record { at, direction, bytes, original_len, comment } = *record;
+pub(super) fn packet(out: &mut Vec<u8>, format: Format, record: &EncodedRecord<'_>) {
+    let EncodedRecord { at, direction, bytes, original_len, comment } = *record;
     let nanos = at.as_nanos();
     let captured_len = bytes.len() as u32;
     match format {

@@ -24,7 +24,7 @@ const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 
 /// What a frame contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FramePayload {
     /// Where the IP packet begins and ends in the frame, if it carries one.
     pub(super) packet: Option<(usize, usize)>,
     /// The length of the packet on the wire, or of the frame if there is no packet.
@@ -39,7 +39,7 @@ pub(super) fn is_known(link_type: u32) -> bool {
 }
 
 /// Finds the IP packet in a frame of which `frame` was captured and `original_len` bytes were on the wire.
-pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> Found {
+pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> FramePayload {
     let (start, direction) = match link_type {
         NULL | LOOP => (after_family(frame), None),
         ETHERNET => (after_ethertype(frame, 12), None),
@@ -55,7 +55,7 @@ pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> Found {
         let by_header = declared_len(&frame[start..]).map_or(on_wire, |len| on_wire.min(len as u32));
         by_header.max((end - start) as u32)
     });
-    Found { packet, original_len, direction }
+    FramePayload { packet, original_len, direction }
 }
 
 /// Where the packet that begins at `start` ends in the frame, if it is one.

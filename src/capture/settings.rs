@@ -15,10 +15,10 @@ use crate::event::HostId;
 /// What to do with a packet when the writer's thread is many packets behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum WhenBehind {
-    /// Wait: the capture is complete, whatever it costs. Right in virtual time.
+    /// Wait: the capture is complete. This is for virtual time.
     #[default]
     Wait,
-    /// Leave the packet out and count it: the capture never holds up the packets. Right on the wall clock.
+    /// Leave the packet out and count it: the capture never delays packets. This is for the wall clock.
     Drop,
 }
 
@@ -66,13 +66,13 @@ impl Settings {
         Self { format: Some(format), ..self }
     }
 
-    /// How much is said about each packet. A pcap file has no place for it.
+    /// How detailed the comments are. A pcap file has no comments.
     #[must_use]
     pub fn comments(self, comments: Comments) -> Self {
         Self { comments, ..self }
     }
 
-    /// At most so many bytes of each packet; 0 for all of them, as tcpdump has it.
+    /// The most bytes of each packet; 0 for all of them, as in tcpdump.
     #[must_use]
     pub fn snaplen(self, snaplen: u32) -> Self {
         Self { snaplen: (snaplen != 0).then_some(snaplen), ..self }
@@ -84,7 +84,7 @@ impl Settings {
         Self { count: Some(count), ..self }
     }
 
-    /// What the run can be repeated from: the comment on the whole section, up to 65532 bytes.
+    /// The recipe from which the run can be repeated. It is the comment on the section, of up to 65532 bytes.
     #[must_use]
     pub fn recipe(self, recipe: impl Into<String>) -> Self {
         Self { recipe: Some(recipe.into()), ..self }

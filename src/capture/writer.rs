@@ -1,5 +1,5 @@
-//! From packets to records: here the comments are made, the records put together, and the sink filled. The same code runs
-//! in two places, so that the bytes are the same:
+//! Makes records of packets: it gets the comments, builds the records and fills the sink. The same code runs in two
+//! places, so the bytes are the same:
 //!
 //! ```text
 //!  packet path                     the writer's thread, or the packet path itself
@@ -14,7 +14,7 @@ use core::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::encode::{self, Record};
+use super::encode::{self, EncodedRecord};
 use super::sink::{Sink, SinkOutcome};
 use super::{Comments, Direction, Format, Numbers};
 use crate::annotate::tags::{self, Tag};
@@ -62,7 +62,7 @@ pub(super) enum What {
     Call(&'static str),
 }
 
-/// What happened, in the order in which it happened.
+/// A packet or a note, in the order of the events.
 #[derive(Clone, Copy, Debug)]
 enum BatchEntry {
     Packet(Facts),
@@ -76,7 +76,7 @@ pub(super) struct Batch {
     entries: Vec<BatchEntry>,
     bytes: Vec<u8>,
     notes: Vec<Note>,
-    /// The sink is to write out everything.
+    /// Whether the sink writes out everything.
     flush: bool,
 }
 
@@ -228,7 +228,7 @@ impl Writer {
             tags::write(comment, tag, variables.as_ref());
         }
         let kept = manner.snaplen.map_or(bytes.len(), |snaplen| bytes.len().min(snaplen as usize));
-        let record = Record { at, direction, bytes: &bytes[..kept], original_len, comment };
+        let record = EncodedRecord { at, direction, bytes: &bytes[..kept], original_len, comment };
         encode::packet(&mut sink.gathered, manner.format, &record);
         sink.packet_added();
     }
@@ -273,8 +273,8 @@ impl WriterThread {
         }
     }
 
-    /// Hands a batch over for an empty one. With `wait` it waits until the writer has room, else the batch is given
-    /// back as it was.
+    /// Passes a batch to the writer and returns an empty one. With `wait` it waits until the writer has room, else the
+    /// batch is given back as it was.
     pub(super) fn hand_over(&mut self, batch: Batch, wait: bool) -> Result<Batch, Batch> {
         let Some(to_writer) = &self.to_writer else { return Err(batch) };
         if batch.is_empty() && !batch.flush {

@@ -137,7 +137,7 @@ const REORDERED: Duration = Duration::from_millis(3);
 
 /// What is remembered of one direction. The names are those of the guide.
 #[derive(Clone, Copy, Debug, Default)]
-struct Direction {
+struct DirectionState {
     /// The next expected sequence number.
     next: Option<Seq>,
     /// When `next` last moved.
@@ -159,7 +159,7 @@ struct Direction {
 /// Follows both directions of one connection and names each segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
-    sides: [Direction; 2],
+    sides: [DirectionState; 2],
     syn_at: Option<Instant>,
     /// The time from the last SYN to the ACK that completes the handshake.
     initial_rtt: Option<Duration>,

@@ -33,11 +33,11 @@ impl Not for CableEnd {
 /// Two links back to back. `cable[CableEnd::A]` is the link that leaves from end A.
 #[derive(Debug)]
 pub(crate) struct Cable {
-    directions: [Direction; 2],
+    directions: [CableDirection; 2],
 }
 
 #[derive(Debug)]
-struct Direction {
+struct CableDirection {
     link: Link,
     id: LinkId,
     from: HostId,
@@ -47,7 +47,7 @@ impl Cable {
     /// A cable of two links, each with its number and the host that sends into it: the first from end A, the second
     /// from end B.
     pub(crate) fn new(links: [(Link, LinkId, HostId); 2]) -> Self {
-        Self { directions: links.map(|(link, id, from)| Direction { link, id, from }) }
+        Self { directions: links.map(|(link, id, from)| CableDirection { link, id, from }) }
     }
 
     /// Sends `packet` into the cable at `end`. `sequence` is a counter of the loop that breaks ties in time. Publishes
@@ -62,7 +62,7 @@ impl Cable {
         pool: &mut Pool,
         observers: &mut Observers,
     ) {
-        let Direction { link, id, from } = &mut self.directions[end as usize];
+        let CableDirection { link, id, from } = &mut self.directions[end as usize];
         let (id, host) = (*id, *from);
         let decision = link.handle_packet(now, &packet);
         if !observers.is_empty() {

@@ -28,7 +28,7 @@ impl Pool {
         self.spare.pop().unwrap_or_else(|| Packet::new(Vec::with_capacity(self.buffer_len)))
     }
 
-    /// Takes a packet back; its content is gone.
+    /// Takes a packet back and clears its content.
     #[inline]
     pub(crate) fn give_back(&mut self, mut packet: Packet) {
         packet.bytes.clear();

@@ -18,9 +18,9 @@ pub struct Percent(f64);
 /// How much the queue in front of a link holds, the packet in transmission included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// So many packets.
+    /// A number of packets.
     Packets(u64),
-    /// So many bytes of IP datagrams.
+    /// A number of bytes of IP datagrams.
     Bytes(u64),
 }
 

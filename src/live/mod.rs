@@ -172,7 +172,7 @@ impl Live {
     /// One turn: read all packets, fire what is due, run the programs, send all packets.
     ///
     /// # Errors
-    /// [`LiveError::Tun`] if the device has gone.
+    /// [`LiveError::Tun`] if the device was deleted.
     pub fn turn(&mut self) -> Result<(), LiveError> {
         let mut now = self.clock.now();
         let mut packet = self.pool.take();

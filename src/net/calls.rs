@@ -82,7 +82,7 @@ impl Net {
         .await
     }
 
-    /// How long to wait, `None` for ever; EAGAIN for not at all.
+    /// How long to wait, `None` without a limit; EAGAIN if the call may not wait.
     fn patience(&self, interest: Interest, patience: Patience) -> Result<Option<Duration>, Errno> {
         let fd = match (patience, interest.fd) {
             (Patience::Given(limit), _) => return Ok(limit),
@@ -311,7 +311,7 @@ impl Net {
         self.host().fionread(fd)
     }
 
-    /// poll(2): waits until an entry has something to report or the time is over (`None`: for ever; zero: not at all)
+    /// poll(2): waits until an entry has something to report or the time is over (`None`: no limit; zero: not at all)
     /// and gives the number of entries with `revents`.
     pub async fn poll(&self, fds: &mut [PollFd], timeout: Option<Duration>) -> usize {
         let ready = |host: &mut Host| match host.poll(fds) {
@@ -335,7 +335,7 @@ impl Net {
     }
 
     /// `epoll_wait(2)`: at most `max` events into `events`, whose old content is gone; 0 when the time is over (`None`:
-    /// wait for ever).
+    /// no limit).
     pub async fn epoll_wait(
         &self,
         epoll: Fd,

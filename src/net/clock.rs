@@ -161,7 +161,7 @@ impl Inner {
         None
     }
 
-    fn begin(&mut self, deadline: Instant, task: u64, waker: Waker) -> Place {
+    fn begin(&mut self, deadline: Instant, task: u64, waker: Waker) -> SleepPlace {
         self.begun += 1;
         let sequence = self.begun;
         let sleeper = Sleeper { sequence, deadline, task, waker: Some(waker) };
@@ -173,7 +173,7 @@ impl Inner {
             self.sleepers.len() - 1
         };
         self.heap.push(Reverse((deadline, sequence, slot)));
-        Place { sequence, slot }
+        SleepPlace { sequence, slot }
     }
 
     /// Frees the place of a sleep whose heap entry is gone or becomes stale.
@@ -183,7 +183,7 @@ impl Inner {
         self.sleepers[slot].waker.take()
     }
 
-    fn cancel(&mut self, place: Place) -> Option<Waker> {
+    fn cancel(&mut self, place: SleepPlace) -> Option<Waker> {
         if self.is_stale(place.sequence, place.slot) {
             return None;
         }
@@ -200,7 +200,7 @@ impl Inner {
 
 /// The place of a sleep in the list of sleeps.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct SleepPlace {
     sequence: u64,
     slot: usize,
 }
@@ -211,7 +211,7 @@ struct Place {
 pub struct Sleep {
     clock: Arc<Clock>,
     deadline: Instant,
-    place: Option<Place>,
+    place: Option<SleepPlace>,
 }
 
 impl Sleep {

@@ -83,7 +83,7 @@ fn first_difference(file: &[u8], bytes: Vec<u8>) -> (Option<u64>, String) {
                 } else if a.comment != b.comment {
                     "its comment"
                 } else if a != b {
-                    "what is said of the packet"
+                    "its other fields"
                 } else {
                     continue;
                 };

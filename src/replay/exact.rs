@@ -20,7 +20,7 @@ use crate::time::{Duration, Instant};
 pub(super) enum Action {
     /// Waits until this time after the first packet.
     Until(Duration),
-    /// Reads so many bytes.
+    /// Reads this number of bytes.
     Read(u32),
     /// Reads the end of the stream, after all bytes.
     ReadEof,

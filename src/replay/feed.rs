@@ -81,7 +81,7 @@ pub(super) struct Mapping<'a> {
 
 /// A part of a packet to be fed: its bytes from `from` up to `to`, counted in its sequence space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct PacketPart {
     pub(super) from: u32,
     pub(super) to: u32,
     /// Nothing of the packet comes after it.
@@ -122,7 +122,7 @@ impl<'a> Mapping<'a> {
 
     /// A packet as it was recorded, with the live numbers.
     pub(super) fn whole(&self, packet: &Recorded, live: &Live, ends: (SocketAddr, SocketAddr)) -> SegmentTemplate<'a> {
-        let part = Part { from: 0, to: Self::len(packet), last: true };
+        let part = PacketPart { from: 0, to: Self::len(packet), last: true };
         let recorded = SegmentTemplate { flags: packet.flags, ..self.part(packet, part, live, ends) };
         SegmentTemplate { options: Options { wscale: packet.options.wscale, ..recorded.options }, ..recorded }
     }
@@ -144,7 +144,7 @@ impl<'a> Mapping<'a> {
     pub(super) fn part(
         &self,
         packet: &Recorded,
-        part: Part,
+        part: PacketPart,
         live: &Live,
         ends: (SocketAddr, SocketAddr),
     ) -> SegmentTemplate<'a> {

@@ -6,7 +6,7 @@
 //! for a while. After that the conversation is stalled. Each packet is fed once. A step that changes nothing ends the
 //! replay with a verdict.
 
-use super::feed::{Gate, Mapping, Part, gates};
+use super::feed::{Gate, Mapping, PacketPart, gates};
 use super::program::FOR_EVER;
 use super::recording::{Recorded, place};
 use super::run::{BEHIND, Ending, Observers, Played, Run, Setup};
@@ -110,7 +110,7 @@ impl<'a> Feeder<'a> {
             }
             before = Some(position);
         }
-        self.stalled(format!("it to come to rest: {limit} steps were not enough"))
+        self.stalled(format!("an end: {limit} steps were not enough"))
     }
 
     fn position(&self) -> Position {
@@ -182,17 +182,17 @@ impl<'a> Feeder<'a> {
     }
 
     /// As much of a packet as our MSS and our window allow. `None` if the window is closed.
-    fn next_part(&self, packet: &Recorded) -> Option<Part> {
+    fn next_part(&self, packet: &Recorded) -> Option<PacketPart> {
         let len = Mapping::len(packet);
         let (syn, fin) = (u32::from(packet.has(Flags::SYN)), u32::from(packet.has(Flags::FIN)));
         let text = packet.payload.len() as u32;
         let from = self.offset;
         if text == 0 || packet.has(Flags::RST) || !packet.is_acceptable() {
-            return Some(Part { from, to: len, last: true });
+            return Some(PacketPart { from, to: len, last: true });
         }
         // The stack takes no data from a SYN.
         if from == 0 && syn == 1 {
-            return Some(Part { from: 0, to: 1, last: false });
+            return Some(PacketPart { from: 0, to: 1, last: false });
         }
         let live = &self.run.live;
         let least = default_mss(self.run.ends().0.ip());
@@ -207,7 +207,7 @@ impl<'a> Feeder<'a> {
             }
         }
         let last = to == syn + text;
-        Some(Part { from, to: if last { to + fin } else { to }, last })
+        Some(PacketPart { from, to: if last { to + fin } else { to }, last })
     }
 
     fn blocked(&mut self, how: Blocked) -> Option<Ending> {
@@ -260,7 +260,7 @@ impl<'a> Feeder<'a> {
         }
         let window = u16::try_from(edge.saturating_sub(live.sent) >> shift).unwrap_or(u16::MAX);
         let (ours, theirs) = self.run.ends();
-        let whole = Part { from: 0, to: 0, last: true };
+        let whole = PacketPart { from: 0, to: 0, last: true };
         let options = self.run.mapping.part(packet, whole, live, (ours, theirs)).options;
         let template = SegmentTemplate {
             seq: live.irs + live.fed,

@@ -74,7 +74,7 @@ use crate::conversation::Side;
 use crate::event::Observer;
 use crate::net::Net;
 use again::{Again, Origin};
-use find::Found;
+use find::FileContent;
 use recording::{CLIENT, Recording, SERVER};
 use run::{Observers, UserProgram};
 
@@ -93,7 +93,7 @@ pub enum ReplayError {
 /// The conversations of a capture. Set the options first, then call [`Replay::run`].
 pub struct Replay {
     file: String,
-    found: Found,
+    found: FileContent,
     role: Role,
     mode: Option<Mode>,
     stream: Option<usize>,

@@ -120,17 +120,17 @@ impl One<'_> {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
-        let plain = Manner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
+        let plain = HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
         // Options of sockets, which the settings of a host do not contain.
-        let mut manners = vec![plain, Manner { nodelay: true, ..plain }, Manner { quick_acks: true, ..plain }];
+        let mut manners = vec![plain, HostManner { nodelay: true, ..plain }, HostManner { quick_acks: true, ..plain }];
         let sizes = if self.program.is_some() { 1 } else { 5 };
         if self.host.is_none() {
             for congestion in [usual.congestion, Congestion::Cubic, Congestion::None] {
                 for ack_delay in [usual.ack_delay, None] {
                     // The ring of the send buffer shows in where segments end.
                     for snd_buf in (0..sizes).map(|doubled| usual.snd_buf << doubled) {
-                        let manner = Manner { congestion, snd_buf, ack_delay, ..plain };
-                        manners.extend([manner, Manner { nodelay: true, ..manner }]);
+                        let manner = HostManner { congestion, snd_buf, ack_delay, ..plain };
+                        manners.extend([manner, HostManner { nodelay: true, ..manner }]);
                     }
                 }
             }
@@ -156,7 +156,7 @@ impl One<'_> {
         farthest
     }
 
-    fn strictly_with(&self, manner: &Manner, observers: &Observers) -> (Played, Vec<Finding>) {
+    fn strictly_with(&self, manner: &HostManner, observers: &Observers) -> (Played, Vec<Finding>) {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = live::addresses(recording.ends);
         let config = HostConfig {
@@ -188,7 +188,7 @@ impl One<'_> {
 
 /// Settings of a host that cannot be inferred from segments.
 #[derive(Clone, Copy)]
-struct Manner {
+struct HostManner {
     congestion: Congestion,
     nodelay: bool,
     quick_acks: bool,
@@ -220,7 +220,7 @@ fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> 
 
 /// How a conversation begins and what both sides did, or why it is not replayed.
 ///
-/// Packet by packet also what never became a connection can be compared, if our side, `alone`, said something by itself.
+/// The strict comparison also covers attempts without a connection, if our side, `alone`, sent packets by itself.
 fn examine(recording: &Recording, alone: Option<Side>) -> Result<(Opening, [SideFacts; 2]), Skip> {
     if let Some(trouble) = &recording.trouble {
         return Err(trouble.clone());
@@ -288,7 +288,7 @@ fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
         notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
     }
     if played.live.others > 0 {
-        notes.push(format!("packets of our side for somebody else: {}", played.live.others));
+        notes.push(format!("packets of our side that belong to another connection: {}", played.live.others));
     }
     for kind in &recording.strange_options {
         notes.push(format!("option {kind} left out: the stack does not have it"));

@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{Content, Opening, Recording, SideFacts, place};
+use super::recording::{NewData, Opening, Recording, SideFacts, place};
 use crate::app::calls::Call;
 use crate::conversation::Side;
 use crate::segment::{Flags, default_mss};
@@ -108,7 +108,7 @@ impl Deriving<'_> {
         // What was on its way may be overtaken by the RST behind it.
         let rst = self.ours.rst.map(|rst| (rst, self.recording.place_of_rst(self.ours, rst)));
         let mut written = 1;
-        let mut before: Option<Content> = None;
+        let mut before: Option<NewData> = None;
         for content in &self.ours.content {
             if rst.is_some_and(|(rst, place)| content.packet > rst && content.end > place) {
                 break;
@@ -139,7 +139,7 @@ impl Deriving<'_> {
     }
 
     /// Reads what had come when this was sent, and waits as long as the recording did.
-    fn reach(&mut self, content: &Content, place: u32) {
+    fn reach(&mut self, content: &NewData, place: u32) {
         let packet = &self.recording.packets[content.packet];
         self.read_up_to(content.ack.max(1), content.packet);
         let before = self.ours.content.iter().take_while(|before| before.packet < content.packet).last();
@@ -184,7 +184,7 @@ impl Deriving<'_> {
     }
 
     /// Whether `content` is the rest of the write that the segment before it began.
-    fn is_rest(&self, before: &Content, content: &Content) -> bool {
+    fn is_rest(&self, before: &NewData, content: &NewData) -> bool {
         let packet = &self.recording.packets[before.packet];
         if packet.has(Flags::PSH) || before.ack != content.ack {
             return false;
@@ -198,10 +198,10 @@ impl Deriving<'_> {
     }
 
     /// The right edge of the peer's window when this was sent.
-    fn window_edge(&self, content: &Content) -> u32 {
+    fn window_edge(&self, content: &NewData) -> u32 {
         let packet = &self.recording.packets[content.packet];
-        let heard = self.recording.packets[..content.packet].iter().rev();
-        let last = heard.into_iter().find(|p| p.from != packet.from && p.has(Flags::ACK) && p.is_acceptable());
+        let earlier = self.recording.packets[..content.packet].iter().rev();
+        let last = earlier.into_iter().find(|p| p.from != packet.from && p.has(Flags::ACK) && p.is_acceptable());
         last.map_or(u32::MAX, |p| {
             let shift = self.recording.conversation.window_shift(p.from);
             let shift = if p.has(Flags::SYN) { 0 } else { shift };
@@ -210,7 +210,7 @@ impl Deriving<'_> {
     }
 
     /// Our FIN.
-    fn end(&mut self, fin: &Content) {
+    fn end(&mut self, fin: &NewData) {
         let peer_goes_on = self.theirs.end() > self.read.max(fin.ack);
         let rst = self.ours.rst.filter(|rst| *rst > fin.packet);
         let text_end = self.theirs.stream.len() as u32 + 1;

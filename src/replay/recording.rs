@@ -51,7 +51,7 @@ pub(super) struct Recorded {
     pub(super) window: u16,
     pub(super) options: Options,
     pub(super) ttl: u8,
-    /// Where its bytes stand in [`Recording::bytes`].
+    /// The range of its bytes in [`Recording::bytes`].
     pub(super) payload: Range<usize>,
     pub(super) kind: DataKind,
     /// A checksum of it does not fit.
@@ -70,7 +70,7 @@ impl Recorded {
     }
 }
 
-/// A conversation as it stands in a file.
+/// A conversation of a file.
 #[derive(Debug)]
 pub(super) struct Recording {
     /// Which in the file, from 0, in the order in which they begin.
@@ -102,7 +102,7 @@ pub(super) enum Opening {
 
 /// New bytes (or the FIN) of one side.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content {
+pub(super) struct NewData {
     /// Index in [`Recording::packets`].
     pub(super) packet: usize,
     /// From this place up to but not including `end`.
@@ -129,7 +129,7 @@ pub(super) struct SideFacts {
     /// When the bytes before a place were all there, in order.
     pub(super) came: Vec<(u32, Duration)>,
     /// In the order in which it was sent.
-    pub(super) content: Vec<Content>,
+    pub(super) content: Vec<NewData>,
     /// Index of its first RST.
     pub(super) rst: Option<usize>,
     /// Packets that carried nothing new, or a part of what was sent before.
@@ -319,7 +319,7 @@ impl Recording {
             }
             let carries = fin || !packet.payload.is_empty();
             if carries && reach > sent[own].max(1) && packet.kind != DataKind::KeepAlive {
-                facts[own].content.push(Content { packet: index, start: sent[own].max(1), end: reach, ack });
+                facts[own].content.push(NewData { packet: index, start: sent[own].max(1), end: reach, ack });
                 sent[own] = reach;
                 let flight = reach.saturating_sub(facts[own].acked);
                 facts[peer].peer_flight = facts[peer].peer_flight.max(flight);

@@ -74,8 +74,8 @@ pub struct Outcome {
     pub recorded: Vec<u8>,
     /// Packets of the recording.
     pub packets: usize,
-    /// The packets of the other side that were fed to ours, by their numbers in the file, in the order in which they were
-    /// fed. Each stands here once.
+    /// The packets of the other side that were fed to ours, by their numbers in the file, in the order in which they
+    /// were fed. Each is listed once.
     pub fed: Vec<u64>,
     /// Steps that the replay took. They are bounded by the length of the recording.
     pub steps: usize,
@@ -208,7 +208,7 @@ impl Report {
     /// Panics unless the report [passed](Report::passed), with a line for each conversation that did not.
     ///
     /// # Panics
-    /// As said.
+    /// If the report did not pass.
     #[track_caller]
     pub fn assert_pass(&self) {
         assert!(self.passed(), "{}", self.failures());
@@ -218,7 +218,7 @@ impl Report {
     /// there was one. Nothing else is compared.
     ///
     /// # Panics
-    /// As said, with the place of the first difference.
+    /// If the bytes differ; the message has the place of the first difference.
     #[track_caller]
     pub fn assert_same_bytes(&self) {
         let replayed = |outcome: &&Outcome| !matches!(outcome.verdict, Verdict::Skipped | Verdict::Error);

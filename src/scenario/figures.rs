@@ -1,4 +1,4 @@
-//! A run in numbers, for sweeps: how much came over, how fast, at what cost, and how fairly.
+//! The figures of a run, for sweeps: bytes delivered, goodput, retransmissions, losses, and fairness.
 
 use super::run::RunOutcome;
 use super::world::World;

@@ -1,4 +1,4 @@
-//! Scenarios: a network, its programs, its faults and the story of it all, in one TOML file. The lessons are such files.
+//! Scenarios: a network, its programs, its faults and a description, in one TOML file. The lessons are such files.
 //!
 //! ```
 //! use tcplab::scenario::{Recipe, Scenario};
@@ -8,11 +8,9 @@
 //! let outcome = world.run();
 //! assert!(outcome.failures.is_empty());
 //!
-//! // What a capture is made from, and can be made from again:
-//! let recipe = Recipe::new(&lesson, 5);
-//! assert_eq!(recipe.to_json(), r#"{"tcplab":1,"scenario":"handshake","seed":5,"set":{},"at":"client"}"#);
-//! let capture = recipe.rerun_to_bytes()?;
-//! assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+//! // A capture is made from a recipe, and can be made from it again: let recipe = Recipe::new(&lesson, 5);
+//! assert_eq!(recipe.to_json(), r#"{"tcplab":1,"scenario":"handshake","seed":5,"set":{},"at":"client"}"#); let capture
+//! = recipe.rerun_to_bytes()?; assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -45,7 +43,7 @@ pub use figures::Figures;
 pub use lessons::lessons;
 pub use read::keys;
 pub use recipe::{Recipe, RecipeError};
-pub use run::{Report, RunOutcome, Table};
+pub use run::{ProgramReport, RunOutcome, Table};
 pub use sweep::{Axis, Run, Shard, Sweep};
 pub use world::World;
 
@@ -54,7 +52,7 @@ use std::collections::BTreeMap;
 use crate::app::Registry;
 use crate::time::{Duration, Instant};
 
-/// A scenario, read and found to be sound.
+/// A valid scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     source: Source,

@@ -57,8 +57,8 @@ pub(super) const KEYS: [(&str, &str); 12] = [
     ("daemon", "true or false: whether the run may end before it; servers are daemons"),
 ];
 
-/// Bytes that a call or a built-in program sends at most: more would take minutes, and a scenario may come from a
-/// stranger.
+/// Bytes that a call or a built-in program sends at most: more would take minutes, and a scenario may come from an
+/// untrusted capture.
 const MOST_SENT: u64 = 1 << 30;
 
 /// Keys that can be set from outside.

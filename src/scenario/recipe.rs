@@ -239,7 +239,7 @@ impl Recipe {
     ///
     /// # Errors
     /// The scenario cannot be read or built, or its capture is longer than half a gigabyte. A run of more than two
-    /// million events is given up: [`Recipe::rerun`] says so among its failures.
+    /// million events is ended: [`Recipe::rerun`] reports it among its failures.
     pub fn rerun_to_bytes(&self) -> Result<Vec<u8>, RecipeError> {
         self.rerun().map(|(bytes, _)| bytes)
     }
@@ -256,7 +256,7 @@ impl Recipe {
         let capture = world.observe::<Capture>(capture);
         let outcome = world.run();
         capture.borrow_mut().close()?;
-        let bytes = core::mem::take(&mut *data.0.lock().expect("nobody panics with it"));
+        let bytes = core::mem::take(&mut *data.0.lock().expect("no thread panics with the lock"));
         Ok((bytes, outcome))
     }
 }
@@ -267,7 +267,7 @@ struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut data = self.0.lock().expect("nobody panics with it");
+        let mut data = self.0.lock().expect("no thread panics with the lock");
         if data.len() + bytes.len() > MOST_BYTES {
             return Err(io::Error::other(format!("a capture of more than {MOST_BYTES} bytes is not kept in memory")));
         }

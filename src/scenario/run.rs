@@ -13,7 +13,7 @@ pub struct RunOutcome {
     /// When the last program that is no daemon ended; zero if there is none.
     pub completed: Duration,
     /// What each program did, in order.
-    pub reports: Vec<Report>,
+    pub reports: Vec<ProgramReport>,
     /// What did not go as it is written; empty if all went well.
     pub failures: Vec<String>,
     /// The descriptors that were asked for.
@@ -24,7 +24,7 @@ pub struct RunOutcome {
 
 /// What one program did.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ProgramReport {
     /// Its name.
     pub name: String,
     /// Where it ran.
@@ -48,7 +48,7 @@ pub struct Table {
     pub text: String,
 }
 
-impl Report {
+impl ProgramReport {
     pub(super) fn new(name: String, host: String, daemon: bool) -> Self {
         Self { name, host, daemon, ended: None, result: None }
     }

@@ -115,14 +115,14 @@ impl<'t, 'd> TomlEntry<'t, 'd> {
     }
 
     /// A string, or a list of strings with their places.
-    pub(super) fn strings(&self, expected: &str) -> Result<Vec<Place<'t, 'd>>, ScenarioError> {
+    pub(super) fn strings(&self, expected: &str) -> Result<Vec<TextPlace<'t, 'd>>, ScenarioError> {
         match self.value.get_ref() {
-            DeValue::String(text) => Ok(vec![Place { text: self.text, string: text, span: self.value.span() }]),
+            DeValue::String(text) => Ok(vec![TextPlace { text: self.text, string: text, span: self.value.span() }]),
             DeValue::Array(array) => {
                 let place = |value: &'d Spanned<DeValue<'t>>| {
                     let string = value.get_ref().as_str();
                     let wrong = || self.text.error(value.span().start, &self.path, expected);
-                    Ok(Place { text: self.text, string: string.ok_or_else(wrong)?, span: value.span() })
+                    Ok(TextPlace { text: self.text, string: string.ok_or_else(wrong)?, span: value.span() })
                 };
                 array.iter().map(place).collect()
             }
@@ -166,13 +166,13 @@ impl<'t, 'd> TomlEntry<'t, 'd> {
 }
 
 /// A string of the text with its place.
-pub(super) struct Place<'t, 'd> {
+pub(super) struct TextPlace<'t, 'd> {
     text: Text<'t>,
     pub(super) string: &'d str,
     span: Range<usize>,
 }
 
-impl Place<'_, '_> {
+impl TextPlace<'_, '_> {
     /// An error about a word in the string, or about the whole.
     pub(super) fn wrong(&self, word: Option<&str>, path: &str, expected: impl Into<String>) -> ScenarioError {
         let source = self.text.0.get(self.span.clone()).unwrap_or_default();

@@ -102,7 +102,7 @@ impl Sweep {
         let finished = Mutex::new(finished);
         std::thread::scope(|scope| {
             for _ in 0..threads.clamp(1, numbers.len().max(1)) {
-                let finished = finished.lock().expect("nobody panics with it").clone();
+                let finished = finished.lock().expect("no thread panics with the lock").clone();
                 let (next, numbers) = (&next, &numbers);
                 scope.spawn(move || {
                     loop {

@@ -1,7 +1,7 @@
 //! The one place that edits header bytes of packets, and keeps their checksums right.
 //!
-//! [`HeaderEditor`] changes fields of a TCP segment in place. Each change updates the checksums that cover it (RFC 1624), so
-//! that a packet that was sound stays sound and one that was harmed stays harmed. Routers lower the TTL here; replay and the
+//! [`HeaderEditor`] changes fields of a TCP segment in place. Each change updates the checksums that cover it (RFC
+//! 1624), so a correct checksum stays correct and a wrong one stays wrong. Routers lower the TTL here; replay and the
 //! parser of captures use the rest.
 
 use core::net::IpAddr;

@@ -42,7 +42,7 @@ impl fmt::Display for GaveUp {
             }
             Reason::Unfinished(programs) => {
                 write!(f, "nothing can happen any more and these programs have not ended: {}", programs.join(", "))?;
-                write!(f, " (one that serves for ever is started with spawn_daemon)")?;
+                write!(f, " (one that serves without end is started with spawn_daemon)")?;
             }
             Reason::NeverTrue => write!(f, "nothing can happen any more and the condition has not come true")?,
         }

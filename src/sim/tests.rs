@@ -1,4 +1,5 @@
-//! The loop with small endpoints in the place of hosts: who is next, when it is over, and what is said when it is not.
+//! The loop with small endpoints in the place of hosts: the order of events, the end of a run, and the text of a
+//! failure.
 
 mod fake;
 mod hosts;
@@ -153,7 +154,7 @@ fn a_program_that_never_ends_is_named_when_nothing_can_happen_any_more() {
     network.programs.push(RunningProgram { name: "ada program 1".to_owned(), ended: Rc::clone(&ended) });
     let text = idle(&mut network).expect_err("it has not ended").to_string();
     let expected = "the simulation with seed 7 gave up at 0.000000000: nothing can happen any more and these programs have not \
-        ended: ada program 1 (one that serves for ever is started with spawn_daemon)\n  host ada: no deadline\n";
+        ended: ada program 1 (one that serves without end is started with spawn_daemon)\n  host ada: no deadline\n";
     assert!(text.starts_with(expected), "{text}");
     ended.set(true);
     assert_eq!(idle(&mut network), Ok(()));

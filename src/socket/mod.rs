@@ -135,7 +135,7 @@ impl Host {
         self.stack.has_ready()
     }
 
-    /// The next event: calls and what happened in the stack. There are none unless they were asked for.
+    /// The next event: calls and what happened in the stack. Events are queued only after [`Host::observe_events`].
     #[must_use]
     pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.stack.poll_event()

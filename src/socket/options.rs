@@ -22,9 +22,9 @@ pub enum SocketOption {
     RcvBuf(usize),
     /// `SO_SNDBUF`: bytes of the send buffer, taken as they are. Zero is refused.
     SndBuf(usize),
-    /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is for ever.
+    /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is without a limit.
     RcvTimeo(Option<Duration>),
-    /// `SO_SNDTIMEO`: how long a blocking write or connect waits; `None` is for ever.
+    /// `SO_SNDTIMEO`: how long a blocking write or connect waits; `None` is without a limit.
     SndTimeo(Option<Duration>),
     /// `TCP_NODELAY`: no Nagle algorithm.
     NoDelay(bool),
@@ -34,7 +34,7 @@ pub enum SocketOption {
     KeepIdle(Duration),
     /// `TCP_KEEPINTVL`: time between probes.
     KeepIntvl(Duration),
-    /// `TCP_KEEPCNT`: probes without an answer before the connection is given up.
+    /// `TCP_KEEPCNT`: probes without an answer before the connection is aborted.
     KeepCnt(u32),
     /// `TCP_USER_TIMEOUT`: how long sent data may stay unacknowledged; zero is the system's own limit.
     UserTimeout(Duration),

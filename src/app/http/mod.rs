@@ -28,7 +28,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 
-use self::body::{Content, Part};
+use self::body::{RequestedRange, ResponseBody};
 use self::patient::Patient;
 use super::{Listen, serve_each};
 use crate::net::{HyperTimer, Net, TcpStream};
@@ -45,7 +45,7 @@ static BINARY: mime::Mime = mime::APPLICATION_OCTET_STREAM;
 pub enum Source {
     /// The files of a directory and below.
     Dir(PathBuf),
-    /// So many bytes of the pattern of [`bulk`](super::bulk), under every path.
+    /// This number of bytes of the pattern of [`bulk`](super::bulk), under every path.
     Size(u64),
 }
 
@@ -87,7 +87,7 @@ async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<HttpSe
     let _ = http.serve_connection(stream, answer).await; // an error ends this connection only
 }
 
-async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>) -> Response<Content> {
+async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>) -> Response<ResponseBody> {
     match *request.method() {
         Method::GET => download(&settings.source, &request),
         Method::HEAD => without_body(download(&settings.source, &request)),
@@ -101,14 +101,14 @@ async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>)
 }
 
 /// The fields of an answer with its length, without the bytes.
-fn without_body(response: Response<Content>) -> Response<Content> {
+fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut parts, content) = response.into_parts();
     let len = hyper::body::Body::size_hint(&content).lower();
     parts.headers.insert(header::CONTENT_LENGTH, len.into());
-    Response::from_parts(parts, Content::EMPTY)
+    Response::from_parts(parts, ResponseBody::EMPTY)
 }
 
-async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Content> {
+async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<ResponseBody> {
     let mut count = 0_u64;
     loop {
         match net.timeout(limit, body.frame()).await {
@@ -120,15 +120,15 @@ async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Cont
     }
 }
 
-fn download<B>(source: &Source, request: &Request<B>) -> Response<Content> {
+fn download<B>(source: &Source, request: &Request<B>) -> Response<ResponseBody> {
     let field = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     // No answer carries a validator, so that no If-Range can match (RFC 9110, section 13.1.5).
     let range = field(header::RANGE).filter(|_| field(header::IF_RANGE).is_none());
     match source {
-        Source::Size(len) => part(*len, range, |range| Ok(Content::Pattern(range)), BINARY.as_ref()),
+        Source::Size(len) => part(*len, range, |range| Ok(ResponseBody::Pattern(range)), BINARY.as_ref()),
         Source::Dir(dir) => match file(dir, request.uri().path()) {
-            Ok(Found::File(file, len, kind)) => part(len, range, |range| Content::of_file(file, range), kind),
-            Ok(Found::Listing(listing)) => text(StatusCode::OK, listing),
+            Ok(Resource::File(file, len, kind)) => part(len, range, |range| ResponseBody::of_file(file, range), kind),
+            Ok(Resource::Listing(listing)) => text(StatusCode::OK, listing),
             Err(Refusal::Malformed) => message(StatusCode::BAD_REQUEST),
             Err(Refusal::Forbidden) => message(StatusCode::FORBIDDEN),
             Err(Refusal::NotFound) => message(StatusCode::NOT_FOUND),
@@ -136,18 +136,18 @@ fn download<B>(source: &Source, request: &Request<B>) -> Response<Content> {
     }
 }
 
-enum Found {
+enum Resource {
     File(File, u64, &'static str),
     Listing(String),
 }
 
-fn file(dir: &Path, url_path: &str) -> Result<Found, Refusal> {
+fn file(dir: &Path, url_path: &str) -> Result<Resource, Refusal> {
     let refusal = |_: io::Error| Refusal::Forbidden;
     let mut path = resolve(dir, url_path)?;
     if path.is_dir() {
         match resolve(dir, &format!("{url_path}/index.html")) {
             Ok(index) => path = index,
-            Err(_) => return Ok(Found::Listing(listing(&path).map_err(refusal)?)),
+            Err(_) => return Ok(Resource::Listing(listing(&path).map_err(refusal)?)),
         }
     }
     // Opening a pipe would wait for a writer, so check the type first.
@@ -156,7 +156,7 @@ fn file(dir: &Path, url_path: &str) -> Result<Found, Refusal> {
         return Err(Refusal::Forbidden);
     }
     let file = File::open(&path).map_err(refusal)?;
-    Ok(Found::File(file, metadata.len(), media_type(&path)))
+    Ok(Resource::File(file, metadata.len(), media_type(&path)))
 }
 
 /// The names in a directory, one per line, sorted; directories end with a slash.
@@ -188,16 +188,16 @@ fn media_type(path: &Path) -> &'static str {
 fn part(
     len: u64,
     range: Option<&str>,
-    content: impl FnOnce(std::ops::Range<u64>) -> io::Result<Content>,
+    content: impl FnOnce(std::ops::Range<u64>) -> io::Result<ResponseBody>,
     kind: &'static str,
-) -> Response<Content> {
-    let (status, data, place) = match range.map_or(Part::Whole, |field| Part::parse(field, len)) {
-        Part::Whole => (StatusCode::OK, 0..len, None),
-        Part::Range(range) => {
+) -> Response<ResponseBody> {
+    let (status, data, place) = match range.map_or(RequestedRange::Whole, |field| RequestedRange::parse(field, len)) {
+        RequestedRange::Whole => (StatusCode::OK, 0..len, None),
+        RequestedRange::Range(range) => {
             let place = format!("bytes {}-{}/{len}", range.start, range.end - 1);
             (StatusCode::PARTIAL_CONTENT, range, Some(place))
         }
-        Part::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             let mut response = message(StatusCode::RANGE_NOT_SATISFIABLE);
             set(&mut response, header::CONTENT_RANGE, &format!("bytes */{len}"));
             return response;
@@ -214,24 +214,24 @@ fn part(
     response
 }
 
-fn set(response: &mut Response<Content>, name: header::HeaderName, value: &str) {
+fn set(response: &mut Response<ResponseBody>, name: header::HeaderName, value: &str) {
     let value = HeaderValue::from_str(value).expect("digits and ASCII words make a field value");
     response.headers_mut().insert(name, value);
 }
 
-fn text(status: StatusCode, text: String) -> Response<Content> {
-    let mut response = Response::new(Content::Text(text.into()));
+fn text(status: StatusCode, text: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Text(text.into()));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 
-fn message(status: StatusCode) -> Response<Content> {
+fn message(status: StatusCode) -> Response<ResponseBody> {
     text(status, format!("{status}\n"))
 }
 
-fn closing(mut response: Response<Content>) -> Response<Content> {
+fn closing(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

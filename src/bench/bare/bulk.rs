@@ -4,12 +4,12 @@
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
-use super::wire::{Line, Wire};
+use super::wire::{Wire, WireSettings};
 use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::bulk::{CHUNK, DELAY, LIMIT, RATE, Workload};
 use crate::bench::flow::ACK_DELAY;
 use crate::bench::measure::Stopwatch;
-use crate::bench::{BenchError, Figures};
+use crate::bench::{BenchError, Measured};
 use crate::stack::Congestion;
 
 /// A host and the wire that leads away from it.
@@ -21,7 +21,7 @@ struct BulkEnd {
 
 impl BulkEnd {
     fn new(host: BareHost) -> Self {
-        Self { host, wire: Wire::new(Line { rate: RATE, delay: DELAY, limit: LIMIT }), next_at: Some(0) }
+        Self { host, wire: Wire::new(WireSettings { rate: RATE, delay: DELAY, limit: LIMIT }), next_at: Some(0) }
     }
 
     /// Takes a packet, and sends what smoltcp answers at once: an ACK for a segment out of its place.
@@ -55,7 +55,7 @@ fn instant(nanos: u64) -> Instant {
     Instant::from_micros((nanos / 1_000) as i64)
 }
 
-pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figures, BenchError> {
+pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Measured, BenchError> {
     let flows = &workload.flows;
     let congestion = match flows.congestion {
         Congestion::None => CongestionControl::None,
@@ -108,7 +108,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
     }
     let taken = stopwatch.stop();
     let packets = client.wire.sent + server.wire.sent;
-    Ok(Figures {
+    Ok(Measured {
         packets,
         frames: packets,
         connections: 1,
@@ -118,6 +118,6 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
         taken,
         bytes: received,
         dropped: client.wire.dropped + server.wire.dropped,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

@@ -6,7 +6,7 @@ use smoltcp::time::{Duration, Instant};
 use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::connections::{BUFFER, MESSAGE, Workload, choose};
 use crate::bench::measure::{Stopwatch, resident_kib};
-use crate::bench::{Figures, per_end};
+use crate::bench::{Measured, per_end};
 use crate::rng::Rng;
 
 /// Half of a round trip, as on the links of the tcplab run.
@@ -49,7 +49,7 @@ impl Pair {
         }
     }
 
-    /// Sends a message, waits for its echo and lets both ends come to rest.
+    /// Sends a message, waits for its echo, and continues until both ends are idle.
     fn exchange(&mut self, at: usize, message: &[u8], buf: &mut [u8]) {
         let _ = self.client.socket(at).send_slice(message);
         let mut left = message.len();
@@ -71,7 +71,7 @@ impl Pair {
     }
 }
 
-pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
+pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Measured {
     let settings = BareSettings {
         buffer: BUFFER,
         congestion: CongestionControl::Reno,
@@ -107,7 +107,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
     }
     let taken = stopwatch.stop();
     let packets = pair.packets - packets;
-    Figures {
+    Measured {
         packets,
         frames: packets,
         connections: workload.count as u64,
@@ -117,6 +117,6 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         taken,
         bytes: (workload.messages * MESSAGE * 2) as u64,
         bytes_per_end: memory,
-        ..Figures::default()
+        ..Measured::default()
     }
 }

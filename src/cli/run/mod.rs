@@ -204,7 +204,7 @@ fn told(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, width: usize) -
 }
 
 /// What a program did, in a line.
-fn did(report: &crate::scenario::Report) -> String {
+fn did(report: &crate::scenario::ProgramReport) -> String {
     let at = report.ended.map_or(String::new(), |at| format!(", ended at {at}"));
     match &report.result {
         None => "has not ended".to_owned(),

@@ -1,4 +1,4 @@
-//! The link line: what it says, and what is said to those who write it wrong.
+//! Tests of the link line: its values, and the errors of malformed lines.
 
 use crate::link::{
     Distribution, GilbertElliott, Jitter, Limit, LinkLine, LinkSpec, Loss, Outage, PacketKind, Percent, Rate, Script,

@@ -10,7 +10,7 @@ use crate::sim::{HostHandle, LinkHandle, Reason, Sim};
 use crate::socket::{Domain, Type};
 use crate::time::{Duration, Instant};
 
-/// client and server, and an echo server that serves for ever.
+/// client and server, and an echo server that serves without end.
 fn pair(seed: u64, line: &str) -> (Sim, HostHandle, LinkHandle, SocketAddr) {
     let sim = Sim::seeded(seed);
     let server = sim.host("server", "192.0.2.1/24");
@@ -95,9 +95,9 @@ fn a_program_that_waits_for_ever_is_named_and_a_daemon_is_not() {
     sim.run_until_idle();
     client.spawn(async move |net| {
         let listener = TcpListener::bind(&net, SocketAddr::new("0.0.0.0".parse().expect("an address"), 9));
-        listener.expect("the port is free").accept().await.map(|_| ()).expect("nobody comes");
+        listener.expect("the port is free").accept().await.map(|_| ()).expect("no client connects");
     });
-    let gave_up = sim.try_run_until_idle().expect_err("nobody connects");
+    let gave_up = sim.try_run_until_idle().expect_err("no client connects");
     assert!(
         matches!(&gave_up.reason, Reason::Unfinished(programs) if programs[..] == ["client program 2"]),
         "{gave_up}"
