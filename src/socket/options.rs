@@ -192,7 +192,7 @@ impl Host {
                 StreamState::Fresh => {}
                 StreamState::Listening(id) => self.stack.set_listener_options(id, &stream.options.tcp),
                 StreamState::Connecting(id) | StreamState::Connected(id) => {
-                    self.stack.apply_options(id, &stream.options.tcp)
+                    self.stack.apply_options(id, &stream.options.tcp);
                 }
             },
             Some(Descriptor::Datagram(datagram)) => {
