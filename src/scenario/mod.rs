@@ -8,9 +8,11 @@
 //! let outcome = world.run();
 //! assert!(outcome.failures.is_empty());
 //!
-//! // A capture is made from a recipe, and can be made from it again: let recipe = Recipe::new(&lesson, 5);
-//! assert_eq!(recipe.to_json(), r#"{"tcplab":1,"scenario":"handshake","seed":5,"set":{},"at":"client"}"#); let capture
-//! = recipe.rerun_to_bytes()?; assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+//! // A capture is made from a recipe, and can be made from it again:
+//! let recipe = Recipe::new(&lesson, 5);
+//! assert_eq!(recipe.to_json(), r#"{"tcplab":1,"scenario":"handshake","seed":5,"set":{},"at":"client"}"#);
+//! let capture = recipe.rerun_to_bytes()?;
+//! assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

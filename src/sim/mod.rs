@@ -26,10 +26,12 @@
 //! sim.run_until(|| call.is_finished());
 //! assert_eq!(sim.now().as_millis(), 40);
 //!
-//! // A partition of an hour. The connection stays open. Names can be used in place of handles. sim.link("client",
-//! "server", "loss=100%"); sim.run_for(Duration::from_secs(3600)); server.sys(|host| host.accept(listener))?; let table
-//! = server.sys(|host| descriptor_table(host)); assert!(table.starts_with("3 LISTEN 192.0.2.1:80
-//! 4 ESTABLISHED 192.0.2.1:80 ↔ 192.0.2.2:"), "{table}");
+//! // A partition of an hour. The connection stays open. Names can be used in place of handles.
+//! sim.link("client", "server", "loss=100%");
+//! sim.run_for(Duration::from_secs(3600));
+//! server.sys(|host| host.accept(listener))?;
+//! let table = server.sys(|host| descriptor_table(host));
+//! assert!(table.starts_with("3 LISTEN 192.0.2.1:80\n4 ESTABLISHED 192.0.2.1:80 ↔ 192.0.2.2:"), "{table}");
 //! # Ok::<(), tcplab::socket::Errno>(())
 //! ```
 //!
@@ -45,11 +47,14 @@
 //! use tcplab::socket::Congestion;
 //! use tcplab::time::{Duration, Instant};
 //!
-//! let sim = Sim::seeded(7); let client = sim.host_with("client", "10.0.1.2/24", |host| host.congestion =
-//! Congestion::Cubic); let server = sim.host("server", "10.0.2.2/24"); sim.router("router"); sim.link("client",
-//! "router", "rate=100Mbit,delay=1ms"); // The bottleneck. The first SYN|ACK is dropped. let bottleneck =
-//! sim.link("router", "server", "rate=2Mbit,delay=10ms,limit=5"); sim.link("router", "server",
-//! "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
+//! let sim = Sim::seeded(7);
+//! let client = sim.host_with("client", "10.0.1.2/24", |host| host.congestion = Congestion::Cubic);
+//! let server = sim.host("server", "10.0.2.2/24");
+//! sim.router("router");
+//! sim.link("client", "router", "rate=100Mbit,delay=1ms");
+//! // The bottleneck: five packets fit into its queue. The first SYN|ACK is dropped.
+//! let bottleneck = sim.link("router", "server", "rate=2Mbit,delay=10ms,limit=5");
+//! sim.link("router", "server", "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
 //!
 //! let states = Rc::new(RefCell::new(Vec::new()));
 //! let (seen, of) = (Rc::clone(&states), client.id());
@@ -282,12 +287,18 @@ impl Sim {
     /// use tcplab::segment::{Flags, IpView, Segment, SegmentTemplate};
     /// use tcplab::sim::Sim;
     ///
-    /// let sim = Sim::seeded(7); let host = sim.host("host", "192.0.2.1/24"); let peer = sim.scripted_peer("peer",
-    /// "192.0.2.2/24"); sim.link(&host, &peer, "delay=1ms"); // No socket listens on port 80, so the host answers the
-    /// SYN with an RST. let (from, to) = (SocketAddr::new(peer.address(), 4000), SocketAddr::new(host.address(), 80));
+    /// let sim = Sim::seeded(7);
+    /// let host = sim.host("host", "192.0.2.1/24");
+    /// let peer = sim.scripted_peer("peer", "192.0.2.2/24");
+    /// sim.link(&host, &peer, "delay=1ms");
+    /// // No socket listens on port 80, so the host answers the SYN with an RST.
+    /// let (from, to) = (SocketAddr::new(peer.address(), 4000), SocketAddr::new(host.address(), 80));
     /// peer.inject(SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(from, to) }.to_bytes());
-    /// sim.run_until_idle(); let answer = peer.poll_packet().expect("an answer"); assert_eq!(answer.at.as_millis(), 2);
-    /// let ip = IpView::parse(&answer.bytes)?; assert_eq!(Segment::parse(&ip)?.flags, Flags::RST | Flags::ACK);
+    /// sim.run_until_idle();
+    /// let answer = peer.poll_packet().expect("an answer");
+    /// assert_eq!(answer.at.as_millis(), 2);
+    /// let ip = IpView::parse(&answer.bytes)?;
+    /// assert_eq!(Segment::parse(&ip)?.flags, Flags::RST | Flags::ACK);
     /// # Ok::<(), tcplab::segment::Malformed>(())
     /// ```
     ///

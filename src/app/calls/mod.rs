@@ -1,20 +1,28 @@
 //! The program that is a list of calls, one per line. Scenario files and replay use it.
 //!
 //! ```text
-//! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80 listen 80
-//! [backlog]      listen, on every address, or on one: listen 10.0.0.2:80 accept                   accept the next
-//! connection; the calls below are about it from now on send 3000                write this number of bytes of the
-//! pattern of `bulk` send "GET /\r "         write a text; escapes \" \\ \r \t \0 \xHH send 3000 by 10 every 5ms write
-//! them in pieces, with a pause behind each recv 10 read exactly so many bytes recv 3000 by 10 every 5ms   read them in
-//! pieces, with a pause behind each recv eof read to the end sleep 1.5s               wait: ns, us, ms, s, m until 10s
-//! wait until the host's clock has this time shutdown wr              end a direction: wr, rd or rdwr close
-//! close the connection; the listener, if there is no connection abort close the connection with an RST socket [udp]
-//! make a socket that `set`, `bind`, `connect` and `listen` then use; else they make their own bind 5000
-//! bind it, as listen has its address set nodelay on setsockopt(2): on the new socket, else on the connection, else on
-//! the listener use 4                    the calls below are about this descriptor from now on sendto server:53 100
-//! send a datagram of this number of bytes of the pattern, or a text recvfrom read a datagram recvfrom all 1s
-//! read datagrams until none has arrived for this time CALL -> ECONNREFUSED     the call must fail with this error, or the
-//! program has failed
+//! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
+//! listen 80 [backlog]      listen, on every address, or on one: listen 10.0.0.2:80
+//! accept                   accept the next connection; the calls below are about it from now on
+//! send 3000                write this number of bytes of the pattern of `bulk`
+//! send "GET /\r\n"         write a text; escapes \" \\ \n \r \t \0 \xHH
+//! send 3000 by 10 every 5ms   write them in pieces, with a pause behind each
+//! recv 10                  read exactly this number of bytes
+//! recv 3000 by 10 every 5ms   read them in pieces, with a pause behind each
+//! recv eof                 read to the end
+//! sleep 1.5s               wait: ns, us, ms, s, m
+//! until 10s                wait until the host's clock has this time
+//! shutdown wr              end a direction: wr, rd or rdwr
+//! close                    close the connection; the listener, if there is no connection
+//! abort                    close the connection with an RST
+//! socket [udp]             make a socket that `set`, `bind`, `connect` and `listen` then use; else they make their own
+//! bind 5000                bind it, as listen has its address
+//! set nodelay on           setsockopt(2): on the new socket, else on the connection, else on the listener
+//! use 4                    the calls below are about this descriptor from now on
+//! sendto server:53 100     send a datagram of this number of bytes of the pattern, or a text
+//! recvfrom                 read a datagram
+//! recvfrom all 1s          read datagrams until none has arrived for this time
+//! CALL -> ECONNREFUSED     the call must fail with this error, or the program has failed
 //! ```
 //!
 //! `set` takes `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
