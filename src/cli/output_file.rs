@@ -115,6 +115,11 @@ fn names(path: &Path, list: &[&str]) -> bool {
 
 /// True if both paths lead to one file.
 fn is_same(output: &Path, input: &Path) -> bool {
+    // An input that does not exist must not come into being as the output.
+    let missing = |path: &Path| fs::symlink_metadata(path).is_err();
+    if missing(output) && missing(input) && place(output).is_some_and(|output| place(input) == Some(output)) {
+        return true;
+    }
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     if canonical(output).is_some_and(|output| canonical(input) == Some(output)) {
         // A character device such as /dev/null keeps nothing that could be destroyed.
@@ -124,6 +129,12 @@ fn is_same(output: &Path, input: &Path) -> bool {
         (Some(output), Some(input)) => output == input,
         _ => false,
     }
+}
+
+/// Where a file would be created: its directory without symbolic links, and its name.
+fn place(path: &Path) -> Option<PathBuf> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(fs::canonicalize(directory).ok()?.join(path.file_name()?))
 }
 
 /// True if standard output goes to a regular file, and that is the input.

@@ -22,7 +22,7 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     let mut text = String::new();
     let (mut packets, mut failure) = (0_u64, None);
     while args.count.is_none_or(|count| packets < count) {
-        let ours = reader.section_comment().is_some_and(|comment| comment.starts_with("{\"tcplab\":"));
+        let ours = reader.is_ours();
         let record = match reader.next_record() {
             Some(Ok(record)) => record,
             Some(Err(error)) => {
