@@ -103,7 +103,7 @@ fn json_has_the_fields_that_others_rely_on_and_a_bad_file_does_not_stop_the_rest
 #[cfg(feature = "cli")]
 #[test]
 fn todays_server_stands_in_for_the_recorded_one() {
-    let settings = || http::Settings::new(http::Source::Size(3_000));
+    let settings = || http::HttpSettings::new(http::Source::Size(3_000));
     let server = async move |net| drop(http::server(net, Listen::new(addr(80)), settings()).await);
     let path = record("cli-http.pcapng", "client", server, async |net| {
         let stream = TcpStream::connect(&net, addr(80)).await.expect("it listens");

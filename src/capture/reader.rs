@@ -1,4 +1,4 @@
-//! Reads a capture, record by record, whoever wrote it.
+//! Reads a capture of any program, record by record. `show`, `replay` and `diff` use it.
 
 use std::fs::File;
 use std::io::Read;
@@ -48,7 +48,7 @@ pub struct Record<'a> {
     pub frame_captured_len: u32,
     /// The link layer, by its number in tcpdump.org/linktypes.html.
     pub link_type: u32,
-    /// Which way it went, if the file says so.
+    /// The direction, if the file has it.
     pub direction: Option<Direction>,
     /// The comments on it, one on each line.
     pub comment: Option<&'a str>,

@@ -274,17 +274,17 @@ pub(super) struct Flows {
 
 impl Flows {
     /// For so many flows: what each needs of the same bottleneck is less, the more they are.
-    pub(super) fn settings(&self, registry: &Registry, count: usize) -> Result<bench::Flows, CliError> {
+    pub(super) fn settings(&self, registry: &Registry, count: usize) -> Result<bench::FlowSettings, CliError> {
         let destination = self.write.as_ref().map(|path| Destination::check(path, &[], self.force)).transpose()?;
         let capture = match destination {
             None => None,
-            Some(Destination::File(path)) => Some(bench::Recording { path, snaplen: self.snaplen }),
+            Some(Destination::File(path)) => Some(bench::FlowCapture { path, snaplen: self.snaplen }),
             Some(Destination::Stdout) => {
                 return Err(CliError::Usage("bench -w -: results go to standard output; name a file".to_owned()));
             }
         };
         let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
-        Ok(bench::Flows {
+        Ok(bench::FlowSettings {
             buffer: buffer as usize * 1024,
             congestion: named::controller(registry, &self.cc)?,
             seed: self.seed,

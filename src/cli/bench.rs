@@ -4,11 +4,13 @@ use super::CliError;
 use super::args::{Bench as Args, Name, Only};
 use super::output::{Output, print};
 use crate::app::Registry;
-use crate::bench::{Bench, BenchError, Bulk, Churn, Connections, Dumbbell, Figures, Line, Loss, Report, Subject};
+use crate::bench::{
+    Bench, BenchError, BenchLine, BenchReport, Bulk, Churn, Connections, Dumbbell, Loss, Measured, Subject,
+};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use {
     super::args::Side,
-    crate::bench::{Direction, OverTun, prepare},
+    crate::bench::{FlowDirection, OverTun, prepare},
     crate::time::Duration,
 };
 
@@ -52,7 +54,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         (None, bench) if bench.has_reference() => vec![Subject::Tcplab, Subject::BareSmoltcp],
         (None, _) => vec![Subject::Tcplab],
     };
-    let mut report = Report { bench: bench.clone(), lines: Vec::new(), beside: None };
+    let mut report = BenchReport { bench: bench.clone(), lines: Vec::new(), beside: None };
     for subject in subjects {
         output.detail(format_args!("bench {}: {}", bench.name(), subject.name()));
         let mut figures = measure(&bench, subject)?;
@@ -60,7 +62,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
             // The memory of the first side is used again by the others.
             figures.bytes_per_end = None;
         }
-        let line = Line { subject, figures };
+        let line = BenchLine { subject, figures };
         if output.json {
             print(format_args!("{}\n", line.json(&bench)))?;
         }
@@ -82,8 +84,8 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
             with.push(measure(&bench, Subject::Tcplab)?);
             without.push(measure(&plain, Subject::Tcplab)?);
         }
-        line.figures = Figures::middle_by_wall(with).expect("as many as there are pairs");
-        report.beside = Figures::middle_by_wall(without);
+        line.figures = Measured::middle_by_wall(with).expect("as many as there are pairs");
+        report.beside = Measured::middle_by_wall(without);
     }
     let few = match &bench {
         Bench::Connections(workload) if workload.count > 1 => {
@@ -108,7 +110,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
 fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> Result<(), CliError> {
     prepare().map_err(|error| CliError::Run(error.to_string()))?;
     let subjects = only.map_or_else(|| vec![Subject::Tcplab, Subject::BareSmoltcp], |side| vec![Subject::from(side)]);
-    for direction in [Direction::Receive, Direction::Send] {
+    for direction in [FlowDirection::Receive, FlowDirection::Send] {
         let bench = Bench::Tun(OverTun { direction, length });
         let mut figures = vec![Vec::new(); subjects.len()];
         for _ in 0..runs {
@@ -119,9 +121,9 @@ fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> 
                 figures.push(run);
             }
         }
-        let medians = figures.into_iter().filter_map(Figures::median);
-        let lines = subjects.iter().zip(medians).map(|(&subject, figures)| Line { subject, figures }).collect();
-        let report = Report { bench: bench.clone(), lines, beside: None };
+        let medians = figures.into_iter().filter_map(Measured::median);
+        let lines = subjects.iter().zip(medians).map(|(&subject, figures)| BenchLine { subject, figures }).collect();
+        let report = BenchReport { bench: bench.clone(), lines, beside: None };
         if output.json {
             for line in &report.lines {
                 print(format_args!("{}\n", line.json(&bench)))?;
@@ -133,7 +135,7 @@ fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> 
     Ok(())
 }
 
-fn measure(bench: &Bench, subject: Subject) -> Result<Figures, CliError> {
+fn measure(bench: &Bench, subject: Subject) -> Result<Measured, CliError> {
     let failed = |error: BenchError| {
         CliError::Run(format!("{error}; this is a bug of tcplab: please report it with the command line"))
     };

@@ -4,9 +4,9 @@
 //!  segment --place--> which stream, which side --observe--> what it is, its relative numbers, the account
 //! ```
 //!
-//! A stream is one connection. A SYN with a new initial sequence number begins another stream on the same sockets
-//! (RFC 9293, section 3.4.2). When the table is full the stream that was used least recently is forgotten; which one that is
-//! follows from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
+//! A stream is one connection. A SYN with a new initial sequence number begins another stream on the same sockets (RFC
+//! 9293, section 3.4.2). When the table is full the least recently used stream is removed. Which one that is follows
+//! from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
 //! Annotators, traces, replay and the figures of a run each own a table.
 
 use core::net::SocketAddr;
@@ -96,7 +96,7 @@ impl<T: Default> Table<T> {
         Self { budget: Some(Budget::new(bytes)), ..self }
     }
 
-    /// Segments that were not kept for comparison for want of room.
+    /// Segments that were not kept for comparison because the limit was reached.
     pub fn not_compared(&self) -> u64 {
         self.budget.as_ref().map_or(0, |budget| budget.refused())
     }
@@ -167,7 +167,7 @@ impl<T: Default> Table<T> {
         self.begun
     }
 
-    /// How many streams were forgotten for want of room.
+    /// How many streams were removed because the table was full.
     pub fn forgotten(&self) -> usize {
         self.begun - self.slots.len()
     }
@@ -200,7 +200,7 @@ impl<T: Default> Table<T> {
         let old = &*self.slots[slot as usize].stream;
         let old_side = old.side_of(stream.ends[opener as usize]);
         let (new, old) = (stream.distance(opener, segment), old.distance(old_side, segment));
-        // Without an ACK the peer of the opener cannot speak of the SYN.
+        // Without an ACK a segment of the peer cannot refer to the SYN.
         (new.is_none() || new > old).then_some(slot)
     }
 

@@ -1,7 +1,7 @@
 //! Packets quoted in ICMP errors (RFC 792, RFC 4443, section 2.4): the one parser for them, and the change of their numbers.
 //!
-//! An error quotes the IP header and at least the first eight bytes behind it: ports and sequence number. Annotators say what
-//! an error is about; replay finds its conversation and feeds it with live numbers.
+//! An error quotes the IP header and at least the first eight bytes behind it: ports and sequence number. Annotators
+//! use it to describe an error. Replay finds the conversation of an error and feeds it with live numbers.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -13,9 +13,9 @@ const ICMP_HEADER: usize = 8;
 /// What an ICMP error quotes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
-    /// Who sent the packet: the host that the error is for.
+    /// The sender of the packet, to which the error is sent.
     pub src: SocketAddr,
-    /// Whom it was for.
+    /// The destination of the packet.
     pub dst: SocketAddr,
     /// What it carried: TCP or UDP.
     pub protocol: Protocol,

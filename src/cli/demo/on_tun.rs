@@ -30,7 +30,7 @@ pub(super) fn prepare() -> Result<Tun, String> {
     let tun = Tun::open("tcplab0").map_err(|error| error.to_string())?;
     let (kernel, prefix) = ADDRESSES[1];
     let addresses = vec![(IpAddr::from(kernel), prefix)];
-    let settings = crate::device::Settings { addresses, mtu: 1500, queue_len: None };
+    let settings = crate::device::InterfaceSettings { addresses, mtu: 1500, queue_len: None };
     set_up(tun.name(), &settings).map_err(|error| error.to_string())?;
     Ok(tun)
 }

@@ -45,7 +45,8 @@ impl Place {
         // A device that an administrator made keeps the settings that it has.
         if !was_there || given {
             let addresses = or_default(&wanted.kernel_address, 2);
-            let settings = device::Settings { addresses, mtu: usize::from(wanted.mtu), queue_len: Some(QUEUE_LEN) };
+            let settings =
+                device::InterfaceSettings { addresses, mtu: usize::from(wanted.mtu), queue_len: Some(QUEUE_LEN) };
             match live::set_up(tun.name(), &settings) {
                 Err(error) if was_there && error.reason() == TunReason::NoCapability => {}
                 result => result.map_err(failed)?,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use crate::event::{Event, Fate, HostEvent, HostId, Observer};
-use crate::scenario::Outcome;
+use crate::scenario::RunOutcome;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ impl Events {
     }
 
     /// Writes the line of the end and what is left.
-    pub(super) fn finish(&mut self, outcome: &Outcome) -> io::Result<()> {
+    pub(super) fn finish(&mut self, outcome: &RunOutcome) -> io::Result<()> {
         for report in &outcome.reports {
             let (sent, received, failure) = match &report.result {
                 Some(Ok(done)) => (json!(done.sent), json!(done.received), Value::Null),

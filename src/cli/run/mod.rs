@@ -17,7 +17,7 @@ use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
-use crate::scenario::{Outcome, Recipe, Scenario, World};
+use crate::scenario::{Recipe, RunOutcome, Scenario, World};
 use crate::view::{Ladder, filled, printable};
 use events::Events;
 use pace::Pace;
@@ -179,7 +179,7 @@ fn failed(error: &WriteError) -> CliError {
 }
 
 /// The story, the ladder, the descriptors, what to look at, and what the programs did. Prose is filled to the width.
-fn told(scenario: &Scenario, ladder: &str, outcome: &Outcome, width: usize) -> String {
+fn told(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, width: usize) -> String {
     let mut parts = Vec::new();
     if let Some(name) = scenario.name() {
         parts.push(filled(&format!("{name}: {}", scenario.summary()), width));
@@ -204,7 +204,7 @@ fn told(scenario: &Scenario, ladder: &str, outcome: &Outcome, width: usize) -> S
 }
 
 /// What a program did, in a line.
-fn did(report: &crate::scenario::Report) -> String {
+fn did(report: &crate::scenario::ProgramReport) -> String {
     let at = report.ended.map_or(String::new(), |at| format!(", ended at {at}"));
     match &report.result {
         None => "has not ended".to_owned(),
