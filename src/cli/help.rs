@@ -3,7 +3,7 @@
 
 pub(super) const TCPLAB: &str = "\
 Examples:
-  tcplab demo                                           # one connection, with a comment on each packet
+  tcplab demo                                           # one connection, explained
   tcplab show tcplab-demo.pcapng                        # the ladder of a capture
   tcplab serve http -- curl http://192.168.69.1:8080/   # a built-in server and a kernel client
   tcplab help serve                                     # the options of a command
@@ -13,9 +13,9 @@ Exit codes: 0 success. 1 the run failed. 2 wrong usage, or a file that cannot be
 COMMAND. After signal N: 128 + N.";
 
 pub(super) const DEMO: &str = "\
-A server on the userspace stack greets a client. Where this machine has TUN devices, the client uses the kernel's TCP. \
-Elsewhere the client is a second userspace host on a simulated link. `tcplab doctor` says which it is. \
-The demo runs in a private network namespace and changes nothing outside it.
+A server on the userspace stack greets a client. Where this machine has TUN devices (see `tcplab doctor`), the client uses \
+the kernel's TCP. Elsewhere the client is a second userspace host on a simulated link. The demo changes nothing outside a \
+private network namespace.
 
 Examples:
   tcplab demo
@@ -108,7 +108,7 @@ Keys of --set:
   links.A>B.ITEM        an item of one direction
   host.KEY              a key of every host (host.cc, host.mtu)
   hosts.NAME.KEY        a key of one host
-  programs.NAME.KEY     size, port, backlog, start, count or every of a program, by name or number from 1
+  programs.NAME.KEY     size, port, backlog, start, count or every, by name or number from 1
   until                 the end of the run
 docs/scenarios.md lists every key.
 
@@ -137,7 +137,7 @@ Keys of --set:
   links.A>B.ITEM        an item of one direction
   host.KEY              a key of every host (host.cc, host.mtu)
   hosts.NAME.KEY        a key of one host
-  programs.NAME.KEY     size, port, backlog, start, count or every of a program, by name or number from 1
+  programs.NAME.KEY     size, port, backlog, start, count or every, by name or number from 1
   until                 the end of the run
 docs/scenarios.md lists every key.
 

@@ -50,11 +50,11 @@ pub(super) struct Args {
     /// Write the packets at tcplab's stack to FILE, for Wireshark; `-` is standard output [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
-    #[command(flatten)]
-    view: View,
     /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
     force: bool,
+    #[command(flatten)]
+    view: View,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

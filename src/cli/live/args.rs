@@ -18,7 +18,7 @@ pub(in crate::cli) struct Device {
     /// Use the TUN device of this name, and create it if it does not exist [default: --sandbox]
     #[arg(long, value_name = "NAME", conflicts_with = "sandbox")]
     pub(super) tun: Option<String>,
-    /// Use a TUN device in a private network namespace, and change nothing outside it [default: this]
+    /// Use a TUN device in a private network namespace, and change nothing outside it (default)
     #[arg(long)]
     pub(super) sandbox: bool,
     /// Addresses of the userspace host [default: `192.168.69.1/24,fd69::1/64`]
@@ -93,7 +93,7 @@ pub(in crate::cli) struct Serve {
     #[command(flatten)]
     pub(super) capture: Capture,
     /// Program to run on the kernel's side; its exit code becomes that of tcplab [default: serve until Ctrl-C]
-    #[arg(index = 2, last = true, value_name = "COMMAND")]
+    #[arg(index = 2, last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     pub(super) command: Vec<OsString>,
 }
 
@@ -108,7 +108,7 @@ pub(in crate::cli) struct Connect {
     #[command(flatten)]
     pub(super) capture: Capture,
     /// Server to start first; its standard output goes to standard error [default: connect to a running server]
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     pub(super) command: Vec<OsString>,
 }
 
