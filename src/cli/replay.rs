@@ -185,7 +185,7 @@ fn open(
 /// Prints the ladder of a conversation that did not pass. It replays the conversation again, which gives the same packets.
 fn draw(replay: Replay, outcome: &Outcome, style: &Style, output: Output) -> Result<(), CliError> {
     let mut ladder = Ladder::new();
-    ladder.name_hosts([(HostId(0), "our stack".to_owned()), (HostId(1), "recording".to_owned())]);
+    ladder.name_hosts([(HostId(0), "tcplab".to_owned()), (HostId(1), "recording".to_owned())]);
     ladder.count_from_first();
     let ladder = Rc::new(RefCell::new(ladder));
     let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);

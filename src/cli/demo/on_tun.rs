@@ -91,7 +91,8 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
 /// # Errors
 /// A call fails, or the greeting is wrong.
 pub(in crate::cli) fn client(server: SocketAddr) -> Result<(), CliError> {
-    let greeting = greet(server).map_err(|error| CliError::Run(format!("demo: talk to {server}: {error}")))?;
+    let greeting =
+        greet(server).map_err(|error| CliError::Run(format!("demo: exchange data with {server}: {error}")))?;
     if greeting == [b"Hello, ", NAME, b"!"].concat() {
         return Ok(());
     }

@@ -89,7 +89,7 @@ impl Session {
         &mut self.live
     }
 
-    /// Starts COMMAND. Its standard output is standard error where ours is used for data.
+    /// Starts COMMAND. Its standard output goes to standard error where tcplab prints data on standard output.
     pub(super) fn start(&mut self, command: &[OsString], to_stderr: bool) -> Result<(), CliError> {
         let on_stdout = self.captures_to_stdout();
         let running = crate::live::start(command, to_stderr || on_stdout);
