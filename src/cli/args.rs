@@ -29,7 +29,7 @@ pub(super) struct Global {
     /// Print results as JSON, one object on each line [default: text]
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// When to use colours; `auto`: on a terminal, unless NO_COLOR is set
+    /// When to use colours; `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
     /// Print only warnings and errors on standard error [default: summaries and progress too]

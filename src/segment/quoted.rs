@@ -80,7 +80,7 @@ impl Quoted {
         for (at, address) in [(own, src.ip()), (header + from, src.ip()), (header + to, dst.ip())] {
             match address {
                 IpAddr::V4(v4) if !v6 && quoted.src.is_ipv4() => {
-                    packet[at..at + 4].copy_from_slice(&v4.to_bits().to_be_bytes())
+                    packet[at..at + 4].copy_from_slice(&v4.to_bits().to_be_bytes());
                 }
                 IpAddr::V6(address) if v6 && quoted.src.is_ipv6() => {
                     packet[at..at + 16].copy_from_slice(&address.to_bits().to_be_bytes());
