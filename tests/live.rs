@@ -376,7 +376,7 @@ fn connect_talks_to_a_server_of_the_kernel() {
     assert!(said.contains("from the userspace\n"), "COMMAND prints on standard error: {said}");
     let nobody = run(&["connect", "192.168.69.2:9", "--", "true"]);
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(text(&nobody.stderr).contains("nobody listens"), "{}", text(&nobody.stderr));
+    assert!(text(&nobody.stderr).contains("no server listens"), "{}", text(&nobody.stderr));
 }
 
 #[test]
