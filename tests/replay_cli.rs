@@ -190,6 +190,16 @@ fn a_file_may_hold_a_thousand_conversations() {
     assert_eq!((none.outcomes.len(), none.outcomes[0].verdict), (1, Verdict::Error));
 }
 
+#[test]
+fn a_stream_that_is_not_in_a_capture_with_a_recipe_is_an_error_though_the_recipe_gives_the_same_bytes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/captures/hello.pcapng");
+    let report = |stream| Replay::open(path).expect("a capture").stream(stream).run().expect("run");
+    assert_eq!(report(0).outcomes[0].verdict, Verdict::Pass);
+    let none = report(1);
+    assert_eq!((none.outcomes.len(), none.outcomes[0].verdict), (1, Verdict::Error));
+    assert_eq!(none.outcomes[0].reason, "there is no stream 1: 1 in the file, from 0");
+}
+
 #[cfg(feature = "cli")]
 #[test]
 fn a_stream_beyond_the_last_one_is_a_wrong_use() {

@@ -113,6 +113,11 @@ impl Reader {
         }
     }
 
+    /// True if tcplab wrote the section that is being read: the brackets in its comments can be relied upon.
+    pub fn is_ours(&self) -> bool {
+        self.section_comment().is_some_and(is_ours)
+    }
+
     /// The comment on the section that is being read: in our captures the recipe of the run.
     pub fn section_comment(&self) -> Option<&str> {
         match &self.container {
@@ -212,4 +217,9 @@ impl core::fmt::Debug for Reader {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Reader({} after packet {})", self.file, self.number)
     }
+}
+
+/// Whether a section comment is one of tcplab's: a line of JSON that begins with our mark. The one place that decides it.
+pub(crate) fn is_ours(section_comment: &str) -> bool {
+    section_comment.trim_start().starts_with("{\"tcplab\":")
 }

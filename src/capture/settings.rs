@@ -45,13 +45,16 @@ impl Default for Settings {
             comments: Comments::default(),
             snaplen: None,
             count: None,
-            recipe: None,
+            recipe: Some(NO_RECIPE.to_owned()),
             interface: None,
             own_thread: true,
             when_behind: WhenBehind::default(),
         }
     }
 }
+
+/// The section comment of a capture that was not made from a scenario: it says that the comments are ours.
+const NO_RECIPE: &str = r#"{"tcplab":1}"#;
 
 impl Settings {
     /// The vantage point: the packets that this host sends and that are delivered to it.

@@ -1,4 +1,4 @@
-//! `tcplab bench`: runs both sides and prints them.
+//! `tcplab bench`: runs tcplab and the reference on the same work, and prints both results. The work is in `crate::bench`.
 
 use super::CliError;
 use super::args::{Bench as Args, Name, Only};
@@ -14,13 +14,13 @@ use {
     crate::time::Duration,
 };
 
-/// More sockets than this in one set take minutes: each packet walks over all of them.
+/// A set with more sockets than this takes minutes, because each packet searches the whole set.
 const ONE_SET_AT_MOST: usize = 100;
 
-/// Flows that many of them are compared with.
+/// The number of flows that a run with many flows is compared with.
 const FEW_FLOWS: usize = 10;
 
-/// Runs with and without a capture, of which the middle ones are compared.
+/// Runs with and without a capture. Their medians are compared.
 const PAIRS: usize = 5;
 
 pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<(), CliError> {
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         output.detail(format_args!("bench {}: {}", bench.name(), subject.name()));
         let mut figures = measure(&bench, subject)?;
         if !report.lines.is_empty() {
-            // The memory of the first side is used again by the others.
+            // The later subjects use the memory of the first again, so their figure would be wrong.
             figures.bytes_per_end = None;
         }
         let line = BenchLine { subject, figures };
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         let mut plain = workload.clone();
         plain.flows.capture = None;
         let plain = Bench::Bulk(plain);
-        // In turn, so that what else the machine does meets both.
+        // Alternating, so that other load on the machine affects both.
         let (mut with, mut without) = (vec![line.figures], vec![measure(&plain, Subject::Tcplab)?]);
         for pair in 1..PAIRS {
             output.detail(format_args!("bench bulk: tcplab with and without the capture, {} of {PAIRS}", pair + 1));
@@ -99,13 +99,13 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         _ => None,
     };
     if let (None, Some(few)) = (only, few) {
-        output.detail(format_args!("bench {}: tcplab with few connections, to compare with", few.name()));
+        output.detail(format_args!("bench {}: tcplab with few connections, for comparison", few.name()));
         report.beside = Some(measure(&few, Subject::Tcplab)?);
     }
     Ok(output.titled(&report.to_string())?)
 }
 
-/// Both directions, one after the other; the sides take turns, so that what else the machine does meets both.
+/// Both directions, one after the other. The subjects alternate, so that other load on the machine affects both.
 #[cfg(all(feature = "live", target_os = "linux"))]
 fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> Result<(), CliError> {
     prepare().map_err(|error| CliError::Run(error.to_string()))?;
@@ -137,7 +137,7 @@ fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> 
 
 fn measure(bench: &Bench, subject: Subject) -> Result<Measured, CliError> {
     let failed = |error: BenchError| {
-        CliError::Run(format!("{error}; this is a bug of tcplab: please report it with the command line"))
+        CliError::Run(format!("{error}; this is a bug of tcplab: please report it together with the command line"))
     };
     bench.run(subject).map_err(failed)
 }

@@ -21,6 +21,7 @@
 //! - `table`, `stream`: connections by their 4-tuples, and the account of each; `kind`, `memory`: what only observers need.
 
 mod ack;
+mod ends;
 mod handshake;
 mod kind;
 mod memory;
@@ -36,6 +37,7 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ends::ByEnds;
 pub use kind::{Kind, Kinds};
 pub use seen::{AckKind, DataKind, Seen};
 pub use sender::{Offer, Sender};

@@ -7,8 +7,8 @@
 use std::io::Cursor;
 
 use crate::app::Registry;
-use crate::capture::Reader;
-use crate::scenario::Recipe;
+use crate::capture::{Reader, is_ours};
+use crate::scenario::{Recipe, RecipeError};
 use crate::socket::HostConfig;
 
 /// What the comment on a capture is.
@@ -37,13 +37,10 @@ pub(super) enum Again {
 impl Origin {
     /// Reads the comment on the section.
     pub(super) fn of(comment: Option<&str>, registry: &Registry) -> Self {
-        let Some(text) = comment.filter(|text| text.trim_start().starts_with('{') && text.contains("\"tcplab\""))
-        else {
-            return Self::Foreign;
-        };
+        let Some(text) = comment.filter(|text| is_ours(text)) else { return Self::Foreign };
         match Recipe::parse_with(text, registry) {
             Ok(recipe) => Self::Recipe(Box::new(recipe)),
-            Err(crate::scenario::RecipeError::Live) => Self::Foreign,
+            Err(RecipeError::Live | RecipeError::NoScenario) => Self::Foreign,
             Err(error) => Self::Broken(error.to_string()),
         }
     }

@@ -35,7 +35,7 @@ struct Finder {
 /// # Errors
 /// The file cannot be read; the error names it and the packet.
 pub(super) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
-    let checksums_tell = reader.section_comment().is_some_and(|comment| comment.contains("\"tcplab\""));
+    let checksums_tell = reader.is_ours();
     let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
     let mut parser = CaptureParser::new();
     let mut packets = 0;

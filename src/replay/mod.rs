@@ -278,7 +278,7 @@ impl Replay {
             outcomes.push(outcome);
         }
         if let Some(again) = again {
-            for outcome in &mut outcomes {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.verdict != Verdict::Error) {
                 outcome.run_again(&again);
             }
         }

@@ -9,7 +9,8 @@ use super::lines::{SegmentLine, draw};
 use super::recording::{Recorded, Recording};
 use super::run::{Ending, Observers, Played, Run, Setup};
 use super::semantic::Finding;
-use crate::segment::{Flags, IpView, Segment, Timestamps, diff};
+use crate::conversation::Side;
+use crate::segment::{Flags, IpView, Segment, Seq, Timestamps, diff};
 use crate::time::Duration;
 
 /// How much later than recorded a packet of ours may be.
@@ -159,8 +160,20 @@ impl<'a> Walker<'a> {
         segment
     }
 
-    fn starts(&self) -> [crate::segment::Seq; 2] {
+    fn starts(&self) -> [Seq; 2] {
         [self.run.setup.facts[0].iss, self.run.setup.facts[1].iss]
+    }
+
+    /// A segment of `from` with all its numbers counted from the initial ones of both sides.
+    fn relative<'s>(&self, from: Side, segment: &Segment<'s>) -> Segment<'s> {
+        let [own, peer] = [from, from.other()].map(|side| self.starts()[side]);
+        let mut relative = *segment;
+        relative.seq = Seq(segment.seq - own);
+        relative.ack = Seq(segment.ack - peer);
+        for block in &mut relative.options.sack {
+            (block.left, block.right) = (Seq(block.left - peer), Seq(block.right - peer));
+        }
+        relative
     }
 
     fn recorded_line(&self, packet: &Recorded) -> String {
@@ -173,7 +186,8 @@ impl<'a> Walker<'a> {
         let Some(bytes) = self.pending() else { return Ok(()) };
         let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else { return Ok(()) };
         let (expected, actual) = (recording.segment(packet), self.normalised(&segment));
-        let differences = diff(&expected, &actual);
+        // Reasons give the numbers that Wireshark shows: relative to the initial ones.
+        let differences = diff(&self.relative(packet.from, &expected), &self.relative(packet.from, &actual));
         if differences.is_empty() {
             self.compared += 1;
             return Ok(());

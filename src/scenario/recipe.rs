@@ -87,6 +87,9 @@ pub enum RecipeError {
     /// The capture was taken on a device.
     #[error("the capture was taken on a device: there is nothing to run again")]
     Live,
+    /// The capture comes from a program of the library's user.
+    #[error("the capture was not made from a scenario: there is nothing to run again")]
+    NoScenario,
     /// No such lesson.
     #[error("the recipe names the lesson `{0}`, and there is none of that name")]
     UnknownLesson(String),
@@ -181,11 +184,13 @@ impl Recipe {
             tcplab: u8,
             #[serde(default)]
             live: bool,
+            scenario: Option<serde::de::IgnoredAny>,
         }
         let wrong = |error: serde_json::Error| RecipeError::Json(error.to_string());
         let version: Version = serde_json::from_str(json).map_err(wrong)?;
         match version {
             Version { live: true, .. } => return Err(RecipeError::Live),
+            Version { tcplab: 1, scenario: None, .. } => return Err(RecipeError::NoScenario),
             Version { tcplab: 1, .. } => {}
             Version { tcplab, .. } => return Err(RecipeError::Version(tcplab)),
         }
