@@ -416,7 +416,10 @@ impl Host {
             None => Err(Errno::EBADF),
         };
         self.forget_watched(fd);
-        self.report_with("close", fd, ends, result.map(|()| 0)).and(result)
+        if self.observed {
+            self.report_with("close", fd, ends, result.map(|()| 0));
+        }
+        result
     }
 
     /// getsockname(2).
@@ -481,26 +484,30 @@ impl Host {
     }
 
     /// Publishes a call as an event. A call that would wait is not published.
+    #[inline]
     fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
-        let socket = match result {
-            Ok(accepted) if call == "accept" => Fd(accepted as u32),
-            _ => fd,
-        };
-        let ends = if self.observed { self.ends(socket) } else { None };
-        self.report_with(call, fd, ends, result)
+        if self.observed {
+            let socket = match result {
+                Ok(accepted) if call == "accept" => Fd(accepted as u32),
+                _ => fd,
+            };
+            let ends = self.ends(socket);
+            self.report_with(call, fd, ends, result);
+        }
+        result.map(|_| ())
     }
 
+    #[cold]
     fn report_with(
         &mut self,
         call: &'static str,
         fd: Fd,
         ends: Option<(SocketAddr, SocketAddr)>,
         result: Result<i64, Errno>,
-    ) -> Result<(), Errno> {
+    ) {
         if result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
             self.stack.report(HostEvent::Call { fd: fd.0, call, ends, result: result.map_err(Errno::name) });
         }
-        result.map(|_| ())
     }
 
     /// Both ends of a stream as on the wire, for events.
