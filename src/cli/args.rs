@@ -298,20 +298,20 @@ impl Flows {
 pub(super) struct Only {
     /// Run only this subject, for a profiler [default: run both]
     #[arg(long, value_name = "SIDE")]
-    pub(super) only: Option<Side>,
+    pub(super) only: Option<SubjectName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Side {
+pub(super) enum SubjectName {
     Tcplab,
     BareSmoltcp,
 }
 
-impl From<Side> for Subject {
-    fn from(side: Side) -> Self {
+impl From<SubjectName> for Subject {
+    fn from(side: SubjectName) -> Self {
         match side {
-            Side::Tcplab => Self::Tcplab,
-            Side::BareSmoltcp => Self::BareSmoltcp,
+            SubjectName::Tcplab => Self::Tcplab,
+            SubjectName::BareSmoltcp => Self::BareSmoltcp,
         }
     }
 }

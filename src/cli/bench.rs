@@ -9,7 +9,7 @@ use crate::bench::{
 };
 #[cfg(all(feature = "live", target_os = "linux"))]
 use {
-    super::args::Side,
+    super::args::SubjectName,
     crate::bench::{FlowDirection, OverTun, prepare},
     crate::time::Duration,
 };
@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
 
 /// Both directions, one after the other. The subjects alternate, so that other load on the machine affects both.
 #[cfg(all(feature = "live", target_os = "linux"))]
-fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> Result<(), CliError> {
+fn over_tun(runs: u32, length: Duration, only: Option<SubjectName>, output: Output) -> Result<(), CliError> {
     prepare().map_err(|error| CliError::Run(error.to_string()))?;
     let subjects = only.map_or_else(|| vec![Subject::Tcplab, Subject::BareSmoltcp], |side| vec![Subject::from(side)]);
     for direction in [FlowDirection::Receive, FlowDirection::Send] {
