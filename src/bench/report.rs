@@ -107,7 +107,9 @@ impl BenchReport {
             Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811 (slower machine)",
             Bench::Dumbbell(workload) if workload.count >= 100 => "32,700 (slower machine)",
             Bench::Dumbbell(_) => "195,000",
-            _ => return String::new(),
+            Bench::Connections(_) => return String::new(),
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Bench::Tun(_) => return String::new(),
         };
         format!("ns-3: {figure}")
     }
