@@ -1,6 +1,7 @@
-//! Random numbers from a seed. Every purpose (the loss of one link, the ISN secret of one host) draws from a stream of its own, derived
-//! from the seed and a name: a new draw in one place changes no other. xoshiro256++ by Blackman and Vigna, seeded through
-//! `SplitMix64` as its authors advise; the first outputs are pinned by a test, since captures depend on them.
+//! Random numbers from a seed. Every purpose (the loss of one link, the ISN secret of one host) has a stream of its
+//! own, derived from the seed and a name. So a new draw in one place changes no other. xoshiro256++ by Blackman and
+//! Vigna, seeded through `SplitMix64` as its authors advise; the first outputs are pinned by a test, since captures
+//! depend on them.
 
 /// A deterministic stream of random numbers.
 #[derive(Clone, Debug)]

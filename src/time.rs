@@ -1,7 +1,7 @@
-//! Instants in nanoseconds. Virtual time starts at the Unix epoch; live time is counted from the moment the loop starts
-//! or from the epoch, as the loop likes. Nothing here reads a clock: `now` is always an argument.
+//! Instants in nanoseconds. Virtual time starts at the Unix epoch; live time is counted from the start of the loop or
+//! from the epoch. Nothing here reads a clock: `now` is always an argument.
 //!
-//! smoltcp counts microseconds. What it sees is rounded down; what it asks for is exact.
+//! smoltcp counts microseconds. Instants given to it are rounded down; its deadlines are exact.
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
@@ -58,12 +58,12 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// What smoltcp sees: microseconds, rounded down.
+    /// The instant for smoltcp: microseconds, rounded down.
     pub(crate) const fn to_smoltcp(self) -> smoltcp::time::Instant {
         smoltcp::time::Instant::from_micros_const((self.0 / 1_000) as i64)
     }
 
-    /// A deadline that smoltcp asked for.
+    /// A deadline of smoltcp.
     pub(crate) const fn from_smoltcp(at: smoltcp::time::Instant) -> Self {
         Self::from_micros(at.total_micros() as u64)
     }

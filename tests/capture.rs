@@ -19,7 +19,7 @@ use programs::{printed, run, scratch, shared};
 use tcplab::app::{Listen, echo};
 use tcplab::capture::{Capture, Comments, Direction, Format, Reader, Settings};
 use tcplab::event::HostId;
-use tcplab::link::Verdict;
+use tcplab::link::FaultAction;
 use tcplab::net::{TcpListener, TcpStream, UdpSocket};
 use tcplab::segment::{IpView, Packet, Segment};
 use tcplab::time::{Duration, Instant};
@@ -109,12 +109,12 @@ fn bad_link(name: &str, settings: Settings) -> std::path::PathBuf {
         let mut answers = 0;
         lab.link.fault("server", move |_: Instant, _: &Packet| {
             answers += 1;
-            if answers == 1 { Verdict::Drop } else { Verdict::Pass }
+            if answers == 1 { FaultAction::Drop } else { FaultAction::Pass }
         });
         let mut data = 0;
         lab.link.fault("client", move |_: Instant, packet: &Packet| {
             data += u32::from(packet.bytes.len() > 500);
-            if packet.bytes.len() > 500 && data == 4 { Verdict::Drop } else { Verdict::Pass }
+            if packet.bytes.len() > 500 && data == 4 { FaultAction::Drop } else { FaultAction::Pass }
         });
     };
     capture(name, "rate=10Mbit,delay=20ms", settings, prepare, async |net| {

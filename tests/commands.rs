@@ -134,14 +134,14 @@ const EXAMPLES: [Example; 17] = [
     },
     Example { line: "cargo run --example hyper", needs: &[], live: false, prints: &[" bytes after "], leaves: &[] },
     Example {
-        line: "tcplab replay tcplab-demo.pcapng                         # is it the same, with our stack on the near side?",
+        line: "tcplab replay tcplab-demo.pcapng                         # the stack plays the near side",
         needs: &[],
         live: false,
         prints: &["pass     tcplab-demo.pcapng 0 ", "1 files, 1 conversations"],
         leaves: &[],
     },
     Example {
-        line: "tcplab replay --app http --size 100000 download.pcapng   # a recorded client against today's server",
+        line: "tcplab replay --app http --size 100000 download.pcapng   # a recorded client against a built-in server",
         needs: &[],
         live: false,
         prints: &["pass     download.pcapng 0 server semantic"],

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use lab::{Lab, lab, octets};
-use tcplab::app::http::{Settings, Source};
+use tcplab::app::http::{HttpSettings, Source};
 use tcplab::app::{Listen, errno, http};
 use tcplab::net::{Net, TcpStream};
 use tcplab::socket::{Errno, descriptor_table};
@@ -46,7 +46,7 @@ fn tree(name: &str) -> PathBuf {
     dir
 }
 
-fn serve_http(lab: &Lab, settings: Settings) -> SocketAddr {
+fn serve_http(lab: &Lab, settings: HttpSettings) -> SocketAddr {
     let address = lab.at(http::PORT);
     lab.server.spawn_daemon(move |net| http::server(net, Listen::new(address), settings));
     address
@@ -80,7 +80,7 @@ fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 #[test]
 fn http_serves_files_and_listings() {
     let lab = lab(1, LINK);
-    let address = serve_http(&lab, Settings::new(Source::Dir(tree("files"))));
+    let address = serve_http(&lab, HttpSettings::new(Source::Dir(tree("files"))));
     let get = |path: &str| {
         let request = request("GET", path);
         lab.run(move |net| ask(net, address, request))
@@ -119,7 +119,7 @@ fn http_never_leaves_its_directory() {
         std::os::unix::fs::symlink(target, dir.join(link)).expect("linked");
     }
     let lab = lab(1, LINK);
-    let address = serve_http(&lab, Settings::new(Source::Dir(dir)));
+    let address = serve_http(&lab, HttpSettings::new(Source::Dir(dir)));
     let get = |path: &'static str| lab.run(move |net| ask(net, address, request("GET", path)));
     for path in [
         "/../secret",
@@ -160,7 +160,7 @@ fn http_never_leaves_its_directory() {
 #[test]
 fn http_serves_a_generated_file_and_its_ranges_over_a_bad_link() {
     let lab = lab(5, BAD_LINK);
-    let address = serve_http(&lab, Settings::new(Source::Size(1_000_000)));
+    let address = serve_http(&lab, HttpSettings::new(Source::Size(1_000_000)));
     let get = |range: &'static str| {
         lab.run(async move |net| {
             let stream = connect(&net, address).await;
@@ -187,7 +187,7 @@ fn http_serves_a_generated_file_and_its_ranges_over_a_bad_link() {
 #[test]
 fn http_keeps_a_connection_for_several_requests_and_counts_uploads() {
     let lab = lab(1, LINK);
-    let address = serve_http(&lab, Settings::new(Source::Dir(tree("keep-alive"))));
+    let address = serve_http(&lab, HttpSettings::new(Source::Dir(tree("keep-alive"))));
     lab.run(async move |net| {
         let stream = connect(&net, address).await;
         for turn in 0..3 {
@@ -221,8 +221,11 @@ fn http_keeps_a_connection_for_several_requests_and_counts_uploads() {
 #[test]
 fn http_cuts_off_who_sends_nothing_who_reads_nothing_and_who_stops_in_an_upload() {
     let lab = lab(1, LINK);
-    let settings =
-        Settings { header_timeout: SECOND * 5, stall_timeout: SECOND * 7, ..Settings::new(Source::Size(10_000_000)) };
+    let settings = HttpSettings {
+        header_timeout: SECOND * 5,
+        stall_timeout: SECOND * 7,
+        ..HttpSettings::new(Source::Size(10_000_000))
+    };
     let address = serve_http(&lab, settings);
     let timed = |begin: &'static str| {
         lab.client.spawn(async move |net| {

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use programs::{printed, scratch};
-use tcplab::scenario::{Frames, Outcome, Recipe, Scenario, lessons};
+use tcplab::scenario::{Frames, Recipe, RunOutcome, Scenario, lessons};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -124,7 +124,7 @@ type Direction = (SocketAddr, SocketAddr);
 
 /// What programs wrote at one end is what programs read at the other, or the beginning of it where the connection was
 /// cut; and what tshark puts together from the capture is between the two.
-fn streams(scenario: &Scenario, outcome: &Outcome, path: &Path) -> Result<(), Failed> {
+fn streams(scenario: &Scenario, outcome: &RunOutcome, path: &Path) -> Result<(), Failed> {
     let mut written: BTreeMap<Direction, Vec<Vec<u8>>> = BTreeMap::new();
     let mut read: BTreeMap<Direction, Vec<Vec<u8>>> = BTreeMap::new();
     for (_, transcripts) in &outcome.transcripts {

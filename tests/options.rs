@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::calls::{DELAY, PORT, Pair, Shot, any, at, datagram, read, stream};
 use tcplab::event::State;
-use tcplab::link::Verdict;
+use tcplab::link::FaultAction;
 use tcplab::segment::{IpView, Packet, Segment};
 use tcplab::socket::{Congestion, Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
 use tcplab::time::Instant;
@@ -397,7 +397,7 @@ fn tcp_info_counts_retransmissions_after_a_loss() {
             .and_then(|ip| Segment::parse(&ip))
             .is_ok_and(|segment| !segment.payload.is_empty());
         lost += u32::from(data);
-        if data && lost <= 2 { Verdict::Drop } else { Verdict::Pass }
+        if data && lost <= 2 { FaultAction::Drop } else { FaultAction::Pass }
     });
     net.client.sys(|host| host.write(client, b"hello")).expect("taken");
     let rto = net.client.sys(|host| host.tcp_info(client)).expect("connected").rto;

@@ -86,6 +86,16 @@ fn a_capture_never_goes_to_the_recording_that_is_replayed() {
 }
 
 #[test]
+fn an_input_that_does_not_exist_does_not_come_into_being_as_the_output() {
+    let dir = place("missing");
+    for same in ["none.pcapng", "./none.pcapng", "sub/../none.pcapng"] {
+        refused(&dir, &["replay", "none.pcapng", "-w", same], None, INPUT);
+        refused(&dir, &["replay", same, "-w", "none.pcapng", "--force"], None, INPUT);
+    }
+    assert!(!dir.join("none.pcapng").exists());
+}
+
+#[test]
 fn a_capture_never_goes_to_the_scenario_that_is_run() {
     let dir = place("run");
     for same in ["s.toml", "./s.toml", "symbolic-s.toml", "hard-s.toml"] {

@@ -103,7 +103,7 @@ fn json_has_the_fields_that_others_rely_on_and_a_bad_file_does_not_stop_the_rest
 #[cfg(feature = "cli")]
 #[test]
 fn todays_server_stands_in_for_the_recorded_one() {
-    let settings = || http::Settings::new(http::Source::Size(3_000));
+    let settings = || http::HttpSettings::new(http::Source::Size(3_000));
     let server = async move |net| drop(http::server(net, Listen::new(addr(80)), settings()).await);
     let path = record("cli-http.pcapng", "client", server, async |net| {
         let stream = TcpStream::connect(&net, addr(80)).await.expect("it listens");
@@ -188,6 +188,16 @@ fn a_file_may_hold_a_thousand_conversations() {
     let none = Replay::from_read(Cursor::new(many(3)), "many.pcap").expect("a capture").stream(3).run().expect("run");
     assert_eq!(none.outcomes[0].reason, "there is no stream 3: 3 in the file, from 0");
     assert_eq!((none.outcomes.len(), none.outcomes[0].verdict), (1, Verdict::Error));
+}
+
+#[test]
+fn a_stream_that_is_not_in_a_capture_with_a_recipe_is_an_error_though_the_recipe_gives_the_same_bytes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/captures/hello.pcapng");
+    let report = |stream| Replay::open(path).expect("a capture").stream(stream).run().expect("run");
+    assert_eq!(report(0).outcomes[0].verdict, Verdict::Pass);
+    let none = report(1);
+    assert_eq!((none.outcomes.len(), none.outcomes[0].verdict), (1, Verdict::Error));
+    assert_eq!(none.outcomes[0].reason, "there is no stream 1: 1 in the file, from 0");
 }
 
 #[cfg(feature = "cli")]

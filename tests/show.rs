@@ -22,7 +22,7 @@ use programs::{printed, run, scratch};
 use tcplab::app::{Listen, echo};
 use tcplab::capture::{Reader, Settings};
 use tcplab::event::{Event, HostEvent, HostId, Observer, State};
-use tcplab::link::Verdict;
+use tcplab::link::FaultAction;
 use tcplab::net::UdpSocket;
 use tcplab::segment::{Flags, Packet, SegmentTemplate, Seq};
 use tcplab::time::{Duration, Instant};
@@ -80,7 +80,7 @@ fn echo_over(name: &str, line: &str, loses: bool) -> (PathBuf, Rc<RefCell<True>>
         let mut data = 0;
         lab.link.fault("client", move |_: Instant, packet: &Packet| {
             data += u32::from(packet.bytes.len() > 500);
-            if packet.bytes.len() > 500 && data == 3 { Verdict::Drop } else { Verdict::Pass }
+            if packet.bytes.len() > 500 && data == 3 { FaultAction::Drop } else { FaultAction::Pass }
         });
     }
     let states = lab.sim.observe(True::default());

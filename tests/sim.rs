@@ -311,7 +311,7 @@ fn a_fault_takes_just_the_packet_that_it_is_written_for() {
     let mut seen = 0;
     lab.link.fault("client", move |_: Instant, _: &tcplab::segment::Packet| {
         seen += 1;
-        if seen == 1 { tcplab::link::Verdict::Drop } else { tcplab::link::Verdict::Pass }
+        if seen == 1 { tcplab::link::FaultAction::Drop } else { tcplab::link::FaultAction::Pass }
     });
     let address = lab.at(PORT);
     let message = octets(3_000);

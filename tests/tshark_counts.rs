@@ -19,9 +19,12 @@ use tcplab::conversation::{Kind, Kinds, Table};
 use tcplab::scenario::lessons;
 use tcplab::segment::CaptureParser;
 
+/// A name, the field that tshark prints, and the test for it.
+type Counted = (&'static str, &'static str, fn(Kinds) -> bool);
+
 /// What is compared: a name, the field that tshark prints, and the test for it. tshark prints the field of a retransmission
 /// for fast and spurious ones too. ACKs of unseen bytes are not compared: tshark marks the first of them only.
-const COUNTED: [(&str, &str, fn(Kinds) -> bool); 12] = [
+const COUNTED: [Counted; 12] = [
     ("retransmissions", "tcp.analysis.retransmission", Kinds::is_retransmission),
     ("fast retransmissions", "tcp.analysis.fast_retransmission", |kinds| kinds.contains(Kind::FastRetransmission)),
     ("spurious ones", "tcp.analysis.spurious_retransmission", |kinds| kinds.contains(Kind::SpuriousRetransmission)),
@@ -180,7 +183,7 @@ fn compare(files: &[PathBuf], sent: bool, name: &str) -> Option<BTreeMap<String,
 }
 
 fn report(found: &BTreeMap<String, String>) -> String {
-    found.iter().map(|(name, text)| format!("{name}\n{text}")).collect()
+    found.iter().flat_map(|(name, text)| [name, "\n", text]).collect()
 }
 
 #[test]

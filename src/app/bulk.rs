@@ -1,6 +1,7 @@
-//! So many bytes of a pattern that both ends know: the receiver checks every byte, so that one lost, doubled or out
-//! of its place is found. The byte at offset n of a stream is n modulo 251; a prime, so that a shift by any power of
-//! two (or by a usual segment size) shows.
+//! Bulk transfer of a fixed pattern. The client sends a number of bytes, and the receiver checks every byte. So it
+//! finds bytes that are lost, duplicated or out of order.
+//! The byte at offset n of a stream is n modulo 251. 251 is a prime, so a shift by a power of two or by a usual segment
+//! size is found.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ static TABLE: [u8; CHUNK + PERIOD] = {
     table
 };
 
-/// The pattern from `offset` on, at most `limit` bytes and at most [`CHUNK`].
+/// The pattern from `offset`: at most `limit` bytes, and at most [`CHUNK`].
 pub(super) fn pattern(offset: u64, limit: u64) -> &'static [u8] {
     let start = (offset % PERIOD as u64) as usize;
     let len = usize::try_from(limit).unwrap_or(CHUNK).min(CHUNK);
@@ -43,7 +44,7 @@ pub(crate) fn bytes(count: u64) -> Vec<u8> {
     bytes
 }
 
-/// Where `bytes`, which stand at `offset` of the stream, first differ from the pattern.
+/// The first place where `bytes` differ from the pattern. They begin at `offset` of the stream.
 fn first_difference(mut offset: u64, mut bytes: &[u8]) -> Option<u64> {
     while !bytes.is_empty() {
         let expected = pattern(offset, bytes.len() as u64);
@@ -58,7 +59,7 @@ fn first_difference(mut offset: u64, mut bytes: &[u8]) -> Option<u64> {
     None
 }
 
-/// Connects, sends `count` bytes of the pattern, ends its direction and waits until the receiver has closed.
+/// Connects, sends `count` bytes of the pattern, sends a FIN and waits until the receiver has closed.
 pub async fn send(net: Net, to: SocketAddr, count: u64) -> io::Result<()> {
     let stream = TcpStream::connect(&net, to).await?;
     write(&stream, count).await?;
@@ -102,7 +103,7 @@ pub async fn receive(net: Net, listen: Listen) -> io::Result<u64> {
     check(&stream).await
 }
 
-/// Receives transfers for ever, each in a task of its own, and tells `done` of each.
+/// Receives transfers without end, each in a task of its own. Calls `done` with the result of each.
 pub async fn server(
     net: Net,
     listen: Listen,

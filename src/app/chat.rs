@@ -1,8 +1,8 @@
-//! A chat room: what one client writes all others read. Bytes are passed on as they come.
+//! A chat room: what one client writes, all others read. Bytes are passed on as they arrive.
 //!
-//! Each client has an outbox of bounded size and two tasks: one reads and puts what it reads into the outboxes of the
-//! others, one empties its own outbox. Putting never waits, so that a client which does not read holds nobody; when its
-//! outbox is full its connection is aborted, so that it costs no more than that.
+//! Each client has a queue of bounded size and two tasks. One task reads from the client and adds the bytes to the
+//! queues of the others. The other task sends the bytes of the client's own queue. Adding never waits, so a client that
+//! does not read blocks no other. The connection of a client is aborted when its queue is full.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +22,7 @@ pub const PORT: u16 = 5000;
 /// Bytes that wait for one client at most, beside those in its socket's send buffer.
 pub const OUTBOX: usize = 64 * 1024;
 
-/// How long a client that has ended its own direction may take to read what is left for it.
+/// How long a client that has sent its FIN may take to read the rest.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 const BUFFER: usize = 4 * 1024;
@@ -39,7 +39,7 @@ struct Outbox {
 enum State {
     #[default]
     Present,
-    /// The client has ended: it gets what is left and then the end.
+    /// The client has sent its FIN. It gets the rest, and then a FIN.
     Leaving,
     /// It did not read: it gets an RST.
     Expelled,
@@ -59,7 +59,7 @@ impl Outbox {
         self.wake();
     }
 
-    /// Moves what waits into `piece`; nothing once the client has left or was expelled and nothing is left.
+    /// Moves waiting bytes into `piece`. None when the client has left or was expelled and the queue is empty.
     fn poll_take(&mut self, piece: &mut Vec<u8>, cx: &Context<'_>) -> Poll<()> {
         if self.bytes.is_empty() && self.watch(cx) == State::Present {
             return Poll::Pending;
@@ -99,7 +99,7 @@ struct Room {
     entered: u64,
 }
 
-/// Runs the room for ever.
+/// Runs the room without end.
 pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
     let room = Rc::new(RefCell::new(Room::default()));
     let tasks = net.clone();
@@ -136,7 +136,7 @@ async fn write(stream: TcpStream, outbox: Rc<RefCell<Outbox>>) {
         poll_fn(|cx| outbox.borrow_mut().poll_take(&mut piece, cx)).await;
         let mut writing = pin!(stream.write_all(&piece));
         let written = poll_fn(|cx| {
-            // The client may have stopped reading: being expelled, or gone for long, ends the wait for it too.
+            // The client may have stopped reading. The wait also ends when it is expelled or its time is over.
             let state = outbox.borrow_mut().watch(cx);
             let limit = (state == State::Leaving)
                 .then(|| Pin::new(leaving.get_or_insert_with(|| stream.net().sleep(FAREWELL))).poll(cx));

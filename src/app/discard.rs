@@ -1,4 +1,4 @@
-//! The discard service of RFC 863: reads and forgets.
+//! The discard service of RFC 863: it reads and discards. The registry lists it.
 
 use std::io;
 
@@ -11,7 +11,7 @@ pub const PORT: u16 = 9;
 /// Bytes read at once.
 const BUFFER: usize = 16 * 1024;
 
-/// Reads whatever a client sends until it ends, each client in a task of its own.
+/// Reads what a client sends until its FIN. Each client has a task of its own.
 pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
     serve_each(net, listen, "discard", |stream, _| async move {
         let mut buf = vec![0; BUFFER];

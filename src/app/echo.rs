@@ -1,4 +1,4 @@
-//! The echo service of RFC 862, over TCP and UDP: what comes in goes back.
+//! The echo service of RFC 862, over TCP and UDP: it sends back what it receives. The registry lists it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ const DATAGRAM: usize = 65_507;
 /// Echoes over TCP until the client ends, each client in a task of its own.
 pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
     serve_each(net, listen, "echo", |stream, _| async move {
-        let _ = echo(&stream).await; // the client went away: nobody to tell
+        let _ = echo(&stream).await; // an error concerns this client only
     })
     .await
 }
@@ -33,7 +33,7 @@ async fn echo(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Echoes datagrams. One that cannot be sent back is lost, as datagrams are.
+/// Echoes datagrams. A datagram that cannot be sent back is lost.
 pub async fn udp_server(net: Net, addr: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(&net, addr)?;
     let mut buf = vec![0; DATAGRAM];
@@ -43,8 +43,8 @@ pub async fn udp_server(net: Net, addr: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Sends `message`, ends its direction and reads what comes back; meanwhile it reads, so that a message larger than all
-/// buffers does not stop.
+/// Sends `message`, sends a FIN and reads the answer. It reads while it sends, so a message larger than all buffers
+/// does not block.
 pub async fn client(net: Net, server: SocketAddr, message: Vec<u8>) -> io::Result<Vec<u8>> {
     let stream = TcpStream::connect(&net, server).await?;
     let writer = stream.clone();

@@ -1,5 +1,5 @@
-//! The first program of every sockets tutorial, in its seven calls: the server listens, sends a greeting to each client
-//! and closes; the client connects, reads and closes. Written with descriptors, as the tutorial does.
+//! The usual first program of a sockets tutorial, in seven calls. The server listens, sends a greeting to each client
+//! and closes. The client connects, reads and closes. Both use descriptors, as the tutorial does.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::socket::{Domain, Errno, Fd, SocketOption, Type};
 /// The port of the tutorial.
 pub const PORT: u16 = 12345;
 
-/// What the server says.
+/// What the server sends.
 pub const GREETING: &[u8] = b"Hello, Client!";
 
 /// Sends [`GREETING`] to each client, one after the other. Returns only with an error of the listening socket.
@@ -29,12 +29,12 @@ pub async fn server(net: Net, listen: Listen) -> Result<(), Errno> {
             }
             Err(errno) => return Err(errno),
         };
-        let _ = net.write(client, GREETING).await; // a client that has gone is not greeted
+        let _ = net.write(client, GREETING).await; // an error concerns this client only
         net.close(client)?;
     }
 }
 
-/// Connects and reads until the server closes. Gives what it read.
+/// Connects and reads until the server closes. Returns the bytes.
 pub async fn client(net: Net, server: SocketAddr) -> Result<Vec<u8>, Errno> {
     let fd = net.socket(Domain::of(&server), Type::Stream)?;
     let greeting = read_greeting(&net, fd, server).await;

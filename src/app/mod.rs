@@ -1,14 +1,13 @@
-//! The built-in programs: async functions over [`Net`], the same in virtual and in real time. None knows who drives the
-//! host. Servers return only with an error of their own socket; what goes wrong with one client ends that client's
-//! connection and nothing else.
+//! The built-in programs: async functions over [`Net`]. They are the same in virtual time and in real time. A server
+//! returns only with an error of its listening socket. An error of one client ends only the connection of that client.
 //!
 //! | program | port | what it does |
 //! |---|---|---|
-//! | [`hello`] | 12345 | sends `Hello, Client!` to whoever connects |
-//! | [`echo`] | 7 | sends back what it gets, TCP and UDP |
-//! | [`discard`] | 9 | reads and forgets |
-//! | [`chat`] | 5000 | what one client writes all others read |
-//! | [`bulk`] | 5001 | so many bytes of a pattern that the receiver checks |
+//! | [`hello`] | 12345 | sends `Hello, Client!` to each client |
+//! | [`echo`] | 7 | sends back what it receives, over TCP and UDP |
+//! | [`discard`] | 9 | reads and discards |
+//! | [`chat`] | 5000 | sends what one client writes to all the others |
+//! | [`bulk`] | 5001 | receives a pattern of bytes and checks it |
 //! | `http` (feature `http`) | 8080 | a directory, or a generated file |
 //! | [`calls`] | | a list of calls: `connect server:80`, `send 3000`, `recv eof`, `close` |
 
@@ -63,7 +62,7 @@ impl From<SocketAddr> for Listen {
     }
 }
 
-/// Accepts for ever and gives each connection a task named `name`.
+/// Accepts without end. Each connection gets a task named `name`.
 async fn serve_each<F>(
     net: Net,
     listen: Listen,
@@ -80,7 +79,7 @@ where
     }
 }
 
-/// Accepts, past what concerns one client or passes by itself.
+/// Accepts a connection. Errors of one client and temporary errors are skipped.
 async fn accept(net: &Net, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
         match listener.accept().await {

@@ -30,13 +30,13 @@ use super::{Listen, bulk, chat, discard, echo, hello};
 use crate::net::Net;
 use crate::stack::Congestion;
 
-/// A program that runs: it ends with what it did, or with the error that ended it.
+/// A running program. It ends with the bytes that it sent and received, or with an error.
 pub type Running = Pin<Box<dyn Future<Output = io::Result<Done>>>>;
 
 /// Starts a program. The threads of a sweep share it.
 type Start<O> = Arc<dyn Fn(Net, O) -> Running + Send + Sync>;
 
-/// Bytes that a client sends at most: more would take minutes, and a scenario may come from a stranger.
+/// The most bytes that a client sends. More would take minutes, and a scenario may come from an untrusted capture.
 const MOST_SENT: u64 = 1 << 30;
 /// The client of echo keeps what it sends in memory.
 const MOST_ECHOED: u64 = 16 << 20;
@@ -71,7 +71,7 @@ impl ServerOptions {
 }
 
 impl ClientOptions {
-    /// A client of this server that sends so many bytes.
+    /// A client of this server that sends this number of bytes.
     pub fn new(to: SocketAddr, size: u64) -> Self {
         Self { to, size }
     }
@@ -359,7 +359,7 @@ fn http() -> Program {
         .server(|net, options| {
             let dir = || options.dir.clone().unwrap_or_else(|| ".".into());
             let source = options.size.map_or_else(|| http::Source::Dir(dir()), http::Source::Size);
-            http::server(net, options.listen, http::Settings::new(source))
+            http::server(net, options.listen, http::HttpSettings::new(source))
         })
         .client(|net, options| async move {
             let received = http::get(net, options.to, "/file").await?;

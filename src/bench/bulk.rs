@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use super::flow::{Account, Flows, receive, send};
+use super::flow::{FlowAccount, FlowSettings, receive, send};
 use super::measure::Stopwatch;
-use super::{BenchError, Figures, finish, two_hosts};
+use super::{BenchError, Measured, finish, two_hosts};
 
 /// Bytes of one call of a program of the reference.
 pub(super) const CHUNK: usize = 16 * 1024;
@@ -23,7 +23,7 @@ pub(crate) struct Workload {
     /// Megabytes to carry.
     pub megabytes: u64,
     /// Buffers, controller, capture.
-    pub flows: Flows,
+    pub flows: FlowSettings,
 }
 
 impl Workload {
@@ -34,11 +34,11 @@ impl Workload {
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let hosts = two_hosts(workload.flows.seed, LINK, |config| workload.flows.apply(config));
     let capture = workload.flows.record(&hosts.sim, hosts.client.id())?;
     let addr = SocketAddr::new(hosts.server.address(), 5001);
-    let account = Account::default();
+    let account = FlowAccount::default();
     let receiver = account.clone();
     hosts.server.spawn_daemon(async move |net| receive(net, addr, receiver).await);
     let (stopwatch, bytes) = (Stopwatch::start(), workload.bytes());
@@ -46,7 +46,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     finish(capture)?;
     let taken = stopwatch.stop();
     let counters = hosts.counters();
-    Ok(Figures {
+    Ok(Measured {
         packets: counters.sent,
         frames: counters.sent,
         connections: 1,
@@ -57,6 +57,6 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         bytes: account.bytes(),
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::measure::Stopwatch;
-use super::{BenchError, Figures, PORTS_EACH, two_hosts};
+use super::{BenchError, Measured, PORTS_EACH, two_hosts};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::time::Duration;
 
@@ -66,7 +66,7 @@ async fn work(net: Net, server: IpAddr, next: Rc<Cell<usize>>, workload: Workloa
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let workload = *workload;
     let hosts = two_hosts(1, LINK, |config| config.time_wait = workload.time_wait);
     let server = hosts.server.address();
@@ -86,7 +86,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     })?;
     let taken = stopwatch.stop();
     let counters = hosts.counters();
-    Ok(Figures {
+    Ok(Measured {
         packets: counters.sent,
         frames: counters.sent,
         connections: workload.count as u64,
@@ -97,6 +97,6 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         bytes: (workload.count * (REQUEST + RESPONSE)) as u64,
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

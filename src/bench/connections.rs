@@ -1,4 +1,4 @@
-//! Messages on established connections: what does a packet cost when there are many connections?
+//! Messages on established connections: it measures the cost of a packet when there are many connections.
 //!
 //! N connections between two hosts, buffers of 4 KiB. Each is used once in full, so that all its memory is there. Then
 //! one connection after the other, chosen at random, carries a message of one segment to the server and back: the
@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::measure::{Stopwatch, resident_kib};
-use super::{BenchError, Figures, PORTS_EACH, per_end, two_hosts};
+use super::{BenchError, Measured, PORTS_EACH, per_end, two_hosts};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::rng::Rng;
 use crate::time::Duration;
@@ -81,7 +81,7 @@ async fn talk(net: Net, streams: Rc<[TcpStream]>, messages: usize) -> io::Result
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let resident = resident_kib();
     let hosts = two_hosts(1, LINK, |config| {
         (config.rcv_buf, config.snd_buf, config.ack_delay) = (BUFFER, BUFFER, None);
@@ -103,7 +103,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     let taken = stopwatch.stop();
     let after = hosts.counters();
     let packets = after.sent - before.sent;
-    Ok(Figures {
+    Ok(Measured {
         packets,
         frames: packets,
         connections: workload.count as u64,
@@ -115,6 +115,6 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         retransmissions: hosts.retransmissions(),
         dropped: after.dropped - before.dropped,
         bytes_per_end: memory,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

@@ -4,9 +4,9 @@
 
 use std::net::SocketAddr;
 
-use super::flow::{Account, Flows, receive, send};
+use super::flow::{FlowAccount, FlowSettings, receive, send};
 use super::measure::Stopwatch;
-use super::{BenchError, Figures, finish};
+use super::{BenchError, Measured, finish};
 use crate::rng::Rng;
 use crate::sim::{HostHandle, LinkHandle, Sim};
 use crate::time::{Duration, Instant};
@@ -24,11 +24,11 @@ pub(crate) struct Workload {
     /// Virtual seconds.
     pub seconds: u64,
     /// Buffers, controller, capture.
-    pub flows: Flows,
+    pub flows: FlowSettings,
 }
 
 /// A host on one side, with its link to the router of that side.
-fn join(sim: &Sim, side: &str, n: usize, flows: &Flows) -> (HostHandle, LinkHandle) {
+fn join(sim: &Sim, side: &str, n: usize, flows: &FlowSettings) -> (HostHandle, LinkHandle) {
     let network = if side == "left" { 10 } else { 11 };
     let address = format!("{network}.{}.{}.1/24", n / 256, n % 256);
     let host = sim.host_with(&format!("{side}{n}"), &address, |config| flows.apply(config));
@@ -37,13 +37,13 @@ fn join(sim: &Sim, side: &str, n: usize, flows: &Flows) -> (HostHandle, LinkHand
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let sim = Sim::seeded(workload.flows.seed);
     sim.limit_events(u64::MAX);
     sim.limit_time(Duration::MAX);
     let (left, right) = (sim.router("left-router"), sim.router("right-router"));
     let mut links = vec![sim.link(&left, &right, BOTTLENECK)];
-    let account = Account::default();
+    let account = FlowAccount::default();
     let mut rng = Rng::new(workload.flows.seed, "bench dumbbell");
     let mut senders = Vec::new();
     for n in 0..workload.count {
@@ -77,7 +77,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
             }
         }
     }
-    Ok(Figures {
+    Ok(Measured {
         packets,
         frames,
         connections: workload.count as u64,
@@ -88,6 +88,6 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         bytes: account.bytes(),
         retransmissions: senders.iter().map(|sender| sender.sys(|host| host.retransmissions())).sum(),
         dropped,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

@@ -26,7 +26,7 @@ pub(super) const ACK_DELAY: Duration = Duration::from_millis(200);
 
 /// What the flows of a run have in common.
 #[derive(Clone, Debug)]
-pub(crate) struct Flows {
+pub(crate) struct FlowSettings {
     /// Bytes of each socket buffer.
     pub buffer: usize,
     /// The controller of every host.
@@ -34,19 +34,19 @@ pub(crate) struct Flows {
     /// The random seed.
     pub seed: u64,
     /// A capture of the first host that sends.
-    pub capture: Option<Recording>,
+    pub capture: Option<FlowCapture>,
 }
 
 /// Where a run is captured to.
 #[derive(Clone, Debug)]
-pub(crate) struct Recording {
+pub(crate) struct FlowCapture {
     /// The file.
     pub path: PathBuf,
     /// At most so many bytes of each packet; 0 for all.
     pub snaplen: u32,
 }
 
-impl Flows {
+impl FlowSettings {
     /// The settings of a host.
     pub(super) fn apply(&self, config: &mut HostConfig) {
         (config.rcv_buf, config.snd_buf) = (self.buffer, self.buffer);
@@ -57,7 +57,7 @@ impl Flows {
 
     /// Begins the capture, if one is wanted.
     pub(super) fn record(&self, sim: &Sim, at: HostId) -> Result<Option<Rc<RefCell<Capture>>>, BenchError> {
-        let Some(Recording { path, snaplen }) = &self.capture else { return Ok(None) };
+        let Some(FlowCapture { path, snaplen }) = &self.capture else { return Ok(None) };
         let capture = Settings::default().at(at).snaplen(*snaplen).create(path)?;
         Ok(Some(sim.observe(capture)))
     }
@@ -65,12 +65,12 @@ impl Flows {
 
 /// What a receiver has seen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Account {
+pub(super) struct FlowAccount {
     bytes: Rc<Cell<u64>>,
     last: Rc<Cell<Instant>>,
 }
 
-impl Account {
+impl FlowAccount {
     /// Bytes that arrived.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.get()
@@ -83,7 +83,7 @@ impl Account {
 }
 
 /// Accepts one connection and reads it to its end.
-pub(super) async fn receive(net: Net, addr: SocketAddr, account: Account) -> io::Result<()> {
+pub(super) async fn receive(net: Net, addr: SocketAddr, account: FlowAccount) -> io::Result<()> {
     let listener = TcpListener::bind(&net, addr)?;
     let (stream, _) = listener.accept().await?;
     let mut buf = vec![0; CHUNK];

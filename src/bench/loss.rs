@@ -1,12 +1,12 @@
-//! One connection for some time over a path that loses one packet in a hundred: 100 Mbit/s, 50 ms there and back. What
-//! the sender gets out of it is bounded by its congestion control, not by the link; the yardstick is the formula of
-//! Mathis et al., "The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm" (1997).
+//! One connection for some time over a path that loses one packet in a hundred: 100 Mbit/s, 50 ms there and back.
+//! Congestion control limits the goodput, not the link. The result is compared with the formula of Mathis et al., "The
+//! Macroscopic Behavior of the TCP Congestion Avoidance Algorithm" (1997).
 
 use std::net::SocketAddr;
 
-use super::flow::{Account, Flows, receive, send};
+use super::flow::{FlowAccount, FlowSettings, receive, send};
 use super::measure::Stopwatch;
-use super::{BenchError, Figures, finish, two_hosts};
+use super::{BenchError, Measured, finish, two_hosts};
 use crate::time::{Duration, Instant};
 
 /// Lossy towards the server only, as the error model of the ns-3 program.
@@ -24,7 +24,7 @@ pub(crate) struct Workload {
     /// Virtual seconds.
     pub seconds: u64,
     /// Buffers, controller, capture.
-    pub flows: Flows,
+    pub flows: FlowSettings,
 }
 
 /// Bits per second that the formula gives this path: MSS / RTT × √(3 / 2bp), with b segments for each ACK.
@@ -33,12 +33,12 @@ pub(super) fn mathis() -> f64 {
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let hosts = two_hosts(workload.flows.seed, LINK, |config| workload.flows.apply(config));
     hosts.sim.link(&hosts.client, &hosts.server, LOSSY);
     let capture = workload.flows.record(&hosts.sim, hosts.client.id())?;
     let addr = SocketAddr::new(hosts.server.address(), 5001);
-    let account = Account::default();
+    let account = FlowAccount::default();
     let receiver = account.clone();
     hosts.server.spawn_daemon(async move |net| receive(net, addr, receiver).await);
     hosts.client.spawn_daemon(async move |net| send(net, addr, u64::MAX).await);
@@ -47,7 +47,7 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
     finish(capture)?;
     let taken = stopwatch.stop();
     let counters = hosts.counters();
-    Ok(Figures {
+    Ok(Measured {
         packets: counters.sent,
         frames: counters.sent,
         connections: 1,
@@ -58,6 +58,6 @@ pub(super) fn run(workload: &Workload) -> Result<Figures, BenchError> {
         bytes: account.bytes(),
         retransmissions: hosts.retransmissions(),
         dropped: counters.dropped,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

@@ -1,9 +1,9 @@
-//! What a run costs: CPU time of all threads, wall time, resident memory. On a system that does not tell one of them it
-//! is `None`, or the wall time in place of the CPU time; the report says so.
+//! Measures the cost of a run: CPU time of all threads, wall time, resident memory. A value that the system does not
+//! provide is `None`. Without CPU time the wall time is used, and the report states it.
 
 use std::time::{Duration, Instant};
 
-/// True where the CPU time is known; elsewhere wall time stands for it.
+/// True if the system provides the CPU time; else the wall time is used.
 pub(super) const CPU_TIME_KNOWN: bool = cfg!(unix);
 
 /// A measurement under way.
@@ -58,8 +58,8 @@ pub(super) fn peak_kib() -> Option<u64> {
     status("VmHWM:")
 }
 
-/// Lets the peak begin again at what is resident now, so that one run does not show in the next one's figure. Where the
-/// system has no such thing the peak stays that of the process.
+/// Resets the peak to what is resident now, so that a run does not affect the next one's figure. On systems without a
+/// reset the peak is that of the process.
 pub(super) fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
@@ -77,11 +77,11 @@ mod tests {
     #[test]
     fn memory_that_is_written_to_is_resident_and_raises_the_peak() {
         forget_peak();
-        let before = resident_kib().expect("Linux tells");
+        let before = resident_kib().expect("Linux has it");
         let block = vec![1_u8; 32 << 20];
-        let now = resident_kib().expect("Linux tells");
+        let now = resident_kib().expect("Linux has it");
         assert!(now >= before + (24 << 10), "{before} KiB before, {now} KiB with 32 MiB more");
-        assert!(peak_kib().expect("Linux tells") >= now - 1024);
+        assert!(peak_kib().expect("Linux has it") >= now - 1024);
         drop(block);
     }
 }

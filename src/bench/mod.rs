@@ -1,7 +1,7 @@
 //! The measured runs of `tcplab bench`: the same work on tcplab, in the simulator with everything that it does, and on
 //! bare smoltcp. Each run sets up first and measures then.
 //!
-//! - `connections`: messages on many established connections; what does a packet cost when there are 100,000?
+//! - `connections`: messages on many established connections, up to 100,000;
 //! - `churn`: short connections, one after the other or many at a time;
 //! - `bulk`: one connection that carries many megabytes; `loss`: one on a lossy path; `dumbbell`: many through one
 //!   bottleneck; `flow` is what these three have in common;
@@ -27,12 +27,12 @@ pub(crate) use bulk::Workload as Bulk;
 pub(crate) use churn::Workload as Churn;
 pub(crate) use connections::Workload as Connections;
 pub(crate) use dumbbell::Workload as Dumbbell;
-pub(crate) use flow::{Flows, Recording};
+pub(crate) use flow::{FlowCapture, FlowSettings};
 pub(crate) use loss::Workload as Loss;
 pub(crate) use measure::Taken;
-pub(crate) use report::{Line, Report};
+pub(crate) use report::{BenchLine, BenchReport};
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub(crate) use tun::{Direction, Workload as OverTun, prepare};
+pub(crate) use tun::{FlowDirection, Workload as OverTun, prepare};
 
 use std::cell::RefCell;
 use std::io;
@@ -89,9 +89,9 @@ impl Subject {
     }
 }
 
-/// What was measured. `None` is what the system does not tell or the run does not have.
+/// The measured figures. `None` if the system does not provide it or the run does not have it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct Measured {
     /// Packets that hosts sent.
     pub packets: u64,
     /// Packets, counted once on each hop.
@@ -128,7 +128,7 @@ pub(crate) enum BenchError {
     /// The simulation did not come to its end.
     #[error("bench: {0}")]
     GaveUp(#[from] GaveUp),
-    /// The reference has nothing more to do and is not through.
+    /// The reference has no next event and has not finished.
     #[error("bench: the reference is stuck at {now} ns of virtual time")]
     Stuck {
         /// Nanoseconds of virtual time.
@@ -171,7 +171,7 @@ impl Bench {
     }
 
     /// Runs it on one side; on tcplab, if the other has no such run.
-    pub(crate) fn run(&self, subject: Subject) -> Result<Figures, BenchError> {
+    pub(crate) fn run(&self, subject: Subject) -> Result<Measured, BenchError> {
         let one_set = subject == Subject::OneSet;
         measure::forget_peak();
         let figures = match (self, subject) {
@@ -188,11 +188,11 @@ impl Bench {
             #[cfg(all(feature = "live", target_os = "linux"))]
             (Self::Tun(workload), _) => bare::tun::run(*workload)?,
         };
-        Ok(Figures { peak_rss_kib: measure::peak_kib(), ..figures })
+        Ok(Measured { peak_rss_kib: measure::peak_kib(), ..figures })
     }
 }
 
-impl Figures {
+impl Measured {
     /// Of an odd number of runs, the one with the middle goodput.
     #[cfg(all(feature = "live", target_os = "linux"))]
     pub(crate) fn median(mut runs: Vec<Self>) -> Option<Self> {
@@ -257,7 +257,7 @@ impl Hosts {
     }
 }
 
-/// Ends a capture; what it still has to write is part of what it costs.
+/// Ends a capture. The rest that it writes is part of the cost.
 fn finish(capture: Option<Rc<RefCell<Capture>>>) -> Result<(), BenchError> {
     if let Some(capture) = capture {
         capture.borrow_mut().close()?;
@@ -267,10 +267,10 @@ fn finish(capture: Option<Rc<RefCell<Capture>>>) -> Result<(), BenchError> {
 
 /// Bytes for one end of a connection beyond its buffers, by what has become resident since.
 ///
-/// What an earlier run of the process gave back to the allocator is used again and does not show: only the first run of
-/// a process is told truly.
+/// Memory that an earlier run returned to the allocator is used again and is not counted. So only the first run of a
+/// process is exact.
 fn per_end(before_kib: Option<u64>, connections: usize, buffers: usize) -> Option<i64> {
-    // With a few, what the process itself needs would be told as theirs.
+    // With few connections the memory of the process itself would dominate.
     if connections < 1_000 {
         return None;
     }

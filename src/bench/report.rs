@@ -1,5 +1,5 @@
-//! What a run says: one JSON object for each side, or a table with tcplab, the reference, their ratio and the target
-//! next to each other.
+//! The output of a run: one JSON object for each side, or a table with tcplab, the reference, their ratio and the
+//! target.
 
 use core::fmt;
 
@@ -7,30 +7,30 @@ use serde_json::json;
 
 use super::loss::mathis;
 use super::measure::CPU_TIME_KNOWN;
-use super::{Bench, Figures, Flows, Subject};
+use super::{Bench, FlowSettings, Measured, Subject};
 use crate::app::Registry;
 
 /// One side of a run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line {
-    /// Whose figures.
+pub(crate) struct BenchLine {
+    /// The subject of the figures.
     pub subject: Subject,
     /// The figures.
-    pub figures: Figures,
+    pub figures: Measured,
 }
 
 /// A run: tcplab first, then the references.
 #[derive(Clone, Debug)]
-pub(crate) struct Report {
+pub(crate) struct BenchReport {
     /// What was run.
     pub bench: Bench,
-    /// What came of it.
-    pub lines: Vec<Line>,
+    /// The figures of each side.
+    pub lines: Vec<BenchLine>,
     /// tcplab with few connections (one, or ten flows) or without the capture, to compare with.
-    pub beside: Option<Figures>,
+    pub beside: Option<Measured>,
 }
 
-impl Figures {
+impl Measured {
     /// Frames for each second of CPU time.
     pub(crate) fn frames_per_cpu_s(&self) -> f64 {
         self.frames as f64 / self.cpu_s()
@@ -51,7 +51,7 @@ impl Figures {
     }
 }
 
-impl Line {
+impl BenchLine {
     /// The fields of `--json`.
     pub(crate) fn json(&self, bench: &Bench) -> serde_json::Value {
         let figures = &self.figures;
@@ -92,8 +92,8 @@ impl Line {
     }
 }
 
-impl Report {
-    fn figures(&self, subject: Subject) -> Option<&Figures> {
+impl BenchReport {
+    fn figures(&self, subject: Subject) -> Option<&Measured> {
         self.lines.iter().find(|line| line.subject == subject).map(|line| &line.figures)
     }
 
@@ -107,7 +107,9 @@ impl Report {
             Bench::Dumbbell(workload) if workload.count >= 1_000 => "1,811 (slower machine)",
             Bench::Dumbbell(workload) if workload.count >= 100 => "32,700 (slower machine)",
             Bench::Dumbbell(_) => "195,000",
-            _ => return String::new(),
+            Bench::Connections(_) => return String::new(),
+            #[cfg(all(feature = "live", target_os = "linux"))]
+            Bench::Tun(_) => return String::new(),
         };
         format!("ns-3: {figure}")
     }
@@ -118,7 +120,7 @@ impl Report {
         f: &mut fmt::Formatter<'_>,
         name: &str,
         target: &str,
-        value: impl Fn(&Figures) -> Option<f64>,
+        value: impl Fn(&Measured) -> Option<f64>,
     ) -> fmt::Result {
         write!(f, "{name:<26}")?;
         for line in &self.lines {
@@ -135,7 +137,7 @@ impl Report {
 }
 
 #[cfg(all(feature = "live", target_os = "linux"))]
-impl Report {
+impl BenchReport {
     /// CPU time is that of both ends: the kernel's is a thread of this process.
     fn over_tun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.row(f, "goodput, Mbit/s", "0.9 x", |figures| Some(figures.goodput_mbit()))?;
@@ -145,7 +147,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.lines.first() else { return Ok(()) };
         match &self.bench {
@@ -189,7 +191,7 @@ impl fmt::Display for Report {
             )?,
         }
         if !CPU_TIME_KNOWN {
-            writeln!(f, "this system does not tell CPU time: wall time stands for it")?;
+            writeln!(f, "this system does not provide CPU time: wall time is used")?;
         }
         write!(f, "{:<26}", "")?;
         for line in &self.lines {
@@ -218,8 +220,8 @@ impl fmt::Display for Report {
             self.row(f, "connections per CPU second", target, |figures| Some(figures.connections_per_cpu_s()))?;
         }
         if let Some(beside) = &self.beside {
-            let ns = |figures: &Figures| figures.cpu_s() * 1e9 / figures.frames.max(1) as f64;
-            let wall = |figures: &Figures| figures.taken.wall.as_secs_f64();
+            let ns = |figures: &Measured| figures.cpu_s() * 1e9 / figures.frames.max(1) as f64;
+            let wall = |figures: &Measured| figures.taken.wall.as_secs_f64();
             let (ours, few) = (&first.figures, ns(beside));
             let (name, times, target) = match self.bench {
                 Bench::Dumbbell(_) => {
@@ -234,7 +236,7 @@ impl fmt::Display for Report {
             writeln!(f, "{name:<26} {times:>12.2} {:>20}  {target}", "")?;
         }
         if let Bench::Connections(_) = self.bench {
-            let target = "3,072 (told from 1,000 connections up)";
+            let target = "3,072 (measured from 1,000 connections up)";
             self.row(f, "bytes per end, w/o buffers", target, |figures| figures.bytes_per_end.map(|b| b as f64))?;
         }
         self.row(f, "peak resident KiB", "", |figures| figures.peak_rss_kib.map(|kib| kib as f64))?;
@@ -242,7 +244,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn described(flows: &Flows) -> String {
+fn described(flows: &FlowSettings) -> String {
     let registry = Registry::default();
     format!("congestion control {}, buffers of {} KiB", registry.controller_name(flows.congestion), flows.buffer / 1024)
 }

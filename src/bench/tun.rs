@@ -1,7 +1,8 @@
-//! One connection between the userspace host and the kernel of this machine, over a TUN device in a sandbox: how much
-//! goes through it? The peer is a thread with a socket of the kernel; it counts bytes and time, the same for both sides.
+//! One connection between the userspace host and the kernel of this machine, over a TUN device in a sandbox: it
+//! measures the goodput. The peer is a thread with a socket of the kernel; it counts bytes and time, the same for both
+//! sides.
 //!
-//! The host listens, its program reads and forgets, or writes without end; the settings are those of `tcplab serve`.
+//! The host listens. Its program reads and discards, or writes without end. The settings are those of `tcplab serve`.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream as KernelStream};
@@ -11,8 +12,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::measure::{Stopwatch, Taken};
-use super::{BenchError, Figures};
-use crate::device::{Settings, Tun};
+use super::{BenchError, Measured};
+use crate::device::{InterfaceSettings, Tun};
 use crate::link::LinkSpec;
 use crate::live::{self, Live, WakeReceiver, WakeSender};
 use crate::net::{Net, TcpListener};
@@ -38,16 +39,16 @@ const KERNEL_CHUNK: usize = 1_000_000;
 /// Packets that the kernel keeps for us, as of `tcplab serve`.
 const QUEUE_LEN: u32 = 10_000;
 
-/// Which way the bytes go.
+/// The direction of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub(crate) enum FlowDirection {
     /// The userspace host receives.
     Receive,
     /// The userspace host sends.
     Send,
 }
 
-impl Direction {
+impl FlowDirection {
     /// The name in the output.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -61,7 +62,7 @@ impl Direction {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workload {
     /// Which way.
-    pub direction: Direction,
+    pub direction: FlowDirection,
     /// How long.
     pub length: Duration,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Workload {
 /// Gives this process a network namespace of its own; no thread may have been started.
 ///
 /// # Errors
-/// What the namespace is refused for.
+/// Why the namespace was refused.
 pub(crate) fn prepare() -> Result<(), BenchError> {
     Ok(live::enter()?)
 }
@@ -78,18 +79,18 @@ pub(crate) fn prepare() -> Result<(), BenchError> {
 pub(super) fn device() -> Result<Tun, BenchError> {
     let tun = Tun::open(NAME)?;
     let addresses = vec![(IpAddr::from(KERNEL), PREFIX)];
-    live::set_up(tun.name(), &Settings { addresses, mtu: MTU, queue_len: Some(QUEUE_LEN) })?;
+    live::set_up(tun.name(), &InterfaceSettings { addresses, mtu: MTU, queue_len: Some(QUEUE_LEN) })?;
     Ok(tun)
 }
 
 /// The kernel's end of the connection, on a thread.
 pub(super) struct Peer {
     done: Arc<AtomicBool>,
-    thread: thread::JoinHandle<io::Result<Carried>>,
+    thread: thread::JoinHandle<io::Result<FlowResult>>,
 }
 
 /// What went through.
-struct Carried {
+struct FlowResult {
     bytes: u64,
     taken: Taken,
 }
@@ -115,9 +116,9 @@ impl Peer {
     }
 
     /// The figures of a run in which the host moved so many packets.
-    pub(super) fn finish(self, packets: u64, buffer: usize) -> Result<Figures, BenchError> {
+    pub(super) fn finish(self, packets: u64, buffer: usize) -> Result<Measured, BenchError> {
         let carried = self.thread.join().map_err(|_| io::Error::other("the kernel's end panicked"))??;
-        Ok(Figures {
+        Ok(Measured {
             packets,
             frames: packets,
             connections: 1,
@@ -125,15 +126,15 @@ impl Peer {
             buffer_kib: buffer as u64 / 1024,
             taken: carried.taken,
             bytes: carried.bytes,
-            ..Figures::default()
+            ..Measured::default()
         })
     }
 }
 
-fn carry(workload: Workload) -> io::Result<Carried> {
+fn carry(workload: Workload) -> io::Result<FlowResult> {
     let host = SocketAddr::from((HOST, PORT));
     let mut stream = KernelStream::connect_timeout(&host, Duration::from_secs(10))?;
-    // Whoever stands still for so long is broken.
+    // A connection that makes no progress for this time is broken.
     let patience = Some(workload.length + Duration::from_secs(10));
     stream.set_read_timeout(patience)?;
     stream.set_write_timeout(patience)?;
@@ -143,25 +144,25 @@ fn carry(workload: Workload) -> io::Result<Carried> {
     let began = Instant::now();
     while began.elapsed() < workload.length {
         let count = match workload.direction {
-            Direction::Receive => stream.write(&buffer)?,
-            Direction::Send => stream.read(&mut buffer)?,
+            FlowDirection::Receive => stream.write(&buffer)?,
+            FlowDirection::Send => stream.read(&mut buffer)?,
         };
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the host ended the connection"));
         }
         bytes += count as u64;
     }
-    Ok(Carried { bytes, taken: stopwatch.stop() })
+    Ok(FlowResult { bytes, taken: stopwatch.stop() })
 }
 
-async fn serve(net: Net, direction: Direction) -> io::Result<()> {
+async fn serve(net: Net, direction: FlowDirection) -> io::Result<()> {
     let listener = TcpListener::bind(&net, SocketAddr::from((HOST, PORT)))?;
     let (stream, _) = listener.accept().await?;
     let mut chunk = vec![7; CHUNK];
     loop {
         let count = match direction {
-            Direction::Receive => stream.read(&mut chunk).await?,
-            Direction::Send => stream.write(&chunk).await?,
+            FlowDirection::Receive => stream.read(&mut chunk).await?,
+            FlowDirection::Send => stream.write(&chunk).await?,
         };
         if count == 0 {
             return Ok(());
@@ -170,7 +171,7 @@ async fn serve(net: Net, direction: Direction) -> io::Result<()> {
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
+pub(super) fn run(workload: Workload) -> Result<Measured, BenchError> {
     let config = HostConfig {
         addresses: vec![(IpAddr::from(HOST), PREFIX)],
         mtu: MTU,
@@ -195,5 +196,5 @@ pub(super) fn run(workload: Workload) -> Result<Figures, BenchError> {
             return Err(error.into());
         }
     }
-    Ok(Figures { retransmissions: net.host().retransmissions(), ..peer.finish(live.packets(), BUFFER)? })
+    Ok(Measured { retransmissions: net.host().retransmissions(), ..peer.finish(live.packets(), BUFFER)? })
 }

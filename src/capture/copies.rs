@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::segment::PacketId;
 
-/// Copied packets that are remembered at most; the oldest is forgotten first.
+/// The most copied packets that are remembered. The oldest is removed first.
 const MOST: usize = 4_096;
 
 /// Packets that were copied and have not arrived twice yet.

@@ -1,5 +1,5 @@
-//! Records as bytes. Every header and every packet is put together whole in a buffer, by hand: a writer of many small
-//! pieces is five times slower, and its file can end in the middle of any of them.
+//! Encodes records as bytes. Every header and every packet is built whole in a buffer. Writing many small pieces is
+//! five times slower, and the file could end in the middle of one.
 //!
 //! Both formats are written little-endian on every machine, link type 101 (raw IP), times in nanoseconds:
 //!
@@ -16,7 +16,8 @@ use crate::time::Instant;
 
 /// `LINKTYPE_RAW`: the bytes begin with an IPv4 or IPv6 header.
 const LINK_TYPE_RAW: u16 = 101;
-/// What pcap says when packets are not cut: larger than any IP datagram, and no larger than readers accept.
+/// The snaplen in a pcap header when packets are not cut: larger than any IP datagram, and small enough for all
+/// readers.
 const WHOLE: u32 = 262_144;
 /// The longest value of a pcapng option: its length has 16 bits and is padded to a multiple of four.
 pub(super) const MAX_OPTION: usize = 65_532;
@@ -28,7 +29,7 @@ const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 
-/// What stands at the head of a file.
+/// The header of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) snaplen: Option<u32>,
@@ -38,7 +39,7 @@ pub(super) struct Head {
 
 /// One packet on its way into a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
+pub(super) struct EncodedRecord<'a> {
     pub(super) at: Instant,
     pub(super) direction: Option<Direction>,
     /// As much of the packet as goes into the file.
@@ -85,8 +86,8 @@ pub(super) fn head(out: &mut Vec<u8>, format: Format, head: &Head) {
 }
 
 /// Appends one packet.
-pub(super) fn packet(out: &mut Vec<u8>, format: Format, record: &Record<'_>) {
-    let Record { at, direction, bytes, original_len, comment } = *record;
+pub(super) fn packet(out: &mut Vec<u8>, format: Format, record: &EncodedRecord<'_>) {
+    let EncodedRecord { at, direction, bytes, original_len, comment } = *record;
     let nanos = at.as_nanos();
     let captured_len = bytes.len() as u32;
     match format {

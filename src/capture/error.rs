@@ -1,5 +1,4 @@
-//! What goes wrong with capture files, for the person who named the file: operation, file, packet number, and what to
-//! do about it.
+//! The errors of capture files: the operation, the file, the packet number, and what to do.
 
 use std::io;
 
@@ -21,7 +20,7 @@ pub struct ReadError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadProblem {
-    /// The system says no.
+    /// A system call failed.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// Zero bytes.
@@ -53,7 +52,7 @@ pub enum ReadProblem {
         /// The largest.
         most: u64,
     },
-    /// Something else that cannot be.
+    /// Another malformed record.
     #[error("{0}: the file is damaged here, and `editcap FILE NEW.pcapng` keeps what Wireshark can make of it")]
     Damaged(String),
     /// No IP packet can be found below this link layer.
@@ -64,7 +63,7 @@ pub enum ReadProblem {
     LinkType(u32),
 }
 
-/// What a file is that begins so, as far as four bytes tell.
+/// The type of a file, from its first four bytes.
 struct Begins(u32);
 
 impl core::fmt::Display for Begins {

@@ -1,13 +1,13 @@
-//! From the frame of a link layer to the IP packet in it. What a frame carries beside it (padding, checksums) is cut
-//! off by the packet's own length. Link types are those of tcpdump.org/linktypes.html.
+//! Finds the IP packet in a frame of a link layer. Padding and checksums behind the packet are cut off by the packet's
+//! own length. Link types are those of tcpdump.org/linktypes.html.
 
 use super::Direction;
 
-/// `LINKTYPE_NULL`: four bytes of address family in the byte order of whoever wrote them.
+/// `LINKTYPE_NULL`: four bytes of address family in the byte order of the machine that wrote the file.
 const NULL: u32 = 0;
 const ETHERNET: u32 = 1;
 const PPP: u32 = 9;
-/// What some systems call raw IP in a file.
+/// Other numbers for raw IP in files of some systems.
 const RAW_12: u32 = 12;
 const RAW: u32 = 101;
 /// `LINKTYPE_LOOP`: as NULL, but in network order.
@@ -22,14 +22,14 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// 802.1Q, 802.1ad (`QinQ`), and two older numbers for the outer tag.
 const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 
-/// What a frame turned out to carry.
+/// What a frame contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FramePayload {
     /// Where the IP packet begins and ends in the frame, if it carries one.
     pub(super) packet: Option<(usize, usize)>,
     /// The length of the packet on the wire, or of the frame if there is no packet.
     pub(super) original_len: u32,
-    /// If the link layer says so.
+    /// The direction, if the link layer has one.
     pub(super) direction: Option<Direction>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn is_known(link_type: u32) -> bool {
 }
 
 /// Finds the IP packet in a frame of which `frame` was captured and `original_len` bytes were on the wire.
-pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> Found {
+pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> FramePayload {
     let (start, direction) = match link_type {
         NULL | LOOP => (after_family(frame), None),
         ETHERNET => (after_ethertype(frame, 12), None),
@@ -55,7 +55,7 @@ pub(super) fn find(link_type: u32, frame: &[u8], original_len: u32) -> Found {
         let by_header = declared_len(&frame[start..]).map_or(on_wire, |len| on_wire.min(len as u32));
         by_header.max((end - start) as u32)
     });
-    Found { packet, original_len, direction }
+    FramePayload { packet, original_len, direction }
 }
 
 /// Where the packet that begins at `start` ends in the frame, if it is one.

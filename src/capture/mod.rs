@@ -1,5 +1,6 @@
-//! Captures: every packet that passes one host's interface, in a file that Wireshark reads, with a comment on each that
-//! says why it is there; and the reading of captures, ours and others'.
+//! Reading and writing captures. A capture has every packet at the interface of one host, in a file that Wireshark
+//! reads. The comment on a packet contains what it is and why it was sent. [`Reader`] reads captures of tcplab and of
+//! other programs.
 //!
 //! ```no_run
 //! use tcplab::capture::{Capture, Reader, Settings};
@@ -22,7 +23,7 @@
 //! Reading: [`Reader`] over `pcap` and `pcapng`; `link_layer` finds the IP packet in a frame. The crate pcap-file is named
 //! in `pcapng` only.
 //!
-//! A capture sees what was on the wire, before any rule of the stack.
+//! A capture has the packets as on the wire, before any rule of the stack.
 
 mod copies;
 mod encode;
@@ -41,6 +42,8 @@ mod writer;
 pub use crate::annotate::Direction;
 pub use crate::event::Numbers;
 pub use error::{ReadError, ReadProblem, WriteError};
+#[cfg(feature = "replay")]
+pub(crate) use reader::is_ours;
 pub use reader::{Reader, Record};
 pub use settings::{Settings, WhenBehind};
 
@@ -61,14 +64,14 @@ pub enum Format {
     /// With comments and directions.
     #[default]
     Pcapng,
-    /// The old one: bytes and times.
+    /// The older format: only bytes and times.
     Pcap,
 }
 
-/// How much is said about each packet.
+/// How detailed the comment on each packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Comments {
-    /// Nothing.
+    /// No comment.
     None,
     /// What it is and why it was sent.
     #[default]
@@ -77,7 +80,7 @@ pub enum Comments {
     Full,
 }
 
-/// What has become of the packets.
+/// How many packets were written and how many were not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Packets that are in the file, whole records all of them.
@@ -91,7 +94,7 @@ pub struct Summary {
 /// Writes the packets of one host into a file.
 ///
 /// Inputs: events as an [`Observer`], or [`Capture::packet`]; [`Capture::numbers`]; [`Capture::flush`]. The end:
-/// [`Capture::close`], which says how it went. One that is dropped is closed, and what went wrong is not heard of.
+/// [`Capture::close`], which returns the result. A capture that is dropped is closed, and its errors are lost.
 pub struct Capture {
     at: HostId,
     manner: Manner,
@@ -148,8 +151,8 @@ impl Capture {
         }
     }
 
-    /// What the host knows of the connection between these ends, right after a packet that it sent: for the comment on
-    /// that packet, if it is the last one taken, and on those that follow.
+    /// The host's numbers of the connection between these ends, right after a packet that it sent. They are for the
+    /// comment on that packet, if it is the last one taken, and on later ones.
     pub fn numbers(&mut self, local: SocketAddr, remote: SocketAddr, numbers: Numbers) {
         if self.manner.comments == Comments::Full {
             self.note(Instant::EPOCH, local, remote, What::Numbers(numbers));
@@ -177,7 +180,7 @@ impl Capture {
         self.wanted == Some(0) || self.over.load(Ordering::Relaxed)
     }
 
-    /// Writes the rest and says how it went. Calling it again gives the same numbers.
+    /// Writes the rest and returns the result. Another call returns the same numbers.
     ///
     /// # Errors
     /// The first error that occurred while writing. The file ends with the last whole record before it.

@@ -1,9 +1,9 @@
-//! The old format: 24 bytes of header, then packets with 16 bytes of header each, in the byte order of the machine
-//! that wrote it. By hand and not by pcap-file, whose checks are too strict for what is found in the world: a snaplen that
-//! packets exceed, a snaplen of zero, and the headers that some systems made longer (`editcap -F modpcap` and its kin).
+//! Reads pcap: a header of 24 bytes, then packets with a header of 16 bytes each, in the byte order of the writing
+//! machine. It does not use pcap-file, whose checks refuse files that exist: packets above the snaplen, a snaplen of
+//! zero, and longer packet headers (as of `editcap -F modpcap`).
 //!
-//! How long the header of a packet is cannot be read anywhere in those: it is the first length with which the first
-//! packets of the file make sense. Wireshark does the same.
+//! The length of a longer packet header is not stored in the file. It is the first length with which the first packets
+//! of the file are valid. Wireshark does the same.
 
 use std::io;
 
@@ -16,7 +16,7 @@ const MOST: u32 = 262_144;
 /// As long as more than this were not seen, more is looked at to find out how long headers are.
 const LOOK_AT: usize = 16;
 
-/// What the header of the file says.
+/// The fields of the file header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pcap {
     big_endian: bool,
@@ -53,7 +53,7 @@ impl Pcap {
             return Err(ReadProblem::CutOff);
         }
         let mut pcap = Self { big_endian, unit, link_type: 0, packet_header: 16 };
-        // The upper bits say how long a checksum at the end of each frame is.
+        // The upper bits are the length of the checksum at the end of each frame.
         pcap.link_type = pcap.word(header, 20) & 0x03ff_ffff;
         source.advance(24);
         // Modified (24), SuSE 6.3 (28) have a magic number of their own; plain, Nokia (20), Red Hat 6.1 (24) not.

@@ -38,7 +38,7 @@ pub(super) struct PcapngRecord {
     pub(super) comment: Option<String>,
 }
 
-/// What a packet block says of its packet.
+/// The options of a packet block.
 #[derive(Default)]
 struct Said {
     flags: u32,
@@ -188,7 +188,7 @@ fn instant(timestamp: Duration) -> Result<Instant, ReadProblem> {
         .map_err(|_| ReadProblem::Damaged(format!("a time {} seconds after 1970", timestamp.as_secs())))
 }
 
-/// An error with its causes, in one line: pcap-file's outer errors say little.
+/// An error with its causes in one line, because pcap-file's outer errors have little detail.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! Reads a capture, record by record, whoever wrote it.
+//! Reads a capture of any program, record by record. `show`, `replay` and `diff` use it.
 
 use std::fs::File;
 use std::io::Read;
@@ -48,7 +48,7 @@ pub struct Record<'a> {
     pub frame_captured_len: u32,
     /// The link layer, by its number in tcpdump.org/linktypes.html.
     pub link_type: u32,
-    /// Which way it went, if the file says so.
+    /// The direction, if the file has it.
     pub direction: Option<Direction>,
     /// The comments on it, one on each line.
     pub comment: Option<&'a str>,
@@ -111,6 +111,11 @@ impl Reader {
             Container::Pcap(_) => Format::Pcap,
             Container::Pcapng(_) => Format::Pcapng,
         }
+    }
+
+    /// True if tcplab wrote the section that is being read: the brackets in its comments can be relied upon.
+    pub fn is_ours(&self) -> bool {
+        self.section_comment().is_some_and(is_ours)
     }
 
     /// The comment on the section that is being read: in our captures the recipe of the run.
@@ -212,4 +217,9 @@ impl core::fmt::Debug for Reader {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Reader({} after packet {})", self.file, self.number)
     }
+}
+
+/// Whether a section comment is one of tcplab's: a line of JSON that begins with our mark. The one place that decides it.
+pub(crate) fn is_ours(section_comment: &str) -> bool {
+    section_comment.trim_start().starts_with("{\"tcplab\":")
 }

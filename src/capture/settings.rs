@@ -15,10 +15,10 @@ use crate::event::HostId;
 /// What to do with a packet when the writer's thread is many packets behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum WhenBehind {
-    /// Wait: the capture is complete, whatever it costs. Right in virtual time.
+    /// Wait: the capture is complete. This is for virtual time.
     #[default]
     Wait,
-    /// Leave the packet out and count it: the capture never holds up the packets. Right on the wall clock.
+    /// Leave the packet out and count it: the capture never delays packets. This is for the wall clock.
     Drop,
 }
 
@@ -45,13 +45,16 @@ impl Default for Settings {
             comments: Comments::default(),
             snaplen: None,
             count: None,
-            recipe: None,
+            recipe: Some(NO_RECIPE.to_owned()),
             interface: None,
             own_thread: true,
             when_behind: WhenBehind::default(),
         }
     }
 }
+
+/// The section comment of a capture that was not made from a scenario: it says that the comments are ours.
+const NO_RECIPE: &str = r#"{"tcplab":1}"#;
 
 impl Settings {
     /// The vantage point: the packets that this host sends and that are delivered to it.
@@ -66,13 +69,13 @@ impl Settings {
         Self { format: Some(format), ..self }
     }
 
-    /// How much is said about each packet. A pcap file has no place for it.
+    /// How detailed the comments are. A pcap file has no comments.
     #[must_use]
     pub fn comments(self, comments: Comments) -> Self {
         Self { comments, ..self }
     }
 
-    /// At most so many bytes of each packet; 0 for all of them, as tcpdump has it.
+    /// The most bytes of each packet; 0 for all of them, as in tcpdump.
     #[must_use]
     pub fn snaplen(self, snaplen: u32) -> Self {
         Self { snaplen: (snaplen != 0).then_some(snaplen), ..self }
@@ -84,13 +87,14 @@ impl Settings {
         Self { count: Some(count), ..self }
     }
 
-    /// What the run can be repeated from: the comment on the whole section, up to 65532 bytes.
+    /// The recipe from which the run can be repeated. It is the comment on the section, of up to 65532 bytes.
     #[must_use]
     pub fn recipe(self, recipe: impl Into<String>) -> Self {
         Self { recipe: Some(recipe.into()), ..self }
     }
 
-    /// The name of the interface at the vantage point: that of a simulated host, say, not of a machine's device.
+    /// The name of the interface at the vantage point, for example that of a simulated host. It should not be the name
+    /// of a machine's device.
     #[must_use]
     pub fn interface(self, name: impl Into<String>) -> Self {
         Self { interface: Some(name.into()), ..self }
@@ -109,7 +113,7 @@ impl Settings {
         Self { when_behind, ..self }
     }
 
-    /// Begins a capture into a file, which is overwritten if there is one. A named pipe is waited for until somebody
+    /// Begins a capture into a file, which is overwritten if there is one. A named pipe is waited for until a process
     /// reads it.
     ///
     /// # Errors
@@ -124,7 +128,7 @@ impl Settings {
         self.begin(target, format, path.display().to_string())
     }
 
-    /// Begins a capture into a stream; `name` is for messages, `"standard output"` say.
+    /// Begins a capture into a stream; `name` is for messages, for example `"standard output"`.
     ///
     /// # Errors
     /// The first bytes cannot be written.

@@ -1,12 +1,12 @@
-//! Where records go: a file or a stream, and what happens when it takes no more.
+//! Writes records into a file or a stream, and handles write errors. `writer` fills it.
 //!
 //! Records are gathered and written many at a time, but only ever whole: the buffer is handed over at the end of a
 //! record, so that a process that is killed leaves a file that ends on one. Three ways to fail:
 //!
 //! - a regular file (disk full): it is cut back to its last whole record, and nothing more is written to it, since what
-//!   follows a hole is garbage. The run goes on; the error is kept for the end.
+//!   follows a hole is garbage. The run continues; the error is reported at the end.
 //! - a stream: the same, but what is written is written.
-//! - a reader that has gone (`BrokenPipe`): that is how one ends `tcplab ... -w - | head`. No error.
+//! - a reader that has closed the pipe (`BrokenPipe`), as in `tcplab ... -w - | head`. This is no error.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -77,9 +77,9 @@ pub(super) struct Sink {
     over: Arc<AtomicBool>,
 }
 
-/// What has become of the packets, and the first error.
+/// The counts of packets, and the first error.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct SinkOutcome {
     pub(super) kept: u64,
     pub(super) not_written: u64,
     pub(super) failure: Option<io::Error>,
@@ -128,8 +128,8 @@ impl Sink {
         }
     }
 
-    pub(super) fn outcome(&mut self) -> Outcome {
-        Outcome { kept: self.kept, not_written: self.not_written, failure: self.failure.take() }
+    pub(super) fn outcome(&mut self) -> SinkOutcome {
+        SinkOutcome { kept: self.kept, not_written: self.not_written, failure: self.failure.take() }
     }
 
     fn write_out(&mut self) {

@@ -1,5 +1,5 @@
-//! Bytes of a file, as many at a time as a record needs. Memory grows with what is in the file, not with what a length
-//! field in it claims.
+//! Reads as many bytes of a file as a record needs. Memory grows with the bytes that are in the file, not with a length
+//! field.
 
 use std::io::{self, ErrorKind, Read};
 

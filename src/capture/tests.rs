@@ -95,7 +95,7 @@ fn a_full_disk_ends_the_file_with_its_last_whole_record_wherever_it_is_full() {
             assert_eq!(summary.captured + summary.not_written, 1_000, "{error}");
             assert_eq!(count(disk.bytes.lock().unwrap().clone()), summary.captured, "{error}");
             assert!(error.to_string().contains(&format!("{} packets are kept", summary.captured)), "{error}");
-            assert_eq!(capture.close().expect("the same, and heard of"), summary);
+            assert_eq!(capture.close().expect("the same summary and no error"), summary);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! From packets to records: here the comments are made, the records put together, and the sink filled. The same code runs
-//! in two places, so that the bytes are the same:
+//! Makes records of packets: it gets the comments, builds the records and fills the sink. The same code runs in two
+//! places, so the bytes are the same:
 //!
 //! ```text
 //!  packet path                     the writer's thread, or the packet path itself
@@ -14,8 +14,8 @@ use core::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::encode::{self, Record};
-use super::sink::{Outcome, Sink};
+use super::encode::{self, EncodedRecord};
+use super::sink::{Sink, SinkOutcome};
 use super::{Comments, Direction, Format, Numbers};
 use crate::annotate::tags::{self, Tag};
 use crate::annotate::{Annotator, Subject};
@@ -45,7 +45,7 @@ pub(super) struct Facts {
     pub(super) original_len: u32,
 }
 
-/// What a host told between two packets. Rare, and large.
+/// What a host reported between two packets. It is rare and large.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Note {
     pub(super) at: Instant,
@@ -62,9 +62,9 @@ pub(super) enum What {
     Call(&'static str),
 }
 
-/// What happened, in the order in which it happened.
+/// A packet or a note, in the order of the events.
 #[derive(Clone, Copy, Debug)]
-enum Entry {
+enum BatchEntry {
     Packet(Facts),
     /// The next one of the notes.
     Note,
@@ -73,10 +73,10 @@ enum Entry {
 /// Entries, and the bytes of their packets one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    entries: Vec<Entry>,
+    entries: Vec<BatchEntry>,
     bytes: Vec<u8>,
     notes: Vec<Note>,
-    /// The sink is to write out everything.
+    /// Whether the sink writes out everything.
     flush: bool,
 }
 
@@ -110,12 +110,12 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, facts: Facts, bytes: &[u8]) {
-        self.entries.push(Entry::Packet(facts));
+        self.entries.push(BatchEntry::Packet(facts));
         self.bytes.extend_from_slice(bytes);
     }
 
     pub(super) fn push_note(&mut self, note: Note) {
-        self.entries.push(Entry::Note);
+        self.entries.push(BatchEntry::Note);
         self.notes.push(note);
     }
 
@@ -155,9 +155,9 @@ impl Writer {
         let mut early = 0;
         for (n, entry) in batch.entries.iter().enumerate() {
             match entry {
-                Entry::Packet(facts) => {
-                    // A host tells which timer went off and its numbers right after it has sent.
-                    let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, Entry::Note));
+                BatchEntry::Packet(facts) => {
+                    // A host reports the timer that fired, and its numbers, right after it has sent.
+                    let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, BatchEntry::Note));
                     for note in &notes[..behind.count()] {
                         if matches!(note.what, What::Call(_)) {
                             break;
@@ -169,7 +169,7 @@ impl Writer {
                     rest = others;
                     self.write_packet(facts, bytes);
                 }
-                Entry::Note => {
+                BatchEntry::Note => {
                     let (first, others) = notes.split_first().expect("one for each such entry");
                     notes = others;
                     if early == 0 {
@@ -186,7 +186,7 @@ impl Writer {
         batch.clear();
     }
 
-    pub(super) fn finish(&mut self) -> Outcome {
+    pub(super) fn finish(&mut self) -> SinkOutcome {
         self.sink.flush();
         self.sink.outcome()
     }
@@ -228,7 +228,7 @@ impl Writer {
             tags::write(comment, tag, variables.as_ref());
         }
         let kept = manner.snaplen.map_or(bytes.len(), |snaplen| bytes.len().min(snaplen as usize));
-        let record = Record { at, direction, bytes: &bytes[..kept], original_len, comment };
+        let record = EncodedRecord { at, direction, bytes: &bytes[..kept], original_len, comment };
         encode::packet(&mut sink.gathered, manner.format, &record);
         sink.packet_added();
     }
@@ -238,7 +238,7 @@ impl Writer {
 pub(super) struct WriterThread {
     to_writer: Option<SyncSender<Batch>>,
     from_writer: Receiver<Batch>,
-    thread: Option<JoinHandle<Outcome>>,
+    thread: Option<JoinHandle<SinkOutcome>>,
     /// Batches that exist beside the one being filled.
     batches: usize,
     /// How many there may be.
@@ -246,15 +246,15 @@ pub(super) struct WriterThread {
 }
 
 impl WriterThread {
-    /// Starts the thread, or returns the writer where there are no threads. `waits` says whether the packet path
-    /// waits for it.
+    /// Starts the thread, or returns the writer where there are no threads. `waits` is true if the packet path waits
+    /// for it.
     pub(super) fn open(writer: Writer, waits: bool) -> Result<Self, Box<Writer>> {
         let limit = if waits { BATCHES } else { BATCHES_OF_A_BURST };
         let (to_writer, incoming) = sync_channel::<Batch>(limit);
         let (outgoing, from_writer) = sync_channel::<Batch>(limit + 1);
         let (hand_over, handed) = sync_channel::<Box<Writer>>(1);
         let work = move || {
-            let Ok(mut writer) = handed.recv() else { return Outcome::default() };
+            let Ok(mut writer) = handed.recv() else { return SinkOutcome::default() };
             // Until the packet path closes its end.
             while let Ok(mut batch) = incoming.recv() {
                 writer.take(&mut batch);
@@ -273,8 +273,8 @@ impl WriterThread {
         }
     }
 
-    /// Hands a batch over for an empty one. With `wait` it waits until the writer has room, else the batch is given
-    /// back as it was.
+    /// Passes a batch to the writer and returns an empty one. With `wait` it waits until the writer has room, else the
+    /// batch is given back as it was.
     pub(super) fn hand_over(&mut self, batch: Batch, wait: bool) -> Result<Batch, Batch> {
         let Some(to_writer) = &self.to_writer else { return Err(batch) };
         if batch.is_empty() && !batch.flush {
@@ -301,12 +301,12 @@ impl WriterThread {
     }
 
     /// Waits until everything is written.
-    pub(super) fn close(&mut self) -> Outcome {
+    pub(super) fn close(&mut self) -> SinkOutcome {
         self.to_writer = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
             Some(Err(panic)) if !std::thread::panicking() => std::panic::resume_unwind(panic),
-            _ => Outcome::default(),
+            _ => SinkOutcome::default(),
         }
     }
 }

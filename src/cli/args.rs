@@ -1,4 +1,5 @@
-//! What can be said on the command line, and nothing else: clap's description of it.
+//! The command line as clap describes it: commands, options, defaults. `cli::command_line` parses with it. The first line
+//! of each option says what it does; the default follows in brackets, written here or added by clap.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -11,7 +12,7 @@ use crate::link::{TIME_EXPECTED, parse_time};
 use crate::time::Duration;
 use crate::view::Style;
 
-/// A TCP laboratory: one userspace host, on a TUN device and on simulated links in virtual time.
+/// A TCP laboratory: a userspace host on a TUN device, and on simulated links in virtual time.
 #[derive(Debug, Parser)]
 #[command(name = "tcplab", version, arg_required_else_help = true, max_term_width = 100, after_help = help::TCPLAB)]
 pub(super) struct Args {
@@ -21,20 +22,20 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
-/// Flags that mean the same everywhere.
+/// The options that every command has.
 #[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Common options")]
 pub(super) struct Global {
-    /// Results as JSON on standard output, one object per line
+    /// Print results as JSON, one object on each line [default: text]
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// When to use colour; `auto` is on a terminal without `NO_COLOR`
+    /// When to use colours; `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
-    /// No progress and no summaries on standard error; warnings and errors remain
+    /// Print only warnings and errors on standard error [default: summaries and progress too]
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// More on standard error
+    /// Print details on standard error [default: no details]
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 }
@@ -48,47 +49,47 @@ pub(super) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// One connection from handshake to close, drawn as a ladder and captured for Wireshark
+    /// Run one connection from handshake to close; draw its ladder and write its capture
     Demo(Demo),
-    /// The lessons: stories of TCP that can be run, each a scenario file to start from
+    /// List the lessons, or print one as a scenario file
     #[command(after_help = help::LESSONS)]
     Lessons(super::lessons::Lessons),
-    /// A lesson or a scenario file in virtual time: its story, its ladder, its capture
+    /// Run a lesson or a scenario file in virtual time
     #[command(after_help = help::RUN)]
     Run(super::run::Run),
-    /// Many runs of a scenario on all cores, a row of CSV for each: seeds and settings, every one with every other
+    /// Run a scenario with many seeds and settings on all cores; print a row of CSV for each run
     Sweep(super::sweep::Sweep),
-    /// A built-in server for programs of the real kernel, on a TUN device
+    /// Run a built-in server on a TUN device, for clients on the kernel's TCP
     #[cfg(all(feature = "live", target_os = "linux"))]
     Serve(super::live::args::Serve),
-    /// Standard input and output over the userspace stack, to a server of the real kernel (as nc)
+    /// Connect standard input and output to a server on the kernel's TCP, as nc does
     #[cfg(all(feature = "live", target_os = "linux"))]
     Connect(super::live::args::Connect),
-    /// What this machine allows, and the next step where it does not
+    /// Check what this machine allows, and say what to do where it does not
     #[cfg(all(feature = "live", target_os = "linux"))]
     #[command(after_help = help::DOCTOR)]
     Doctor,
-    /// The client of the demo
+    /// Run the client of the demo
     #[cfg(all(feature = "live", target_os = "linux"))]
     #[command(hide = true)]
     DemoClient {
         /// The server
         server: std::net::SocketAddr,
     },
-    /// The ladder of a capture, ours or anybody's: who sent what when, and why
+    /// Print a capture as a ladder, a table of connections, or a list of sockets
     Show(Show),
-    /// Captures as tests: one side is fed to our stack, which plays the other
+    /// Replay captures as tests: a scripted peer sends one side, tcplab's stack plays the other
     #[command(after_help = help::REPLAY)]
     Replay(super::replay::Args),
-    /// Measured runs, against bare smoltcp
+    /// Measure tcplab against bare smoltcp
     Bench(Bench),
-    /// A completion script for a shell, on standard output
+    /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
-        /// The shell
+        /// Shell to print the script for
         shell: clap_complete::Shell,
     },
-    /// The manual page, on standard output
+    /// Print the manual page
     #[command(after_help = help::MAN)]
     Man,
 }
@@ -96,27 +97,27 @@ pub(super) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::DEMO)]
 pub(super) struct Demo {
-    /// The file that the capture is written to; `-` is standard output
+    /// Write the capture to FILE; `-` is standard output
     #[arg(short, long = "write", value_name = "FILE", default_value = "tcplab-demo.pcapng")]
     pub(super) write: std::path::PathBuf,
-    /// Overwrite the file also when it is not a capture [default: such a file is kept]
+    /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long)]
     pub(super) force: bool,
-    /// In virtual time, also where the machine has a TUN device: every run is the same
+    /// Run in virtual time, where every run is the same [default: use a TUN device where the machine has one]
     #[arg(long)]
     pub(super) simulated: bool,
-    /// What is said about each packet in the capture
+    /// How much each comment in the capture says
     #[arg(long, value_name = "HOW", default_value = "brief")]
     pub(super) comments: How,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum How {
-    /// What it is and why it was sent
+    /// What the packet is and why it was sent
     Brief,
-    /// That, and srtt, rttvar, rto, cwnd, ssthresh, flight size
+    /// The same, and the sender's srtt, rttvar, rto, cwnd, ssthresh and flight size
     Full,
-    /// Nothing
+    /// No comments
     None,
 }
 
@@ -133,34 +134,34 @@ impl From<How> for Comments {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::SHOW)]
 pub(super) struct Show {
-    /// A capture in pcap or pcapng, of tcplab, tcpdump, Wireshark, ns-3 or others; `-` is standard input
+    /// Capture to read, pcap or pcapng; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(super) file: std::path::PathBuf,
-    /// A table of the connections instead: who, for how long, how much each way, how it ended
+    /// Print the table of connections: addresses, duration, packets, bytes, retransmissions, states [default: the ladder]
     #[arg(long)]
     pub(super) flows: bool,
-    /// The sockets instead that the host at the vantage point must have had. Descriptors are not on the wire: their
-    /// numbers are made up, from 3 on
+    /// Print the sockets that the host at the vantage point must have had; their numbers are assigned from 3 up
+    /// [default: the ladder]
     #[arg(long)]
     pub(super) fds: bool,
-    /// Read the first N packets only [default: all]
+    /// Read only the first N packets [default: all packets]
     #[arg(short, long, value_name = "N")]
     pub(super) count: Option<u64>,
     #[command(flatten)]
     pub(super) view: View,
 }
 
-/// How a ladder is drawn.
+/// How the ladder is drawn.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Ladder")]
 pub(super) struct View {
-    /// Draw long runs whole [default: the middle of a long run is one line that says how many segments it stands for]
+    /// Draw every segment [default: the middle of a long run is one line with the number of segments]
     #[arg(long)]
     pub(super) all: bool,
     /// Print no ladder [default: the ladder is printed]
     #[arg(long)]
     pub(super) no_ladder: bool,
-    /// Draw in ASCII only [default: lines and arrows of Unicode]
+    /// Draw with ASCII characters only [default: Unicode lines and arrows]
     #[arg(long)]
     pub(super) ascii: bool,
 }
@@ -181,34 +182,34 @@ pub(super) struct Bench {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Name {
-    /// Messages on established connections: what a packet costs
+    /// Measure messages on established connections: the cost of a packet
     Connections {
-        /// Established connections
+        /// Number of established connections
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = count())]
         count: u32,
-        /// Messages in the measured phase
+        /// Number of messages in the measured phase
         #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = count())]
         messages: u32,
         #[command(flatten)]
         only: Only,
     },
-    /// Short connections: connect, 1 KB there, 10 KB back, close
+    /// Measure short connections: connect, send 1 KB, receive 10 KB, close
     Churn {
-        /// Connections in all
+        /// Number of connections
         #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = count())]
         count: u32,
-        /// Connections at a time
+        /// Number of connections at a time
         #[arg(long, value_name = "P", default_value_t = 1, value_parser = count())]
         parallel: u32,
-        /// How long the closing side waits in TIME-WAIT
+        /// Duration of TIME-WAIT on the side that closes first
         #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = time)]
         time_wait: Duration,
         #[command(flatten)]
         only: Only,
     },
-    /// One connection that carries many megabytes over 1 Gbit/s and 1 ms
+    /// Measure one connection that sends many megabytes over a link of 1 Gbit/s and 1 ms
     Bulk {
-        /// Megabytes to carry
+        /// Megabytes to send
         #[arg(long, value_name = "N", default_value_t = 200, value_parser = count())]
         count: u32,
         #[command(flatten)]
@@ -216,32 +217,32 @@ pub(super) enum Name {
         #[command(flatten)]
         only: Only,
     },
-    /// One connection over 100 Mbit/s and 50 ms that loses 1 packet in 100
+    /// Measure one connection over a link of 100 Mbit/s and 50 ms with 1 % loss
     Loss {
-        /// Virtual seconds
+        /// Length of the run in seconds of virtual time
         #[arg(long, value_name = "S", default_value_t = 20, value_parser = count())]
         seconds: u32,
         #[command(flatten)]
         flows: Flows,
     },
-    /// Many flows through one bottleneck of 1 Gbit/s, three hops
+    /// Measure many flows through one bottleneck of 1 Gbit/s, over three hops
     Dumbbell {
-        /// Flows: pairs of hosts
+        /// Number of flows, each between its own pair of hosts
         #[arg(long = "flows", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
         count: u32,
-        /// Virtual seconds
+        /// Length of the run in seconds of virtual time
         #[arg(long, value_name = "S", default_value_t = 10, value_parser = count())]
         seconds: u32,
         #[command(flatten)]
         flows: Flows,
     },
-    /// One connection to the kernel of this machine over a TUN device, each way, the sides in turn
+    /// Measure one connection to this machine's kernel over a TUN device, in both directions
     #[cfg(all(feature = "live", target_os = "linux"))]
     Tun {
-        /// Runs of each side and direction; the median counts
+        /// Runs of each subject in each direction; the result is the median
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
         count: u32,
-        /// Length of a run
+        /// Length of a run in seconds
         #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
         seconds: Duration,
         #[command(flatten)]
@@ -249,42 +250,42 @@ pub(super) enum Name {
     },
 }
 
-/// What the runs of long flows have in common.
+/// The options of the benches with long flows.
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct Flows {
-    /// The congestion controller of every host
+    /// Congestion controller of every host
     #[arg(long, value_name = "NAME", default_value = "reno")]
     pub(super) cc: String,
-    /// KiB of each socket buffer [default: 4096; of more than 16 flows 256]
+    /// Size of each socket buffer in KiB [default: 4096, or 256 with more than 16 flows]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
     pub(super) buffer: Option<u32>,
-    /// The random seed
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
-    /// A capture of the first host that sends
+    /// Write a capture of the first sending host to FILE [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
     pub(super) write: Option<std::path::PathBuf>,
-    /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
+    /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
     pub(super) force: bool,
-    /// At most so many bytes of each packet; 0 for all
+    /// Capture at most N bytes of each packet; 0 is all bytes
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub(super) snaplen: u32,
 }
 
 impl Flows {
-    /// For so many flows: what each needs of the same bottleneck is less, the more they are.
-    pub(super) fn settings(&self, registry: &Registry, count: usize) -> Result<bench::Flows, CliError> {
+    /// The settings for `count` flows. With many flows, each needs smaller buffers.
+    pub(super) fn settings(&self, registry: &Registry, count: usize) -> Result<bench::FlowSettings, CliError> {
         let destination = self.write.as_ref().map(|path| Destination::check(path, &[], self.force)).transpose()?;
         let capture = match destination {
             None => None,
-            Some(Destination::File(path)) => Some(bench::Recording { path, snaplen: self.snaplen }),
+            Some(Destination::File(path)) => Some(bench::FlowCapture { path, snaplen: self.snaplen }),
             Some(Destination::Stdout) => {
                 return Err(CliError::Usage("bench -w -: results go to standard output; name a file".to_owned()));
             }
         };
         let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
-        Ok(bench::Flows {
+        Ok(bench::FlowSettings {
             buffer: buffer as usize * 1024,
             congestion: named::controller(registry, &self.cc)?,
             seed: self.seed,
@@ -295,27 +296,27 @@ impl Flows {
 
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(super) struct Only {
-    /// One side only, for a profiler
+    /// Run only this subject, for a profiler [default: run both]
     #[arg(long, value_name = "SIDE")]
-    pub(super) only: Option<Side>,
+    pub(super) only: Option<SubjectName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Side {
+pub(super) enum SubjectName {
     Tcplab,
     BareSmoltcp,
 }
 
-impl From<Side> for Subject {
-    fn from(side: Side) -> Self {
+impl From<SubjectName> for Subject {
+    fn from(side: SubjectName) -> Self {
         match side {
-            Side::Tcplab => Self::Tcplab,
-            Side::BareSmoltcp => Self::BareSmoltcp,
+            SubjectName::Tcplab => Self::Tcplab,
+            SubjectName::BareSmoltcp => Self::BareSmoltcp,
         }
     }
 }
 
-/// At least one, and not more than memory can hold.
+/// At least one. The upper bound keeps the run within memory.
 fn count() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=10_000_000)
 }

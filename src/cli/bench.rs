@@ -1,24 +1,26 @@
-//! `tcplab bench`: runs both sides and prints them.
+//! `tcplab bench`: runs tcplab and the reference on the same work, and prints both results. The work is in `crate::bench`.
 
 use super::CliError;
 use super::args::{Bench as Args, Name, Only};
 use super::output::{Output, print};
 use crate::app::Registry;
-use crate::bench::{Bench, BenchError, Bulk, Churn, Connections, Dumbbell, Figures, Line, Loss, Report, Subject};
+use crate::bench::{
+    Bench, BenchError, BenchLine, BenchReport, Bulk, Churn, Connections, Dumbbell, Loss, Measured, Subject,
+};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use {
-    super::args::Side,
-    crate::bench::{Direction, OverTun, prepare},
+    super::args::SubjectName,
+    crate::bench::{FlowDirection, OverTun, prepare},
     crate::time::Duration,
 };
 
-/// More sockets than this in one set take minutes: each packet walks over all of them.
+/// A set with more sockets than this takes minutes, because each packet searches the whole set.
 const ONE_SET_AT_MOST: usize = 100;
 
-/// Flows that many of them are compared with.
+/// The number of flows that a run with many flows is compared with.
 const FEW_FLOWS: usize = 10;
 
-/// Runs with and without a capture, of which the middle ones are compared.
+/// Runs with and without a capture. Their medians are compared.
 const PAIRS: usize = 5;
 
 pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<(), CliError> {
@@ -52,15 +54,15 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         (None, bench) if bench.has_reference() => vec![Subject::Tcplab, Subject::BareSmoltcp],
         (None, _) => vec![Subject::Tcplab],
     };
-    let mut report = Report { bench: bench.clone(), lines: Vec::new(), beside: None };
+    let mut report = BenchReport { bench: bench.clone(), lines: Vec::new(), beside: None };
     for subject in subjects {
         output.detail(format_args!("bench {}: {}", bench.name(), subject.name()));
         let mut figures = measure(&bench, subject)?;
         if !report.lines.is_empty() {
-            // The memory of the first side is used again by the others.
+            // The later subjects use the memory of the first again, so their figure would be wrong.
             figures.bytes_per_end = None;
         }
-        let line = Line { subject, figures };
+        let line = BenchLine { subject, figures };
         if output.json {
             print(format_args!("{}\n", line.json(&bench)))?;
         }
@@ -75,15 +77,15 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         let mut plain = workload.clone();
         plain.flows.capture = None;
         let plain = Bench::Bulk(plain);
-        // In turn, so that what else the machine does meets both.
+        // Alternating, so that other load on the machine affects both.
         let (mut with, mut without) = (vec![line.figures], vec![measure(&plain, Subject::Tcplab)?]);
         for pair in 1..PAIRS {
             output.detail(format_args!("bench bulk: tcplab with and without the capture, {} of {PAIRS}", pair + 1));
             with.push(measure(&bench, Subject::Tcplab)?);
             without.push(measure(&plain, Subject::Tcplab)?);
         }
-        line.figures = Figures::middle_by_wall(with).expect("as many as there are pairs");
-        report.beside = Figures::middle_by_wall(without);
+        line.figures = Measured::middle_by_wall(with).expect("as many as there are pairs");
+        report.beside = Measured::middle_by_wall(without);
     }
     let few = match &bench {
         Bench::Connections(workload) if workload.count > 1 => {
@@ -97,18 +99,18 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         _ => None,
     };
     if let (None, Some(few)) = (only, few) {
-        output.detail(format_args!("bench {}: tcplab with few connections, to compare with", few.name()));
+        output.detail(format_args!("bench {}: tcplab with few connections, for comparison", few.name()));
         report.beside = Some(measure(&few, Subject::Tcplab)?);
     }
     Ok(output.titled(&report.to_string())?)
 }
 
-/// Both directions, one after the other; the sides take turns, so that what else the machine does meets both.
+/// Both directions, one after the other. The subjects alternate, so that other load on the machine affects both.
 #[cfg(all(feature = "live", target_os = "linux"))]
-fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> Result<(), CliError> {
+fn over_tun(runs: u32, length: Duration, only: Option<SubjectName>, output: Output) -> Result<(), CliError> {
     prepare().map_err(|error| CliError::Run(error.to_string()))?;
     let subjects = only.map_or_else(|| vec![Subject::Tcplab, Subject::BareSmoltcp], |side| vec![Subject::from(side)]);
-    for direction in [Direction::Receive, Direction::Send] {
+    for direction in [FlowDirection::Receive, FlowDirection::Send] {
         let bench = Bench::Tun(OverTun { direction, length });
         let mut figures = vec![Vec::new(); subjects.len()];
         for _ in 0..runs {
@@ -119,9 +121,9 @@ fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> 
                 figures.push(run);
             }
         }
-        let medians = figures.into_iter().filter_map(Figures::median);
-        let lines = subjects.iter().zip(medians).map(|(&subject, figures)| Line { subject, figures }).collect();
-        let report = Report { bench: bench.clone(), lines, beside: None };
+        let medians = figures.into_iter().filter_map(Measured::median);
+        let lines = subjects.iter().zip(medians).map(|(&subject, figures)| BenchLine { subject, figures }).collect();
+        let report = BenchReport { bench: bench.clone(), lines, beside: None };
         if output.json {
             for line in &report.lines {
                 print(format_args!("{}\n", line.json(&bench)))?;
@@ -133,9 +135,9 @@ fn over_tun(runs: u32, length: Duration, only: Option<Side>, output: Output) -> 
     Ok(())
 }
 
-fn measure(bench: &Bench, subject: Subject) -> Result<Figures, CliError> {
+fn measure(bench: &Bench, subject: Subject) -> Result<Measured, CliError> {
     let failed = |error: BenchError| {
-        CliError::Run(format!("{error}; this is a bug of tcplab: please report it with the command line"))
+        CliError::Run(format!("{error}; this is a bug of tcplab: please report it together with the command line"))
     };
     bench.run(subject).map_err(failed)
 }

@@ -1,19 +1,21 @@
-//! What stands below the options in `--help`: what the output means, and examples that can be typed as they are. A test
-//! has each example parsed.
+//! The text below the options in `--help`: what the output means, and examples that run as they stand. The option
+//! structures of each command name these constants. A test parses each example.
 
 pub(super) const TCPLAB: &str = "\
 Examples:
-  tcplab demo                                           # a connection from handshake to close, explained
-  tcplab show tcplab-demo.pcapng                        # the same of any capture
-  tcplab serve http -- curl http://192.168.69.1:8080/   # our server, a real client
+  tcplab demo                                           # one connection, explained
+  tcplab show tcplab-demo.pcapng                        # the ladder of a capture
+  tcplab serve http -- curl http://192.168.69.1:8080/   # a built-in server and a kernel client
   tcplab help serve                                     # the options of a command
 
-Results go to standard output, everything else to standard error. Exit codes: 0 good; 1 the run failed; 2 usage, or a \
-file that cannot be read; with -- COMMAND that of COMMAND; 128 + n after signal n.";
+Results go to standard output. Everything else goes to standard error.
+Exit codes: 0 success. 1 the run failed. 2 wrong usage, or a file that cannot be read. With -- COMMAND: the exit code of \
+COMMAND. After signal N: 128 + N.";
 
 pub(super) const DEMO: &str = "\
-A server on the userspace stack greets a client: one of the real kernel over a TUN device where this machine allows it \
-(`tcplab doctor` says whether), else one on a simulated link. Nothing outside of a private network namespace is touched.
+A server on the userspace stack greets a client. Where this machine has TUN devices (see `tcplab doctor`), the client uses \
+the kernel's TCP. Elsewhere the client is a second userspace host on a simulated link. The demo changes nothing outside a \
+private network namespace.
 
 Examples:
   tcplab demo
@@ -21,8 +23,9 @@ Examples:
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) const SERVE: &str = "\
-The userspace host is 192.168.69.1 and fd69::1, the kernel's side 192.168.69.2 and fd69::2, in a private network \
-namespace: COMMAND runs inside of it, and without COMMAND the line for a second terminal is printed.
+The userspace host has the addresses 192.168.69.1 and fd69::1. The kernel's side has 192.168.69.2 and fd69::2. \
+Both are in a private network namespace, and COMMAND runs there. \
+Without COMMAND, a line is printed that starts a client from a second terminal.
 
 Examples:
   tcplab serve http --dir . -- curl -sS http://192.168.69.1:8080/README.md
@@ -32,8 +35,8 @@ Examples:
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) const CONNECT: &str = "\
-Standard input goes to the server over the userspace stack, and what it says comes back on standard output. COMMAND is \
-started first, on the kernel's side (192.168.69.2 and fd69::2).
+Standard input is sent to the server over the userspace stack. Data from the server goes to standard output. \
+COMMAND starts first, on the kernel's side (192.168.69.2 and fd69::2).
 
 Examples:
   echo hello | tcplab connect 192.168.69.2:9000 -- nc -N -l 9000
@@ -41,17 +44,19 @@ Examples:
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) const DOCTOR: &str = "\
-One line for each thing that is needed: ok, or what to do about it. Exit code 1 if there is no TUN device to be had.
+Each requirement has one line: ok, or what to do. The exit code is 1 if no TUN device can be opened.
 
 Examples:
   tcplab doctor";
 
 pub(super) const SHOW: &str = "\
-The ladder: seconds since the first packet, the number of the connection, states where they begin (inferred from the \
-packets, ? is unknown), flags, relative start:end and ack, bytes of data; below it the comment in the file, or what \
-there is to say. ✗ is lost on the link, ↠ arrives twice, ⇢ is held back, ⇉ is sent ahead, ≁ is changed: captures of tcplab tell that.
---json: number, at, len, comment; of a segment stream, from (0 is the left end), flags, seq, ack, window, payload, states.
-A file that is damaged is shown up to there; then the error names the packet, and the exit code is 2.
+The ladder has these columns: seconds since the first packet, the connection, flags, relative start:end and ack, bytes of \
+data. A state stands at the packet where it begins. States are inferred from the packets; ? is an unknown state. \
+The line below a packet is its comment in the file, or the description that tcplab derives.
+Arrows of captures made by tcplab show what the link did: ✗ lost, ↠ delivered twice, ⇢ held back, ⇉ sent ahead, ≁ corrupted.
+--json prints one object for each packet: number, at, len, comment, words, tag. A segment also has stream, from (0 is the \
+left end), flags, seq, ack, window, payload, kinds, states.
+A damaged file is shown up to the damage. Then the error names the packet, and the exit code is 2.
 
 Examples:
   tcplab show tcplab-demo.pcapng
@@ -59,15 +64,17 @@ Examples:
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
 
 pub(super) const REPLAY: &str = "\
-Nothing is sent anywhere: the packets meet our stack in virtual time. Exit codes: 0 every verdict is pass or skipped; 1 \
-one differs or is stalled; 2 a file cannot be read.
+The replay runs in virtual time and sends nothing to a network. docs/replay.md explains each verdict. \
+A conversation that differs or stalls prints its ladder.
+Exit codes: 0 every conversation passed, or was skipped beside one of its file that passed. 1 a conversation differs or \
+stalled, or a file has none that passed. 2 a file cannot be read, or has no stream of that number.
 
 Examples:
   tcplab replay tcplab-demo.pcapng
   tcplab replay --json captures/one.pcap captures/two.pcap";
 
 pub(super) const BENCH: &str = "\
-Each bench runs tcplab's simulator and bare smoltcp on the same work, and prints both with their ratio.
+Most benches do the same work on tcplab's simulator and on bare smoltcp. They print the results of both and the ratio.
 
 Examples:
   tcplab bench connections --count 1000
@@ -83,22 +90,27 @@ Examples:
   tcplab man | man -l -";
 
 pub(super) const LESSONS: &str = "\
-Each lesson is a scenario file with a story, what to look at, and what tshark has to find in its capture.
+A lesson is a built-in scenario file. It has a story, a list of what to look at, and what tshark must find in its capture.
 
 Examples:
   tcplab lessons
   tcplab lessons --show handshake > mine.toml";
 
 pub(super) const RUN: &str = "\
-Prints the story, the ladder, what the programs did and what to look at; a capture is written with -w only. The same \
-scenario, seed and settings give the same bytes everywhere, and the capture has them in the comment on its section. Exit \
-code 0 if every program went as it is written, also where that is a refusal. --json: one event on each line, \
-docs/events.md has the fields.
+The output is the story, the ladder, what to look at, and a summary of the programs. The same scenario, seed and settings \
+give the same bytes on every machine. The section comment of a capture holds them. The exit code is 0 if every call had \
+the result that the scenario expects, an expected error included. --json prints one event on each line; docs/events.md \
+lists the fields.
 
-Keys of --set: link.ITEM is an item of every link line (link.loss, link.delay; 0 takes it away), links.A-B.ITEM of one \
-link, links.A>B.ITEM of one direction; host.KEY is a key of every host (host.cc, host.mtu), hosts.NAME.KEY of one; \
-programs.NAME.KEY is size, port, backlog, start, count or every of a program, by its name or number from 1; until is when \
-the run ends. docs/scenarios.md has every key.
+Keys of --set:
+  link.ITEM             an item of every link line (link.loss, link.delay); 0 removes it
+  links.A-B.ITEM        an item of one link
+  links.A>B.ITEM        an item of one direction
+  host.KEY              a key of every host (host.cc, host.mtu)
+  hosts.NAME.KEY        a key of one host
+  programs.NAME.KEY     size, port, backlog, start, count or every, by name or number from 1
+  until                 the end of the run
+docs/scenarios.md lists every key.
 
 Examples:
   tcplab run handshake
@@ -108,15 +120,26 @@ Examples:
   tcplab run keep-alive --realtime -w - | wireshark -k -i -";
 
 pub(super) const SWEEP: &str = "\
-The runs are the product of all values of all --set, each with every seed; seeds turn fastest. Columns: the settings, \
-seed, result (ok, failed, error), goodput_mbit and bytes of application data, completion_s (when the last program ended), \
-connections, packets, retransmissions, drops, fairness (Jain's index over the connections). The rows and their order do not \
-depend on -j. Exit code 1 if a program of some run did not go as it is written.
+A sweep runs every combination of the values of all --set, with each seed. Seeds vary fastest. The order of the rows does \
+not depend on -j. The exit code is 1 if a program failed in one of the runs.
 
-Keys of --set: link.ITEM is an item of every link line (link.loss, link.delay; 0 takes it away), links.A-B.ITEM of one \
-link, links.A>B.ITEM of one direction; host.KEY is a key of every host (host.cc, host.mtu), hosts.NAME.KEY of one; \
-programs.NAME.KEY is size, port, backlog, start, count or every of a program, by its name or number from 1; until is when \
-the run ends. docs/scenarios.md has every key.
+Columns:
+  the settings, seed
+  result                ok, failed or error
+  goodput_mbit, bytes   of application data
+  completion_s          when the last program ended
+  connections, packets, retransmissions, drops
+  fairness              Jain's index over the connections
+
+Keys of --set:
+  link.ITEM             an item of every link line (link.loss, link.delay); 0 removes it
+  links.A-B.ITEM        an item of one link
+  links.A>B.ITEM        an item of one direction
+  host.KEY              a key of every host (host.cc, host.mtu)
+  hosts.NAME.KEY        a key of one host
+  programs.NAME.KEY     size, port, backlog, start, count or every, by name or number from 1
+  until                 the end of the run
+docs/scenarios.md lists every key.
 
 Examples:
   tcplab sweep fairness --set hosts.server.cc=reno,cubic --set links.left-right.limit=10,20,40

@@ -1,4 +1,4 @@
-//! `tcplab lessons`: what there is to run, and each of it as a file to start from.
+//! `tcplab lessons`: lists the lessons by topic, or prints one as a scenario file.
 
 use clap::Args as ClapArgs;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::scenario::{Scenario, lessons};
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::LESSONS)]
 pub(super) struct Lessons {
-    /// Print a lesson as a scenario file to start from: `tcplab lessons --show handshake > mine.toml`
+    /// Print this lesson as a scenario file [default: list all lessons]
     #[arg(long, value_name = "NAME")]
     show: Option<String>,
 }
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
     if let Some(name) = &args.show {
         let lesson = Scenario::lesson(name).ok_or_else(|| {
             let all = lessons().collect::<Vec<_>>().join(", ");
-            CliError::Usage(format!("there is no lesson `{name}`; there are {all}"))
+            CliError::Usage(format!("there is no lesson `{name}`; the lessons are {all}"))
         })?;
         if output.json {
             return Ok(print(format_args!("{}\n", json!({ "name": name, "text": lesson.text() })))?);
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         print(format_args!("  {name:<20} {}\n", lesson.summary()))?;
     }
     if !output.json {
-        output.note("\n`tcplab run NAME` runs one; `tcplab lessons --show NAME` prints it as a file to start from");
+        output.note("\n`tcplab run NAME` runs a lesson; `tcplab lessons --show NAME` prints it as a scenario file");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The command line. Results go to standard output; progress, summaries and warnings to standard error.
+//! The command line. Results go to standard output. Progress, summaries and warnings go to standard error.
 //!
-//! Exit codes: 0 good; 1 a comparison or a run failed; 2 usage or unreadable input; of COMMAND where there is one; 128 + n
-//! after signal n. An error names the operation, the object and the next step.
+//! Exit codes: 0 success; 1 a comparison or a run failed; 2 wrong usage or unreadable input; the exit code of COMMAND if there
+//! is one; 128 + n after signal n. An error names the operation, the object and the next step.
 
 mod args;
 mod bench;
@@ -32,21 +32,21 @@ use output::Output;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
-    /// The run itself; exit 1.
+    /// The run failed. Exit code 1.
     #[error("{0}")]
     Run(String),
-    /// A signal has ended it; exit 128 + n.
+    /// A signal ended the command. Exit code 128 + n.
     #[error("{0}: stopped by signal {1}")]
     #[cfg(all(feature = "live", target_os = "linux"))]
     Signal(&'static str, u8),
-    /// What was asked for makes no sense; exit 2.
+    /// The arguments are wrong. Exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// A file that cannot be read, or not to its end; exit 2.
+    /// A file cannot be read, or not to its end. Exit code 2.
     #[error(transparent)]
     Input(#[from] ReadError),
-    /// Standard output; exit 1.
-    #[error("write to standard output: {0}; if it is a file, look for space on its disk")]
+    /// Standard output cannot be written. Exit code 1.
+    #[error("write to standard output: {0}; if it is a file, check that its disk has space")]
     Output(#[from] io::Error),
 }
 
@@ -61,8 +61,8 @@ impl CliError {
     }
 }
 
-/// Runs the command that the process was started with, on its programs and controllers, and gives its exit code. A binary
-/// that adds some of its own is one call:
+/// Parses the arguments of the process, runs the command, and returns its exit code. The programs and controllers are those
+/// of the registry. A binary with programs of its own needs only this call:
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -74,14 +74,14 @@ impl CliError {
 ///     tcplab::command_line(Registry::default().with(mirror))
 /// }
 /// ```
-#[allow(clippy::needless_pass_by_value)] // a binary makes its registry for this one call
+#[allow(clippy::needless_pass_by_value)] // a binary needs its registry for this call only
 pub fn command_line(registry: Registry) -> ExitCode {
     let args =
         named::command(&registry).try_get_matches().and_then(|mut matches| Args::from_arg_matches_mut(&mut matches));
     let args = match args {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are no errors: clap prints them to standard output.
+            // Help and version are not errors: clap prints them to standard output.
             let _ = error.print();
             return ExitCode::from(error.exit_code() as u8);
         }
@@ -89,7 +89,7 @@ pub fn command_line(registry: Registry) -> ExitCode {
     let output = Output::new(&args.global);
     match run(&args, &registry, output) {
         Ok(code) => ExitCode::from(code),
-        // Whoever reads has seen enough: `tcplab ... | head`.
+        // The reader has closed the pipe, as in `tcplab ... | head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
@@ -98,7 +98,7 @@ pub fn command_line(registry: Registry) -> ExitCode {
     }
 }
 
-/// Gives the exit code of a command that did what it should.
+/// Runs the command. Returns the exit code of a command that did not fail with an error.
 fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
     match &args.command {
         Command::Demo(demo) => demo::run(demo, output).map(|()| 0),

@@ -1,5 +1,5 @@
-//! The values of options that name a program or a congestion controller. clap's description of the command line is
-//! written at compile time; the registry is known when the program starts, so its names are put in here.
+//! The values of options that name a program or a congestion controller. clap's description of the command line exists at
+//! compile time, but the registry is known only at run time. This module adds its names to the description.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::args::Args;
 use crate::app::{Listen, Program, Registry, ServerOptions};
 use crate::socket::Congestion;
 
-/// The whole command line, with the names of this registry.
+/// The command line with the names of this registry.
 pub(super) fn command(registry: &Registry) -> Command {
     let controllers = || {
         let value = |(name, summary): (&str, &str)| PossibleValue::new(name.to_owned()).help(summary.to_owned());
@@ -50,7 +50,7 @@ pub(super) fn controller(registry: &Registry, name: &str) -> Result<Congestion, 
     registry.controller(name).ok_or_else(|| CliError::Usage(format!("there is no congestion controller `{name}`")))
 }
 
-/// `--dir` and `--size`: what a server of files serves.
+/// `--dir` and `--size`: the files that a server serves.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     dir: Option<PathBuf>,
@@ -58,13 +58,15 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Checks the two options against the program. Without either, it is the current directory.
+    /// Checks the two options against the program. Without either, the directory is the current one.
     pub(super) fn of(program: &Program, dir: Option<PathBuf>, size: Option<u64>) -> Result<Self, CliError> {
         let name = program.name();
         if !program.takes_files() {
             return match (&dir, size) {
                 (None, None) => Ok(Self::default()),
-                _ => Err(CliError::Usage(format!("--dir and --size are for http, not for {name}: leave them out"))),
+                _ => {
+                    Err(CliError::Usage(format!("--dir and --size apply to http only, not to {name}: leave them out")))
+                }
             };
         }
         if size.is_none() {
@@ -72,14 +74,14 @@ impl Files {
             if !dir.is_dir() {
                 let dir = dir.display();
                 return Err(CliError::Usage(format!(
-                    "--dir {dir}: not a directory that can be read; name another one"
+                    "--dir {dir}: this is not a readable directory; name another one"
                 )));
             }
         }
         Ok(Self { dir, size })
     }
 
-    /// With the address.
+    /// The options of the server, with its address.
     pub(super) fn options(&self, listen: Listen) -> ServerOptions {
         let mut options = ServerOptions::new(listen);
         (options.dir, options.size) = (self.dir.clone(), self.size);

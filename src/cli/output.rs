@@ -1,11 +1,11 @@
-//! Where words go: results to standard output, everything else to standard error.
+//! Output: results go to standard output, everything else to standard error. All commands print through this module.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use super::args::{Color, Global};
 
-/// How to speak, as the flags say.
+/// The settings of the output, from the common options.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
     pub(super) json: bool,
@@ -19,11 +19,11 @@ pub(super) struct Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Results {
     Stdout,
-    /// Standard output carries a capture.
+    /// A capture goes to standard output.
     Stderr,
 }
 
-/// How much goes to standard error, errors apart.
+/// How much goes to standard error, except errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Talk {
     Quiet,
@@ -74,7 +74,7 @@ impl Output {
         }
     }
 
-    /// Columns of the terminal that results go to: what `COLUMNS` says, else what the terminal says, else 80.
+    /// Columns of the terminal that shows the results: from `COLUMNS`, else from the terminal, else 80.
     pub(super) fn width(self) -> usize {
         let asked =
             std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
@@ -94,7 +94,7 @@ impl Output {
         self.stdout_color
     }
 
-    /// A result whose first line is a title.
+    /// Prints a result whose first line is a title.
     pub(super) fn titled(self, text: &str) -> io::Result<()> {
         match text.split_once('\n') {
             Some((title, rest)) if self.stdout_color => print(format_args!("\x1b[{BOLD}m{title}\x1b[0m\n{rest}")),
@@ -102,19 +102,19 @@ impl Output {
         }
     }
 
-    /// Progress or a summary.
+    /// Prints progress or a summary, unless `--quiet`.
     pub(super) fn note(self, text: impl Display) {
         if self.talk != Talk::Quiet {
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
 
-    /// Whether progress is not wanted.
+    /// True with `--quiet`.
     pub(super) fn is_quiet(self) -> bool {
         self.talk == Talk::Quiet
     }
 
-    /// What only the curious want to know.
+    /// Prints details, with `--verbose` only.
     pub(super) fn detail(self, text: impl Display) {
         if self.talk == Talk::Verbose {
             self.note(text);

@@ -2,7 +2,7 @@
 //! writing, and [`Destination::capture`] to begin.
 //!
 //! Two rules protect the files of a user. An output must not be an input of the same command, whatever path leads to it.
-//! A file that is not empty and is no capture is overwritten only with `--force`.
+//! A file that is not empty and is not a capture is overwritten only with `--force`.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
@@ -17,7 +17,7 @@ use crate::capture::{Capture, Settings};
 const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 /// The paths that mean standard output.
 const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-/// Symbolic links that are followed one after the other: as many as Linux follows.
+/// Symbolic links that are followed in a chain, as many as Linux follows.
 const MOST_LINKS: usize = 40;
 /// The first four bytes of a capture: pcapng, then pcap in microseconds, nanoseconds and with patched headers.
 const MAGIC: [u32; 4] = [0x0a0d_0d0a, 0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
@@ -36,7 +36,7 @@ impl Destination {
     /// reads; `-` is standard input. Opens nothing for writing.
     ///
     /// # Errors
-    /// The output is an input, is a terminal, or is a file that is no capture and `force` is not given. Exit code 2.
+    /// The output is an input, is a terminal, or is a file that is not a capture and `force` is not given. Exit code 2.
     pub(super) fn check(path: &Path, inputs: &[&Path], force: bool) -> Result<Self, CliError> {
         let shown = path.display();
         if path == Path::new("-") || names(path, &STDOUT) {
@@ -56,13 +56,13 @@ impl Destination {
         }
         if names(path, &STDIN) {
             return Err(CliError::Usage(format!(
-                "-w {shown}: this is standard input, and a capture cannot go there; name another file, or use `-w -` \
-                 for standard output"
+                "-w {shown}: this is standard input, which cannot be written; name another file, or use `-w -` for \
+                 standard output"
             )));
         }
         if let Some(input) = inputs.iter().find(|input| is_same(path, input)) {
             return Err(CliError::Usage(format!(
-                "-w {shown}: this is the input file {}, which would be destroyed; name another file",
+                "-w {shown}: this is the input file {}, and writing would destroy it; name another file",
                 input.display()
             )));
         }
@@ -115,15 +115,26 @@ fn names(path: &Path, list: &[&str]) -> bool {
 
 /// True if both paths lead to one file.
 fn is_same(output: &Path, input: &Path) -> bool {
+    // An input that does not exist must not come into being as the output.
+    let missing = |path: &Path| fs::symlink_metadata(path).is_err();
+    if missing(output) && missing(input) && place(output).is_some_and(|output| place(input) == Some(output)) {
+        return true;
+    }
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     if canonical(output).is_some_and(|output| canonical(input) == Some(output)) {
-        // A character device such as /dev/null keeps nothing that could be destroyed.
+        // Writing to a character device such as /dev/null destroys nothing.
         return fs::metadata(output).is_ok_and(|file| file.is_file() || !is_device(&file));
     }
     match (handle(output), input_handle(input)) {
         (Some(output), Some(input)) => output == input,
         _ => false,
     }
+}
+
+/// Where a file would be created: its directory without symbolic links, and its name.
+fn place(path: &Path) -> Option<PathBuf> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(fs::canonicalize(directory).ok()?.join(path.file_name()?))
 }
 
 /// True if standard output goes to a regular file, and that is the input.
@@ -168,15 +179,15 @@ fn check_content(path: &Path) -> Result<(), CliError> {
     let shown = path.display();
     match fs::metadata(path) {
         Ok(file) if file.is_file() && file.len() > 0 => {}
-        // There is nothing to lose. What cannot be opened is reported when it is opened.
+        // No data can be lost. A file that cannot be opened is reported when it is opened.
         _ => return Ok(()),
     }
     let mut begins = [0; 4];
     match File::open(path).and_then(|mut file| file.read_exact(&mut begins)) {
         Ok(()) if is_magic(begins) => Ok(()),
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(CliError::Usage(format!(
-            "-w {shown}: the file exists, and whether it is a capture cannot be read ({error}); name another file, or \
-             add --force to overwrite it"
+            "-w {shown}: the file exists and cannot be read, so tcplab cannot tell whether it is a capture ({error}); \
+             name another file, or add --force to overwrite it"
         ))),
         _ => Err(CliError::Usage(format!(
             "-w {shown}: the file exists and is not a capture; name another file, or add --force to overwrite it"

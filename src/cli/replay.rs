@@ -1,4 +1,5 @@
-//! `tcplab replay`: captures as tests.
+//! `tcplab replay`: replays captures as tests. It prints one line for each conversation, and the ladder of one that does not
+//! pass. The verdicts come from `crate::replay`.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,55 +23,57 @@ use crate::view::{Ladder, Style};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// Captures: pcap or pcapng
+    /// Captures to replay, pcap or pcapng
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The side that our stack plays
+    /// Side that tcplab's stack plays
     #[arg(long, value_name = "ROLE", default_value = "near")]
     role: RoleName,
-    /// How closely it must follow [default: strict for captures of tcplab, semantic for others]
+    /// How closely the replay must follow the capture [default: strict for captures with a recipe, else semantic]
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeName>,
-    /// A built-in server that plays the server [default: a program derived from the capture]
+    /// Built-in server to run on tcplab's side [default: a program derived from the capture]
     #[arg(long, value_name = "APP")]
     app: Option<String>,
-    /// http: the files of a directory [default: .]
+    /// http: serve the files of this directory [default: .]
     #[arg(long, value_name = "DIR", requires = "app", conflicts_with = "size")]
     dir: Option<PathBuf>,
-    /// http: a generated file of N bytes under every path
+    /// http: serve a generated file of N bytes under every path [default: serve a directory]
     #[arg(long, value_name = "N", requires = "app")]
     size: Option<u64>,
-    /// Do not run captures of tcplab again from their recipe [default: they are run again]
+    /// Ignore the recipe of a capture [default: a capture with a recipe is also made again and compared]
     #[arg(long)]
     no_recipe: bool,
-    /// Only this conversation of each file, counted from 0 [default: all of them]
+    /// Replay only this conversation of each file, counted from 0 [default: all conversations]
     #[arg(long, value_name = "N")]
     stream: Option<usize>,
-    /// Write what passes our stack, for Wireshark [default: nothing is written]
+    /// Write the packets at tcplab's stack to FILE, for Wireshark; `-` is standard output [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
-    #[command(flatten)]
-    view: View,
-    /// Overwrite the file of -w also when it is not a capture [default: such a file is kept]
+    /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
     force: bool,
+    #[command(flatten)]
+    view: View,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum RoleName {
-    /// The side that the capture was taken on; the client where that is unclear
+    /// The side where the capture was taken, or the client if that is unclear
     Near,
+    /// The client
     Client,
+    /// The server
     Server,
-    /// One after the other
+    /// Both sides, one after the other
     Both,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ModeName {
-    /// Packet by packet
+    /// The same packets
     Strict,
-    /// The same conversation: bytes, turns, close, acknowledgments
+    /// The same bytes, turns, close and acknowledgments
     Semantic,
 }
 
@@ -130,7 +133,7 @@ fn role(args: &Args) -> Result<Role, CliError> {
     match (args.role, &args.app) {
         (RoleName::Near, Some(_)) | (RoleName::Server, _) => Ok(Role::Server),
         (RoleName::Client | RoleName::Both, Some(_)) => {
-            Err(CliError::Usage("--app plays the server: leave out --role, or say --role server".to_owned()))
+            Err(CliError::Usage("--app runs a server: leave out --role, or use --role server".to_owned()))
         }
         (RoleName::Near, None) => Ok(Role::Near),
         (RoleName::Client, None) => Ok(Role::Client),
@@ -138,7 +141,7 @@ fn role(args: &Args) -> Result<Role, CliError> {
     }
 }
 
-/// What `--app` is started with, but for its address.
+/// The program of `--app` and the files that it serves.
 fn program<'r>(args: &Args, registry: &'r Registry) -> Result<Option<(&'r Program, Files)>, CliError> {
     let Some(name) = &args.app else { return Ok(None) };
     let program = named::program(registry, name)?;
@@ -179,10 +182,10 @@ fn open(
     Ok(replay)
 }
 
-/// Prints the ladder of a conversation that did not pass. It is replayed once more for that, which gives the same packets.
+/// Prints the ladder of a conversation that did not pass. It replays the conversation again, which gives the same packets.
 fn draw(replay: Replay, outcome: &Outcome, style: &Style, output: Output) -> Result<(), CliError> {
     let mut ladder = Ladder::new();
-    ladder.name_hosts([(HostId(0), "our stack".to_owned()), (HostId(1), "recording".to_owned())]);
+    ladder.name_hosts([(HostId(0), "tcplab".to_owned()), (HostId(1), "recording".to_owned())]);
     ladder.count_from_first();
     let ladder = Rc::new(RefCell::new(ladder));
     let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);
@@ -205,7 +208,7 @@ fn unreadable(args: &Args, file: &std::path::Path, role: Role, error: &ReplayErr
     Outcome::unreadable(&file.display().to_string(), role, mode, error)
 }
 
-/// One line on standard output.
+/// Prints the verdict as one line, its reason below it.
 fn report(outcome: &Outcome, output: Output) -> io::Result<()> {
     let Outcome { file, stream, role, mode, verdict, packet, reason, notes, packets, .. } = outcome;
     if output.json {
@@ -237,7 +240,7 @@ fn report(outcome: &Outcome, output: Output) -> io::Result<()> {
     Ok(())
 }
 
-/// How many of each.
+/// Prints the number of conversations with each verdict.
 fn summary(report: &Report, files: usize, output: Output) {
     let verdicts = [Verdict::Pass, Verdict::Differs, Verdict::Stalled, Verdict::Skipped, Verdict::Error];
     let counts = verdicts.map(|verdict| (verdict, report.count(verdict)));
@@ -247,6 +250,6 @@ fn summary(report: &Report, files: usize, output: Output) {
         output.note(format_args!("  {verdict:<8} {count:>6}"));
     }
     if report.count(Verdict::Skipped) > 0 {
-        output.note("what is skipped was not replayed: it is no pass");
+        output.note("skipped conversations were not replayed; they do not count as passed");
     }
 }

@@ -1,4 +1,5 @@
-//! What `run`, `sweep` and `lessons` share: which scenario is meant, and how it is set.
+//! The options that `run` and `sweep` share: the scenario, its links and its congestion controller. Reads the lesson or the
+//! file that is named.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -12,26 +13,26 @@ use crate::app::Registry;
 use crate::link::LinkLine;
 use crate::scenario::{Scenario, lessons};
 
-/// Bytes to read of a file: it may be a device without an end, and the parser refuses less than that.
+/// Bytes that are read of a file at most, because a device may have no end. The parser refuses shorter texts than this.
 const ENOUGH: u64 = 2 << 20;
 
-/// A scenario and how it is set.
+/// A scenario and its settings.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Which {
-    /// A lesson (`tcplab lessons` lists them), or a scenario file
+    /// Name of a lesson (see `tcplab lessons`), or a scenario file
     #[arg(value_name = "LESSON|FILE.toml")]
     pub(super) scenario: String,
-    /// What the links do to packets, laid over what the scenario says: `delay=50ms,loss=1%`; `A>B:loss=1%` for one
-    /// direction
+    /// Change items of every link: `delay=50ms,loss=1%`; `A>B:loss=1%` for one direction [default: the links of the
+    /// scenario]
     #[arg(long, value_name = "SPEC")]
     pub(super) link: Option<LinkLine>,
-    /// The congestion controller of every host [default: that of the scenario, else reno]
+    /// Congestion controller of every host [default: the one in the scenario, else reno]
     #[arg(long, value_name = "NAME")]
     pub(super) cc: Option<String>,
 }
 
 impl Which {
-    /// Reads the scenario, and sets what the flags say, `--set` excepted.
+    /// Reads the scenario and applies `--link` and `--cc`. The caller applies `--set`.
     pub(super) fn open(&self, registry: &Registry) -> Result<Scenario, CliError> {
         let mut scenario = self.read(registry)?;
         let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());

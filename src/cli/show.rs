@@ -1,5 +1,5 @@
-//! `tcplab show`: a capture as a ladder, as a table of connections, as the sockets of a host. It is read as it is shown:
-//! a file may be larger than memory, and standard input may be a capture that is still being taken.
+//! `tcplab show`: prints a capture as a ladder, a table of connections, or the sockets of a host. It prints while it reads,
+//! because a file may be larger than memory, and a capture on standard input may still be running.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
@@ -22,7 +22,7 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     let mut text = String::new();
     let (mut packets, mut failure) = (0_u64, None);
     while args.count.is_none_or(|count| packets < count) {
-        let ours = reader.section_comment().is_some_and(|comment| comment.starts_with("{\"tcplab\":"));
+        let ours = reader.is_ours();
         let record = match reader.next_record() {
             Some(Ok(record)) => record,
             Some(Err(error)) => {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
                 let _ = writeln!(text, "{object}");
             }
         }
-        // The process that writes our standard input may wait for something else before the next packet.
+        // The next packet on standard input may come much later, so everything is printed now.
         if on_stdin {
             ladder.flush(&mut text);
         }
@@ -77,7 +77,10 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     output.note(format_args!("{packets} packets{without}, {} connections", trace.flows().len()));
     if args.fds {
         let own: Vec<_> = vantage_point(&trace).iter().map(ToString::to_string).collect();
-        output.note(format_args!("the sockets of {}, as the packets tell; the numbers are made up", own.join(", ")));
+        output.note(format_args!(
+            "the sockets of {}, inferred from the packets; the descriptor numbers are assigned",
+            own.join(", ")
+        ));
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -1,4 +1,5 @@
-//! `tcplab sweep`: many runs of a scenario on all cores, a row of CSV for each.
+//! `tcplab sweep`: runs a scenario with many seeds and settings on all cores. It prints a row of CSV, or an object, for each
+//! run.
 
 use std::io::{IsTerminal, Write};
 
@@ -12,7 +13,7 @@ use super::{CliError, help};
 use crate::app::Registry;
 use crate::scenario::{Axis, Run, Shard, Sweep as Plan};
 
-/// More seeds than this are a slip of the finger.
+/// More seeds than this are refused as a mistake.
 const MOST_SEEDS: u64 = 10_000_000;
 
 #[derive(Debug, ClapArgs)]
@@ -20,17 +21,16 @@ const MOST_SEEDS: u64 = 10_000_000;
 pub(super) struct Sweep {
     #[command(flatten)]
     which: Which,
-    /// Seeds: one, a range, or several with commas between: `7`, `1..100` (both ends included), `1,5,9..12` [default:
-    /// that of the scenario]
+    /// Random seeds: `7`, `1..100` (both ends included) or `1,5,9..12` [default: the seed of the scenario]
     #[arg(long, value_name = "SEEDS", value_parser = seeds)]
     seed: Option<Seeds>,
-    /// A key and its values: `link.loss=0,1%`; can be repeated, the runs are the product
+    /// Run with each of these values of a key: `link.loss=0,1%`; may be repeated [default: no changes]
     #[arg(long, value_name = "KEY=V1,V2", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// Threads [default: one for each core]
+    /// Number of threads [default: one for each core]
     #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Part K of N of the runs, for a batch system: the parts together are all of it
+    /// Run only part K of N, for a batch system; the N parts together are all runs [default: 1/1]
     #[arg(long, value_name = "K/N", value_parser = shard)]
     shard: Option<Shard>,
 }
@@ -95,18 +95,18 @@ pub(super) fn run(args: &Sweep, registry: &Registry, output: Output) -> Result<(
     match first {
         None => Ok(()),
         Some(first) => {
-            Err(CliError::Run(format!("{failed} of {} runs did not go as they are written, first {first}", plan.len())))
+            Err(CliError::Run(format!("{failed} of {} runs failed; the first failure: {first}", plan.len())))
         }
     }
 }
 
-/// On a terminal only.
+/// The progress bar. It is shown on a terminal only.
 fn progress(runs: usize, output: Output) -> ProgressBar {
     if output.is_quiet() || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(runs as u64), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {eta} to go");
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {eta} left");
     style.map_or(ProgressBar::hidden(), |style| bar.with_style(style))
 }
 

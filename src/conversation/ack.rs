@@ -96,7 +96,7 @@ impl Sender {
         true
     }
 
-    /// In a direction seen from the middle the first ACK may tell that more is outstanding than was seen.
+    /// In a direction seen from the middle the first ACK may show that more is outstanding than was seen.
     #[cold]
     fn lower_guess(&mut self, ack: Seq) -> bool {
         let lower = !self.una_known && ack < self.snd_una && self.snd_nxt - ack <= MAX_WINDOW;

@@ -1,10 +1,10 @@
-//! Where a connection begins and where it breaks off: SYN and RST.
+//! How SYN and RST begin and end a connection (RFC 9293, section 3.5). `Conversation` calls it.
 //!
 //! A SYN with an initial sequence number other than the known one means one of three things:
 //!
 //! - The connection is over (an RST from either side, or a FIN from both): the pair of sockets is used again. A SYN
 //!   without ACK begins everything anew, both directions and the counters.
-//! - The SYN of that side was never acknowledged: the attempt was given up for a new one. That direction begins anew. Of two
+//! - The SYN of that side was never acknowledged: a new attempt replaces the old one. That direction begins anew. Of two
 //!   SYN|ACKs the one counts that the peer acknowledges.
 //! - The connection is open. Then the receiver answers with a challenge ACK (RFC 5961, section 4) and nothing changes,
 //!   for anyone can send such a SYN. If the peer answers with a SYN|ACK of exactly that SYN instead, the capture has
@@ -55,7 +55,7 @@ impl Conversation {
         if let Some(ack) = peer.last_ack.filter(|ack| *ack > own.snd_una && *ack <= own.snd_nxt) {
             own.advance(ack);
         }
-        // Without ACK the window of a first SYN would go unnoticed. One that is late says nothing of today's window.
+        // Without ACK the window of a first SYN would go unnoticed. The window of a late SYN is out of date.
         if !segment.is_ack() && own.iss == Some(own.snd_una) {
             own.advertise(segment);
             peer.set_window(own.rcv_wnd, segment.seq, peer.snd_una);
@@ -71,8 +71,8 @@ impl Conversation {
         segment.is_ack() && own.iss.is_none() && open && segment.ack > peer.snd_una && segment.ack <= peer.snd_nxt
     }
 
-    /// A SYN|ACK with another number than the one before it. The peer takes the first that reaches it; until its ACK tells
-    /// which one that was, the variables stay with the first.
+    /// A SYN|ACK with another number than the one before it. The peer takes the first that reaches it; until its ACK
+    /// shows which one that was, the variables stay with the first.
     fn keep_second_answer(&mut self, from: Side, segment: &Segment<'_>, len: u32) -> Seen {
         let end = segment.seq + len;
         let own = self.sender_mut(from);
@@ -167,7 +167,7 @@ impl Conversation {
         if own.started {
             return segment.seq >= own.snd_una && own.in_window(segment.seq, peer);
         }
-        // Nothing of this side was seen. What the peer has acknowledged tells where its numbers are.
+        // Nothing of this side was seen. Its numbers are inferred from what the peer has acknowledged.
         match peer.last_ack {
             Some(ack) => segment.seq - ack <= MAX_WINDOW,
             None => !syn_sent,

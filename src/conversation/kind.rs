@@ -1,4 +1,4 @@
-//! What a segment is in the words that Wireshark's users know: retransmission, fast retransmission, duplicate ACK, keep-alive.
+//! What a segment is in Wireshark's terms: retransmission, fast retransmission, duplicate ACK, keep-alive.
 //!
 //! The conditions are those of the Wireshark User's Guide, section "TCP Analysis", and were compared with what tshark 4.0
 //! prints. They differ from [`super::DataKind`] and [`super::AckKind`], which are exact for the bytes seen at the vantage
@@ -10,7 +10,7 @@ use crate::time::{Duration, Instant};
 
 use super::Side;
 
-/// One thing that can be said of a segment. A segment can be several of them.
+/// One kind of segment. A segment can be of several kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -40,7 +40,7 @@ pub enum Kind {
     KeepAlive,
     /// Answers a keep-alive.
     KeepAliveAck,
-    /// A retransmission whose bytes are not those of the original. Wireshark says this in its reassembly.
+    /// A retransmission whose bytes are not those of the original. Wireshark reports this in its reassembly.
     BytesDiffer,
 }
 
@@ -105,7 +105,7 @@ impl Kinds {
         self.bits & (1 << kind as u16) != 0
     }
 
-    /// True if nothing special can be said.
+    /// True if the segment is of no special kind.
     pub const fn is_empty(self) -> bool {
         self.bits == 0
     }
@@ -137,7 +137,7 @@ const REORDERED: Duration = Duration::from_millis(3);
 
 /// What is remembered of one direction. The names are those of the guide.
 #[derive(Clone, Copy, Debug, Default)]
-struct Direction {
+struct DirectionState {
     /// The next expected sequence number.
     next: Option<Seq>,
     /// When `next` last moved.
@@ -159,7 +159,7 @@ struct Direction {
 /// Follows both directions of one connection and names each segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
-    sides: [Direction; 2],
+    sides: [DirectionState; 2],
     syn_at: Option<Instant>,
     /// The time from the last SYN to the ACK that completes the handshake.
     initial_rtt: Option<Duration>,

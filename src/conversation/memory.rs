@@ -1,8 +1,9 @@
 //! The last bytes of each side, kept to compare a retransmission with what was sent before.
 //!
-//! A sender sends the same bytes again (RFC 9293, section 3.8.1). Other bytes mean that a middlebox has changed them, or that
-//! somebody injects segments. Only tables that are asked to compare keep bytes, at most [`WINDOW`] of each side and a stated
-//! sum for all streams. Beyond the sum nothing is kept, and the table counts the segments that were not compared.
+//! A sender sends the same bytes again (RFC 9293, section 3.8.1). Other bytes mean that a middlebox has changed them,
+//! or that segments were injected. Only tables that are asked to compare keep bytes, at most [`WINDOW`] of each side
+//! and a stated sum for all streams. Beyond the sum nothing is kept, and the table counts the segments that were not
+//! compared.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl Memory {
         Self { budget: Arc::clone(budget), sides: Default::default() }
     }
 
-    /// Takes bytes of a side and says whether they are others than those that were kept for the same numbers.
+    /// Takes bytes of a side. Returns true if they differ from those that were kept for the same numbers.
     pub(super) fn differs(&mut self, side: usize, seq: Seq, bytes: &[u8]) -> bool {
         let Self { budget, sides } = self;
         let recent = &mut sides[side];

@@ -2,11 +2,11 @@
 //! segment is: new, a retransmission, out of order, a probe, a keep-alive, the third duplicate ACK.
 //!
 //! A [`Conversation`] is not an endpoint. It observes segments at one *vantage point*, in the order in which they pass.
-//! `snd_nxt` is what was seen to be sent, not what a host has in its buffers. At the stack's own interface no segment is
-//! missing, and the variables are those of the RFC. A capture may begin in the middle: then `iss` stays `None`, the first
-//! segment of each direction is its start, and windows are not scaled. A capture may also miss packets. Every segment is
-//! checked against the largest window that can be open before it moves a variable. A blindly forged segment moves nothing;
-//! one that guesses the window does.
+//! `snd_nxt` is what was seen to be sent, not what a host has in its buffers. At the stack's own interface no segment
+//! is missing, and the variables are those of the RFC. A capture may begin in the middle: then `iss` stays `None`, the
+//! first segment of each direction is its start, and windows are not scaled. A capture may also miss packets. Every
+//! segment is checked against the largest window that can be open before it moves a variable. A forged segment outside
+//! the window moves nothing; one inside the window does.
 //!
 //! A conversation has no clock and no I/O. It allocates only when bytes arrive beyond a hole, and for a SYN in the midst of a
 //! connection. A segment in order and a bare ACK take about 130 instructions. The stack observes its own segments with it.
@@ -21,6 +21,7 @@
 //! - `table`, `stream`: connections by their 4-tuples, and the account of each; `kind`, `memory`: what only observers need.
 
 mod ack;
+mod ends;
 mod handshake;
 mod kind;
 mod memory;
@@ -36,6 +37,7 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ends::ByEnds;
 pub use kind::{Kind, Kinds};
 pub use seen::{AckKind, DataKind, Seen};
 pub use sender::{Offer, Sender};
@@ -99,7 +101,7 @@ impl Conversation {
         Self::default()
     }
 
-    /// Takes one segment sent by `from`, passing the vantage point at `now`, and says what it is.
+    /// Takes one segment sent by `from`, which passes the vantage point at `now`. Returns what it is.
     #[inline]
     pub fn observe(&mut self, now: Instant, from: Side, segment: &Segment<'_>) -> Seen {
         self.last_at = now;
@@ -156,8 +158,8 @@ impl Conversation {
         self.both_offered(|offer| offer.timestamps)
     }
 
-    /// The connection is over: an RST that can be believed, or a FIN from each side. Another one may follow on the same
-    /// pair of sockets.
+    /// The connection is over: an acceptable RST, or a FIN from each side. Another one may follow on the same pair of
+    /// sockets.
     pub fn is_over(&self) -> bool {
         self.sides.iter().any(|sender| sender.rst) || self.sides.iter().all(|sender| sender.fin.is_some())
     }

@@ -11,18 +11,18 @@ use crate::segment::{Options, Seq};
 
 /// What the two hosts do.
 #[derive(Clone, Debug)]
-enum Step {
+enum ModelStep {
     /// A segment of `len` bytes, this far from `snd_nxt`.
     Data { offset: i64, len: u64 },
     /// An acknowledgment this far from `snd_una`.
     Ack { offset: i64 },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ModelStep> {
     let near = prop_oneof![Just(0), -40_i64..40, -400_i64..200];
     prop_oneof![
-        4 => (near, 1_u64..60).prop_map(|(offset, len)| Step::Data { offset, len }),
-        1 => prop_oneof![Just(0_i64), -5_i64..60, 0_i64..300].prop_map(|offset| Step::Ack { offset }),
+        4 => (near, 1_u64..60).prop_map(|(offset, len)| ModelStep::Data { offset, len }),
+        1 => prop_oneof![Just(0_i64), -5_i64..60, 0_i64..300].prop_map(|offset| ModelStep::Ack { offset }),
     ]
 }
 
@@ -79,7 +79,7 @@ impl Model {
     }
 }
 
-fn check(iss: u32, irs: u32, steps: &[Step]) -> Result<(), TestCaseError> {
+fn check(iss: u32, irs: u32, steps: &[ModelStep]) -> Result<(), TestCaseError> {
     // The model counts from 2^40 + iss, so that nothing before the SYN is negative.
     let base = (1_u64 << 40) + u64::from(iss);
     let wire = |byte: u64| Seq(byte as u32);
@@ -94,14 +94,14 @@ fn check(iss: u32, irs: u32, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut model = Model { seen: BTreeSet::from([base]), una: base + 1, nxt: base + 1, retries: 0, dup_acks: 0 };
     for step in steps {
         match *step {
-            Step::Data { offset, len } => {
+            ModelStep::Data { offset, len } => {
                 let start = model.nxt.saturating_add_signed(offset).max(base + 1);
                 let expected = model.data(start, len);
                 let seen = feed(&mut talk, Side::Local, Flags::ACK, wire(start), irs + 1, len);
                 prop_assert_eq!((seen.data, seen.new_bytes), expected, "{:?}", step);
                 prop_assert_eq!(seen.end, wire(start + len));
             }
-            Step::Ack { offset } => {
+            ModelStep::Ack { offset } => {
                 let ack = model.una.saturating_add_signed(offset);
                 let expected = model.ack(ack);
                 let seen = feed(&mut talk, Side::Remote, Flags::ACK, irs + 1, wire(ack), 0);

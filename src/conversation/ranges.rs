@@ -38,7 +38,7 @@ impl Ranges {
         (first < end).then_some(first)
     }
 
-    /// Adds `start..end`, which is not empty, and says how many of its bytes are new.
+    /// Adds `start..end`, which is not empty. Returns how many of its bytes are new.
     pub(super) fn insert(&mut self, start: Seq, end: Seq) -> u32 {
         let from = self.list.partition_point(|range| range.end < start);
         let to = from + self.list[from..].partition_point(|range| range.start <= end);

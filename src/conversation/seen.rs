@@ -1,4 +1,4 @@
-//! What a segment is, seen beside everything that went before it on its connection.
+//! What a segment is, relative to the earlier segments of its connection.
 //!
 //! A segment has two sides to it: the sequence space that it occupies ([`DataKind`]) and the acknowledgment that it
 //! carries ([`AckKind`]). The two are independent: a retransmission can bring a fresh acknowledgment. The words printed
@@ -101,8 +101,8 @@ pub enum AckKind {
 }
 
 impl DataKind {
-    /// True for a segment all of which was seen before: sent again, or delivered twice. At its sender the count of these is
-    /// exact; [`super::Kind`] tells what Wireshark would say of it.
+    /// True for a segment all of which was seen before: sent again, or delivered twice. At its sender the count of
+    /// these is exact; [`super::Kind`] is Wireshark's kind of it.
     pub const fn is_repeated(self) -> bool {
         matches!(self, Self::Retransmission { .. } | Self::Duplicate)
     }

@@ -62,8 +62,8 @@ pub struct Sender {
     pub snd_wl2: Seq,
     /// The largest `snd_wnd` so far, in bytes (MAX.SND.WND of RFC 5961, section 5).
     pub max_snd_wnd: u32,
-    /// All bytes below were sent. The peer's RCV.NXT when everything that was seen here reaches it: the wire does not
-    /// tell what it has, only what it acknowledged.
+    /// All bytes below were sent. The peer's RCV.NXT when everything that was seen here reaches it. The wire shows only
+    /// what the peer acknowledged, not what it has.
     pub contiguous_end: Seq,
     /// Sequence number of the FIN: always `snd_nxt - 1`. Data beyond a FIN disprove it, since no host sends any, and
     /// make this `None` again.
@@ -76,8 +76,8 @@ pub struct Sender {
     pub window: u16,
     /// What its SYN offered.
     pub offer: Offer,
-    /// An RST was seen that the peer may believe: inside the window, or acknowledging its SYN (RFC 9293,
-    /// section 3.5.3). Whether it matches RCV.NXT exactly (RFC 5961) is for the receiver to say.
+    /// An RST was seen that the peer may accept: inside the window, or acknowledging its SYN (RFC 9293, section 3.5.3).
+    /// Whether it matches RCV.NXT exactly (RFC 5961) is not checked here.
     pub rst: bool,
     /// Duplicate ACKs received for `snd_una` (RFC 5681, section 2) since it last moved.
     pub dup_acks: u32,
@@ -90,7 +90,7 @@ pub struct Sender {
     /// Segments of kind [`DataKind::Retransmission`] or [`DataKind::Duplicate`] that this side sent.
     pub retransmissions: u32,
     pub(super) started: bool,
-    /// False while `snd_una` is a guess: the direction was seen from the middle and no ACK has come.
+    /// False while `snd_una` is assumed: the direction was seen from the middle and no ACK has come.
     pub(super) una_known: bool,
     /// The peer's window is known and zero.
     pub(super) zero_window: bool,
@@ -99,7 +99,7 @@ pub struct Sender {
     pub(super) rare: Option<Box<Rare>>,
 }
 
-/// What few connections ever need.
+/// State that few connections need.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rare {
     /// Seen above the contiguous end.
@@ -110,7 +110,7 @@ pub(super) struct Rare {
 
 /// What the sequence space of one segment turned out to be.
 #[derive(Clone, Copy)]
-pub(super) struct Placed {
+pub(super) struct Placement {
     pub(super) kind: DataKind,
     pub(super) new_bytes: u32,
 }
@@ -161,7 +161,7 @@ impl Sender {
 
     /// Takes the sequence space of a segment of this side, `segment.seq..segment.seq + len`.
     #[inline]
-    pub(super) fn take_data(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placed {
+    pub(super) fn take_data(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placement {
         self.segments += 1;
         self.bytes += segment.payload.len() as u64;
         // In order and nothing special: what nearly every segment is.
@@ -171,7 +171,7 @@ impl Sender {
             && (len == 0 || !self.zero_window)
         {
             if len == 0 {
-                return Placed { kind: DataKind::None, new_bytes: 0 };
+                return Placement { kind: DataKind::None, new_bytes: 0 };
             }
             let end = segment.seq + len;
             self.contiguous_end = end;
@@ -179,27 +179,27 @@ impl Sender {
             if segment.is_fin() {
                 self.note_fin(end);
             }
-            return Placed { kind: DataKind::New, new_bytes: len };
+            return Placement { kind: DataKind::New, new_bytes: len };
         }
         self.take_unusual(peer, segment, len)
     }
 
     #[cold]
-    fn take_unusual(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placed {
+    fn take_unusual(&mut self, peer: &Self, segment: &Segment<'_>, len: u32) -> Placement {
         if !self.started {
             self.start(segment, peer.last_ack);
         }
         let (start, end) = (segment.seq, segment.seq + len);
         if !self.in_window(start, peer) {
-            return Placed { kind: DataKind::Unacceptable, new_bytes: 0 };
+            return Placement { kind: DataKind::Unacceptable, new_bytes: 0 };
         }
         let no_control = !segment.is_syn() && !segment.is_fin();
         if len <= 1 && no_control && start + 1 == self.snd_nxt && self.snd_una == self.snd_nxt {
             let kind = if self.zero_window { DataKind::Probe } else { DataKind::KeepAlive };
-            return Placed { kind, new_bytes: 0 };
+            return Placement { kind, new_bytes: 0 };
         }
         if len == 0 {
-            return Placed { kind: DataKind::None, new_bytes: 0 };
+            return Placement { kind: DataKind::None, new_bytes: 0 };
         }
         let at_edge = start == self.snd_una || start == self.snd_nxt;
         let probe = self.zero_window && len == 1 && no_control && at_edge;
@@ -215,7 +215,7 @@ impl Sender {
         if segment.is_fin() {
             self.note_fin(end);
         }
-        Placed { kind, new_bytes }
+        Placement { kind, new_bytes }
     }
 
     /// Whether a segment that starts here can belong to the connection: not more than [`MAX_WINDOW`] behind `snd_nxt`,
@@ -258,7 +258,7 @@ impl Sender {
         self.rare.as_ref().map_or(Some(start), |rare| rare.ranges.first_unseen(start, end))
     }
 
-    /// Notes `start..end` as seen and says how many of its bytes are new.
+    /// Records `start..end` as seen. Returns how many of its bytes are new.
     fn record(&mut self, start: Seq, end: Seq) -> u32 {
         let start = start.max(self.contiguous_end);
         if start >= end {

@@ -1,6 +1,6 @@
 //! One connection of a [`super::Table`]: its conversation, its account, and what relative numbers are counted from.
 //!
-//! The account is the one that RFC 147 asked of every connection: who, how long, how much each way, how it ended. The
+//! The account has what RFC 147 asks of every connection: both ends, duration, bytes each way, and how it ended. The
 //! table makes streams; annotators, ladders, figures and replay read them.
 
 use core::fmt;
@@ -48,7 +48,7 @@ pub struct Account {
     pub messages: [u64; 2],
     /// Bytes of data that each end sent, repeated ones included.
     pub bytes: [u64; 2],
-    /// The side that asked for the connection, if that was seen.
+    /// The side that opened the connection, if that was seen.
     pub opener: Option<Side>,
     /// How it ended.
     pub close: Close,
@@ -112,7 +112,8 @@ impl<T> Stream<T> {
         seq - self.conversation.sender(side).iss.or(self.base[side as usize]).unwrap_or(seq - 1)
     }
 
-    /// Takes one segment that passed at `now`, and says what it is. [`super::Table::place`] says which stream it belongs to.
+    /// Takes one segment that passed at `now`. Returns what it is. [`super::Table::place`] finds the stream of a
+    /// segment.
     pub fn observe(&mut self, now: Instant, segment: &Segment<'_>) -> Observed {
         self.observe_cut(now, segment, 0)
     }

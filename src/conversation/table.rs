@@ -4,18 +4,17 @@
 //!  segment --place--> which stream, which side --observe--> what it is, its relative numbers, the account
 //! ```
 //!
-//! A stream is one connection. A SYN with a new initial sequence number begins another stream on the same sockets
-//! (RFC 9293, section 3.4.2). When the table is full the stream that was used least recently is forgotten; which one that is
-//! follows from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
+//! A stream is one connection. A SYN with a new initial sequence number begins another stream on the same sockets (RFC
+//! 9293, section 3.4.2). When the table is full the least recently used stream is removed. Which one that is follows
+//! from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
 //! Annotators, traces, replay and the figures of a run each own a table.
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
 use super::Side;
+use super::ends::ByEnds;
 use super::memory::{Budget, Memory};
 use super::stream::{Observed, Stream};
 use crate::segment::{Segment, Seq};
@@ -32,8 +31,8 @@ const NONE: u32 = u32::MAX;
 pub struct Table<T = ()> {
     limit: usize,
     slots: Vec<Slot<T>>,
-    /// The newest stream between two ends. Looked up, never iterated.
-    by_ends: HashMap<[SocketAddr; 2], u32, FixedState>,
+    /// The newest stream between two ends.
+    by_ends: ByEnds<u32>,
     by_number: BTreeMap<usize, u32>,
     /// The slot used last, and the one used least recently.
     newest: u32,
@@ -80,7 +79,7 @@ impl<T: Default> Table<T> {
         Self {
             limit: limit.clamp(1, NONE as usize),
             slots: Vec::new(),
-            by_ends: HashMap::default(),
+            by_ends: ByEnds::default(),
             by_number: BTreeMap::new(),
             newest: NONE,
             oldest: NONE,
@@ -97,14 +96,14 @@ impl<T: Default> Table<T> {
         Self { budget: Some(Budget::new(bytes)), ..self }
     }
 
-    /// Segments that were not kept for comparison for want of room.
+    /// Segments that were not kept for comparison because the limit was reached.
     pub fn not_compared(&self) -> u64 {
         self.budget.as_ref().map_or(0, |budget| budget.refused())
     }
 
     /// Finds the stream of a segment, and begins one if there is none. The segment is not observed.
     pub fn place(&mut self, now: Instant, segment: &Segment<'_>) -> Placed<'_, T> {
-        let known = self.by_ends.get(&key(segment.src, segment.dst)).copied();
+        let known = self.by_ends.find(segment.src, segment.dst);
         let (slot, begins) = match known {
             Some(slot) => match self.route(slot, segment) {
                 Some(slot) => (slot, false),
@@ -127,12 +126,12 @@ impl<T: Default> Table<T> {
 
     /// The newest stream between two ends, whichever is named first.
     pub fn find(&self, one: SocketAddr, other: SocketAddr) -> Option<&Stream<T>> {
-        self.by_ends.get(&key(one, other)).map(|slot| &*self.slots[*slot as usize].stream)
+        self.by_ends.find(one, other).map(|slot| &*self.slots[slot as usize].stream)
     }
 
     /// The same, to change it. A stream is begun if there is none, with `one` as its first end.
     pub fn find_or_begin(&mut self, now: Instant, one: SocketAddr, other: SocketAddr) -> &mut Stream<T> {
-        let known = self.by_ends.get(&key(one, other)).copied();
+        let known = self.by_ends.find(one, other);
         let slot = known.unwrap_or_else(|| self.begin([one, other], now));
         self.touch(slot);
         &mut self.slots[slot as usize].stream
@@ -168,7 +167,7 @@ impl<T: Default> Table<T> {
         self.begun
     }
 
-    /// How many streams were forgotten for want of room.
+    /// How many streams were removed because the table was full.
     pub fn forgotten(&self) -> usize {
         self.begun - self.slots.len()
     }
@@ -201,7 +200,7 @@ impl<T: Default> Table<T> {
         let old = &*self.slots[slot as usize].stream;
         let old_side = old.side_of(stream.ends[opener as usize]);
         let (new, old) = (stream.distance(opener, segment), old.distance(old_side, segment));
-        // Without an ACK the peer of the opener cannot speak of the SYN.
+        // Without an ACK a segment of the peer cannot refer to the SYN.
         (new.is_none() || new > old).then_some(slot)
     }
 
@@ -226,15 +225,12 @@ impl<T: Default> Table<T> {
             self.unlink(slot);
             let old = core::mem::replace(&mut self.slots[slot as usize].stream, stream);
             self.by_number.remove(&old.number);
-            let ends = key(old.ends[0], old.ends[1]);
-            if self.by_ends.get(&ends) == Some(&slot) {
-                self.by_ends.remove(&ends);
-            }
+            self.by_ends.remove(old.ends, slot);
             self.forgotten = Some(old);
             slot
         };
         self.by_number.insert(self.begun, slot);
-        self.by_ends.insert(key(ends[0], ends[1]), slot);
+        self.by_ends.insert(ends, slot);
         self.begun += 1;
         self.link(slot);
         slot
@@ -291,9 +287,4 @@ fn begins_another<T>(stream: &Stream<T>, segment: &Segment<'_>) -> bool {
 fn ends_of(segment: &Segment<'_>) -> [SocketAddr; 2] {
     let (from, to) = (segment.src, segment.dst);
     if segment.is_syn() && segment.is_ack() { [to, from] } else { [from, to] }
-}
-
-/// The same whichever end is named first.
-fn key(one: SocketAddr, other: SocketAddr) -> [SocketAddr; 2] {
-    if one <= other { [one, other] } else { [other, one] }
 }

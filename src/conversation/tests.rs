@@ -1,4 +1,4 @@
-//! Each kind of segment, handshakes, odd beginnings and ends, told as short exchanges.
+//! Tests of each kind of segment, handshakes, and unusual beginnings and ends, as short exchanges.
 //!
 //! Initial sequence numbers stand just below 2^32, so that every exchange crosses the wrap-around.
 
@@ -22,7 +22,7 @@ pub(super) fn segment(flags: Flags, seq: Seq, ack: Seq, len: usize) -> Segment<'
     Segment { src: end, dst: end, seq, ack, flags, window: 1000, options: Options::default(), payload, ttl: 64 }
 }
 
-/// A connection told in relative numbers: the SYN of each side is 0, its first byte is 1.
+/// A connection in relative numbers: the SYN of each side is 0, its first byte is 1.
 pub(super) struct Tale {
     pub(super) talk: Conversation,
     pub(super) window: u16,

@@ -1,5 +1,5 @@
 //! The in-memory cable: two links back to back, with an end at each of two nodes. It carries out what a link decides
-//! (copies, drops, buffers) and publishes what happens. `sim` and `live` put packets in and take them out.
+//! (copies, drops, buffers) and publishes the events. `sim` and `live` put packets in and take them out.
 
 use core::ops::{Index, IndexMut, Not};
 
@@ -11,14 +11,14 @@ use crate::time::Instant;
 
 /// One of the two ends of a cable; also the direction that leaves from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum End {
+pub(crate) enum CableEnd {
     /// The first.
     A,
     /// The second.
     B,
 }
 
-impl Not for End {
+impl Not for CableEnd {
     type Output = Self;
 
     /// The other end.
@@ -30,14 +30,14 @@ impl Not for End {
     }
 }
 
-/// Two links back to back. `cable[End::A]` is the link that leaves from end A.
+/// Two links back to back. `cable[CableEnd::A]` is the link that leaves from end A.
 #[derive(Debug)]
 pub(crate) struct Cable {
-    directions: [Direction; 2],
+    directions: [CableDirection; 2],
 }
 
 #[derive(Debug)]
-struct Direction {
+struct CableDirection {
     link: Link,
     id: LinkId,
     from: HostId,
@@ -47,7 +47,7 @@ impl Cable {
     /// A cable of two links, each with its number and the host that sends into it: the first from end A, the second
     /// from end B.
     pub(crate) fn new(links: [(Link, LinkId, HostId); 2]) -> Self {
-        Self { directions: links.map(|(link, id, from)| Direction { link, id, from }) }
+        Self { directions: links.map(|(link, id, from)| CableDirection { link, id, from }) }
     }
 
     /// Sends `packet` into the cable at `end`. `sequence` is a counter of the loop that breaks ties in time. Publishes
@@ -56,13 +56,13 @@ impl Cable {
     pub(crate) fn handle_packet(
         &mut self,
         now: Instant,
-        end: End,
+        end: CableEnd,
         packet: Packet,
         sequence: &mut u64,
         pool: &mut Pool,
         observers: &mut Observers,
     ) {
-        let Direction { link, id, from } = &mut self.directions[end as usize];
+        let CableDirection { link, id, from } = &mut self.directions[end as usize];
         let (id, host) = (*id, *from);
         let decision = link.handle_packet(now, &packet);
         if !observers.is_empty() {
@@ -102,31 +102,31 @@ impl Cable {
     }
 
     /// The next packet that has arrived by `now`, sent from `end`.
-    pub(crate) fn poll_packet(&mut self, now: Instant, end: End) -> Option<Packet> {
+    pub(crate) fn poll_packet(&mut self, now: Instant, end: CableEnd) -> Option<Packet> {
         self.directions[end as usize].link.poll_packet(now)
     }
 
     /// The number of the link that leaves from `end`.
-    pub(crate) fn link_id(&self, end: End) -> LinkId {
+    pub(crate) fn link_id(&self, end: CableEnd) -> LinkId {
         self.directions[end as usize].id
     }
 
     /// The host at `end`.
-    pub(crate) fn host(&self, end: End) -> HostId {
+    pub(crate) fn host(&self, end: CableEnd) -> HostId {
         self.directions[end as usize].from
     }
 }
 
-impl Index<End> for Cable {
+impl Index<CableEnd> for Cable {
     type Output = Link;
 
-    fn index(&self, end: End) -> &Link {
+    fn index(&self, end: CableEnd) -> &Link {
         &self.directions[end as usize].link
     }
 }
 
-impl IndexMut<End> for Cable {
-    fn index_mut(&mut self, end: End) -> &mut Link {
+impl IndexMut<CableEnd> for Cable {
+    fn index_mut(&mut self, end: CableEnd) -> &mut Link {
         &mut self.directions[end as usize].link
     }
 }
@@ -169,12 +169,12 @@ mod tests {
             let packet = Packet::new(vec![0; len]);
             cable.handle_packet(Instant::from_millis(millis), end, packet, &mut sequence, &mut pool, &mut observers);
         };
-        send(0, End::A, 1000);
-        send(0, End::A, 500);
-        send(0, End::A, 100); // no room: the queue stays as it is
-        send(1, End::A, 200); // the first has left at this instant
-        send(1, End::B, 300); // the other direction has no rate and no queue
-        send(9, End::A, 40);
+        send(0, CableEnd::A, 1000);
+        send(0, CableEnd::A, 500);
+        send(0, CableEnd::A, 100); // no room: the queue stays as it is
+        send(1, CableEnd::A, 200); // the first has left at this instant
+        send(1, CableEnd::B, 300); // the other direction has no rate and no queue
+        send(9, CableEnd::A, 40);
         let reports = reports.borrow();
         let millis = |millis: u64| millis * 1_000_000;
         assert_eq!(
@@ -189,7 +189,7 @@ mod tests {
         let (mut observers, reports) = observers();
         let (mut sequence, mut pool) = (0, Pool::new(1500));
         let packet = Packet::new(vec![0; 1000]);
-        cable.handle_packet(Instant::EPOCH, End::A, packet, &mut sequence, &mut pool, &mut observers);
+        cable.handle_packet(Instant::EPOCH, CableEnd::A, packet, &mut sequence, &mut pool, &mut observers);
         assert_eq!(*reports.borrow(), [(0, 0, 2, 2000)]);
     }
 }

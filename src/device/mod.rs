@@ -1,5 +1,5 @@
-//! What moves bytes between a host and the world, and knows nothing of TCP: the in-memory cable between two hosts
-//! of a simulation, the pool whose packets travel on it, and (feature `live`, Linux) the TUN device.
+//! Devices move packets between a host and the outside; they do not depend on TCP. `cable` joins two nodes of a
+//! simulation in memory, and `pool` keeps packets to use again. `tun` is the TUN device, with feature `live` on Linux.
 
 mod cable;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -8,10 +8,10 @@ mod pool;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod tun;
 
-pub(crate) use cable::{Cable, End};
+pub(crate) use cable::{Cable, CableEnd};
 pub(crate) use pool::Pool;
 
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub use netif::{Settings, configure, exists, is_tentative, up};
+pub use netif::{InterfaceSettings, configure, exists, is_tentative, up};
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub use tun::{Tun, TunError, TunReason};

@@ -1,8 +1,8 @@
-//! Addresses, MTU, queue length and "up" of a network interface, by ioctl(2) (netdevice(7), and `in6_ifreq` for IPv6):
-//! what `ip address add` and `ip link set` would do, without needing the program. The queue length goes by rtnetlink(7):
-//! its ioctl wants the capability outside of every user namespace, where an ordinary user never has it.
+//! Sets addresses, MTU, queue length and "up" of a network interface, as `ip address add` and `ip link set` would do.
+//! It uses ioctl(2) (netdevice(7), and `in6_ifreq` for IPv6). The queue length is set by rtnetlink(7), because its
+//! ioctl requires a capability in the initial user namespace. `live` calls it.
 //!
-//! The unsafe code of the TUN device: each call hands the kernel a structure of ours that lives for the call.
+//! This file has the unsafe code of the TUN device. Each call passes the kernel a structure that is valid for the call.
 
 #![allow(unsafe_code)]
 
@@ -14,14 +14,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::tun::TunError;
 
-/// How the kernel's side of a device is set up.
+/// The settings of the kernel's side of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct InterfaceSettings {
     /// Addresses with their prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
     /// The largest packet, 68 to 65,535 bytes.
     pub mtu: usize,
-    /// Packets that the kernel keeps while nobody reads them; `None` leaves it as it is.
+    /// The queue length of the device in packets; `None` does not change it.
     pub queue_len: Option<u32>,
 }
 
@@ -58,11 +58,11 @@ struct Request6 {
     index: libc::c_int,
 }
 
-/// Gives the interface its settings and brings it up.
+/// Applies the settings to the interface and brings it up.
 ///
 /// # Errors
 /// [`TunError`] that names the step.
-pub fn configure(name: &str, settings: &Settings) -> Result<(), TunError> {
+pub fn configure(name: &str, settings: &InterfaceSettings) -> Result<(), TunError> {
     let step = |step| move |cause| TunError::new(step, name, cause);
     let v4 = socket(libc::AF_INET, 0).map_err(step("open a socket to set up"))?;
     ioctl(&v4, libc::SIOCSIFMTU, name, RequestData { number: settings.mtu as libc::c_int })
@@ -91,9 +91,9 @@ pub fn exists(name: &str) -> bool {
     index_of(name).is_ok()
 }
 
-/// Whether an IPv6 address of the interface is still tentative (RFC 4862, section 5.4). The kernel leaves that state by a
-/// worker of its own, on a TUN soon after; until then it takes no such address as a source, and a connection begun
-/// meanwhile keeps another one, `::1` even, for good.
+/// Whether an IPv6 address of the interface is still tentative (RFC 4862, section 5.4). On a TUN the kernel ends that
+/// state soon after. Until then it does not use the address as a source. A connection that begins in that time keeps
+/// another source, such as `::1`.
 ///
 /// # Errors
 /// [`TunError`].
@@ -122,7 +122,7 @@ pub fn up(name: &str) -> Result<(), TunError> {
     bring_up(&socket, name).map_err(|cause| TunError::new("bring up", name, cause))
 }
 
-/// The descriptor of an open device, for as long as the device lives.
+/// The descriptor of an open device, valid as long as the device is.
 pub(super) fn borrow(device: &tun_tap::Iface) -> BorrowedFd<'_> {
     // SAFETY: the descriptor belongs to `device`, which outlives the borrow.
     unsafe { BorrowedFd::borrow_raw(device.as_raw_fd()) }
@@ -131,7 +131,7 @@ pub(super) fn borrow(device: &tun_tap::Iface) -> BorrowedFd<'_> {
 /// Keeps the flags that are there: without `IFF_NOARP` the kernel looks for duplicates of its IPv6 addresses for a second.
 fn bring_up(socket: &OwnedFd, name: &str) -> io::Result<()> {
     let mut request = Request::new(name, RequestData { flags: 0 });
-    // SAFETY: SIOCGIFFLAGS writes the flags into an ifreq, which `request` is and which lives for the call.
+    // SAFETY: SIOCGIFFLAGS writes the flags into an ifreq, which `request` is; it is valid for the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) })?;
     // SAFETY: every bit pattern is a number, and the kernel has just written this one.
     let flags = unsafe { request.data.flags } | (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
@@ -145,7 +145,7 @@ fn add_v6(name: &str, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
         prefix: u32::from(prefix),
         index: index_of(name)?,
     };
-    // SAFETY: SIOCSIFADDR on an IPv6 socket reads an in6_ifreq, which `request` is and which lives for the call.
+    // SAFETY: SIOCSIFADDR on an IPv6 socket reads an in6_ifreq, which `request` is; it is valid for the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as _, &raw const request) })
 }
 
@@ -162,7 +162,7 @@ fn in4(address: Ipv4Addr) -> RequestData {
 
 fn index_of(name: &str) -> io::Result<libc::c_int> {
     let name = CString::new(name)?;
-    // SAFETY: the name is NUL-terminated and lives for the call.
+    // SAFETY: the name is NUL-terminated and valid for the call.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
     if index == 0 { Err(io::Error::last_os_error()) } else { Ok(index as libc::c_int) }
 }
@@ -199,16 +199,16 @@ fn set_queue_len(name: &str, queue_len: u32) -> io::Result<()> {
 
 fn socket(family: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
     let kind = if family == libc::AF_NETLINK { libc::SOCK_RAW } else { libc::SOCK_DGRAM };
-    // SAFETY: no memory is handed over.
+    // SAFETY: no memory is passed to the kernel.
     let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
     check(fd)?;
-    // SAFETY: the descriptor is new and nobody else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn ioctl(socket: &OwnedFd, number: libc::c_ulong, name: &str, data: RequestData) -> io::Result<()> {
     let request = Request::new(name, data);
-    // SAFETY: the requests in use here read an ifreq, which `request` is and which lives for the call.
+    // SAFETY: the requests in use here read an ifreq, which `request` is; it is valid for the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw const request) })
 }
 

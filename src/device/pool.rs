@@ -1,9 +1,9 @@
-//! Packets to use again. Loops take one for each packet they move and give it back when it has been handled; once as
-//! many have been made as are on the way at the same time, nothing is allocated any more.
+//! A pool of packets to use again. A loop takes one for each packet that it moves, and returns it when the packet is
+//! handled. When the pool has as many packets as are in flight at once, nothing more is allocated.
 
 use crate::segment::{Packet, PacketMeta};
 
-/// A stack of packets not in use. The one given back last is taken first: its bytes are still in the cache.
+/// A stack of packets not in use. The packet returned last is taken first, because its bytes are still in the cache.
 #[derive(Debug)]
 pub(crate) struct Pool {
     spare: Vec<Packet>,
@@ -28,7 +28,7 @@ impl Pool {
         self.spare.pop().unwrap_or_else(|| Packet::new(Vec::with_capacity(self.buffer_len)))
     }
 
-    /// Takes a packet back; its content is gone.
+    /// Takes a packet back and clears its content.
     #[inline]
     pub(crate) fn give_back(&mut self, mut packet: Packet) {
         packet.bytes.clear();

@@ -1,8 +1,8 @@
 //! The TUN device: packets to and from the kernel of this machine, one for each read and write.
 //!
-//! tun-tap opens it; everything around is here: names that it would cut silently, buffers that never truncate, errors
-//! that say which step failed and what to do. The kernel's own counters tell what it dropped for want of room in its
-//! queue, which nobody else would notice.
+//! tun-tap opens the device. This file checks the name, which tun-tap would cut silently, and uses buffers that never
+//! truncate. Errors name the step that failed and what to do. The kernel's counters give the packets that it dropped
+//! because its queue was full. `live` calls it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -17,7 +17,7 @@ use crate::segment::Packet;
 /// The longest name of an interface, without the NUL (`IFNAMSIZ` less one).
 const LONGEST_NAME: usize = 15;
 
-/// Larger than any packet: a read into less would cut it without a word. What is not used of it takes no memory.
+/// Larger than any packet, because a read into a shorter buffer cuts the packet silently. Unused pages take no memory.
 const ROOM: usize = 65_536 + 256;
 
 /// An open TUN device.
@@ -26,7 +26,7 @@ pub struct Tun {
     name: String,
 }
 
-/// Why a TUN device could not be opened or used: the step, what it was done to, and the way out.
+/// Why a TUN device could not be opened or used: the step, the device, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {step} `{name}`: {cause}{}", hint(*.reason))]
 pub struct TunError {
@@ -36,12 +36,12 @@ pub struct TunError {
     reason: TunReason,
 }
 
-/// What is behind a failure, as far as the error number tells.
+/// The reason of a failure, from the error number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunReason {
     /// The name is not one that an interface can have.
     Name,
-    /// /dev/net/tun is missing, or nothing answers behind it.
+    /// /dev/net/tun is missing, or has no driver.
     NoDriver,
     /// /dev/net/tun may not be opened.
     NotAllowedToOpen,
@@ -51,7 +51,7 @@ pub enum TunReason {
     Busy,
     /// It is no TUN device, or one of another kind.
     OtherKind,
-    /// It has gone.
+    /// The device was deleted.
     Gone,
     /// It is down.
     Down,
@@ -82,7 +82,7 @@ fn hint(reason: TunReason) -> &'static str {
 
 impl TunError {
     pub(super) fn new(step: &'static str, name: &str, cause: io::Error) -> Self {
-        // Linux's numbers; ErrorKind cannot tell EACCES from EPERM.
+        // Linux's numbers, because ErrorKind does not distinguish EACCES from EPERM.
         let reason = match cause.raw_os_error() {
             Some(2 | 6 | 19 | 25) => TunReason::NoDriver,
             Some(13) => TunReason::NotAllowedToOpen,
@@ -96,7 +96,7 @@ impl TunError {
         Self { step, name: name.to_owned(), cause, reason }
     }
 
-    /// What is behind it.
+    /// The reason.
     pub fn reason(&self) -> TunReason {
         self.reason
     }
@@ -106,7 +106,7 @@ impl Tun {
     /// Opens the device of that name, or makes it; a `%d` in the name becomes a free number.
     ///
     /// # Errors
-    /// [`TunError`]; its text says what to do.
+    /// [`TunError`]; its text contains what to do.
     pub fn open(name: &str) -> Result<Self, TunError> {
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
         if name.is_empty() || name.len() > LONGEST_NAME || name.contains(odd) {
@@ -124,7 +124,7 @@ impl Tun {
         Ok(Self { name: iface.name().to_owned(), iface })
     }
 
-    /// The name that the kernel gave it.
+    /// The name that the kernel assigned.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -155,7 +155,7 @@ impl Tun {
         }
     }
 
-    /// Gives one packet to the kernel; false if it would not have it now (no room: it is lost, as on a wire).
+    /// Writes one packet to the kernel; false if the kernel has no room for it. Then the packet is lost, as on a wire.
     ///
     /// # Errors
     /// [`TunError`], for example when the device is down or was deleted.
@@ -168,8 +168,8 @@ impl Tun {
         }
     }
 
-    /// Packets that the kernel wanted to send into the device and dropped because its queue was full. From
-    /// /proc/net/dev, which shows the network namespace of this process.
+    /// Packets for the device that the kernel dropped because its queue was full. From /proc/net/dev, which shows the
+    /// network namespace of this process.
     pub fn tx_dropped(&self) -> Option<u64> {
         let table = fs::read_to_string("/proc/thread-self/net/dev").ok()?;
         let row = table.lines().find_map(|line| line.trim_start().strip_prefix(&self.name)?.strip_prefix(':'))?;

@@ -1,4 +1,4 @@
-//! What `drive` needs of a host: the interface of [`Runtime`]. Tests of the simulator put something smaller in its place.
+//! What `drive` needs of a host: the interface of [`Runtime`]. Tests of the simulator implement it with a smaller type.
 
 use crate::event::HostEvent;
 use crate::net::Runtime;

@@ -17,10 +17,10 @@ use crate::event::{Event, HostEvent, HostId, Observer, Observers};
 use crate::segment::Packet;
 use crate::time::Instant;
 
-/// More packets than a host can have to send at one instant. A host that sends more has a fault of ours.
+/// More packets than a host can have to send at one instant. A host that sends more has a bug.
 const MOST_PACKETS_AT_ONCE: u32 = 10_000_000;
 
-/// What hosts are attached to: it knows them by number, takes what they send, and has the observers.
+/// What hosts are attached to. It has the hosts by number and the observers, and takes the packets of the hosts.
 pub(crate) trait Medium {
     /// The type of the hosts.
     type Endpoint: Endpoint;
@@ -36,11 +36,11 @@ pub(crate) trait Medium {
     /// Takes the packet in the buffer from the host, and leaves an empty one there.
     fn transmit(&mut self, now: Instant, host: HostId) -> Result<(), Self::Error>;
 
-    /// Who is shown the events.
+    /// The observers of the events.
     fn observers(&mut self) -> &mut Observers;
 }
 
-/// Tells a host which events are wanted. To be called for each new host, and for all hosts after each new observer.
+/// Sets which events a host queues. Call it for each new host, and for all hosts after each new observer.
 pub(crate) fn observe<M: Medium>(medium: &mut M, host: HostId) {
     let (events, numbers) = (!medium.observers().is_empty(), medium.observers().wants_numbers());
     let endpoint = medium.endpoint(host);
@@ -62,8 +62,8 @@ pub(crate) fn handle_timeout<M: Medium>(medium: &mut M, now: Instant, host: Host
     publish(medium, now, host, None);
 }
 
-/// All that a host does at this instant after its input: its programs run until each of them waits, and everything that
-/// is due is sent. Gives the next deadline of the host.
+/// Runs the programs of a host until each of them waits, and sends every packet that is due. Returns the next deadline
+/// of the host.
 ///
 /// # Errors
 /// The medium did not take a packet.
@@ -86,7 +86,7 @@ pub(crate) fn run<M: Medium>(medium: &mut M, now: Instant, host: HostId) -> Resu
     Ok(medium.endpoint(host).next_at())
 }
 
-/// Hands what happened inside a host to the observers. `packet` is the one just handled, if any.
+/// Publishes the events of a host to the observers. `packet` is the one just handled, if any.
 #[inline]
 fn publish<M: Medium>(medium: &mut M, now: Instant, host: HostId, packet: Option<&Packet>) {
     if !medium.observers().is_empty() {

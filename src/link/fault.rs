@@ -1,23 +1,23 @@
-//! Scripted faults in code: a predicate on the packets that enter a link, for what neither chance nor a link line can
-//! tell.
+//! Scripted faults in code: a function of the packets that enter a link. It does what random impairments and link lines
+//! cannot do. Tests and programs of users add them with `Link::add_fault`.
 
 use crate::segment::Packet;
 use crate::time::{Duration, Instant};
 
-/// What a [`Fault`] says about one packet.
+/// What a [`Fault`] does with one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
-    /// Nothing.
+pub enum FaultAction {
+    /// The fault does nothing.
     Pass,
     /// The packet is lost on the wire.
     Drop,
-    /// The packet arrives so much later; packets behind it do not wait for it.
+    /// The packet arrives this much later. Packets behind it do not wait for it.
     Delay(Duration),
 }
 
-impl Verdict {
-    /// Both: one that drops wins, delays add up.
+impl FaultAction {
+    /// Combines two actions: a drop wins, and delays are added.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -28,15 +28,15 @@ impl Verdict {
     }
 }
 
-/// Judges every packet that enters one direction of a link, in order, also those that are lost for another reason: a
-/// fault can count. Any `FnMut(Instant, &Packet) -> Verdict` is one.
+/// A function of every packet that enters one direction of a link, in order. It also gets packets that are lost for
+/// another reason, so it can count. Any `FnMut(Instant, &Packet) -> FaultAction` is one.
 pub trait Fault {
-    /// What becomes of `packet`, which enters at `now`.
-    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict;
+    /// Decides about `packet`, which enters at `now`.
+    fn judge(&mut self, now: Instant, packet: &Packet) -> FaultAction;
 }
 
-impl<F: FnMut(Instant, &Packet) -> Verdict> Fault for F {
-    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
+impl<F: FnMut(Instant, &Packet) -> FaultAction> Fault for F {
+    fn judge(&mut self, now: Instant, packet: &Packet) -> FaultAction {
         self(now, packet)
     }
 }

@@ -1,7 +1,7 @@
 //! The packets on a wire, in the order in which they arrive: by instant, then by sequence number.
 //!
-//! Nearly every packet arrives after those before it and goes to the back. One that was held back waits there while
-//! later ones are put in front of it, which moves as many entries as there are packets held back: few.
+//! Nearly every packet arrives after those before it and goes to the back. Later packets go in front of one that is
+//! held back. That moves one entry for each packet held back, and those are few.
 
 use std::collections::VecDeque;
 

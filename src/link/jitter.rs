@@ -1,9 +1,10 @@
 //! Jitter: how much the propagation delay differs from packet to packet.
 //!
-//! The time that is written is half the width of a uniform distribution, and the standard deviation of the others: the
-//! normal one, and a Pareto distribution of shape 3 (moved so that its mean is the link's delay: most packets are a
-//! little early, a few very late). A delay is never below zero. Jitter alone never reorders: a packet that would overtake
-//! the one before it arrives at the same instant, right behind it.
+//! The time is half the width of a uniform distribution, and the standard deviation of the others. These are the normal
+//! distribution, and a Pareto distribution of shape 3 whose mean is the link's delay. With Pareto most packets are a
+//! little early and a few are very late. A delay is never below zero.
+//! Jitter alone never reorders. A packet that would overtake the one before it arrives at the same instant, right
+//! behind it.
 
 use core::fmt;
 
@@ -49,7 +50,7 @@ impl Jitter {
         Some(Self { deviation: value::parse_time(time)?, distribution })
     }
 
-    /// The delay of one packet whose link has `mean`. As many draws for each packet, whatever the distribution.
+    /// The delay of one packet whose link has the delay `mean`. Every distribution makes the same number of draws.
     pub(super) fn delay(self, mean: Duration, rng: &mut Rng) -> Duration {
         let [first, second] = [rng.unit(), rng.unit()];
         let deviations = match self.distribution {

@@ -1,9 +1,9 @@
-//! Loss by chance: each packet for itself (Bernoulli), or in bursts (Gilbert 1960, Elliott 1963).
+//! Random loss: each packet independently (Bernoulli), or in bursts (Gilbert 1960, Elliott 1963).
 //!
-//! The channel of Gilbert and Elliott is good or bad. A packet meets it as it is and is lost with the probability of
-//! that state; then the channel changes with `p` from good to bad, with `r` from bad to good. In the long run it is bad
-//! for p / (p + r) of the packets, and a stay in the bad state lasts 1 / r packets. Parameters are those of tc-netem(8),
-//! in its order: `p`, `r`, `1-h` (loss in the bad state), `1-k` (loss in the good state).
+//! The Gilbert-Elliott channel has a good and a bad state. A packet is lost with the loss probability of the present
+//! state. Then the state changes, with probability `p` from good to bad, and `r` from bad to good. In the long run p /
+//! (p + r) of the packets find the bad state, and it lasts 1 / r packets on average. The parameters are those of
+//! tc-netem(8), in its order: `p`, `r`, `1-h` (loss in the bad state), `1-k` (loss in the good state).
 
 use core::fmt;
 
@@ -11,10 +11,10 @@ use super::value::Percent;
 use crate::event::{ChannelState, DropReason};
 use crate::rng::Rng;
 
-/// Which packets are lost by chance.
+/// Which packets are lost at random.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
-    /// Each for itself, with this probability.
+    /// Each packet independently, with this probability.
     Bernoulli(Percent),
     /// In bursts.
     GilbertElliott(GilbertElliott),
@@ -40,7 +40,7 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// Nothing is lost by chance.
+    /// No packet is lost at random.
     pub const NONE: Self = Self::Bernoulli(Percent::NEVER);
 
     /// How many packets are lost in the long run, from 0 to 1.
@@ -113,7 +113,7 @@ impl Channel {
         self.loss = loss;
     }
 
-    /// Whether the next packet is lost, and why. A draw for each packet, whatever else becomes of it.
+    /// Whether the next packet is lost, and why. It makes a draw for each packet, also for one that is lost anyway.
     pub(super) fn draw(&mut self) -> Option<DropReason> {
         match &self.loss {
             Loss::Bernoulli(percent) if *percent == Percent::NEVER => None,

@@ -1,4 +1,4 @@
-//! One direction of a wire. It has no socket and no clock: packets and instants are given to it.
+//! One direction of a wire. It has no socket and no clock: `sim` and `live` give it packets and instants.
 //!
 //! ```text
 //!  packet --> MTU --> queue --> transmitter --> the wire: loss, corruption, propagation delay --> packet
@@ -6,20 +6,21 @@
 //!             drop      drop     by the rate                queue, right behind the original)
 //! ```
 //!
-//! The fate of a packet is decided when it enters, so that it is known when the packet is recorded as sent. A packet
-//! that is lost on the wire takes its place in the queue and its time on the transmitter all the same (as with an error
-//! model of ns-3; tc-netem(8) loses packets before its queue). A copy is made only of a packet that arrives, harmed or
-//! not, and only if the queue has room for it; it is whole and not held back.
+//! The fate of a packet is decided when it enters, so it is known when the packet is recorded as sent. A packet that is
+//! lost on the wire still uses the queue and the transmitter. An error model of ns-3 does the same; tc-netem(8) loses
+//! packets before its queue. Only a packet that arrives is copied, corrupted or not, and only if the queue has room.
+//! The copy is not corrupted and not held back.
 //!
-//! *reorder* has a packet skip the delay, so that it overtakes those on the way, as in tc-netem(8); with a time it holds
-//! the packet back instead. Nothing else reorders: jitter keeps the order, a copy comes right behind its original.
+//! *reorder* sends a packet without the delay, so it overtakes those on the way, as in tc-netem(8). With a time it
+//! holds the packet back instead. Nothing else reorders: jitter keeps the order, and a copy comes right behind its
+//! original.
 //!
-//! While the link is down nothing gets into it, and what the transmitter has ready then is lost too; what is on the wire
-//! already arrives.
+//! While the link is down, packets that enter it are lost. A packet whose transmission ends in that time is lost too. A
+//! packet that is on the wire already arrives.
 //!
-//! Every impairment draws from a stream of its own, named after the link and its purpose, as many draws for each packet
-//! that enters: the n-th packet meets the same draws in each, whatever the others do. A draw is left out only while its
-//! impairment is off.
+//! Every impairment has a random stream of its own, named after the link and the purpose. It makes the same number of
+//! draws for each packet that enters. So the draws for the n-th packet do not depend on the other impairments. An
+//! impairment that is off makes no draw.
 //!
 //! Packets are conserved: sent + duplicated = delivered + dropped + in flight ([`Counters`]).
 
@@ -35,10 +36,10 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, Verdict};
+pub use fault::{Fault, FaultAction};
 pub use jitter::{Distribution, Jitter};
 pub use loss::{GilbertElliott, Loss};
-pub use script::{Kind, Outage, Script};
+pub use script::{Outage, PacketKind, Script};
 pub use spec::{LinkLine, LinkSpec, SpecError};
 pub use value::{Limit, Percent, Rate, TIME_EXPECTED, parse_time};
 
@@ -56,11 +57,11 @@ use transmitter::Transmitter;
 /// One direction of a wire.
 ///
 /// Inputs: [`Link::handle_packet`] decides, [`Link::carry`] and [`Link::carry_copy`] do what was decided. Outputs:
-/// [`Link::poll_packet`], [`Link::next_at`]. The link takes packets and gives them back; it never copies bytes.
+/// [`Link::poll_packet`], [`Link::next_at`]. The link moves packets; it never copies their bytes.
 pub struct Link {
-    /// Neither chance nor script nor times: rate, delay, queue and MTU are all there is.
+    /// The link has only rate, delay, queue and MTU: no impairment, script or outage.
     is_plain: bool,
-    /// Of the spec, what every packet meets.
+    /// The values of the spec that every packet needs.
     mtu: Option<u16>,
     delay: Duration,
     transmitter: Transmitter,
@@ -69,7 +70,7 @@ pub struct Link {
     rare: Box<Rare>,
 }
 
-/// What a packet on a plain link never touches. It stands apart, so that a thousand links fit into the cache.
+/// The state that a packet on a plain link never needs. It is separate, so that a thousand links fit into the cache.
 struct Rare {
     name: String,
     spec: LinkSpec,
@@ -81,23 +82,23 @@ struct Rare {
     bit: Rng,
     scripts: Scripts,
     faults: Vec<Box<dyn Fault>>,
-    /// What `down` counts from.
+    /// The instant from which `down` is counted.
     began: Instant,
     /// The last arrival of a packet that keeps its place: the next one is not earlier.
     last_in_order: Instant,
 }
 
-/// What was decided about one packet: hand it to [`Link::carry`] and, if [`Decision::has_copy`], to
-/// [`Link::carry_copy`], before the next packet enters.
+/// The decision about one packet. Pass it to [`Link::carry`] and, if [`Decision::has_copy`], to [`Link::carry_copy`],
+/// before the next packet enters.
 #[derive(Debug)]
 #[must_use = "the packet is counted as sent: let the link carry it"]
 pub struct Decision {
-    /// What becomes of the packet. Of several things the gravest is named: lost, corrupted, duplicated, out of its place.
+    /// The fate of the packet. Of several fates one is named, in this order: lost, corrupted, duplicated, reordered.
     pub fate: Fate,
     copy_at: Option<Instant>,
 }
 
-/// How many packets entered a link and what became of them.
+/// Counts of the packets that entered a link, by their fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Entered.
@@ -113,7 +114,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The law of conservation: sent + duplicated = delivered + dropped + in flight.
+    /// Whether packets are conserved: sent + duplicated = delivered + dropped + in flight.
     pub fn conserved(&self) -> bool {
         self.sent + self.duplicated == self.delivered + self.dropped + self.in_flight
     }
@@ -129,22 +130,22 @@ impl fmt::Display for Counters {
     }
 }
 
-/// A probability and the stream that belongs to it.
+/// A probability and its random stream.
 #[derive(Debug)]
 struct Bernoulli {
     probability: f64,
     rng: Rng,
 }
 
-/// What was drawn for one packet, and what the scripts say of it.
+/// The draws for one packet, and the action of the scripts.
 struct Draws {
     loss: Option<DropReason>,
     delay: Duration,
     out_of_place: bool,
     copied: bool,
-    /// A bit of the packet, counted from its first.
+    /// The index of a bit of the packet, from 0.
     flip: Option<u64>,
-    fault: Verdict,
+    fault: FaultAction,
 }
 
 impl Bernoulli {
@@ -187,7 +188,8 @@ impl Link {
         link
     }
 
-    /// Another spec, for the packets that enter from now on. Those on the way keep their times; scripts count anew.
+    /// Sets another spec, for the packets that enter from now on. Packets on the way keep their times. Scripts count
+    /// from 1 again.
     pub fn set_spec(&mut self, spec: &LinkSpec) {
         (self.mtu, self.delay) = (spec.mtu, spec.delay);
         self.transmitter.set(spec);
@@ -206,12 +208,12 @@ impl Link {
             && [spec.reorder, spec.duplicate, spec.corrupt].iter().all(|percent| *percent == Percent::NEVER);
     }
 
-    /// What `down` is counted from, if not [`Instant::EPOCH`].
+    /// Sets the instant from which `down` is counted. The default is [`Instant::EPOCH`].
     pub fn set_beginning(&mut self, began: Instant) {
         self.rare.began = began;
     }
 
-    /// Adds a scripted fault. Every fault judges every packet; one that drops wins, delays add up.
+    /// Adds a scripted fault. Every fault gets every packet. A drop wins, and delays are added.
     pub fn add_fault(&mut self, fault: impl Fault + 'static) {
         self.rare.faults.push(Box::new(fault));
         self.is_plain = false;
@@ -230,9 +232,9 @@ impl Link {
         }
     }
 
-    /// Takes the packet that `decision` is about on its way. `sequence` breaks ties: of two packets that arrive at the
-    /// same instant the one with the smaller number comes first; give rising numbers. A packet whose fate is to be
-    /// dropped is given back, for its buffer.
+    /// Sends the packet of `decision`. `sequence` breaks ties: of two packets that arrive at the same instant, the one
+    /// with the smaller number comes first. The numbers must rise. A dropped packet is returned, so that its buffer can
+    /// be used again.
     #[inline]
     #[must_use = "the buffer of a dropped packet can be used again"]
     pub fn carry(&mut self, decision: &Decision, sequence: u64, mut packet: Packet) -> Option<Packet> {
@@ -246,7 +248,7 @@ impl Link {
         None
     }
 
-    /// Takes the copy on its way; without one, [`Decision::has_copy`], it is given back. Carry the original first.
+    /// Sends the copy, after the original. It is returned if the decision has no copy ([`Decision::has_copy`]).
     #[must_use = "the buffer of a packet not taken can be used again"]
     pub fn carry_copy(&mut self, decision: &Decision, sequence: u64, copy: Packet) -> Option<Packet> {
         let Some(at) = decision.copy_at else {
@@ -269,18 +271,18 @@ impl Link {
         self.flight.next().map(|(at, _)| at)
     }
 
-    /// When the next packet arrives, with its sequence number: the key under which a link stands in an event queue.
+    /// When the next packet arrives, with its sequence number: the key of a link in an event queue.
     #[inline]
     pub fn next_key(&self) -> Option<(Instant, u64)> {
         self.flight.next()
     }
 
-    /// Its name, for people and for its streams.
+    /// Its name, for messages and for its random streams.
     pub fn name(&self) -> &str {
         &self.rare.name
     }
 
-    /// The largest packet that it takes, if there is a limit.
+    /// The largest packet in bytes, if there is a limit.
     pub fn mtu(&self) -> Option<u16> {
         self.mtu
     }
@@ -290,12 +292,12 @@ impl Link {
         &self.rare.spec
     }
 
-    /// What became of all packets so far.
+    /// The counts of all packets so far.
     pub fn counters(&self) -> Counters {
         Counters { in_flight: self.flight.len() as u64, ..self.counted }
     }
 
-    /// What waits or is in transmission at `now`: packets and bytes.
+    /// Packets and bytes that wait or are in transmission at `now`.
     pub fn queued(&mut self, now: Instant) -> (u64, u64) {
         (self.transmitter.queued_packets(now), self.transmitter.queued_bytes(now))
     }
@@ -315,12 +317,12 @@ impl Link {
     }
 
     fn decide_impaired(&mut self, now: Instant, packet: &Packet) -> Decision {
-        // Before anything else, so that a draw belongs to its packet whatever becomes of it.
+        // The draws come first, so that each packet has its own draws whatever its fate.
         let draws = self.draw(now, packet);
         self.decide(now, packet.bytes.len(), &draws).unwrap_or_else(|why| self.drop(why))
     }
 
-    /// The draws from every stream, as many for every packet, whatever becomes of it.
+    /// Draws from every stream, the same number for every packet, whatever its fate.
     fn draw(&mut self, now: Instant, packet: &Packet) -> Draws {
         let bits = packet.bytes.len() as u64 * 8;
         Draws {
@@ -340,9 +342,9 @@ impl Link {
         self.check_up(now)?;
         let departure = self.depart(now, len)?;
         let late = match draws.fault {
-            Verdict::Drop => return Err(DropReason::Fault),
-            Verdict::Pass => Duration::ZERO,
-            Verdict::Delay(late) => late,
+            FaultAction::Drop => return Err(DropReason::Fault),
+            FaultAction::Pass => Duration::ZERO,
+            FaultAction::Delay(late) => late,
         };
         self.check_up(departure)?;
         if let Some(why) = draws.loss {
@@ -373,7 +375,7 @@ impl Link {
         }
     }
 
-    /// An arrival that overtakes nobody who keeps the order.
+    /// An arrival that overtakes no packet that keeps the order.
     fn in_order(&mut self, at: Instant) -> Instant {
         self.rare.last_in_order = self.rare.last_in_order.max(at);
         self.rare.last_in_order
@@ -389,8 +391,8 @@ impl Link {
         }
     }
 
-    fn judge(&mut self, now: Instant, packet: &Packet) -> Verdict {
-        let scripted = if self.rare.scripts.is_empty() { Verdict::Pass } else { self.rare.scripts.judge(packet) };
+    fn judge(&mut self, now: Instant, packet: &Packet) -> FaultAction {
+        let scripted = if self.rare.scripts.is_empty() { FaultAction::Pass } else { self.rare.scripts.judge(packet) };
         self.rare.faults.iter_mut().fold(scripted, |verdict, fault| verdict.and(fault.judge(now, packet)))
     }
 
@@ -407,7 +409,7 @@ impl fmt::Debug for Link {
 }
 
 impl Decision {
-    /// True if the link wants a copy of the packet, for [`Link::carry_copy`].
+    /// True if the link needs a copy of the packet for [`Link::carry_copy`].
     pub fn has_copy(&self) -> bool {
         self.copy_at.is_some()
     }

@@ -1,34 +1,35 @@
-//! What a link line can say about single packets: `drop=synack:1`, `hold=packet:7:300ms`, and the times when the link is
-//! down: `down=1s..2s`.
+//! Scripted faults in a link line: `drop=synack:1`, `hold=packet:7:300ms`, and the times when the link is down,
+//! `down=1s..2s`.
 //!
-//! `drop=WHAT[:WHICH]` takes packets, `hold=WHAT[:WHICH]:TIME` has them arrive so much later; those behind do not wait.
-//! WHAT is `packet` (any), `syn` (without ACK), `synack`, `data` (with bytes of data), `ack` (bare: neither data nor SYN,
-//! FIN, RST), `fin`, `rst`, `udp` or `icmp`. WHICH counts packets of that kind as they enter this direction, from 1, over
-//! all connections and with retransmissions: a number, a range `4-6`, several of them `1+4-6`; without it, all.
+//! `drop=WHAT[:WHICH]` drops packets. `hold=WHAT[:WHICH]:TIME` delays them by that time; packets behind them do not
+//! wait. WHAT is `packet` (any), `syn` (without ACK), `synack`, `data` (with bytes of data), `ack` (bare: neither data
+//! nor SYN, FIN, RST), `fin`, `rst`, `udp` or `icmp`. WHICH counts packets of that kind as they enter this direction,
+//! from 1, over all connections and with retransmissions: a number, a range `4-6`, several of them `1+4-6`; without it,
+//! all.
 //!
-//! The two may be written several times in one line. They count anew when the link is given another line.
+//! Both may be written several times in one line. They count from 1 again when the link gets another line.
 
 use core::fmt;
 
-use super::fault::Verdict;
+use super::fault::FaultAction;
 use super::value;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::Duration;
 
-/// A fault as a link line says it.
+/// A scripted fault of a link line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Of which kind.
-    pub what: Kind,
-    /// Which of that kind, by their numbers from 1: ranges with both ends, in the order written. Empty is all.
+    /// The kind of packet.
+    pub what: PacketKind,
+    /// Which packets of that kind, numbered from 1: inclusive ranges, in the order written. Empty means all.
     pub which: Vec<(u64, u64)>,
-    /// How much later they arrive; `None` if they are lost.
+    /// How much later they arrive; `None` if they are dropped.
     pub hold: Option<Duration>,
 }
 
 /// A kind of packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PacketKind {
     /// Any.
     Packet,
     /// A SYN without ACK.
@@ -58,19 +59,19 @@ pub struct Outage {
     pub until: Duration,
 }
 
-const KINDS: [(&str, Kind); 9] = [
-    ("packet", Kind::Packet),
-    ("syn", Kind::Syn),
-    ("synack", Kind::SynAck),
-    ("data", Kind::Data),
-    ("ack", Kind::Ack),
-    ("fin", Kind::Fin),
-    ("rst", Kind::Rst),
-    ("udp", Kind::Udp),
-    ("icmp", Kind::Icmp),
+const KINDS: [(&str, PacketKind); 9] = [
+    ("packet", PacketKind::Packet),
+    ("syn", PacketKind::Syn),
+    ("synack", PacketKind::SynAck),
+    ("data", PacketKind::Data),
+    ("ack", PacketKind::Ack),
+    ("fin", PacketKind::Fin),
+    ("rst", PacketKind::Rst),
+    ("udp", PacketKind::Udp),
+    ("icmp", PacketKind::Icmp),
 ];
 
-impl Kind {
+impl PacketKind {
     fn is_kind_of(self, packet: &HeaderFacts) -> bool {
         match self {
             Self::Packet => true,
@@ -86,7 +87,7 @@ impl Kind {
     }
 }
 
-/// What the kind of a packet depends on.
+/// The properties of a packet that give its kind.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)] // A header has them one by one.
 struct HeaderFacts {
@@ -134,7 +135,7 @@ impl Script {
     }
 }
 
-fn parse_packets(text: &str) -> Option<(Kind, Vec<(u64, u64)>)> {
+fn parse_packets(text: &str) -> Option<(PacketKind, Vec<(u64, u64)>)> {
     let (what, which) = text.split_once(':').map_or((text, None), |(what, which)| (what, Some(which)));
     let (_, kind) = KINDS.iter().find(|(name, _)| *name == what)?;
     let ranges = which.map_or(Some(Vec::new()), |which| which.split('+').map(parse_range).collect())?;
@@ -198,17 +199,17 @@ impl Scripts {
         self.0.is_empty()
     }
 
-    /// One that drops wins, delays add up.
-    pub(super) fn judge(&mut self, packet: &Packet) -> Verdict {
+    /// A drop wins, and delays are added.
+    pub(super) fn judge(&mut self, packet: &Packet) -> FaultAction {
         let facts = HeaderFacts::of(packet);
-        let mut verdict = Verdict::Pass;
+        let mut verdict = FaultAction::Pass;
         for (script, seen) in &mut self.0 {
             if !script.what.is_kind_of(&facts) {
                 continue;
             }
             *seen += 1;
             if script.which.is_empty() || script.which.iter().any(|(first, last)| (*first..=*last).contains(seen)) {
-                verdict = verdict.and(script.hold.map_or(Verdict::Drop, Verdict::Delay));
+                verdict = verdict.and(script.hold.map_or(FaultAction::Drop, FaultAction::Delay));
             }
         }
         verdict

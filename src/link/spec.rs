@@ -21,9 +21,9 @@
 //! | `drop=synack:1` | takes packets by kind and number (see [`Script`]); may be repeated |
 //! | `hold=packet:7:300ms` | has packets arrive later, by kind and number; may be repeated |
 //!
-//! Keys are those of tc-netem(8) where it has them, in any order; the empty line is a plain cable. `A>B:` restricts the
-//! line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one line in its `Display`, its name in
-//! `KEYS`, and a row above.
+//! Keys are those of tc-netem(8) where it has them, in any order. The empty line is a link without delay, limit or
+//! impairment. `A>B:` restricts the line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one
+//! line in its `Display`, its name in `KEYS`, and a row above.
 
 use core::fmt;
 use core::str::FromStr;
@@ -34,7 +34,7 @@ use super::script::{Outage, Script};
 use super::value::{self, Limit, Percent, Rate};
 use crate::time::Duration;
 
-/// What one direction of a wire does to packets. The default is a plain cable: no delay, no limit, no harm.
+/// What one direction of a wire does to packets. The default has no delay, no limit and no impairment.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct LinkSpec {
     /// Bits of IP datagram per second; without it transmission takes no time and nothing queues.
@@ -58,7 +58,7 @@ pub struct LinkSpec {
     /// What the queue in front of the transmitter holds. By default [`LinkSpec::DEFAULT_LIMIT`]. Without a rate there
     /// is no queue and the limit is never reached.
     pub limit: Option<Limit>,
-    /// Larger packets are dropped, without a word to the sender.
+    /// The largest packet in bytes. Larger ones are dropped without an ICMP error.
     pub mtu: Option<u16>,
     /// When the link is down.
     pub down: Vec<Outage>,
@@ -66,7 +66,7 @@ pub struct LinkSpec {
     pub scripts: Vec<Script>,
 }
 
-/// A [`LinkSpec`] and the direction it is for: the line as it is written.
+/// A [`LinkSpec`] and its direction: the line as it is written.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct LinkLine {
     /// `A>B:`; without it the line is for both directions.
@@ -75,7 +75,7 @@ pub struct LinkLine {
     pub spec: LinkSpec,
 }
 
-/// What is wrong with a link line.
+/// Why a link line is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
@@ -88,7 +88,7 @@ pub enum SpecError {
     /// The key was there before.
     #[error("link spec: `{0}` is given twice")]
     Twice(String),
-    /// The value is none that the key takes.
+    /// The value is not valid for the key.
     #[error("link spec: `{key}={value}`: expected {expected}")]
     Value {
         /// The key.
@@ -111,7 +111,7 @@ const MTU_EXPECTED: &str = "bytes from 68 (RFC 791) to 65535";
 const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
 
 impl LinkSpec {
-    /// The queue in front of a rate when nothing else is said: 1,000 packets, as in tc-netem(8).
+    /// The default queue of a link with a rate: 1,000 packets, as in tc-netem(8).
     pub const DEFAULT_LIMIT: Limit = Limit::Packets(1_000);
     /// How long a packet chosen for `reorder` is held back on a link without delay.
     pub const HOLD_WITHOUT_DELAY: Duration = Duration::from_millis(1);
@@ -201,7 +201,7 @@ impl FromStr for LinkLine {
 }
 
 impl fmt::Display for LinkSpec {
-    /// The line that reads back to the same spec: only what differs from a plain cable.
+    /// The line that parses to the same spec: only what differs from the default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rate, delay, jitter, loss, reorder, hold, duplicate, corrupt, limit, mtu, down, scripts } = self;
         let mut separator = "";

@@ -142,7 +142,9 @@ fn nothing_gets_through_total_loss_not_even_a_copy() {
 #[test]
 fn a_lost_packet_takes_its_time_on_the_transmitter() {
     let mut link = link("rate=12Mbit");
-    link.add_fault(|_: Instant, packet: &Packet| if packet.meta.id.0 == 0 { Verdict::Drop } else { Verdict::Pass });
+    link.add_fault(
+        |_: Instant, packet: &Packet| if packet.meta.id.0 == 0 { FaultAction::Drop } else { FaultAction::Pass },
+    );
     assert_eq!(send(&mut link, nanos(0), packet(0, 1500)), Fate::Drop(DropReason::Fault));
     assert_eq!(send(&mut link, nanos(0), packet(1, 1500)), Fate::Deliver(nanos(2_000_000)));
 }
@@ -151,8 +153,8 @@ fn a_lost_packet_takes_its_time_on_the_transmitter() {
 fn a_packet_held_back_is_overtaken_by_those_within_one_delay() {
     let mut link = link("delay=10ms");
     let hold_first = |_: Instant, packet: &Packet| match packet.meta.id.0 {
-        0 => Verdict::Delay(Duration::from_millis(10)),
-        _ => Verdict::Pass,
+        0 => FaultAction::Delay(Duration::from_millis(10)),
+        _ => FaultAction::Pass,
     };
     link.add_fault(hold_first);
     assert_eq!(send(&mut link, nanos(0), packet(0, 40)), Fate::Reorder(nanos(20_000_000)));
@@ -191,10 +193,10 @@ fn every_fault_sees_every_packet_also_lost_ones() {
     let mut link = link("loss=100%");
     let seen = Rc::new(Cell::new(0));
     let count = Rc::clone(&seen);
-    link.add_fault(|_: Instant, _: &Packet| Verdict::Drop);
+    link.add_fault(|_: Instant, _: &Packet| FaultAction::Drop);
     link.add_fault(move |_: Instant, _: &Packet| {
         count.set(count.get() + 1);
-        Verdict::Pass
+        FaultAction::Pass
     });
     for id in 0..5 {
         assert_eq!(send(&mut link, nanos(0), packet(id, 40)), Fate::Drop(DropReason::Fault));
@@ -287,7 +289,9 @@ fn any_jitter() -> impl Strategy<Value = Jitter> {
 }
 
 fn any_script() -> impl Strategy<Value = Script> {
-    let kind = prop::sample::select(&[Kind::Packet, Kind::Syn, Kind::Data, Kind::Ack, Kind::Udp][..]);
+    let kind = prop::sample::select(
+        &[PacketKind::Packet, PacketKind::Syn, PacketKind::Data, PacketKind::Ack, PacketKind::Udp][..],
+    );
     let ranges = prop::collection::vec((1_u64..50, 0_u64..5).prop_map(|(first, more)| (first, first + more)), 0..3);
     (kind, ranges, prop::option::of(0_u64..30_000_000)).prop_map(|(what, which, hold)| Script {
         what,

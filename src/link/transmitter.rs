@@ -1,8 +1,8 @@
-//! Rate and queue: when does the last bit of a packet leave the sender?
+//! Rate and queue: when the last bit of a packet leaves the sender.
 //!
 //! A packet of n bytes takes 8 n / rate seconds. Within a busy period the exact end is kept as whole nanoseconds and a
-//! fraction with the rate as its denominator; the end that others see is rounded up to the nanosecond. So
-//! rounding does not add up: n packets back to back end at the exact time of all their bits, rounded up once. An idle
+//! fraction with the rate as its denominator. The end that is reported is rounded up to the nanosecond. So rounding
+//! errors do not accumulate: n packets back to back end at the exact time of all their bits, rounded up once. An idle
 //! transmitter starts at `now`.
 //!
 //! The queue is drop-tail and counts the packets that wait and the one in transmission. A packet whose last bit leaves
@@ -41,14 +41,14 @@ impl Transmitter {
         }
     }
 
-    /// Another rate and limit from the next packet on. Those in the queue keep their times.
+    /// Sets another rate and limit, from the next packet on. Packets in the queue keep their times.
     pub(super) fn set(&mut self, spec: &LinkSpec) {
         self.fraction = 0;
         self.rate = spec.rate;
         self.limit = spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT);
     }
 
-    /// When the last bit of a packet of `len` bytes that comes now will have left; `None` if the queue has no room.
+    /// When the last bit of a packet of `len` bytes that enters now leaves; `None` if the queue has no room.
     #[inline]
     pub(super) fn enqueue(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate) = self.rate else {

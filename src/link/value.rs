@@ -1,6 +1,6 @@
 //! The values of a link spec, as tc-netem(8) and tc(8) write them, but always with their unit: `10Mbit`, `20ms`,
-//! `0.5%`, `64KiB`. Numbers are read in integers, so that `0.1ms` is exactly 100,000 ns; what is finer than the
-//! smallest unit is cut off. Every value prints as the shortest text that reads back to the same value.
+//! `0.5%`, `64KiB`. Numbers are parsed as integers, so `0.1ms` is exactly 100,000 ns. Digits below the smallest unit
+//! are cut off. Every value prints as the shortest text that parses to the same value.
 
 use core::fmt;
 use core::num::NonZeroU64;
@@ -18,9 +18,9 @@ pub struct Percent(f64);
 /// How much the queue in front of a link holds, the packet in transmission included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// So many packets.
+    /// A number of packets.
     Packets(u64),
-    /// So many bytes of IP datagrams.
+    /// A number of bytes of IP datagrams.
     Bytes(u64),
 }
 
@@ -41,7 +41,7 @@ const SIZES: [(&str, u64); 3] = [("mib", 1 << 20), ("kib", 1 << 10), ("b", 1)];
 impl Rate {
     const MAX: u64 = 1_000_000_000_000_000_000;
 
-    /// A rate of so many bits per second; `None` for zero, which would be a link that is down, and beyond 10^18.
+    /// A rate in bits per second; `None` for zero, which would be a link that is down, and above 10^18.
     pub const fn from_bits_per_second(bits: u64) -> Option<Self> {
         match NonZeroU64::new(bits) {
             Some(bits) if bits.get() <= Self::MAX => Some(Self(bits)),

@@ -1,10 +1,10 @@
-//! The wall clock of the loop: instants since the Unix epoch that never go back.
+//! The wall clock of the live loop: instants since the Unix epoch that never go back.
 
 use std::time::{Instant as Monotonic, SystemTime, UNIX_EPOCH};
 
 use crate::time::Instant;
 
-/// Where the wall clock stood when the loop began, and the monotonic clock since then.
+/// The wall clock when the loop began, and the monotonic clock since then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     began: Instant,

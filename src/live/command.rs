@@ -1,7 +1,7 @@
 //! The program that runs beside the host: `-- COMMAND`.
 //!
-//! It starts when the listener is ready, in our namespace, gets no standard input, dies with us (`PR_SET_PDEATHSIG`), and
-//! its exit code becomes ours: 128 + n if signal n ended it, as a shell says it.
+//! It starts in our namespace when the listener is ready, without standard input. It is killed when this process ends
+//! (`PR_SET_PDEATHSIG`). Its exit code becomes ours: 128 + n if signal n ended it, as in a shell.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ pub struct Running {
     child: Child,
 }
 
-/// What became of a COMMAND that could not be started.
+/// Why a COMMAND could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot run `{program}`: {cause}; what follows `--` is a program and its arguments")]
 pub struct CommandError {
@@ -54,7 +54,7 @@ impl Running {
     /// Its exit code, if it has ended.
     ///
     /// # Errors
-    /// What waitpid(2) says.
+    /// The error of waitpid(2).
     pub fn poll_exit(&mut self) -> io::Result<Option<i32>> {
         Ok(self.child.try_wait()?.map(exit_code))
     }
@@ -62,7 +62,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // It may have ended by itself, so an error is ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,5 @@
-//! One host on a TUN device, with the wall clock: the loop that real programs on the real kernel talk to.
+//! One host on a TUN device, with the wall clock. Programs on the real kernel connect to it. `cli` and `bench` run the
+//! loop.
 //!
 //! ```text
 //!   wait: the device, signals, the wake-up of another thread, the next deadline
@@ -8,9 +9,9 @@
 //!   drive::handle_timeout --------------------------------+--> drive::run --> link --> write
 //! ```
 //!
-//! Host and link are those of the simulator. The link is a plain cable unless a spec says otherwise. [`enter`] gives the
-//! process a private network namespace first. `command` runs the program beside the host, `signals` brings signals to the
-//! loop, and `wake` lets another thread wake it.
+//! Host and link are those of the simulator. By default the link has no delay, no limit and no impairment. [`enter`]
+//! gives the process a private network namespace first. `command` runs the program beside the host, `signals` brings
+//! signals to the loop, and `wake` lets another thread wake it.
 
 mod clock;
 mod command;
@@ -32,7 +33,7 @@ use std::rc::Rc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
-use crate::device::{self, Cable, End, Pool, Tun, TunError};
+use crate::device::{self, Cable, CableEnd, Pool, Tun, TunError};
 use crate::drive::{self, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSpec};
@@ -48,7 +49,7 @@ pub const HOST: HostId = HostId(0);
 /// The kernel of this machine, in events.
 pub const KERNEL: HostId = HostId(1);
 
-/// Packets read in one batch before deadlines and programs get their turn again.
+/// Packets that are read in one batch, before deadlines and programs are handled again.
 const BATCH: usize = 512;
 /// Packets that the host makes before they are written.
 const BURST: usize = 64;
@@ -73,7 +74,7 @@ pub struct Live {
     more: bool,
 }
 
-/// Why the loop could not go on.
+/// Why the loop could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// The device.
@@ -92,7 +93,7 @@ const LONGEST_TENTATIVE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`TunError`] that names the step.
-pub fn set_up(name: &str, settings: &device::Settings) -> Result<(), TunError> {
+pub fn set_up(name: &str, settings: &device::InterfaceSettings) -> Result<(), TunError> {
     device::configure(name, settings)?;
     let began = std::time::Instant::now();
     while device::is_tentative(name)? && began.elapsed() < LONGEST_TENTATIVE {
@@ -137,13 +138,13 @@ impl Live {
         self.runtime.net()
     }
 
-    /// Shows everything that happens from now on to `observer`.
+    /// Publishes all events from now on to `observer`.
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observers.add(observer);
         drive::observe(self, HOST);
     }
 
-    /// Ends every program and closes its sockets; the turns that follow carry what they still have to send.
+    /// Ends every program and closes its sockets. The following turns send what is left in their buffers.
     pub fn end_programs(&mut self) {
         self.runtime.end_programs();
     }
@@ -153,7 +154,7 @@ impl Live {
         &self.tun
     }
 
-    /// Packets that the kernel had no room for when we wrote them.
+    /// Packets that the kernel refused when we wrote them, because it had no room.
     pub fn lost_in_write(&self) -> u64 {
         self.lost_in_write
     }
@@ -168,17 +169,17 @@ impl Live {
         self.clock.now()
     }
 
-    /// One turn: everything that is readable, everything that is due, the programs, everything to be sent.
+    /// One turn: read all packets, fire what is due, run the programs, send all packets.
     ///
     /// # Errors
-    /// [`LiveError::Tun`] if the device has gone.
+    /// [`LiveError::Tun`] if the device was deleted.
     pub fn turn(&mut self) -> Result<(), LiveError> {
         let mut now = self.clock.now();
         let mut packet = self.pool.take();
         let mut read = 0;
         while read < BATCH && self.tun.receive(&mut packet)? {
             let arrived = core::mem::replace(&mut packet, self.pool.take());
-            self.enter_link(now, End::B, arrived);
+            self.enter_link(now, CableEnd::B, arrived);
             self.deliver(now)?;
             read += 1;
         }
@@ -194,7 +195,7 @@ impl Live {
     /// The instant at which the next turn is due at the latest. A program that was spawned since the last one is due now.
     pub fn next_at(&mut self) -> Option<Instant> {
         let at_once = self.more.then(|| self.clock.now());
-        let links = [End::A, End::B].into_iter().filter_map(|end| self.cable[end].next_at());
+        let links = [CableEnd::A, CableEnd::B].into_iter().filter_map(|end| self.cable[end].next_at());
         at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
     }
 
@@ -215,21 +216,21 @@ impl Live {
         }
     }
 
-    fn enter_link(&mut self, now: Instant, end: End, mut packet: Packet) {
+    fn enter_link(&mut self, now: Instant, end: CableEnd, mut packet: Packet) {
         self.packets += 1;
         packet.meta.id = PacketId(self.packets);
         self.cable.handle_packet(now, end, packet, &mut self.sequence, &mut self.pool, &mut self.observers);
     }
 
-    /// Takes what has come to the end of a link: to the host, or into the device.
+    /// Moves packets that have arrived at the end of a link to the host or into the device.
     fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
         self.unwritten = 0;
-        while let Some(mut packet) = self.cable.poll_packet(now, End::B) {
+        while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B) {
             self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
             drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
         }
-        while let Some(packet) = self.cable.poll_packet(now, End::A) {
+        while let Some(packet) = self.cable.poll_packet(now, CableEnd::A) {
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
             self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
             self.pool.give_back(packet);
@@ -250,14 +251,14 @@ impl Medium for Live {
         (&mut self.runtime, &mut self.buffer)
     }
 
-    /// Packets are written to the device one right after the other, so that the kernel wakes their reader once for many and
-    /// not for each.
+    /// Packets are written to the device one right after the other. So the kernel wakes their reader once for many
+    /// packets.
     fn transmit(&mut self, now: Instant, _host: HostId) -> Result<(), LiveError> {
         if self.unwritten == BURST {
             self.deliver(now)?;
         }
         let packet = core::mem::replace(&mut self.buffer, self.pool.take());
-        self.enter_link(now, End::A, packet);
+        self.enter_link(now, CableEnd::A, packet);
         self.unwritten += 1;
         Ok(())
     }
@@ -270,7 +271,7 @@ impl Medium for Live {
 /// Standard output without a buffer in between, for a capture that is read while it is written.
 ///
 /// # Errors
-/// What dup(2) says.
+/// The error of dup(2).
 pub fn standard_output() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }

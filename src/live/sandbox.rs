@@ -1,8 +1,8 @@
-//! A network namespace of our own: what happens in it touches nothing outside, and it is gone with the process.
+//! A private network namespace. Nothing outside is changed, and it ends with the process.
 //!
-//! As root a network namespace is enough; otherwise a user namespace comes first, in which we are root (`user_namespaces(7)`):
-//! entered before any thread starts, since a process with threads cannot. The steps and their usual obstacles are in
-//! [`SandboxError`].
+//! As root a network namespace is enough. Otherwise a user namespace comes first, in which we are root
+//! (`user_namespaces(7)`). It is entered before any thread starts, because a process with threads cannot enter one.
+//! [`SandboxError`] names the step that failed and its usual cause.
 
 #![allow(unsafe_code)]
 
@@ -11,15 +11,15 @@ use std::io;
 
 use crate::device::{TunError, up};
 
-/// Why a private namespace could not be had: the step, the cause, and the way out.
+/// Why no private namespace could be made: the step, the cause, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// A system call or a file of /proc refused.
+    /// A system call or a write to /proc failed.
     #[error("cannot create a private network namespace (step: {step}: {cause}){}", hint(cause))]
     Step {
-        /// What was being done.
+        /// The step that failed.
         step: &'static str,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
     /// The loopback interface of the new namespace.
@@ -27,7 +27,7 @@ pub enum SandboxError {
     Loopback(#[from] TunError),
 }
 
-/// What stands in the way on the systems that are known to forbid it.
+/// The setting that forbids it, on the systems where that is known.
 fn hint(cause: &io::Error) -> String {
     let setting = |path: &str| fs::read_to_string(path).ok().map(|value| value.trim().to_owned());
     let restricted =

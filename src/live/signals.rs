@@ -1,4 +1,4 @@
-//! Signals as bytes on a descriptor, so that the loop waits for them like for everything else.
+//! Signals as bytes on a descriptor, so that the live loop can wait for them with poll(2).
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 /// SIGINT, SIGTERM and SIGCHLD, caught from now on.
 pub struct Signals {
-    /// For each signal the end to read from: a byte for each time it came.
+    /// For each signal the socket to read from: one byte for each signal.
     pipes: [(i32, UnixStream); 3],
 }
 
@@ -16,7 +16,7 @@ impl Signals {
     /// Catches the signals.
     ///
     /// # Errors
-    /// What sigaction(2) or socketpair(2) says.
+    /// The error of sigaction(2) or socketpair(2).
     pub fn catch() -> io::Result<Self> {
         let pipe = |signal| {
             let (ours, theirs) = UnixStream::pair()?;
@@ -27,12 +27,12 @@ impl Signals {
         Ok(Self { pipes: [pipe(SIGINT)?, pipe(SIGTERM)?, pipe(SIGCHLD)?] })
     }
 
-    /// What to wait on.
+    /// The descriptors to wait on.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.pipes.iter().map(|(_, pipe)| pipe.as_fd())
     }
 
-    /// The signal that asks us to stop, if one has come. A child that has ended only wakes the loop.
+    /// The signal that ends the loop, if one has arrived. SIGCHLD only wakes the loop.
     pub fn poll_stop(&mut self) -> Option<i32> {
         let mut stop = None;
         for (signal, pipe) in &mut self.pipes {

@@ -1,5 +1,5 @@
-//! Wake-ups from other threads: a thread writes to a pair of sockets, and the loop that waits on it goes on. `cli` uses it
-//! for standard input and output, which are read and written on threads of their own.
+//! Wake-ups from other threads: a thread writes to a socket pair on which the loop waits. `cli` uses it for standard
+//! input and output, which have threads of their own.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,10 +17,10 @@ pub struct WakeReceiver {
 pub struct WakeSender(Arc<UnixStream>);
 
 impl WakeReceiver {
-    /// A pair that nobody has written to.
+    /// A pair without a wake-up.
     ///
     /// # Errors
-    /// What socketpair(2) says.
+    /// The error of socketpair(2).
     pub fn new() -> io::Result<Self> {
         let (socket, other) = UnixStream::pair()?;
         socket.set_nonblocking(true)?;
@@ -33,12 +33,12 @@ impl WakeReceiver {
         self.sender.clone()
     }
 
-    /// What to wait on.
+    /// The descriptor to wait on.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Forgets the wake-ups so far.
+    /// Clears the wake-ups so far.
     pub fn clear(&mut self) {
         let mut bytes = [0; 64];
         while self.socket.read(&mut bytes).is_ok_and(|count| count > 0) {}

@@ -1,8 +1,9 @@
-//! The BSD calls as programs know them: those that may block are async and return when a blocking call on Linux would.
+//! The BSD calls for programs. A call that may block is async, and returns when a blocking call on Linux would return.
 //!
-//! A descriptor with `O_NONBLOCK` (or a call with `MSG_DONTWAIT`) never waits: EAGAIN, or EINPROGRESS from connect.
-//! `SO_RCVTIMEO` limits read, recv and accept, `SO_SNDTIMEO` write, send and connect; when the time is over they give
-//! EAGAIN, connect EINPROGRESS (socket(7)). A call that waits for nothing makes exactly one call on the host.
+//! With `O_NONBLOCK` or `MSG_DONTWAIT` a call never waits: it returns EAGAIN, and connect returns EINPROGRESS.
+//! `SO_RCVTIMEO` limits read, recv and accept. `SO_SNDTIMEO` limits write, send and connect. After the timeout the
+//! result is EAGAIN, from connect EINPROGRESS (socket(7)). A call that does not wait makes exactly one call on the
+//! host.
 
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -21,11 +22,11 @@ use crate::time::Duration;
 /// How long a call may wait.
 #[derive(Clone, Copy, Debug)]
 enum Patience {
-    /// As the descriptor says: `O_NONBLOCK`, and `SO_RCVTIMEO` or `SO_SNDTIMEO`.
+    /// As set on the descriptor: `O_NONBLOCK`, and `SO_RCVTIMEO` or `SO_SNDTIMEO`.
     AsSet,
     /// `MSG_DONTWAIT`
     None,
-    /// Whatever the descriptor says: for ever, or for so long.
+    /// For this time, or without end, whatever is set on the descriptor.
     Given(Option<Duration>),
 }
 
@@ -35,7 +36,7 @@ impl Patience {
     }
 }
 
-/// Ends a wait when the call is over, or given up by dropping its future.
+/// Ends a wait when the call is over or its future is dropped.
 struct Wait<'a> {
     net: &'a Net,
     place: Place,
@@ -48,8 +49,8 @@ impl Drop for Wait<'_> {
 }
 
 impl Net {
-    /// Tries `op` until it gives something else than EAGAIN, as far as patience goes. It is asked about patience only
-    /// when there is something to wait for.
+    /// Repeats `op` until it returns something else than EAGAIN, or the time is over. `patience` is called only when
+    /// `op` would wait.
     async fn block_on<T>(
         &self,
         interest: Interest,
@@ -81,7 +82,7 @@ impl Net {
         .await
     }
 
-    /// How long to wait, `None` for ever; EAGAIN for not at all.
+    /// How long to wait, `None` without a limit; EAGAIN if the call may not wait.
     fn patience(&self, interest: Interest, patience: Patience) -> Result<Option<Duration>, Errno> {
         let fd = match (patience, interest.fd) {
             (Patience::Given(limit), _) => return Ok(limit),
@@ -107,7 +108,8 @@ impl Net {
         self.block_on(Interest::read(fd, call), patience, op).await
     }
 
-    /// Everything or an error, but what was written before the error counts (write(2)). Without patience, what fits.
+    /// Writes everything. After an error the bytes already written count (write(2)). With a zero timeout it writes what
+    /// fits.
     async fn write_all(
         &self,
         fd: Fd,
@@ -150,8 +152,8 @@ impl Net {
         self.receive(fd, "accept", Patience::AsSet, |host| host.accept(fd)).await
     }
 
-    /// connect(2): returns when the connection stands or has failed. EINPROGRESS with `O_NONBLOCK`, or when
-    /// `SO_SNDTIMEO` is over; the attempt goes on.
+    /// connect(2): returns when the connection is established or has failed. EINPROGRESS with `O_NONBLOCK`, or when
+    /// `SO_SNDTIMEO` is over; the attempt continues.
     pub async fn connect(&self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
         let first = self.host_mut().connect(fd, addr);
         let patient = matches!(first, Err(Errno::EINPROGRESS | Errno::EALREADY)) && !self.host().is_nonblocking(fd)?;
@@ -187,7 +189,7 @@ impl Net {
         self.writev_all(fd, "writev", Patience::AsSet, bufs, |host| host.writev(fd, bufs)).await
     }
 
-    /// What does not fit into `first` goes buffer by buffer: a stream has no borders. (A datagram goes whole.)
+    /// Writes the bytes that did not fit into `first`, buffer by buffer. A datagram is never split.
     async fn writev_all(
         &self,
         fd: Fd,
@@ -309,7 +311,7 @@ impl Net {
         self.host().fionread(fd)
     }
 
-    /// poll(2): waits until an entry has something to report or the time is over (`None`: for ever; zero: not at all)
+    /// poll(2): waits until an entry has something to report or the time is over (`None`: no limit; zero: not at all)
     /// and gives the number of entries with `revents`.
     pub async fn poll(&self, fds: &mut [PollFd], timeout: Option<Duration>) -> usize {
         let ready = |host: &mut Host| match host.poll(fds) {
@@ -327,13 +329,13 @@ impl Net {
     /// `epoll_ctl(2)`
     pub fn epoll_ctl(&self, epoll: Fd, fd: Fd, ctl: EpollCtl) -> Result<(), Errno> {
         let done = self.host_mut().epoll_ctl(epoll, fd, ctl);
-        // Who waits on this set must look at what was added.
+        // A task that waits on this set must check the new descriptor.
         self.wake_all(epoll);
         done
     }
 
     /// `epoll_wait(2)`: at most `max` events into `events`, whose old content is gone; 0 when the time is over (`None`:
-    /// wait for ever).
+    /// no limit).
     pub async fn epoll_wait(
         &self,
         epoll: Fd,

@@ -1,11 +1,12 @@
-//! The programs' clock: the host's time, and the sleeps until a deadline. Nothing here reads a clock; the loop says
-//! what time it is. Sleeps that are due wake in the order of (deadline, sequence): of a tie the first begun is first.
+//! The clock of programs: the host's time, and sleeps until a deadline. Nothing here reads a wall clock; the loop sets
+//! the time. Sleeps wake in the order of their deadlines. Sleeps with the same deadline wake in the order in which they
+//! began.
 //!
-//! It stands in an `Arc` with atomics and a mutex, never contended, because hyper wants its sleeps `Send` and `Sync`. The
-//! loop asks after every packet whether a sleep is due: that takes no lock.
+//! The clock is in an `Arc` with atomics and a mutex, because hyper requires `Send` and `Sync` sleeps. The mutex is
+//! never contended. The loop checks after every packet whether a sleep is due. That check takes no lock.
 //!
-//! Most sleeps are time limits and are dropped long before they are due. A dropped sleep leaves its heap entry behind;
-//! when such entries are the greater part the heap is swept: their cost stays constant and their number bounded.
+//! Most sleeps are timeouts and are dropped before they are due. A dropped sleep leaves a stale entry in the heap. When
+//! more than half of the entries are stale, they are removed. So the cost stays constant and the number is bounded.
 
 use core::cmp::Reverse;
 use core::pin::Pin;
@@ -19,7 +20,7 @@ use super::executor::Current;
 use super::hyper::Origin;
 use crate::time::{Duration, Instant};
 
-/// The end of time, when nobody sleeps.
+/// The deadline when there is no sleep: the largest time.
 const NOBODY: u64 = u64::MAX;
 
 /// Below this many entries the heap is not swept.
@@ -45,12 +46,12 @@ struct Inner {
     stale: usize,
 }
 
-/// The time of one host and those who sleep.
+/// The time of one host, and its sleeps.
 #[derive(Debug)]
 pub(super) struct Clock {
     /// Nanoseconds since the epoch.
     now: AtomicU64,
-    /// No sleep ends before this many nanoseconds; [`NOBODY`] if nobody sleeps.
+    /// No sleep ends before this many nanoseconds; [`NOBODY`] if there is no sleep.
     quiet_until: AtomicU64,
     inner: Mutex<Inner>,
     current: Current,
@@ -77,7 +78,7 @@ impl Clock {
         Self { current, ..Self::default() }
     }
 
-    // A poisoned lock is left over from a panic elsewhere; no panic happens between two writes below.
+    // A poisoned lock comes from a panic elsewhere. No panic can happen between two writes below.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +94,7 @@ impl Clock {
         first
     }
 
-    /// Moves the time forward, never back, and wakes whose deadline has come.
+    /// Moves the time forward, never back. Wakes the sleeps that are due.
     pub(super) fn advance(&self, now: Instant) {
         let now = self.now().max(now);
         self.now.store(now.as_nanos(), Ordering::Relaxed);
@@ -138,7 +139,7 @@ impl Clock {
     }
 }
 
-/// How long nobody wakes who sleeps until `deadline`: even at the end of time he is somebody.
+/// The value of `next` for the first `deadline`. It stays below [`NOBODY`], also for the largest deadline.
 fn last_quiet(deadline: Instant) -> u64 {
     deadline.as_nanos().min(NOBODY - 1)
 }
@@ -160,7 +161,7 @@ impl Inner {
         None
     }
 
-    fn begin(&mut self, deadline: Instant, task: u64, waker: Waker) -> Place {
+    fn begin(&mut self, deadline: Instant, task: u64, waker: Waker) -> SleepPlace {
         self.begun += 1;
         let sequence = self.begun;
         let sleeper = Sleeper { sequence, deadline, task, waker: Some(waker) };
@@ -172,7 +173,7 @@ impl Inner {
             self.sleepers.len() - 1
         };
         self.heap.push(Reverse((deadline, sequence, slot)));
-        Place { sequence, slot }
+        SleepPlace { sequence, slot }
     }
 
     /// Frees the place of a sleep whose heap entry is gone or becomes stale.
@@ -182,7 +183,7 @@ impl Inner {
         self.sleepers[slot].waker.take()
     }
 
-    fn cancel(&mut self, place: Place) -> Option<Waker> {
+    fn cancel(&mut self, place: SleepPlace) -> Option<Waker> {
         if self.is_stale(place.sequence, place.slot) {
             return None;
         }
@@ -197,9 +198,9 @@ impl Inner {
     }
 }
 
-/// Where a sleep stands among the sleepers.
+/// The place of a sleep in the list of sleeps.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct SleepPlace {
     sequence: u64,
     slot: usize,
 }
@@ -210,7 +211,7 @@ struct Place {
 pub struct Sleep {
     clock: Arc<Clock>,
     deadline: Instant,
-    place: Option<Place>,
+    place: Option<SleepPlace>,
 }
 
 impl Sleep {
@@ -228,7 +229,7 @@ impl Sleep {
         self.deadline
     }
 
-    /// Ends it at another instant. Whoever awaits it must poll it again.
+    /// Ends it at another instant. The task that awaits it must poll it again.
     pub fn reset(&mut self, deadline: Instant) {
         self.cancel();
         self.deadline = deadline;

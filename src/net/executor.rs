@@ -1,10 +1,10 @@
-//! The single-threaded executor. Tasks stand in a slab; a waker puts the key of its task at the end of one FIFO queue,
-//! at most once until the task is polled again. Which task runs next is decided by that order and nothing else: no
-//! thread, no clock, no randomness, no hash map.
+//! The single-threaded executor. Tasks are in a slab. A waker puts the key of its task at the end of one FIFO queue, at
+//! most once until the task is polled again. Only that order selects the next task: no thread, clock, random number or
+//! hash map does.
 //!
-//! Wakers are `Arc`s because `std::task::Wake` asks for it; nothing here crosses a thread. A task has one waker, made
-//! when it is spawned, so that polling and waking allocate nothing. A key carries the number of its task, so that a
-//! waker that outlives its task wakes nobody.
+//! Wakers are `Arc`s because `std::task::Wake` requires it; nothing here moves to another thread. A task has one waker,
+//! made when it is spawned, so polling and waking allocate nothing. A key contains the number of its task, so the waker
+//! of a finished task wakes no other.
 //!
 //! ```text
 //!   spawn --> slab[slot] = Task, queue <- key          wake --> queue <- key, unless it is there
@@ -21,10 +21,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
 
-/// What a task is, for the executor.
+/// The future of a task.
 type Body = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Where a task stands, and its number (from 1, in the order of spawning; never used again).
+/// The slot of a task, and its number from 1 in the order of spawning. Numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     slot: usize,
@@ -35,7 +35,8 @@ struct Key {
 #[derive(Debug, Default)]
 struct Ready {
     queue: Mutex<VecDeque<Key>>,
-    /// The length of the queue, beside its lock: mostly nobody is ready, and that is asked after every packet.
+    /// The length of the queue, readable without its lock. It is checked after every packet, and mostly no task is
+    /// ready.
     len: AtomicUsize,
 }
 
@@ -89,7 +90,7 @@ struct Task {
     state: Arc<TaskWaker>,
 }
 
-/// The number of the task that is being polled, 0 outside of all. Shared with those who note who waits.
+/// The number of the task that is being polled; 0 if there is none. Shared with the list of waits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Current(Arc<AtomicU64>);
 
@@ -111,12 +112,12 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    /// Who is being polled.
+    /// The task that is being polled.
     pub(super) fn current(&self) -> Current {
         self.current.clone()
     }
 
-    /// The number of the task that is being polled, 0 outside of all.
+    /// The number of the task that is being polled; 0 if there is none.
     pub(super) fn current_number(&self) -> u64 {
         self.current.number()
     }
@@ -137,7 +138,7 @@ impl Executor {
         name: Cow<'static, str>,
         future: impl Future<Output = T> + 'static,
     ) -> JoinHandle<T> {
-        let join = Rc::new(Join { outcome: RefCell::new(Outcome::Running(None)) });
+        let join = Rc::new(Join { outcome: RefCell::new(TaskState::Running(None)) });
         let theirs = Rc::clone(&join);
         // Boxed by itself: inside an async block that awaits it, a future takes its room twice.
         let mut future = Some(Box::pin(future));
@@ -145,7 +146,7 @@ impl Executor {
             let Some(polled) = future.as_mut().map(|future| future.as_mut().poll(cx)) else { return Poll::Pending };
             let value = ready!(polled);
             future = None;
-            if let Outcome::Running(Some(waker)) = theirs.outcome.replace(Outcome::Done(value)) {
+            if let TaskState::Running(Some(waker)) = theirs.outcome.replace(TaskState::Done(value)) {
                 waker.wake();
             }
             Poll::Ready(())
@@ -167,7 +168,8 @@ impl Executor {
         JoinHandle { join, number }
     }
 
-    /// Polls the first task of the queue and says which; `None` if nobody is ready. A panic in the task goes through.
+    /// Polls the first task of the queue and returns its number; `None` if no task is ready. A panic of the task is
+    /// passed on.
     pub(super) fn run_one(&self) -> Option<u64> {
         loop {
             let key = self.ready.pop()?;
@@ -179,7 +181,7 @@ impl Executor {
             match polled {
                 Poll::Pending => self.put_back(key, (body, waker)),
                 Poll::Ready(()) => {
-                    // Its locals go first and may spawn, wake and close: nothing is borrowed here.
+                    // Dropping the future may spawn, wake and close, so nothing is borrowed here.
                     drop(body);
                     drop(self.remove(key));
                 }
@@ -240,7 +242,7 @@ impl core::fmt::Debug for Executor {
     }
 }
 
-/// Nobody is being polled any more, also after a panic.
+/// No task is being polled any more, also after a panic.
 struct Leave<'a>(&'a Current);
 
 impl Drop for Leave<'_> {
@@ -249,15 +251,15 @@ impl Drop for Leave<'_> {
     }
 }
 
-enum Outcome<T> {
-    /// With the waker of the one who waits for the end.
+enum TaskState<T> {
+    /// With the waker of the task that awaits the end.
     Running(Option<Waker>),
     Done(T),
     Taken,
 }
 
 struct Join<T> {
-    outcome: RefCell<Outcome<T>>,
+    outcome: RefCell<TaskState<T>>,
 }
 
 /// The end of a task: await it for the value that the task returned. Dropping it leaves the task running.
@@ -269,7 +271,7 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// True once the task has ended.
     pub fn is_finished(&self) -> bool {
-        !matches!(*self.join.outcome.borrow(), Outcome::Running(_))
+        !matches!(*self.join.outcome.borrow(), TaskState::Running(_))
     }
 
     /// The value, if the task has ended and the value was not taken before.
@@ -277,9 +279,9 @@ impl<T> JoinHandle<T> {
         if !self.is_finished() {
             return None;
         }
-        match self.join.outcome.replace(Outcome::Taken) {
-            Outcome::Done(value) => Some(value),
-            Outcome::Running(_) | Outcome::Taken => None,
+        match self.join.outcome.replace(TaskState::Taken) {
+            TaskState::Done(value) => Some(value),
+            TaskState::Running(_) | TaskState::Taken => None,
         }
     }
 
@@ -294,7 +296,7 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.get_mut();
-        if let Outcome::Running(waker) = &mut *this.join.outcome.borrow_mut() {
+        if let TaskState::Running(waker) = &mut *this.join.outcome.borrow_mut() {
             if waker.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }

@@ -1,5 +1,5 @@
-//! The handle that programs hold: spawn, sleep, time limits, and the plumbing between a call that would block and the
-//! readiness of its descriptor. The calls themselves are in `calls`.
+//! The handle of programs: spawn, sleep and timeout. It also connects a call that would block with the readiness of its
+//! descriptor. The calls themselves are in `calls`.
 
 use core::cell::{Ref, RefCell, RefMut};
 use core::fmt;
@@ -32,7 +32,7 @@ struct Inner {
     scratch: RefCell<Vec<u8>>,
 }
 
-/// What a program holds of its host: sockets, time, tasks. Clones are the same host. It stays on its thread.
+/// The access of a program to its host: sockets, time, tasks. Clones refer to the same host. It stays on its thread.
 #[derive(Clone, Debug)]
 pub struct Net {
     inner: Rc<Inner>,
@@ -82,8 +82,8 @@ impl Net {
         self.spawn_named("task", future)
     }
 
-    /// Starts a task. It is polled for the first time after those that are ready now. A panic in it goes through to the
-    /// loop that drives the host.
+    /// Starts a task. It is polled for the first time after those that are ready now. A panic in it is passed on to the
+    /// loop of the host.
     pub fn spawn_named<T: 'static>(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -113,7 +113,7 @@ impl Net {
         .await
     }
 
-    /// Lets every other task that is ready go first.
+    /// Lets every other ready task run first.
     pub async fn yield_now(&self) {
         let mut yielded = false;
         poll_fn(|cx| {
@@ -126,12 +126,12 @@ impl Net {
         .await;
     }
 
-    /// The host, to look at. Not to be held across an await or another call.
+    /// The host, for reading. Do not hold it across an await or another call.
     pub fn host(&self) -> Ref<'_, Host> {
         self.inner.host.borrow()
     }
 
-    // ---- for this room
+    // ---- for this module
 
     pub(super) fn host_mut(&self) -> RefMut<'_, Host> {
         self.inner.host.borrow_mut()
@@ -161,7 +161,7 @@ impl Net {
         scratch
     }
 
-    /// Wakes those who wait for a descriptor whose readiness has changed.
+    /// Wakes the tasks that wait for a descriptor whose readiness has changed.
     pub(super) fn wake_ready(&self) {
         let mut host = self.host_mut();
         while let Some(fd) = host.poll_ready() {
@@ -170,7 +170,7 @@ impl Net {
         }
     }
 
-    /// Wakes all who wait for a descriptor, since it is gone.
+    /// Wakes all tasks that wait for a descriptor, because it was closed.
     pub(super) fn wake_all(&self, fd: Fd) {
         self.inner.waits.borrow_mut().wake(fd, crate::socket::Readiness::INVALID);
     }

@@ -1,8 +1,8 @@
 //! hyper's timer and executor over a host.
 //!
-//! hyper counts in `std::time::Instant`, which cannot be made without reading a clock. One is taken per host, through
-//! the provided method of hyper's own `Timer`, and stands for virtual time zero. Only differences from it are ever
-//! used, so that its value changes nothing: the deadlines are the host's, to the nanosecond.
+//! hyper uses `std::time::Instant`, which cannot be made without reading a clock. One is taken for each host, by the
+//! provided method of hyper's `Timer`. It represents virtual time zero. Only differences from it are used, so its value
+//! has no effect: the deadlines are exact in the host's time.
 
 use core::pin::Pin;
 
@@ -59,7 +59,7 @@ impl hyper::rt::Timer for HyperTimer {
 
 impl hyper::rt::Sleep for Sleep {}
 
-/// What hyper's timer takes for virtual time zero; taken when it is first asked for.
+/// The instant that represents virtual time zero. It is taken at its first use.
 #[derive(Debug, Default)]
 pub(super) struct Origin(OnceLock<StdInstant>);
 
@@ -69,7 +69,7 @@ impl Origin {
     }
 }
 
-/// Lends us the provided `now` of hyper's trait.
+/// Gives access to the provided `now` of hyper's trait.
 struct Provided;
 
 impl hyper::rt::Timer for Provided {

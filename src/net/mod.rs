@@ -1,7 +1,8 @@
-//! Async programs over the non-blocking calls of one host: an executor, the programs' clock, blocking-style BSD calls,
-//! and `TcpListener`, `TcpStream`, `UdpSocket` with the traits of futures-io, and behind features those of hyper (`http`) and tokio (`tokio`).
+//! Async programs over the non-blocking calls of one host: an executor, a clock, BSD calls that wait, `TcpListener`,
+//! `TcpStream` and `UdpSocket`. The streams have the traits of futures-io; with feature `http` those of hyper, with
+//! feature `tokio` those of tokio.
 //!
-//! A [`Runtime`] is a host with its programs. It reads no clock and moves no packet by itself; a loop drives it, the
+//! A [`Runtime`] is a host with its programs. It reads no clock and moves no packet by itself. `drive` calls it in the
 //! same way in virtual and in real time:
 //!
 //! ```text
@@ -10,7 +11,7 @@
 //!   poll_transmit, next_at            output: packets to send; when to come back at the latest
 //! ```
 //!
-//! Two ways to write the same program. With the calls of the manual, which wait as a blocking socket does:
+//! There are two ways to write the same program. One uses the calls of the manual, which wait as on a blocking socket:
 //!
 //! ```
 //! # use std::net::SocketAddr;
@@ -26,7 +27,7 @@
 //! }
 //! ```
 //!
-//! or with sockets that close themselves, and time limits around anything:
+//! The other uses sockets that close themselves when they are dropped, and timeouts around any future:
 //!
 //! ```
 //! # use std::{io, net::SocketAddr, time::Duration};
@@ -38,9 +39,9 @@
 //! }
 //! ```
 //!
-//! Programs hold a [`Net`], a cheap handle that stays on its thread: nothing has to be `Send`. Order is part of the contract (law 2): descriptors wake their tasks in the
-//! order in which they became ready, tasks on one descriptor in the order in which they began to wait, and woken tasks
-//! run first in, first out.
+//! Programs hold a [`Net`], a cheap handle that stays on its thread: nothing has to be `Send`. The order is
+//! deterministic. Descriptors wake their tasks in the order in which they became ready. Tasks on one descriptor wake in
+//! the order in which they began to wait. Woken tasks run first in, first out.
 
 mod calls;
 mod clock;
@@ -68,15 +69,16 @@ use crate::segment::Packet;
 use crate::socket::Host;
 use crate::time::Instant;
 
-/// So many polls in one [`Runtime::run`] are still taken for work, and so many more for each task.
+/// Polls that one [`Runtime::run`] may make before it counts as an endless loop.
 const POLLS: usize = 1_000_000;
+/// Polls that are added to the limit for each task.
 const POLLS_PER_TASK: usize = 1_000;
 
 /// A host and its programs. Dropping it drops the programs.
 ///
 /// *Inputs*: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout), [`run`](Self::run).
 /// *Outputs*: [`poll_transmit`](Self::poll_transmit), [`next_at`](Self::next_at), [`poll_event`](Self::poll_event). The
-/// rest looks and changes nothing.
+/// rest only reads.
 #[derive(Debug)]
 pub struct Runtime {
     net: Net,
@@ -113,12 +115,12 @@ impl Runtime {
         self.net.clock().advance(now);
     }
 
-    /// Lets the programs go on until each of them waits. Sets the host's time first.
+    /// Sets the host's time, and runs the programs until each of them waits.
     ///
     /// # Panics
     ///
-    /// Passes on the panic of a program. Panics with the name of the task when programs wake each other (or themselves)
-    /// without end: more than a million polls, and a thousand more for each task.
+    /// Passes on the panic of a program. Panics with the name of the task when programs wake each other or themselves
+    /// without end. The limit is a million polls, and a thousand more for each task.
     pub fn run(&mut self, now: Instant) {
         self.net.host_mut().set_now(now);
         self.net.clock().advance(now);
@@ -136,7 +138,7 @@ impl Runtime {
     #[cold]
     fn give_up(&self, task: u64, polls: usize) -> ! {
         let name = self.net.executor().name(task).unwrap_or_default();
-        panic!("task {task} \"{name}\" does not come to rest: {polls} polls at {}", self.net.now());
+        panic!("task {task} \"{name}\" runs without end: {polls} polls at {}", self.net.now());
     }
 
     /// Writes the next packet to send into `packet`, whose old content is gone; false if there is none.
@@ -144,7 +146,7 @@ impl Runtime {
         self.net.host_mut().poll_transmit(now, packet)
     }
 
-    /// When something is due at the latest, if nothing arrives before. A program that is ready is due now.
+    /// The earliest deadline. A program that is ready is due now.
     pub fn next_at(&mut self) -> Option<Instant> {
         if self.net.executor().has_ready() || self.net.host().has_ready() {
             return Some(self.net.now());
@@ -159,37 +161,37 @@ impl Runtime {
         self.net.clock().next_at()
     }
 
-    /// Events of the stack and calls of the programs are queued only when asked for.
+    /// Whether events of the stack and calls of the programs are queued. Off by default.
     pub fn observe_events(&mut self, on: bool) {
         self.net.host_mut().observe_events(on);
     }
 
-    /// Connections tell their numbers only when asked for ([`HostEvent::Numbers`]).
+    /// Whether connections publish their numbers ([`HostEvent::Numbers`]). Off by default.
     pub fn observe_numbers(&mut self, on: bool) {
         self.net.host_mut().observe_numbers(on);
     }
 
-    /// The next call of a program or thing that happened in the stack.
+    /// The next event: a call of a program, or an event of the stack.
     pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.net.host_mut().poll_event()
     }
 
-    /// The host, to look at. Not to be held across a call of this runtime.
+    /// The host, for reading. Do not hold it across a call of this runtime.
     pub fn host(&self) -> Ref<'_, Host> {
         self.net.host()
     }
 
-    /// The host, to change. Not to be held across a call of this runtime.
+    /// The host, for changes. Do not hold it across a call of this runtime.
     pub fn host_mut(&mut self) -> RefMut<'_, Host> {
         self.net.host_mut()
     }
 
-    /// Ends every program, and closes every descriptor that is left: what the sockets have to send still goes out.
+    /// Ends every program and closes every open descriptor. The sockets still send what is in their buffers.
     pub fn end_programs(&mut self) {
         self.net.executor().clear();
         let open: Vec<_> = self.net.host().descriptors().iter().map(|row| row.fd).collect();
         for fd in open {
-            let _ = self.net.host_mut().close(fd); // it was open a moment ago, and nobody is left to be told
+            let _ = self.net.host_mut().close(fd); // it was open, so this cannot fail
         }
     }
 
@@ -206,7 +208,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // Programs hold handles and handles hold the programs: the ring is cut here.
+        // Programs hold handles, and handles hold the programs. This breaks the reference cycle.
         self.net.executor().clear();
     }
 }

@@ -1,5 +1,6 @@
-//! [`TcpStream`] by the traits of futures-io, of hyper, and with feature `tokio` of tokio. All of them come down to one
-//! non-blocking call and a wait for the descriptor. Flushing does nothing: what was written is the stack's.
+//! The traits of futures-io, hyper (feature `http`) and tokio (feature `tokio`) for [`TcpStream`]. Each method is one
+//! non-blocking call and a wait for the descriptor. Flushing does nothing, because written bytes are already in the
+//! send buffer.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -28,7 +29,7 @@ impl TcpStream {
         self.owned.poll(&self.writing, Interest::write, call, cx, op).map_err(io::Error::from)
     }
 
-    /// Reads into the scratch buffer and hands what came to `put`.
+    /// Reads into the scratch buffer and passes the bytes to `put`.
     #[cfg(feature = "http")]
     fn poll_scratch(&self, cx: &Context<'_>, limit: usize, put: impl FnOnce(&[u8])) -> Poll<io::Result<()>> {
         let net = self.owned.net.clone();
@@ -44,7 +45,7 @@ impl TcpStream {
         }
     }
 
-    /// Ends our direction. A connection that has gone already has nothing to end.
+    /// Ends our direction. It does nothing on a connection that is over.
     fn end_writing(&self) -> io::Result<()> {
         let net = &self.owned.net;
         match self.owned.fd().and_then(|fd| net.shutdown(fd, Shutdown::Write)) {
@@ -98,7 +99,7 @@ impl hyper::rt::Read for TcpStream {
         cx: &mut Context<'_>,
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        // Advancing the cursor after a read in place is unsafe in hyper's interface: one copy instead.
+        // hyper's interface needs unsafe code to read in place, so this copies once.
         self.poll_scratch(cx, buf.remaining(), |bytes| buf.put_slice(bytes))
     }
 }

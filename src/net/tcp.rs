@@ -1,8 +1,8 @@
 //! TCP sockets for async programs: a listener and a stream that close their descriptor when they are dropped.
 //!
-//! They never wait for anything but their own task and ignore `O_NONBLOCK` and the time limits of the descriptor; use
-//! [`Net::timeout`]. Errors are `std::io::Error` with the [`Errno`] inside. A stream can be cloned to read in one task
-//! and write in another; the descriptor is closed with the last clone.
+//! They ignore `O_NONBLOCK` and the timeouts of the descriptor; use [`Net::timeout`]. Errors are `std::io::Error` with
+//! the [`Errno`] inside. A stream can be cloned to read in one task and write in another. The descriptor is closed with
+//! the last clone.
 
 use core::cell::Cell;
 use core::task::{Context, Poll};
@@ -44,7 +44,7 @@ impl Owned {
 
     fn close(&self) {
         if let Some(fd) = self.fd.take() {
-            let _ = self.net.close(fd); // as in the standard library: nobody is left to be told
+            let _ = self.net.close(fd); // a drop cannot report an error, as in the standard library
         }
     }
 
@@ -140,7 +140,7 @@ impl TcpListener {
 #[derive(Debug)]
 pub struct TcpStream {
     pub(super) owned: Rc<Owned>,
-    /// Where the poll functions of the traits wait.
+    /// The waits of the poll functions of the traits.
     pub(super) reading: Place,
     pub(super) writing: Place,
 }
@@ -164,7 +164,7 @@ impl TcpStream {
         Self { owned: Rc::new(Owned::new(net, fd)), reading: Place::default(), writing: Place::default() }
     }
 
-    /// Connects. Dropping the future gives the attempt up.
+    /// Connects. Dropping the future aborts the attempt.
     pub async fn connect(net: &Net, addr: SocketAddr) -> io::Result<Self> {
         let owned = Owned::socket(net, &addr, Type::Stream)?;
         let connect = |host: &mut Host, fd| match host.connect(fd, addr) {
@@ -175,7 +175,7 @@ impl TcpStream {
         Ok(Self { owned: Rc::new(owned), reading: Place::default(), writing: Place::default() })
     }
 
-    /// As much as is there, at least one byte; 0 is the end.
+    /// Reads the bytes that have arrived, at least one; 0 is the end.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.owned.wait(Interest::read, "read", |host, fd| host.read(fd, buf)).await?)
     }
@@ -192,12 +192,12 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Everything up to the end, appended to `buf`. Gives the number of bytes.
+    /// Appends everything up to the end to `buf`. Returns the number of bytes.
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let start = buf.len();
         loop {
             let filled = buf.len();
-            // Nothing but what came is in the buffer when the future is dropped.
+            // When the future is dropped, the buffer contains only received bytes.
             let read = |host: &mut Host, fd| {
                 buf.resize(filled + CHUNK, 0);
                 let result = host.read(fd, &mut buf[filled..]);
@@ -210,12 +210,12 @@ impl TcpStream {
         }
     }
 
-    /// As much as fits into the send buffer, at least one byte.
+    /// Writes as much as fits into the send buffer, at least one byte.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(self.owned.wait(Interest::write, "write", |host, fd| host.write(fd, buf)).await?)
     }
 
-    /// Everything. After an error it is unknown how much was written.
+    /// Writes everything. After an error it is unknown how much was written.
     pub async fn write_all(&self, mut buf: &[u8]) -> io::Result<()> {
         while !buf.is_empty() {
             let count = self.write(buf).await?;
@@ -242,17 +242,17 @@ impl TcpStream {
         }
     }
 
-    /// `TCP_NODELAY`: off is Nagle's algorithm.
+    /// `TCP_NODELAY`. Nagle's algorithm is used when it is off.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         Ok(self.owned.net.setsockopt(self.owned.fd()?, SocketOption::NoDelay(on))?)
     }
 
-    /// Our end.
+    /// The local address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.owned.net.getsockname(self.owned.fd()?)?)
     }
 
-    /// The other end.
+    /// The remote address.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.owned.net.getpeername(self.owned.fd()?)?)
     }

@@ -1,5 +1,5 @@
-//! A UDP socket for async programs. Dropping it closes it. Errors that ICMP brings back (ECONNREFUSED) come out of the
-//! next call on a connected socket, as on Linux.
+//! A UDP socket for async programs. Dropping it closes it. On a connected socket an ICMP error is the result of the
+//! next call (ECONNREFUSED), as on Linux.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,38 +23,38 @@ impl UdpSocket {
         Ok(Self { owned })
     }
 
-    /// Fixes the peer: [`send`](Self::send) goes there, only what comes from there is received.
+    /// Sets the peer. [`send`](Self::send) sends there, and only datagrams from there are received.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
         let fd = self.owned.fd()?;
         Ok(self.owned.net.host_mut().connect(fd, peer)?)
     }
 
-    /// One datagram to `to`. Waits for room in the send buffer.
+    /// Sends one datagram to `to`. Waits for room in the send buffer.
     pub async fn send_to(&self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
         let send = |host: &mut Host, fd| host.sendto(fd, buf, MsgFlags::NONE, Some(to));
         Ok(self.owned.wait(Interest::write, "sendto", send).await?)
     }
 
-    /// One datagram and its sender. What does not fit into `buf` is lost.
+    /// Receives one datagram and its sender. Bytes that do not fit into `buf` are lost.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let receive = |host: &mut Host, fd| host.recvfrom(fd, buf, MsgFlags::NONE);
         let (count, from) = self.owned.wait(Interest::read, "recvfrom", receive).await?;
         Ok((count, from.ok_or(Errno::ENOTCONN)?))
     }
 
-    /// One datagram to the connected peer.
+    /// Sends one datagram to the connected peer.
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         let send = |host: &mut Host, fd| host.send(fd, buf, MsgFlags::NONE);
         Ok(self.owned.wait(Interest::write, "send", send).await?)
     }
 
-    /// One datagram from the connected peer. What does not fit into `buf` is lost.
+    /// Receives one datagram from the connected peer. Bytes that do not fit into `buf` are lost.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         let receive = |host: &mut Host, fd| host.recv(fd, buf, MsgFlags::NONE);
         Ok(self.owned.wait(Interest::read, "recv", receive).await?)
     }
 
-    /// Our end.
+    /// The local address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.owned.net.getsockname(self.owned.fd()?)?)
     }

@@ -1,6 +1,6 @@
-//! Who waits for which descriptor. Each wait is an entry with a number of its own, kept in the order in which the waits
-//! began. A change of readiness wakes the entries that it matches and leaves them in their places: of two tasks that
-//! wait to accept, the one that was woken in vain is still before any that comes later.
+//! The list of waits: which task waits for which descriptor. Each wait has a number, and the list is in the order in
+//! which the waits began. A change of readiness wakes the matching waits and leaves them in their places. So a task
+//! that was woken in vain keeps its place before later ones.
 
 use core::cell::Cell;
 use core::task::Waker;
@@ -14,7 +14,7 @@ const ALWAYS: u32 = Readiness::ERROR.0 | Readiness::HANG_UP.0 | Readiness::INVAL
 /// What a wait is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interest {
-    /// The descriptor; `None` is any descriptor (poll and epoll look for themselves).
+    /// The descriptor; `None` is any descriptor, for poll and epoll.
     pub(super) fd: Option<Fd>,
     /// Which changes wake.
     pub(super) events: Readiness,
@@ -56,7 +56,7 @@ impl Waiter {
     }
 }
 
-/// The place of one wait; empty when nobody waits. It does not end the wait when it is dropped: its owner does.
+/// The place of one wait; empty when there is none. Dropping it does not end the wait; its owner does that.
 #[derive(Debug, Default)]
 pub(super) struct Place(Cell<Option<(Option<Fd>, u64)>>);
 
@@ -78,8 +78,8 @@ impl Waits {
         &mut self.by_fd[index]
     }
 
-    /// Begins a wait, or goes on with the one that stands at `place`. Gives back a waker that is no longer used: it is
-    /// to be dropped when nothing is borrowed.
+    /// Begins a wait, or continues the one at `place`. Returns a waker that is no longer used; drop it when nothing is
+    /// borrowed.
     pub(super) fn wait(
         &mut self,
         place: &Place,
@@ -105,7 +105,7 @@ impl Waits {
         let waiter = Waiter { number, interest, since: now, task, waker: waker.clone(), armed: true };
         let list = self.list(interest.fd);
         if list.is_empty() {
-            // Nearly every descriptor has one who waits, and there may be 100,000 of them: room for no more at first.
+            // There may be 100,000 descriptors, and nearly each has one wait. So the first allocation has room for one.
             list.reserve_exact(1);
         }
         list.push(waiter);

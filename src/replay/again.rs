@@ -1,48 +1,46 @@
-//! A capture of ours names the run that it was taken from. That run is made again, and must give the same bytes.
+//! Replays a capture of tcplab from its recipe: the run is made again and must give the same bytes. `replay` calls it
+//! before the packet-by-packet comparison.
 //!
-//! A recipe names a lesson or holds a scenario, and nothing else ([`Recipe`] sees to that): what a stranger's file can make
-//! us do is a simulation of bounded size.
+//! A recipe contains only the name of a lesson or a scenario; [`Recipe`] checks that. So a file from outside can start
+//! only a simulation of bounded size.
 
 use std::io::Cursor;
 
 use crate::app::Registry;
-use crate::capture::Reader;
-use crate::scenario::Recipe;
+use crate::capture::{Reader, is_ours};
+use crate::scenario::{Recipe, RecipeError};
 use crate::socket::HostConfig;
 
-/// What the comment on a capture turned out to be.
+/// What the comment on a capture is.
 #[derive(Debug, Default)]
 pub(super) enum Origin {
-    /// The capture is somebody else's, or was taken on a device.
+    /// The capture is not from tcplab, or was taken on a device.
     #[default]
     Foreign,
     /// A recipe.
     Recipe(Box<Recipe>),
-    /// It calls itself one of ours, and is none that can be run.
+    /// It is marked as a recipe, but it cannot be run.
     Broken(String),
 }
 
-/// What came of running it again.
+/// The result of running it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Again {
     /// The same bytes.
     Same,
-    /// Other bytes: from this packet on, and what is there.
+    /// Other bytes: the first packet that differs, and how.
     Differs(Option<u64>, String),
     /// It cannot be run.
     Failed(String),
 }
 
 impl Origin {
-    /// Looks at the comment on the section.
+    /// Reads the comment on the section.
     pub(super) fn of(comment: Option<&str>, registry: &Registry) -> Self {
-        let Some(text) = comment.filter(|text| text.trim_start().starts_with('{') && text.contains("\"tcplab\""))
-        else {
-            return Self::Foreign;
-        };
+        let Some(text) = comment.filter(|text| is_ours(text)) else { return Self::Foreign };
         match Recipe::parse_with(text, registry) {
             Ok(recipe) => Self::Recipe(Box::new(recipe)),
-            Err(crate::scenario::RecipeError::Live) => Self::Foreign,
+            Err(RecipeError::Live | RecipeError::NoScenario) => Self::Foreign,
             Err(error) => Self::Broken(error.to_string()),
         }
     }
@@ -82,7 +80,7 @@ fn first_difference(file: &[u8], bytes: Vec<u8>) -> (Option<u64>, String) {
                 } else if a.comment != b.comment {
                     "its comment"
                 } else if a != b {
-                    "what is said of the packet"
+                    "its other fields"
                 } else {
                     continue;
                 };

@@ -1,8 +1,9 @@
-//! The program of one side of a capture of this stack, derived so closely that every segment comes out the same.
+//! Derives the program of one side of a capture of this stack, so exactly that every segment is the same. `one` uses it
+//! in strict mode.
 //!
-//! Beyond what any recording tells, this stack's own tells three things. PSH is set when a segment empties the send
-//! buffer: what follows a segment without it was written before. The window is what is free of the receive buffer: it
-//! says how far the program had read. And at the host's own interface the instants are those of its calls.
+//! A recording of this stack has three more sources. PSH is set when a segment empties the send buffer, so the bytes
+//! after a segment without PSH were written before. The window is the free part of the receive buffer, so it shows how
+//! far the program had read. At the host's own interface the instants are those of its calls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,14 +15,14 @@ use crate::segment::Flags;
 use crate::socket::{Shutdown, SocketOption};
 use crate::time::{Duration, Instant};
 
-/// One thing that the program does.
+/// One action of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Waits until so long after the first packet.
+    /// Waits until this time after the first packet.
     Until(Duration),
-    /// Reads so many bytes.
+    /// Reads this number of bytes.
     Read(u32),
-    /// Reads to the end, where nothing is left but the end.
+    /// Reads the end of the stream, after all bytes.
     ReadEof,
     Write(Vec<u8>),
     /// Acknowledges at once from now on.
@@ -34,7 +35,7 @@ pub(super) enum Action {
 /// The whole of it.
 #[derive(Clone, Debug)]
 pub(super) struct Exact {
-    /// To connect to, or to listen on; nothing where nobody listens.
+    /// The address to connect to or to listen on; `None` if no socket listens.
     pub(super) opens: Option<(bool, SocketAddr)>,
     pub(super) steps: Vec<Action>,
     pub(super) nodelay: bool,
@@ -68,29 +69,29 @@ pub(super) fn derive(
     let shift = recording.conversation.window_shift(end);
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
-    let (mut closed, mut quick, mut heard) = (false, false, Duration::ZERO);
+    let (mut closed, mut quick, mut on_read) = (false, false, Duration::ZERO);
     for (index, packet) in recording.packets.iter().enumerate().filter(|(_, packet)| packet.from == end) {
         if packet.has(Flags::SYN) || !packet.is_acceptable() || closed {
             continue;
         }
         if quick_acks && !quick && acknowledges_at_once(recording, own, peer, index) {
-            writer.until(heard);
+            writer.until(on_read);
             writer.steps.push(Action::QuickAck);
             quick = true;
         }
-        heard = packet.at;
+        on_read = packet.at;
         let unread = unread(packet, rcv_buf, shift);
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
         let to = if acked { place(packet.ack, peer.iss).min(text_end).saturating_sub(unread) } else { read };
         if to > read {
-            // A program that has fallen behind was not reading: it begins again now. Else it reads as bytes come.
+            // A program with unread bytes was not reading, so it begins again now. Else it reads as bytes arrive.
             if lags {
                 writer.until(packet.at);
             }
             writer.steps.push(Action::Read(to - read));
             read = to;
         }
-        // What came at this very instant nobody can have read before TCP answered.
+        // Bytes that arrived at this instant cannot have been read before TCP answered.
         let came = peer.came.iter().take_while(|(_, at)| *at < packet.at).last().map_or(1, |(place, _)| *place);
         lags = read < came;
         let fin_acked = acked && peer.fin.is_some_and(|fin| place(packet.ack, peer.iss) > fin);
@@ -194,7 +195,7 @@ fn unread(packet: &Recorded, rcv_buf: usize, shift: u8) -> u32 {
     let window = u32::from(packet.window) << shift;
     let free = if packet.window == u16::MAX && shift == 0 { rcv_buf as u32 } else { window };
     let unread = (rcv_buf as u32).saturating_sub(free);
-    // The window says it only to so many bits.
+    // The window field is rounded by its shift.
     if unread < 1 << shift { 0 } else { unread }
 }
 
@@ -219,8 +220,8 @@ impl Actions {
     }
 }
 
-/// Runs it. `heard` takes what is read.
-pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl FnMut(&[u8])) -> io::Result<()> {
+/// Runs it. `on_read` gets the bytes that are read.
+pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut on_read: impl FnMut(&[u8])) -> io::Result<()> {
     let Some((connects, addr)) = exact.opens else { return Ok(()) };
     let mut listener = None;
     let stream = if connects {
@@ -252,7 +253,7 @@ pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut heard: impl 
                     if count == 0 {
                         break;
                     }
-                    heard(&buf[..count]);
+                    on_read(&buf[..count]);
                     wanted -= count;
                 }
             }

@@ -1,9 +1,9 @@
-//! When each packet of the fed side is due, and what becomes of its numbers.
+//! When each packet of the fed side may be fed, and how its numbers are translated. `feeder` and `strict` use it.
 //!
-//! What causality demands follows from the recording, wherever it was taken. A packet that acknowledges bytes of
-//! ours was sent after they had come; one that was recorded behind bytes of ours reached us after we had sent them; and
-//! bytes of ours that do not acknowledge it, though it came in order, were sent before it came. The first is binding, the
-//! others order what would otherwise be decided by our being faster or slower than the stack that was recorded.
+//! The order follows from the recording, at any vantage point. A packet that acknowledges bytes of ours was sent after
+//! they had arrived. A packet that was recorded after bytes of ours arrived after we had sent them. Bytes of ours that
+//! do not acknowledge an earlier packet in order were sent before it arrived. The first rule must hold. The others keep
+//! the order where our stack is faster or slower than the recorded one.
 
 use core::net::SocketAddr;
 
@@ -20,7 +20,7 @@ pub(super) struct Gate {
     pub(super) packet: usize,
     /// What it acknowledges.
     pub(super) acked: u32,
-    /// What should have been sent.
+    /// What our side should have sent before.
     pub(super) sent: u32,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn gates(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -
         }
         let acked = packet.has(Flags::ACK) && packet.is_acceptable() && packet.ack >= own.iss;
         let acked = if acked { place(packet.ack, own.iss) } else { 0 };
-        // An RST may say anything.
+        // The acknowledgment of an RST is not checked.
         let acked = if acked > own.end() { 0 } else { acked };
         // Our SYN carries no data: what the recorded one carried (RFC 7413) is sent behind the handshake.
         let most = if packet.has(Flags::SYN) { 1 } else { u32::MAX };
@@ -66,7 +66,7 @@ pub(super) fn gates(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -
     gates
 }
 
-/// How the numbers of the recording become those of the live connection.
+/// How the numbers of the recording are translated to those of the live connection.
 pub(super) struct Mapping<'a> {
     pub(super) recording: &'a Recording,
     /// Our initial sequence number in the recording.
@@ -81,7 +81,7 @@ pub(super) struct Mapping<'a> {
 
 /// A part of a packet to be fed: its bytes from `from` up to `to`, counted in its sequence space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct PacketPart {
     pub(super) from: u32,
     pub(super) to: u32,
     /// Nothing of the packet comes after it.
@@ -122,12 +122,12 @@ impl<'a> Mapping<'a> {
 
     /// A packet as it was recorded, with the live numbers.
     pub(super) fn whole(&self, packet: &Recorded, live: &Live, ends: (SocketAddr, SocketAddr)) -> SegmentTemplate<'a> {
-        let part = Part { from: 0, to: Self::len(packet), last: true };
+        let part = PacketPart { from: 0, to: Self::len(packet), last: true };
         let recorded = SegmentTemplate { flags: packet.flags, ..self.part(packet, part, live, ends) };
         SegmentTemplate { options: Options { wscale: packet.options.wscale, ..recorded.options }, ..recorded }
     }
 
-    /// A live timestamp of ours as it would stand in the recording, if clocks run alike.
+    /// A live timestamp of ours in the numbers of the recording, if the clocks run at the same rate.
     pub(super) fn recorded_stamp(&self, live_ts: u32, live: &Live) -> u32 {
         match (self.stamps.first(), live.first_stamp()) {
             (Some((_, recorded)), Some(first)) => live_ts.wrapping_sub(first).wrapping_add(*recorded),
@@ -144,7 +144,7 @@ impl<'a> Mapping<'a> {
     pub(super) fn part(
         &self,
         packet: &Recorded,
-        part: Part,
+        part: PacketPart,
         live: &Live,
         ends: (SocketAddr, SocketAddr),
     ) -> SegmentTemplate<'a> {

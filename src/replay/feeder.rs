@@ -1,11 +1,12 @@
 //! Feeds a recording to our host, packet by packet, as causality allows, for a semantic comparison.
 //!
-//! Time stands still while anything can be done. Then it jumps to what is due first: a packet, a timer, the sleep of a
-//! program. When the next packet may not be fed, this is tried in order: wait for a program that sleeps; acknowledge what
-//! we sent of what the packet acknowledges; let the timers of the stack run for a while. Then the conversation is stalled.
-//! Each packet is fed once. A step that changes nothing ends the replay with a verdict.
+//! The time does not advance while a step is possible. Then it jumps to what is due first: a packet, a timer, or the
+//! sleep of a program. If the next packet may not be fed, three things are tried in order. A program that sleeps is
+//! waited for. The part that we have sent of what the packet acknowledges is acknowledged. The timers of the stack run
+//! for a while. After that the conversation is stalled. Each packet is fed once. A step that changes nothing ends the
+//! replay with a verdict.
 
-use super::feed::{Gate, Mapping, Part, gates};
+use super::feed::{Gate, Mapping, PacketPart, gates};
 use super::program::FOR_EVER;
 use super::recording::{Recorded, place};
 use super::run::{BEHIND, Ending, Observers, Played, Run, Setup};
@@ -13,15 +14,16 @@ use crate::conversation::{DataKind, Side};
 use crate::segment::{Flags, Options, SegmentTemplate, default_mss};
 use crate::time::{Duration, Instant};
 
-/// An acknowledgment of everything that we sent comes after so long even if a program is about to send more: a delayed ACK.
+/// An acknowledgment of everything that we sent is fed after this time, even if a program will send more: a delayed
+/// ACK.
 const DELAYED_ACK: Duration = Duration::from_millis(200);
-/// The timers of the stack may run so long when nothing else moves.
+/// How long the timers of the stack may run when no other step is possible.
 const TIMERS: Duration = Duration::from_secs(5);
-/// When nothing has happened for so long behind the last packet, it is over: longer than any delayed ACK, shorter than any
-/// retransmission timeout.
+/// The replay ends after this time without a step after the last packet. It is longer than any delayed ACK and shorter
+/// than any retransmission timeout.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// What became of the next packet.
+/// The result of trying the next packet.
 enum Feeding {
     /// It was fed, or a part of it.
     Fed,
@@ -52,7 +54,7 @@ struct Feeder<'a> {
     /// It need not wait for what we should have sent.
     out_of_order: bool,
     blocked_since: Option<Instant>,
-    /// What the last split acknowledgment said: the place that it acknowledged, and the edge of its window.
+    /// The last split acknowledgment: the place that it acknowledged, and the edge of its window.
     last_split: (u32, u32),
     split_acks: u32,
     split_segments: u32,
@@ -108,7 +110,7 @@ impl<'a> Feeder<'a> {
             }
             before = Some(position);
         }
-        self.stalled(format!("it to come to rest: {limit} steps were not enough"))
+        self.stalled(format!("an end: {limit} steps were not enough"))
     }
 
     fn position(&self) -> Position {
@@ -152,7 +154,7 @@ impl<'a> Feeder<'a> {
         }
         let live = &self.run.live;
         let (numbered, derived) = (live.iss.is_some(), self.run.is_derived());
-        // Behind a reset of ours nothing more is to come of our side.
+        // After an RST of ours our side sends nothing more.
         let reset = live.reset;
         if !reset && live.sent < gate.acked || (packet.has(Flags::ACK) && !numbered && !packet.has(Flags::RST)) {
             return Feeding::Blocked(Blocked::Ack);
@@ -180,17 +182,17 @@ impl<'a> Feeder<'a> {
     }
 
     /// As much of a packet as our MSS and our window allow. `None` if the window is closed.
-    fn next_part(&self, packet: &Recorded) -> Option<Part> {
+    fn next_part(&self, packet: &Recorded) -> Option<PacketPart> {
         let len = Mapping::len(packet);
         let (syn, fin) = (u32::from(packet.has(Flags::SYN)), u32::from(packet.has(Flags::FIN)));
         let text = packet.payload.len() as u32;
         let from = self.offset;
         if text == 0 || packet.has(Flags::RST) || !packet.is_acceptable() {
-            return Some(Part { from, to: len, last: true });
+            return Some(PacketPart { from, to: len, last: true });
         }
         // The stack takes no data from a SYN.
         if from == 0 && syn == 1 {
-            return Some(Part { from: 0, to: 1, last: false });
+            return Some(PacketPart { from: 0, to: 1, last: false });
         }
         let live = &self.run.live;
         let least = default_mss(self.run.ends().0.ip());
@@ -205,7 +207,7 @@ impl<'a> Feeder<'a> {
             }
         }
         let last = to == syn + text;
-        Some(Part { from, to: if last { to + fin } else { to }, last })
+        Some(PacketPart { from, to: if last { to + fin } else { to }, last })
     }
 
     fn blocked(&mut self, how: Blocked) -> Option<Ending> {
@@ -241,16 +243,16 @@ impl<'a> Feeder<'a> {
         Some(self.stalled(self.waited_for(how)))
     }
 
-    /// Acknowledges what we have sent of what the packet acknowledges, with the window that it leaves. False if that says
-    /// nothing new.
+    /// Acknowledges the part that we have sent of what the packet acknowledges, with the remaining window. False if
+    /// that is not new.
     fn split_ack(&mut self) -> bool {
         let (Some(packet), live) = (self.packet(), &self.run.live) else { return false };
         let gate = self.gates[self.next];
         let shift = live.conversation.window_shift(Side::Remote);
         let edge = gate.acked.saturating_add(u32::from(packet.window) << shift);
-        // What a window field can say of it.
+        // Rounded to what the window field can hold.
         let edge = live.sent + (edge.saturating_sub(live.sent) >> shift << shift);
-        // An ACK that says what the last one said would be the same packet again.
+        // The same acknowledgment and window would be the same packet again.
         let says_more = live.sent > self.last_split.0 || edge > self.last_split.1;
         let news = says_more && (live.sent > live.acked || edge > live.peer_edge());
         if live.iss.is_none() || live.sent <= 1 || live.fed == 0 || packet.has(Flags::SYN | Flags::RST) || !news {
@@ -258,7 +260,7 @@ impl<'a> Feeder<'a> {
         }
         let window = u16::try_from(edge.saturating_sub(live.sent) >> shift).unwrap_or(u16::MAX);
         let (ours, theirs) = self.run.ends();
-        let whole = Part { from: 0, to: 0, last: true };
+        let whole = PacketPart { from: 0, to: 0, last: true };
         let options = self.run.mapping.part(packet, whole, live, (ours, theirs)).options;
         let template = SegmentTemplate {
             seq: live.irs + live.fed,
@@ -294,7 +296,7 @@ impl<'a> Feeder<'a> {
         Ending::Stalled { packet, waited }
     }
 
-    /// Everything is fed: what is still to come of our side.
+    /// Everything is fed: waits for the rest of our side.
     fn quiet(&mut self) -> Option<Ending> {
         let wakes = self.run.wakes_at();
         let until = self.run.live.last_at + QUIET;

@@ -1,8 +1,8 @@
 //! Finds the TCP conversations in a capture of any link type.
 //!
-//! [`CaptureParser`] reads the packets, and [`Table`] says which connection a segment belongs to. A conversation with a
-//! packet that was cut off, or with a segment that cannot be read, is not replayed.
-//! When the file is read, [`Recording::settle`] puts each conversation in order.
+//! [`CaptureParser`] reads the packets, and [`Table`] finds the connection of a segment. A conversation with a packet
+//! that was cut off, or with a segment that cannot be read, is not replayed. When the file is read,
+//! [`Recording::settle`] puts each conversation in order.
 
 use std::net::SocketAddr;
 
@@ -12,9 +12,9 @@ use crate::conversation::{Conversation, DataKind, Side, Table};
 use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
 use crate::time::Instant;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FileContent {
     pub(super) recordings: Vec<Recording>,
     /// The comment on the section: in our captures the recipe.
     pub(super) comment: Option<String>,
@@ -34,8 +34,8 @@ struct Finder {
 ///
 /// # Errors
 /// The file cannot be read; the error names it and the packet.
-pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
-    let checksums_tell = reader.section_comment().is_some_and(|comment| comment.contains("\"tcplab\""));
+pub(super) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
+    let checksums_tell = reader.is_ours();
     let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
     let mut parser = CaptureParser::new();
     let mut packets = 0;
@@ -46,7 +46,7 @@ pub(super) fn find(reader: &mut Reader) -> Result<Found, ReadError> {
     }
     finder.recordings.iter_mut().for_each(Recording::settle);
     let comment = reader.section_comment().map(str::to_owned);
-    Ok(Found { recordings: finder.recordings, comment, packets })
+    Ok(FileContent { recordings: finder.recordings, comment, packets })
 }
 
 impl Finder {
@@ -148,7 +148,7 @@ impl Recording {
         self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
     }
 
-    /// An ICMP error for the end `about`: from its peer, as far as the conversation goes.
+    /// An ICMP error for the end `about`: it comes from its peer in the conversation.
     fn push_icmp(&mut self, record: &Record<'_>, about: SocketAddr, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! A segment as a line of the ladder, and marks below the fields in which it is not what it should be.
+//! Draws a segment as one line of text, and marks the fields that differ. `strict` shows both lines in its reason.
 
 use super::recording::CLIENT;
 use crate::conversation::Side;
@@ -9,12 +9,12 @@ use crate::time::Instant;
 const TIME: usize = 14;
 
 /// The words of a line, each with the field that it shows.
-pub(super) struct Drawn {
+pub(super) struct SegmentLine {
     from: Side,
     words: Vec<(Option<Field>, String)>,
 }
 
-impl Drawn {
+impl SegmentLine {
     /// A segment sent by `from`; numbers count from `starts`, the initial ones of both ends.
     pub(super) fn of(segment: &Segment<'_>, starts: [Seq; 2], from: Side) -> Self {
         let mut words = vec![(Some(Field::Flags), flags(segment.flags))];
@@ -49,7 +49,7 @@ impl Drawn {
 }
 
 /// `0.020000000 |--- SYN|ACK 0:1 ack 1 win 65535 <mss 1460,sackOK> (0) ttl 64 -->|`
-pub(super) fn draw(at: Instant, drawn: &Drawn) -> String {
+pub(super) fn draw(at: Instant, drawn: &SegmentLine) -> String {
     let text = drawn.words.iter().map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ");
     match drawn.from {
         CLIENT => format!("{:>TIME$} |--- {text} -->|", at.to_string()),

@@ -1,4 +1,5 @@
-//! What our stack does while it is fed: the conversation as it really happens, and a note on each packet of ours.
+//! Records what our stack does during a replay: the live conversation, and an entry for each packet of ours. `feeder`,
+//! `strict` and `semantic` read it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -43,7 +44,7 @@ pub(super) struct Live {
     pub(super) stream: Assembly,
     pub(super) fin: Option<u32>,
     pub(super) emitted: Vec<Emitted>,
-    /// What our SYN said.
+    /// The options of our SYN.
     pub(super) offer: Option<Options>,
     /// Behind everything that we sent.
     pub(super) sent: u32,
@@ -196,8 +197,8 @@ impl Live {
         }
     }
 
-    /// Both FINs were sent and acknowledged, or there was an RST: a segment that comes now is for nobody (RFC 9293, section
-    /// 3.10.7.1).
+    /// Both FINs were sent and acknowledged, or there was an RST: a segment that arrives now has no connection (RFC
+    /// 9293, section 3.10.7.1).
     fn is_over(&self) -> bool {
         let [ours, theirs] = [Side::Local, Side::Remote].map(|side| self.conversation.sender(side));
         self.peer_reset || self.reset || (ours.is_fin_acked() && theirs.is_fin_acked())
@@ -224,8 +225,8 @@ fn options_len(options: &Options) -> u32 {
     (if options.ts.is_some() { 12 } else { 0 }) + if sack > 0 { 4 + 8 * sack } else { 0 }
 }
 
-/// The addresses that two hosts have in the replay: those of the recording, or such as stand in books where those cannot
-/// be on a wire between two hosts.
+/// The addresses of the two hosts in the replay: those of the recording, or documentation addresses if two hosts cannot
+/// have them.
 pub(super) fn addresses(recorded: [SocketAddr; 2]) -> [SocketAddr; 2] {
     let usable = |ip: IpAddr| {
         let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || (v4.to_bits() >> 24) == 0 || (v4.to_bits() >> 24) >= 240);

@@ -1,7 +1,7 @@
-//! Captures as tests: one side of a recorded conversation is fed to our stack, which plays the other side, in virtual
-//! time, and a verdict says whether the conversation came out the same.
+//! Captures as tests. One side of a recorded conversation is fed to our stack, which plays the other side in virtual
+//! time. A verdict is given: the conversation is the same or it differs.
 //!
-//! A recorded client against a server of one's own, as it is today:
+//! A recorded client against a server of your own:
 //!
 //! ```
 //! use std::io;
@@ -27,8 +27,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! "You cannot replay TCP traffic to a server" is what replay tools answer: sequence numbers are random, and a stateful
-//! peer answers in its own way. Here the stack, the clock and the initial sequence numbers are ours.
+//! Other replay tools cannot replay TCP to a server, because the server's initial sequence number is random. Here the
+//! stack, the clock and the initial sequence numbers are ours.
 //!
 //! ```text
 //!   find --> recording --> near (which side) --> program (what it did) --+
@@ -38,8 +38,8 @@
 //!                 '--> semantic, strict (is it the same?) <--------------- live <-----------'
 //! ```
 //!
-//! Without a program of the user's the program on our side is derived from the recording: it reads and writes what was
-//! read and written, waits as long, and ends in the same way ([`crate::app::calls`]).
+//! Without a program of the user the program of our side is derived from the recording ([`crate::app::calls`]). It
+//! reads and writes the same bytes, waits as long, and ends in the same way.
 
 mod again;
 mod exact;
@@ -74,26 +74,26 @@ use crate::conversation::Side;
 use crate::event::Observer;
 use crate::net::Net;
 use again::{Again, Origin};
-use find::Found;
+use find::FileContent;
 use recording::{CLIENT, Recording, SERVER};
 use run::{Observers, UserProgram};
 
-/// What is wrong with a replay before it begins.
+/// Why a replay could not begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
     /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What the replay does cannot be written.
+    /// The capture of the replay cannot be written.
     #[error(transparent)]
     Write(#[from] crate::capture::WriteError),
 }
 
-/// The conversations of a capture, to be replayed. Settings first, then [`Replay::run`].
+/// The conversations of a capture. Set the options first, then call [`Replay::run`].
 pub struct Replay {
     file: String,
-    found: Found,
+    found: FileContent,
     role: Role,
     mode: Option<Mode>,
     stream: Option<usize>,
@@ -190,16 +190,16 @@ impl Replay {
         Self { program: Some(start), ..self }
     }
 
-    /// Takes the recipe of a capture of tcplab for no more than a comment: the run is not made again, and the settings of
-    /// the host are found out from the packets.
+    /// Ignores the recipe of a capture of tcplab. The run is not made again, and the settings of the host are inferred
+    /// from the packets.
     #[must_use]
     pub fn ignore_recipe(self) -> Self {
         let mode = self.mode.or_else(|| matches!(self.origin, Origin::Recipe(_)).then_some(Mode::Strict));
         Self { mode, origin: Origin::Foreign, ..self }
     }
 
-    /// Shows the packets of each replayed conversation to `observer`, at the instants of the recording. Our host is the
-    /// first host of the events, [`HostId(0)`](crate::event::HostId), and the recorded side the second.
+    /// Publishes the events of each replayed conversation to `observer`, at the instants of the recording. Our host is
+    /// the first host of the events, [`HostId(0)`](crate::event::HostId), and the recorded side the second.
     #[must_use]
     pub fn observe(mut self, observer: Rc<RefCell<dyn Observer>>) -> Self {
         self.observers.push(observer);
@@ -225,7 +225,7 @@ impl Replay {
     /// Replays every conversation, one after the other.
     ///
     /// # Errors
-    /// What the replay did cannot be written.
+    /// The capture of the replay cannot be written.
     pub fn run(mut self) -> Result<Report, ReplayError> {
         let capture = self.capture.take();
         let observed = match &capture {
@@ -278,7 +278,7 @@ impl Replay {
             outcomes.push(outcome);
         }
         if let Some(again) = again {
-            for outcome in &mut outcomes {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.verdict != Verdict::Error) {
                 outcome.run_again(&again);
             }
         }

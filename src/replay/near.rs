@@ -1,16 +1,16 @@
-//! Which side a capture was taken on.
+//! Infers on which side a capture was taken. `replay` uses it for [`Role::Near`](super::Role::Near).
 //!
-//! Between SYN and SYN|ACK lies, at the client, a whole round trip; at the server, next to nothing. Between SYN|ACK and
-//! the ACK of it, it is the other way round. In the middle of the way both gaps are parts of a round trip. A file that
-//! marks directions says it by itself.
+//! At the client a whole round trip is between SYN and SYN|ACK; at the server almost no time is. Between SYN|ACK and
+//! its ACK it is the opposite. In the middle of the path both gaps are parts of a round trip. A file that marks
+//! directions needs no such inference.
 
 use super::recording::{CLIENT, Recording, SERVER};
 use crate::conversation::Side;
 use crate::time::Duration;
 
-/// One gap is that of a round trip if it is so many times the other.
+/// One gap is a round trip if it is this many times the other.
 const CLEARLY: u32 = 3;
-/// Below this a gap says nothing: both ends on one machine, or a synthetic file.
+/// A shorter gap is not used: both ends are on one machine, or the file is synthetic.
 const FLOOR: Duration = Duration::from_micros(200);
 
 /// The end whose host the capture was taken on; `None` where that is unclear.

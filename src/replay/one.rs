@@ -1,4 +1,5 @@
-//! One conversation, replayed by one side: the host, the program on it, the comparison, the outcome.
+//! Replays one conversation with one side: the host, its program, the comparison, the outcome. `replay` calls it for
+//! each conversation and role.
 
 use super::exact;
 use super::feeder;
@@ -14,13 +15,13 @@ use crate::segment::Flags;
 use crate::socket::{Congestion, HostConfig};
 use crate::time::{Duration, Instant};
 
-/// Longer than this no conversation is replayed: virtual time has an end.
+/// The longest conversation that is replayed, since virtual time is limited.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
-/// Neither is more than so many bytes: a stream is kept in memory.
+/// The most bytes of a stream that is replayed, since it is kept in memory.
 const MOST_BYTES: usize = 1 << 30;
 
-/// A clock that begins later would leave no room for timers.
+/// A clock that begins later leaves no room for timers.
 const LATEST: Instant = Instant::from_secs(1 << 33);
 
 /// A conversation and the side that is ours.
@@ -39,11 +40,11 @@ pub(super) struct Ours<'a> {
     pub(super) end: Side,
     /// The user's program, if there is one.
     pub(super) program: Option<&'a UserProgram>,
-    /// The settings of the host, where a recipe tells them.
+    /// The settings of the host, from the recipe.
     pub(super) host: Option<&'a HostConfig>,
 }
 
-/// Replays a conversation. `outcome` has everything but what comes of it.
+/// Replays a conversation and fills in `outcome`.
 pub(super) fn replay(
     recording: &Recording,
     Ours { end: ours, program, host }: Ours<'_>,
@@ -119,17 +120,17 @@ impl One<'_> {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
-        let plain = Manner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
-        // Options of sockets, which the settings of a host do not tell.
-        let mut manners = vec![plain, Manner { nodelay: true, ..plain }, Manner { quick_acks: true, ..plain }];
+        let plain = HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
+        // Options of sockets, which the settings of a host do not contain.
+        let mut manners = vec![plain, HostManner { nodelay: true, ..plain }, HostManner { quick_acks: true, ..plain }];
         let sizes = if self.program.is_some() { 1 } else { 5 };
         if self.host.is_none() {
             for congestion in [usual.congestion, Congestion::Cubic, Congestion::None] {
                 for ack_delay in [usual.ack_delay, None] {
                     // The ring of the send buffer shows in where segments end.
                     for snd_buf in (0..sizes).map(|doubled| usual.snd_buf << doubled) {
-                        let manner = Manner { congestion, snd_buf, ack_delay, ..plain };
-                        manners.extend([manner, Manner { nodelay: true, ..manner }]);
+                        let manner = HostManner { congestion, snd_buf, ack_delay, ..plain };
+                        manners.extend([manner, HostManner { nodelay: true, ..manner }]);
                     }
                 }
             }
@@ -155,7 +156,7 @@ impl One<'_> {
         farthest
     }
 
-    fn strictly_with(&self, manner: &Manner, observers: &Observers) -> (Played, Vec<Finding>) {
+    fn strictly_with(&self, manner: &HostManner, observers: &Observers) -> (Played, Vec<Finding>) {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = live::addresses(recording.ends);
         let config = HostConfig {
@@ -185,9 +186,9 @@ impl One<'_> {
     }
 }
 
-/// What segments alone do not tell of a host.
+/// Settings of a host that cannot be inferred from segments.
 #[derive(Clone, Copy)]
-struct Manner {
+struct HostManner {
     congestion: Congestion,
     nodelay: bool,
     quick_acks: bool,
@@ -219,7 +220,7 @@ fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> 
 
 /// How a conversation begins and what both sides did, or why it is not replayed.
 ///
-/// Packet by packet also what never became a connection can be compared, if our side, `alone`, said something by itself.
+/// The strict comparison also covers attempts without a connection, if our side, `alone`, sent packets by itself.
 fn examine(recording: &Recording, alone: Option<Side>) -> Result<(Opening, [SideFacts; 2]), Skip> {
     if let Some(trouble) = &recording.trouble {
         return Err(trouble.clone());
@@ -245,7 +246,7 @@ fn examine(recording: &Recording, alone: Option<Side>) -> Result<(Opening, [Side
     Ok((opening, recording.facts()?))
 }
 
-/// A host like the one that was recorded, as far as a recording tells.
+/// The settings of the recorded host, as far as they can be inferred.
 fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::net::IpAddr) -> HostConfig {
     let default = HostConfig::default();
     let offer = recording.conversation.sender(ours).offer;
@@ -263,7 +264,7 @@ fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::
     }
 }
 
-/// What is reported without being judged.
+/// The notes: what is reported and not compared.
 fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
     let One { recording, facts, ours, .. } = *one;
     let mut notes = Vec::new();
@@ -287,7 +288,7 @@ fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
         notes.push(format!("segments that came when the connection was over, answered with RST: {count}"));
     }
     if played.live.others > 0 {
-        notes.push(format!("packets of our side for somebody else: {}", played.live.others));
+        notes.push(format!("packets of our side that belong to another connection: {}", played.live.others));
     }
     for kind in &recording.strange_options {
         notes.push(format!("option {kind} left out: the stack does not have it"));

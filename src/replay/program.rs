@@ -1,23 +1,23 @@
 //! The program of one side, derived from what it sent: the list of calls of scenario files.
 //!
-//! An ACK tells what its sender's TCP had received. So bytes that a side sent with an ACK of place `a` were written by a
-//! program that can have read up to `a` and no further, wherever the capture was taken: it reads that far, waits as long
-//! as the recording shows, and writes. A segment without PSH that is full, or fills the window, was cut from a longer
-//! write; what follows it with the same ACK is the rest. A FIN is close, or shutdown where the peer goes on; an RST is a
-//! close with an RST.
+//! An ACK shows what its sender's TCP had received, at any vantage point. So bytes sent with an ACK of place `a` were
+//! written by a program that had read no further than `a`. The derived program reads up to `a`, waits as long as the
+//! recording shows, and writes. A segment without PSH that is full, or fills the window, was cut from a longer write.
+//! The bytes after it with the same ACK are the rest. A FIN becomes close, or shutdown if the peer continues. An RST
+//! becomes a close with an RST.
 
 use std::net::SocketAddr;
 
-use super::recording::{Content, Opening, Recording, SideFacts, place};
+use super::recording::{NewData, Opening, Recording, SideFacts, place};
 use crate::app::calls::Call;
 use crate::conversation::Side;
 use crate::segment::{Flags, default_mss};
 use crate::socket::Shutdown;
 use crate::time::Duration;
 
-/// What the program does between handshake and end, and what it may not do before something has come.
+/// The calls of the program, and the bytes that must arrive before each write.
 #[derive(Debug, Default)]
-pub(super) struct Program {
+pub(super) struct RecordedProgram {
     pub(super) calls: Vec<Call>,
     /// Bytes `place..` of ours may not be sent before the peer's `read` were fed, by packet.
     pub(super) turns: Vec<Turn>,
@@ -33,11 +33,11 @@ pub(super) struct Turn {
     pub(super) place: u32,
     /// The place in the peer's stream up to which it has read.
     pub(super) read: u32,
-    /// What was written before it had all been sent: PSH says so. Else it may be the rest of that.
+    /// The end of the write, known from PSH. Without PSH the next segment may be its rest.
     pub(super) fresh: bool,
 }
 
-/// After its last call a program that the recording does not end waits. Nobody waits for it.
+/// How long a program waits after its last call if the recording does not end it. The replay does not wait for it.
 pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 /// The least difference between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -49,8 +49,8 @@ struct Deriving<'a> {
     recording: &'a Recording,
     ours: &'a SideFacts,
     theirs: &'a SideFacts,
-    program: Program,
-    /// Where the recording's clock stands.
+    program: RecordedProgram,
+    /// The time in the recording.
     clock: Duration,
     /// The place in the peer's stream up to which everything is read.
     read: u32,
@@ -64,13 +64,13 @@ pub(super) fn derive(
     opening: Opening,
     own: SocketAddr,
     peer: SocketAddr,
-) -> Program {
+) -> RecordedProgram {
     let mut deriving = Deriving {
         end,
         recording,
         ours: &facts[end],
         theirs: &facts[end.other()],
-        program: Program::default(),
+        program: RecordedProgram::default(),
         clock: Duration::ZERO,
         read: 1,
     };
@@ -82,7 +82,7 @@ pub(super) fn derive(
             deriving.program.calls.push(Call::Listen(SocketAddr::new(own.ip(), own.port()), 8));
             deriving.program.calls.push(Call::Accept);
         }
-        // Nobody listens.
+        // No socket listens.
         (false, Opening::Refused) => return deriving.program,
     }
     if opening == Opening::Refused {
@@ -108,7 +108,7 @@ impl Deriving<'_> {
         // What was on its way may be overtaken by the RST behind it.
         let rst = self.ours.rst.map(|rst| (rst, self.recording.place_of_rst(self.ours, rst)));
         let mut written = 1;
-        let mut before: Option<Content> = None;
+        let mut before: Option<NewData> = None;
         for content in &self.ours.content {
             if rst.is_some_and(|(rst, place)| content.packet > rst && content.end > place) {
                 break;
@@ -139,7 +139,7 @@ impl Deriving<'_> {
     }
 
     /// Reads what had come when this was sent, and waits as long as the recording did.
-    fn reach(&mut self, content: &Content, place: u32) {
+    fn reach(&mut self, content: &NewData, place: u32) {
         let packet = &self.recording.packets[content.packet];
         self.read_up_to(content.ack.max(1), content.packet);
         let before = self.ours.content.iter().take_while(|before| before.packet < content.packet).last();
@@ -184,7 +184,7 @@ impl Deriving<'_> {
     }
 
     /// Whether `content` is the rest of the write that the segment before it began.
-    fn is_rest(&self, before: &Content, content: &Content) -> bool {
+    fn is_rest(&self, before: &NewData, content: &NewData) -> bool {
         let packet = &self.recording.packets[before.packet];
         if packet.has(Flags::PSH) || before.ack != content.ack {
             return false;
@@ -198,10 +198,10 @@ impl Deriving<'_> {
     }
 
     /// The right edge of the peer's window when this was sent.
-    fn window_edge(&self, content: &Content) -> u32 {
+    fn window_edge(&self, content: &NewData) -> u32 {
         let packet = &self.recording.packets[content.packet];
-        let heard = self.recording.packets[..content.packet].iter().rev();
-        let last = heard.into_iter().find(|p| p.from != packet.from && p.has(Flags::ACK) && p.is_acceptable());
+        let earlier = self.recording.packets[..content.packet].iter().rev();
+        let last = earlier.into_iter().find(|p| p.from != packet.from && p.has(Flags::ACK) && p.is_acceptable());
         last.map_or(u32::MAX, |p| {
             let shift = self.recording.conversation.window_shift(p.from);
             let shift = if p.has(Flags::SYN) { 0 } else { shift };
@@ -210,7 +210,7 @@ impl Deriving<'_> {
     }
 
     /// Our FIN.
-    fn end(&mut self, fin: &Content) {
+    fn end(&mut self, fin: &NewData) {
         let peer_goes_on = self.theirs.end() > self.read.max(fin.ack);
         let rst = self.ours.rst.filter(|rst| *rst > fin.packet);
         let text_end = self.theirs.stream.len() as u32 + 1;

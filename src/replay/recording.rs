@@ -12,9 +12,9 @@ use crate::conversation::{Conversation, DataKind, Side};
 use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
-/// The side of a recording that asked for the connection.
+/// The side of a recording that opened the connection.
 pub(super) const CLIENT: Side = Side::Local;
-/// The side that was asked.
+/// The side that accepted the connection.
 pub(super) const SERVER: Side = Side::Remote;
 
 /// The place of a number in a stream that begins at `start`; 0 for one from before it. No stream here is so long that
@@ -51,7 +51,7 @@ pub(super) struct Recorded {
     pub(super) window: u16,
     pub(super) options: Options,
     pub(super) ttl: u8,
-    /// Where its bytes stand in [`Recording::bytes`].
+    /// The range of its bytes in [`Recording::bytes`].
     pub(super) payload: Range<usize>,
     pub(super) kind: DataKind,
     /// A checksum of it does not fit.
@@ -70,7 +70,7 @@ impl Recorded {
     }
 }
 
-/// A conversation as it stands in a file.
+/// A conversation of a file.
 #[derive(Debug)]
 pub(super) struct Recording {
     /// Which in the file, from 0, in the order in which they begin.
@@ -85,7 +85,7 @@ pub(super) struct Recording {
     pub(super) conversation: Conversation,
     /// Packets of each end that the file marks as sent by the host of the capture.
     pub(super) outbound: [u32; 2],
-    /// What forbids replaying it, found while reading.
+    /// Why it cannot be replayed, found while reading.
     pub(super) trouble: Option<Skip>,
     /// Options that were left out, by their kinds.
     pub(super) strange_options: Vec<u8>,
@@ -102,7 +102,7 @@ pub(super) enum Opening {
 
 /// New bytes (or the FIN) of one side.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content {
+pub(super) struct NewData {
     /// Index in [`Recording::packets`].
     pub(super) packet: usize,
     /// From this place up to but not including `end`.
@@ -129,7 +129,7 @@ pub(super) struct SideFacts {
     /// When the bytes before a place were all there, in order.
     pub(super) came: Vec<(u32, Duration)>,
     /// In the order in which it was sent.
-    pub(super) content: Vec<Content>,
+    pub(super) content: Vec<NewData>,
     /// Index of its first RST.
     pub(super) rst: Option<usize>,
     /// Packets that carried nothing new, or a part of what was sent before.
@@ -319,7 +319,7 @@ impl Recording {
             }
             let carries = fin || !packet.payload.is_empty();
             if carries && reach > sent[own].max(1) && packet.kind != DataKind::KeepAlive {
-                facts[own].content.push(Content { packet: index, start: sent[own].max(1), end: reach, ack });
+                facts[own].content.push(NewData { packet: index, start: sent[own].max(1), end: reach, ack });
                 sent[own] = reach;
                 let flight = reach.saturating_sub(facts[own].acked);
                 facts[peer].peer_flight = facts[peer].peer_flight.max(flight);

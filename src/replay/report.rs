@@ -1,4 +1,4 @@
-//! Verdicts, and how they are reported.
+//! The verdicts, outcomes and reports of a replay. `cli` and tests of users print them.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -15,32 +15,32 @@ pub enum Role {
     Near,
     /// The one that sent the first SYN.
     Client,
-    /// The other one.
+    /// The other side.
     Server,
-    /// One after the other.
+    /// Both sides, one after the other.
     Both,
 }
 
 /// How closely the replay must follow the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Packet by packet, after initial sequence numbers, ephemeral port, timestamps and IP identification are taken off:
-    /// for captures of this stack.
+    /// Packet by packet, without initial sequence numbers, ephemeral port, timestamps and IP identification. For
+    /// captures of this stack.
     Strict,
     /// The same conversation: for captures of any stack.
     Semantic,
 }
 
-/// What came of one conversation.
+/// The result of one conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
-    /// It came out the same.
+    /// It is the same.
     Pass,
-    /// It came out otherwise.
+    /// It differs.
     Differs,
-    /// It could not go on.
+    /// The replay could not continue.
     Stalled,
-    /// It cannot be replayed, and was not: no pass.
+    /// It cannot be replayed. This does not count as a pass.
     Skipped,
     /// The file cannot be read.
     Error,
@@ -56,17 +56,17 @@ pub struct Outcome {
     pub stream: Option<usize>,
     /// The client, and the server.
     pub ends: Option<[SocketAddr; 2]>,
-    /// [`Role::Client`] or [`Role::Server`]; what was asked for where nothing was replayed.
+    /// [`Role::Client`] or [`Role::Server`]; the requested role if nothing was replayed.
     pub role: Role,
     /// How it was compared.
     pub mode: Mode,
-    /// What came of it.
+    /// The verdict.
     pub verdict: Verdict,
     /// The packet of the file that the reason is about, from 1.
     pub packet: Option<u64>,
-    /// Why it is no pass; empty for a pass.
+    /// Why it did not pass; empty for a pass.
     pub reason: String,
-    /// What was done to the packets on the way, and what is reported without being judged.
+    /// How packets were changed, and what is reported and not compared.
     pub notes: Vec<String>,
     /// The bytes that our side sent, and those that it should have.
     pub sent: Vec<u8>,
@@ -74,14 +74,14 @@ pub struct Outcome {
     pub recorded: Vec<u8>,
     /// Packets of the recording.
     pub packets: usize,
-    /// The packets of the other side that were fed to ours, by their numbers in the file, in the order in which they were
-    /// fed. Each stands here once.
+    /// The packets of the other side that were fed to ours, by their numbers in the file, in the order in which they
+    /// were fed. Each is listed once.
     pub fed: Vec<u64>,
     /// Steps that the replay took. They are bounded by the length of the recording.
     pub steps: usize,
 }
 
-/// What came of a file, or of several.
+/// The outcomes of a file, or of several.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// One for each conversation and role, in the order of the file.
@@ -168,7 +168,7 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// Takes in what came of running the capture's recipe again.
+    /// Adds the result of running the recipe of the capture again.
     pub(super) fn run_again(&mut self, again: &Again) {
         match again {
             Again::Same => {
@@ -208,17 +208,17 @@ impl Report {
     /// Panics unless the report [passed](Report::passed), with a line for each conversation that did not.
     ///
     /// # Panics
-    /// As said.
+    /// If the report did not pass.
     #[track_caller]
     pub fn assert_pass(&self) {
         assert!(self.passed(), "{}", self.failures());
     }
 
-    /// Panics unless our side sent exactly the bytes of the recording in every conversation that was replayed, and there
-    /// was one. Nothing else is judged.
+    /// Panics unless our side sent exactly the bytes of the recording in every conversation that was replayed, and
+    /// there was one. Nothing else is compared.
     ///
     /// # Panics
-    /// As said, with the place of the first difference.
+    /// If the bytes differ; the message has the place of the first difference.
     #[track_caller]
     pub fn assert_same_bytes(&self) {
         let replayed = |outcome: &&Outcome| !matches!(outcome.verdict, Verdict::Skipped | Verdict::Error);

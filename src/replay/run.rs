@@ -26,7 +26,7 @@ use crate::time::{Duration, Instant};
 /// A program of the user's: called with a host's handle, once for each conversation.
 pub(super) type UserProgram = Rc<dyn Fn(Net) -> Pin<Box<dyn Future<Output = ()>>>>;
 
-/// Observers of a replay, shared with whoever looks at them afterwards.
+/// Observers of a replay, shared with the caller, who reads them afterwards.
 pub(super) type Observers = Vec<Rc<RefCell<dyn Observer>>>;
 
 /// The program on our side.
@@ -58,7 +58,7 @@ pub(super) struct Setup<'a> {
 pub(super) enum Ending {
     /// Everything was fed.
     Finished,
-    /// Nothing could move any more.
+    /// No step was possible.
     Stalled {
         /// The packet that could not be fed.
         packet: u64,
@@ -67,14 +67,14 @@ pub(super) enum Ending {
     },
 }
 
-/// What came of a replay.
+/// The result of a replay.
 pub(super) struct Played {
     pub(super) live: Live,
     pub(super) ending: Ending,
     /// How the derived program ended, if it did.
     pub(super) program: Option<Result<Done, Failed>>,
     /// What it read.
-    pub(super) heard: Vec<u8>,
+    pub(super) read: Vec<u8>,
     /// Acknowledgments that were split.
     pub(super) split_acks: u32,
     /// Packets whose bytes were fed in several parts.
@@ -85,13 +85,13 @@ pub(super) struct Played {
     pub(super) steps: usize,
 }
 
-/// A program may sleep so long behind the end of the recording.
+/// How long a program may sleep after the end of the recording.
 pub(super) const BEHIND: Duration = Duration::from_mins(1);
 
 /// More events than a host can have at one instant.
 const MOST_EVENTS: u64 = 1_000_000;
 
-/// A replay that goes on.
+/// A replay in progress.
 pub(super) struct Run<'a> {
     pub(super) setup: Setup<'a>,
     pub(super) mapping: Mapping<'a>,
@@ -100,10 +100,10 @@ pub(super) struct Run<'a> {
     host: HostHandle,
     peer: PeerHandle,
     program: Option<JoinHandle<Result<Done, Failed>>>,
-    heard: Rc<RefCell<Vec<u8>>>,
+    read: Rc<RefCell<Vec<u8>>>,
     /// Bytes of what was sent, for the comparison packet by packet.
     pub(super) sent_bytes: Option<Vec<Vec<u8>>>,
-    /// The host did not come to rest.
+    /// The host reached the limit of events.
     pub(super) gave_up: Option<String>,
     /// The packets that were fed, by their numbers in the file.
     pub(super) fed: Vec<u64>,
@@ -111,7 +111,7 @@ pub(super) struct Run<'a> {
     pub(super) steps: usize,
 }
 
-/// Shows events at the instants of the recording.
+/// Publishes events at the instants of the recording.
 struct Shifted {
     observer: Rc<RefCell<dyn Observer>>,
     start: Instant,
@@ -129,7 +129,7 @@ impl Observer for Shifted {
 }
 
 impl<'a> Run<'a> {
-    /// Makes host, peer and link. The program of our side is there and has not begun.
+    /// Makes host, peer and link. The program of our side is made and has not begun.
     pub(super) fn new(setup: Setup<'a>, observers: &Observers) -> Self {
         let mapping = Mapping::new(setup.recording, setup.facts, setup.ours);
         let theirs = setup.ours.other();
@@ -149,8 +149,8 @@ impl<'a> Run<'a> {
         for observer in observers {
             sim.observe(Shifted { observer: Rc::clone(observer), start: setup.start, recorded });
         }
-        let heard = Rc::new(RefCell::new(Vec::new()));
-        let program = spawn(&host, &setup, &heard);
+        let read = Rc::new(RefCell::new(Vec::new()));
+        let program = spawn(&host, &setup, &read);
         Self {
             setup,
             mapping,
@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
             host,
             peer,
             program,
-            heard,
+            read,
             sent_bytes: None,
             gave_up: None,
             fed: Vec::new(),
@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
         self.sim.next_at()
     }
 
-    /// Everything up to an instant that happens without a packet from the peer.
+    /// Runs up to an instant without a packet from the peer.
     pub(super) fn run_to(&mut self, at: Instant) {
         if let Err(gave_up) = self.sim.try_run_until(at) {
             self.gave_up.get_or_insert(gave_up.to_string());
@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
         self.take_sent();
     }
 
-    /// Everything that is due at this instant.
+    /// Runs everything that is due at this instant.
     pub(super) fn run_now(&mut self) {
         self.run_to(self.now());
     }
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Both live ends; before our host has shown itself, those of the recording.
+    /// Both live ends; before our host has sent a packet, those of the recording.
     pub(super) fn ends(&self) -> (SocketAddr, SocketAddr) {
         let (ours, theirs) = (self.setup.ends[self.setup.ours], self.setup.ends[self.setup.ours.other()]);
         (self.live.ours.unwrap_or(ours), self.live.theirs.unwrap_or(theirs))
@@ -265,18 +265,18 @@ impl<'a> Run<'a> {
         self.program.is_some()
     }
 
-    /// When a program that sleeps goes on, unless that lies far behind the recording.
+    /// When a sleeping program continues, unless that is long after the end of the recording.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let horizon = self.setup.start + self.setup.recording.duration() + BEHIND;
         self.host.next_wake_up().filter(|at| *at <= horizon)
     }
 
     pub(super) fn finish(self, ending: Ending, split_acks: u32, split_segments: u32) -> Played {
-        let Self { live, sim, mut program, heard, fed, steps, .. } = self;
+        let Self { live, sim, mut program, read, fed, steps, .. } = self;
         let program = program.as_mut().and_then(JoinHandle::try_take);
         drop(sim);
-        let heard = Rc::try_unwrap(heard).map_or_else(|shared| shared.borrow().clone(), RefCell::into_inner);
-        Played { live, ending, program, heard, split_acks, split_segments, fed, steps }
+        let read = Rc::try_unwrap(read).map_or_else(|shared| shared.borrow().clone(), RefCell::into_inner);
+        Played { live, ending, program, read, split_acks, split_segments, fed, steps }
     }
 }
 
@@ -284,9 +284,9 @@ impl<'a> Run<'a> {
 fn spawn(
     host: &HostHandle,
     setup: &Setup<'_>,
-    heard: &Rc<RefCell<Vec<u8>>>,
+    read: &Rc<RefCell<Vec<u8>>>,
 ) -> Option<JoinHandle<Result<Done, Failed>>> {
-    let heard = Rc::clone(heard);
+    let read = Rc::clone(read);
     match &setup.program {
         OurProgram::Derived(calls) => {
             let mut calls = calls.clone();
@@ -298,13 +298,13 @@ fn spawn(
                 }
             }
             Some(host.spawn_daemon(async move |net| {
-                calls::run_heard(net, &calls, |_, _| {}, |data| heard.borrow_mut().extend_from_slice(data)).await
+                calls::run_reading(net, &calls, |_, _| {}, |data| read.borrow_mut().extend_from_slice(data)).await
             }))
         }
         OurProgram::Exact(exact) => {
             let (exact, start) = (exact.clone(), setup.start);
             host.spawn_daemon(async move |net| {
-                exact::run(net, exact, start, |data| heard.borrow_mut().extend_from_slice(data)).await
+                exact::run(net, exact, start, |data| read.borrow_mut().extend_from_slice(data)).await
             });
             None
         }

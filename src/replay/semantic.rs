@@ -1,17 +1,18 @@
-//! Whether a conversation came out the same, whatever stack the recording is of.
+//! The semantic comparison: whether a conversation is the same, for recordings of any stack. `one` calls it after the
+//! replay.
 //!
-//! Judged: the handshake, the bytes each way, the order of turns, kind and place of the close, acknowledgments, options,
-//! the limits that the peer set, resets and retransmissions. Reported but not judged: numbers of segments, windows, PSH,
-//! delays.
+//! Compared: the handshake, the bytes each way, the order of turns, kind and place of the close, acknowledgments,
+//! options, the limits that the peer set, resets and retransmissions. Reported but not compared: numbers of segments,
+//! windows, PSH, delays.
 
-use super::program::Program;
+use super::program::RecordedProgram;
 use super::recording::{CLIENT, Opening, Recording, SERVER, SideFacts};
 use super::run::{Ending, Played};
 use crate::conversation::{DataKind, Side};
 use crate::segment::{Flags, default_mss};
 use crate::time::{Duration, Instant};
 
-/// Something that is not the same.
+/// A difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     /// The packet of the recording that it is about.
@@ -24,14 +25,14 @@ pub(super) struct Case<'a> {
     pub(super) facts: &'a [SideFacts; 2],
     pub(super) ours: Side,
     pub(super) opening: Opening,
-    pub(super) program: &'a Program,
+    pub(super) program: &'a RecordedProgram,
     /// The program is the derived one.
     pub(super) derived: bool,
     pub(super) played: &'a Played,
     pub(super) start: Instant,
 }
 
-/// What differs, first what comes first in a conversation.
+/// The differences, in the order of a conversation.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let checks: [fn(&Case<'_>, &mut Vec<Finding>); 9] =
@@ -149,7 +150,7 @@ pub(super) fn describe(expected: &[u8], actual: &[u8], at: usize) -> String {
 fn turns(case: &Case<'_>, findings: &mut Vec<Finding>) {
     let live = &case.played.live;
     for (nth, turn) in case.program.turns.iter().enumerate().filter(|(_, turn)| turn.place != u32::MAX) {
-        // A program of the user's may answer before it has heard everything: it is enough that it was spoken to.
+        // A program of the user may answer before it has read everything; some bytes of the peer are enough.
         let before = nth.checked_sub(1).map_or(1, |nth| case.program.turns[nth].read);
         let needed = match case.derived {
             true => turn.read,
@@ -190,7 +191,7 @@ fn close(case: &Case<'_>, findings: &mut Vec<Finding>) {
         };
         fin(CLIENT) && fin(SERVER)
     };
-    // Behind both FINs there is nothing to reset any more: stacks differ in whether they say so.
+    // After both FINs an RST has no effect, and stacks differ in whether they send it.
     let needless = own.rst.is_some_and(|rst| peer_rst_first || fins_before(rst));
     let fin_packet = case.packet_at(own.fin.unwrap_or(u32::MAX));
     match (own.fin, live.fin) {
@@ -334,19 +335,19 @@ fn program(case: &Case<'_>, findings: &mut Vec<Finding>) {
     if !case.derived {
         return;
     }
-    let (recorded, heard) = (&case.peer().stream, &case.played.heard);
-    let common = heard.len().min(recorded.len());
-    if heard[..common] != recorded[..common] || heard.len() > recorded.len() {
-        let at = first_difference(&recorded[..common], heard).unwrap_or(common);
-        note(findings, None, format!("bytes that our program read: {}", describe(recorded, heard, at)));
+    let (recorded, read) = (&case.peer().stream, &case.played.read);
+    let common = read.len().min(recorded.len());
+    if read[..common] != recorded[..common] || read.len() > recorded.len() {
+        let at = first_difference(&recorded[..common], read).unwrap_or(common);
+        note(findings, None, format!("bytes that our program read: {}", describe(recorded, read, at)));
     }
     let reset = case.peer().rst.is_some() || case.opening == Opening::Refused;
     if let Some(Err(failed)) = &case.played.program
         && !reset
     {
         note(findings, None, format!("our program, derived from the recording: {failed}"));
-    } else if case.finished() && !reset && (heard.len() as u32) < case.program.reads {
-        let text = format!("our program read {} of {} bytes", heard.len(), case.program.reads);
+    } else if case.finished() && !reset && (read.len() as u32) < case.program.reads {
+        let text = format!("our program read {} of {} bytes", read.len(), case.program.reads);
         note(findings, None, text);
     }
 }

@@ -1,20 +1,21 @@
-//! Packet by packet: what our stack sends must be what was recorded, in the recorded order.
+//! The strict comparison: our stack must send the recorded packets, in the recorded order. `one` calls it.
 //!
-//! The recording is walked once. A packet of the peer's is fed at its instant; for one of ours the host is moved along
-//! until it sends something. Taken off before the comparison: initial sequence numbers, the ephemeral port, the origin of
-//! the timestamps, the IP identification. Instants are not compared. The checksums of the recording are verified, since
-//! a capture of this stack has them all.
+//! The recording is read once. A packet of the peer is fed at its instant. For a packet of ours the host runs until it
+//! sends a packet. Removed before the comparison: initial sequence numbers, the ephemeral port, the origin of the
+//! timestamps, the IP identification. Instants are not compared. The checksums of the recording are verified, since a
+//! capture of this stack has them all.
 
-use super::lines::{Drawn, draw};
+use super::lines::{SegmentLine, draw};
 use super::recording::{Recorded, Recording};
 use super::run::{Ending, Observers, Played, Run, Setup};
 use super::semantic::Finding;
-use crate::segment::{Flags, IpView, Segment, Timestamps, diff};
+use crate::conversation::Side;
+use crate::segment::{Flags, IpView, Segment, Seq, Timestamps, diff};
 use crate::time::Duration;
 
-/// So much later than recorded a packet of ours is still waited for.
+/// How much later than recorded a packet of ours may be.
 const LATE: Duration = Duration::from_secs(1);
-/// So long nothing may come behind the last packet.
+/// How long our side must send nothing after the last packet.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Plays a conversation and compares as it goes. The first finding ends it.
@@ -122,7 +123,7 @@ impl<'a> Walker<'a> {
     fn go_to(&mut self, at: crate::time::Instant, packet: &Recorded) -> Result<(), Finding> {
         self.run.steps += 1;
         if self.run.steps > self.limit {
-            return Err(finding(packet, format!("our side does not come to rest: {} steps", self.limit)));
+            return Err(finding(packet, format!("our side sends without end: {} steps", self.limit)));
         }
         self.run.run_to(at);
         Ok(())
@@ -137,7 +138,7 @@ impl<'a> Walker<'a> {
         let Some(bytes) = self.pending() else { return Ok(()) };
         let Some(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)).ok() else { return Ok(()) };
         let live = self.normalised(&segment);
-        let drawn = Drawn::of(&live, self.starts(), self.run.setup.ours);
+        let drawn = SegmentLine::of(&live, self.starts(), self.run.setup.ours);
         let at = self.run.now() - self.run.setup.start;
         let line = draw(self.run.setup.recording.started + at, &drawn);
         Err(finding(
@@ -159,13 +160,25 @@ impl<'a> Walker<'a> {
         segment
     }
 
-    fn starts(&self) -> [crate::segment::Seq; 2] {
+    fn starts(&self) -> [Seq; 2] {
         [self.run.setup.facts[0].iss, self.run.setup.facts[1].iss]
+    }
+
+    /// A segment of `from` with all its numbers counted from the initial ones of both sides.
+    fn relative<'s>(&self, from: Side, segment: &Segment<'s>) -> Segment<'s> {
+        let [own, peer] = [from, from.other()].map(|side| self.starts()[side]);
+        let mut relative = *segment;
+        relative.seq = Seq(segment.seq - own);
+        relative.ack = Seq(segment.ack - peer);
+        for block in &mut relative.options.sack {
+            (block.left, block.right) = (Seq(block.left - peer), Seq(block.right - peer));
+        }
+        relative
     }
 
     fn recorded_line(&self, packet: &Recorded) -> String {
         let recording = self.run.setup.recording;
-        draw(recording.started + packet.at, &Drawn::of(&recording.segment(packet), self.starts(), packet.from))
+        draw(recording.started + packet.at, &SegmentLine::of(&recording.segment(packet), self.starts(), packet.from))
     }
 
     fn compare(&mut self, packet: &'a Recorded) -> Result<(), Finding> {
@@ -173,7 +186,8 @@ impl<'a> Walker<'a> {
         let Some(bytes) = self.pending() else { return Ok(()) };
         let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else { return Ok(()) };
         let (expected, actual) = (recording.segment(packet), self.normalised(&segment));
-        let differences = diff(&expected, &actual);
+        // Reasons give the numbers that Wireshark shows: relative to the initial ones.
+        let differences = diff(&self.relative(packet.from, &expected), &self.relative(packet.from, &actual));
         if differences.is_empty() {
             self.compared += 1;
             return Ok(());
@@ -185,8 +199,10 @@ impl<'a> Walker<'a> {
             text.push(format!("first at byte {at}: {:#04x}, got {:#04x}", expected.payload[at], actual.payload[at]));
         }
         let at = recording.started + packet.at;
-        let (expected, actual) =
-            (Drawn::of(&expected, self.starts(), packet.from), Drawn::of(&actual, self.starts(), packet.from));
+        let (expected, actual) = (
+            SegmentLine::of(&expected, self.starts(), packet.from),
+            SegmentLine::of(&actual, self.starts(), packet.from),
+        );
         let lines =
             format!("{}   recorded\n{}   replayed\n{}", draw(at, &expected), draw(at, &actual), actual.marks(&fields));
         Err(finding(packet, format!("{}\n{lines}", text.join("; "))))

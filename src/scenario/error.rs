@@ -1,8 +1,8 @@
-//! What can be wrong with a scenario: its text, a setting, or how its parts fit together.
+//! The errors of a scenario: its text, a setting, or the combination of its parts.
 
 use std::fmt;
 
-/// What is wrong with a scenario file, and where.
+/// An error in a scenario file, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {key}: expected {expected}", key = Named(.key))]
 pub struct ScenarioError {
@@ -16,7 +16,7 @@ pub struct ScenarioError {
     pub expected: String,
 }
 
-/// What is wrong with a setting.
+/// An error in a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("set {key}={value}: {key} {expected}")]
 pub struct SetError {
@@ -28,7 +28,7 @@ pub struct SetError {
     pub expected: String,
 }
 
-/// Parts that cannot be put together.
+/// Parts that do not fit together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("build the network of the scenario: {0}")]
 pub struct BuildError(pub String);
@@ -44,7 +44,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// What to say of a key that is not known: the nearest one that is, and all of them.
+/// The message for an unknown key: the nearest known key, and all of them.
 pub(super) fn unknown(key: &str, known: &[&str]) -> String {
     let all = known.join(", ");
     match nearest(key, known) {

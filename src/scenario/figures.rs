@@ -1,6 +1,6 @@
-//! A run in numbers, for sweeps: how much came over, how fast, at what cost, and how fairly.
+//! The figures of a run, for sweeps: bytes delivered, goodput, retransmissions, losses, and fairness.
 
-use super::run::Outcome;
+use super::run::RunOutcome;
 use super::world::World;
 use crate::conversation::{Conversation, Side, Stream, Table};
 use crate::event::{Event, HostId, Observer};
@@ -20,7 +20,7 @@ pub struct Figures {
     pub goodput_mbit: f64,
     /// Segments without a new byte, counted where they are sent.
     pub retransmissions: u64,
-    /// Packets that did not arrive or that nobody wanted.
+    /// Packets that did not arrive or were refused.
     pub drops: u64,
     /// When the last program that is no daemon ended.
     pub completed: Duration,
@@ -60,7 +60,7 @@ impl Counter {
         Self { hosts: world.hosts().iter().map(crate::sim::HostHandle::id).collect(), ..Self::default() }
     }
 
-    pub(super) fn figures(&self, outcome: &Outcome) -> Figures {
+    pub(super) fn figures(&self, outcome: &RunOutcome) -> Figures {
         let carried = self.table.streams().fold(self.forgotten, Carried::with);
         let bytes = carried.bytes + self.datagram_bytes;
         let Carried { connections, rates, squares, .. } = carried;

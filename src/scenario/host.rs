@@ -1,4 +1,4 @@
-//! `[hosts.NAME]`: a host, its addresses and how its TCP is set up. `[routers.NAME]`: what stands between.
+//! `[hosts.NAME]`: a host, its addresses and its TCP settings. `[routers.NAME]`: a router.
 
 use super::error::ScenarioError;
 use super::source::Section;
@@ -16,13 +16,13 @@ pub(super) struct HostPart {
     pub(super) address: String,
     /// All but seed and addresses.
     pub(super) config: HostConfig,
-    /// A router: whether it tells the sender what it cannot send on.
+    /// A router: whether it sends ICMP errors.
     pub(super) icmp: bool,
 }
 
 /// Keys of a router with what they mean.
 pub(super) const ROUTER_KEYS: [(&str, &str); 1] =
-    [("icmp", "true or false: whether it tells the sender of a packet that it cannot send on (default true)")];
+    [("icmp", "true or false: whether it sends an ICMP error for a packet that it cannot forward (default true)")];
 
 /// What an address looks like.
 pub(super) const ADDRESS: &str = "an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64, or several with \
@@ -47,7 +47,7 @@ pub(super) const KEYS: [(&str, &str); 22] = [
     ("keep_alive", "true or false: whether a new socket has SO_KEEPALIVE (default false)"),
     ("keep_alive_idle", "how long a connection is idle before the first probe"),
     ("keep_alive_interval", "from one probe to the next"),
-    ("keep_alive_probes", "probes without an answer before the connection is given up"),
+    ("keep_alive_probes", "probes without an answer before the connection is aborted"),
     ("backlog_limit", "the largest backlog that a listener gets"),
     ("default_route", "true or false: whether addresses outside of the prefixes are reached"),
     ("descriptors", "how many descriptors can be open at once"),

@@ -2,7 +2,7 @@
 //! with `A>B:` in front is for that direction and goes before those for both.
 
 use super::error::ScenarioError;
-use super::source::Entry;
+use super::source::TomlEntry;
 use crate::link::{LinkLine, LinkSpec, SpecError};
 
 /// A link as it is written.
@@ -22,7 +22,7 @@ pub(super) struct Items(Vec<(String, String)>);
 const EXPECTED: &str = "a link line such as \"rate=10Mbit,delay=20ms,loss=1%\", or a list of them";
 
 impl LinkPart {
-    pub(super) fn read(entry: &Entry<'_, '_>, hosts: &[&str]) -> Result<Self, ScenarioError> {
+    pub(super) fn read(entry: &TomlEntry<'_, '_>, hosts: &[&str]) -> Result<Self, ScenarioError> {
         let ends = ends(entry.key, hosts).ok_or_else(|| {
             let example = hosts.get(..2).map_or("A-B".to_owned(), |pair| pair.join("-"));
             entry.unknown_name(&format!("two hosts with a hyphen between, such as {example}, of {}", hosts.join(", ")))

@@ -1,4 +1,4 @@
-//! Scenarios: a network, its programs, its faults and the story of it all, in one TOML file. The lessons are such files.
+//! Scenarios: a network, its programs, its faults and a description, in one TOML file. The lessons are such files.
 //!
 //! ```
 //! use tcplab::scenario::{Recipe, Scenario};
@@ -8,7 +8,7 @@
 //! let outcome = world.run();
 //! assert!(outcome.failures.is_empty());
 //!
-//! // What a capture is made from, and can be made from again:
+//! // A capture is made from a recipe, and can be made from it again:
 //! let recipe = Recipe::new(&lesson, 5);
 //! assert_eq!(recipe.to_json(), r#"{"tcplab":1,"scenario":"handshake","seed":5,"set":{},"at":"client"}"#);
 //! let capture = recipe.rerun_to_bytes()?;
@@ -20,7 +20,7 @@
 //! into parts (`read`, `host`, `link`, `program`, `fault`, `expect`), parts into a network that runs (`world`). A setting
 //! is a key of the file with a new value (`set`), the same on the command line, in a sweep and in a recipe.
 //!
-//! A scenario may come from a stranger's capture: nothing in it names a file, a command or a device, and what it can
+//! A scenario may come from an untrusted capture: nothing in it names a file, a command or a device, and what it can
 //! cost is bounded.
 
 mod error;
@@ -45,7 +45,7 @@ pub use figures::Figures;
 pub use lessons::lessons;
 pub use read::keys;
 pub use recipe::{Recipe, RecipeError};
-pub use run::{Outcome, Report, Table};
+pub use run::{ProgramReport, RunOutcome, Table};
 pub use sweep::{Axis, Run, Shard, Sweep};
 pub use world::World;
 
@@ -54,7 +54,7 @@ use std::collections::BTreeMap;
 use crate::app::Registry;
 use crate::time::{Duration, Instant};
 
-/// A scenario, read and found to be sound.
+/// A valid scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     source: Source,
@@ -78,7 +78,7 @@ pub struct Scenario {
     set: BTreeMap<String, String>,
 }
 
-/// Where a scenario comes from, as a recipe tells it.
+/// Where a scenario comes from, for its recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     /// A lesson: its name.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::error::ScenarioError;
 use super::host::{number, switch, time};
-use super::source::{Entry, Section};
+use super::source::{Section, TomlEntry};
 use crate::app::calls::Call;
 use crate::app::{Program, Registry, calls, one_of};
 use crate::time::Duration;
@@ -57,8 +57,8 @@ pub(super) const KEYS: [(&str, &str); 12] = [
     ("daemon", "true or false: whether the run may end before it; servers are daemons"),
 ];
 
-/// Bytes that a call or a built-in program sends at most: more would take minutes, and a scenario may come from a
-/// stranger.
+/// Bytes that a call or a built-in program sends at most: more would take minutes, and a scenario may come from an
+/// untrusted capture.
 const MOST_SENT: u64 = 1 << 30;
 
 /// Keys that can be set from outside.
@@ -143,9 +143,9 @@ fn pattern_len(call: &Call) -> u64 {
 
 fn what(
     section: &Section<'_, '_>,
-    calls: Option<&Entry<'_, '_>>,
-    app: Option<&Entry<'_, '_>>,
-    to: Option<&Entry<'_, '_>>,
+    calls: Option<&TomlEntry<'_, '_>>,
+    app: Option<&TomlEntry<'_, '_>>,
+    to: Option<&TomlEntry<'_, '_>>,
     hosts: &BTreeMap<String, IpAddr>,
     registry: &Registry,
 ) -> Result<What, ScenarioError> {

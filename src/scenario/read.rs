@@ -20,7 +20,7 @@ const KEYS: [(&str, &str); 14] = [
     ("summary", "what it is about, in a line"),
     ("story", "what happens and why"),
     ("look", "what to look at in the capture: one text, or a list"),
-    ("seed", "the random seed, unless --seed says otherwise (default 1)"),
+    ("seed", "the random seed, if --seed is not given (default 1)"),
     ("at", "the host at whose interface captures are taken (default: the first)"),
     ("until", "when the run ends; by default when every program has ended and nothing can happen any more"),
     ("fds", "\"HOST at TIME\": the descriptors of a host at an instant are printed"),
@@ -185,7 +185,7 @@ fn hosts(root: &Section<'_, '_>, registry: &Registry) -> Result<Vec<HostPart>, S
     Ok(all)
 }
 
-/// What is expected if two hosts have the same address: the one that a packet is for could not be told.
+/// What is expected if two hosts have the same address, which would make the receiver of a packet ambiguous.
 pub(super) fn same_address(hosts: &[HostPart]) -> Option<String> {
     let mut known = BTreeMap::new();
     for host in hosts.iter().filter(|host| !host.router) {

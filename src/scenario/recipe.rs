@@ -13,8 +13,8 @@
 //! | `at` | the host at whose interface the capture was taken |
 //! | `comments`, `snaplen`, `count` | how it was written, where that is not as usual |
 //!
-//! That is all a recipe can say, and everything else is refused: a capture from a stranger can make us run a simulation
-//! of bounded size, and no command, file or device.
+//! A recipe with other content is refused: an untrusted capture can start only a simulation of bounded size, and no
+//! command, file or device.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, ScenarioError, SetError};
-use super::run::Outcome;
+use super::run::RunOutcome;
 use super::{Scenario, Source, World};
 use crate::app::Registry;
 use crate::capture::{Capture, Comments, Settings, WriteError};
@@ -31,7 +31,7 @@ use crate::capture::{Capture, Comments, Settings, WriteError};
 /// The longest capture that is made again in memory.
 const MOST_BYTES: usize = 512 << 20;
 
-/// A run from a recipe, which may be a stranger's, is given up after so many events: some seconds.
+/// The limit of events for a run from a recipe, which may be untrusted: some seconds.
 const MOST_EVENTS: u64 = 2_000_000;
 
 /// What a capture is made from.
@@ -54,7 +54,7 @@ pub struct Recipe {
     registry: Known,
 }
 
-/// A registry. Two recipes are equal if they say the same.
+/// A registry. Two recipes are equal if their content is equal.
 #[derive(Clone, Debug, Default)]
 struct Known(Registry);
 
@@ -87,6 +87,9 @@ pub enum RecipeError {
     /// The capture was taken on a device.
     #[error("the capture was taken on a device: there is nothing to run again")]
     Live,
+    /// The capture comes from a program of the library's user.
+    #[error("the capture was not made from a scenario: there is nothing to run again")]
+    NoScenario,
     /// No such lesson.
     #[error("the recipe names the lesson `{0}`, and there is none of that name")]
     UnknownLesson(String),
@@ -181,11 +184,13 @@ impl Recipe {
             tcplab: u8,
             #[serde(default)]
             live: bool,
+            scenario: Option<serde::de::IgnoredAny>,
         }
         let wrong = |error: serde_json::Error| RecipeError::Json(error.to_string());
         let version: Version = serde_json::from_str(json).map_err(wrong)?;
         match version {
             Version { live: true, .. } => return Err(RecipeError::Live),
+            Version { tcplab: 1, scenario: None, .. } => return Err(RecipeError::NoScenario),
             Version { tcplab: 1, .. } => {}
             Version { tcplab, .. } => return Err(RecipeError::Version(tcplab)),
         }
@@ -239,7 +244,7 @@ impl Recipe {
     ///
     /// # Errors
     /// The scenario cannot be read or built, or its capture is longer than half a gigabyte. A run of more than two
-    /// million events is given up: [`Recipe::rerun`] says so among its failures.
+    /// million events is ended: [`Recipe::rerun`] reports it among its failures.
     pub fn rerun_to_bytes(&self) -> Result<Vec<u8>, RecipeError> {
         self.rerun().map(|(bytes, _)| bytes)
     }
@@ -248,7 +253,7 @@ impl Recipe {
     ///
     /// # Errors
     /// As there.
-    pub fn rerun(&self) -> Result<(Vec<u8>, Outcome), RecipeError> {
+    pub fn rerun(&self) -> Result<(Vec<u8>, RunOutcome), RecipeError> {
         let world = self.scenario()?.build(self.seed)?;
         world.sim().limit_events(MOST_EVENTS);
         let data = Memory::default();
@@ -256,7 +261,7 @@ impl Recipe {
         let capture = world.observe::<Capture>(capture);
         let outcome = world.run();
         capture.borrow_mut().close()?;
-        let bytes = core::mem::take(&mut *data.0.lock().expect("nobody panics with it"));
+        let bytes = core::mem::take(&mut *data.0.lock().expect("no thread panics with the lock"));
         Ok((bytes, outcome))
     }
 }
@@ -267,7 +272,7 @@ struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut data = self.0.lock().expect("nobody panics with it");
+        let mut data = self.0.lock().expect("no thread panics with the lock");
         if data.len() + bytes.len() > MOST_BYTES {
             return Err(io::Error::other(format!("a capture of more than {MOST_BYTES} bytes is not kept in memory")));
         }

@@ -7,13 +7,13 @@ use crate::time::{Duration, Instant};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// When it was over.
     pub end: Instant,
     /// When the last program that is no daemon ended; zero if there is none.
     pub completed: Duration,
     /// What each program did, in order.
-    pub reports: Vec<Report>,
+    pub reports: Vec<ProgramReport>,
     /// What did not go as it is written; empty if all went well.
     pub failures: Vec<String>,
     /// The descriptors that were asked for.
@@ -24,7 +24,7 @@ pub struct Outcome {
 
 /// What one program did.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ProgramReport {
     /// Its name.
     pub name: String,
     /// Where it ran.
@@ -48,7 +48,7 @@ pub struct Table {
     pub text: String,
 }
 
-impl Report {
+impl ProgramReport {
     pub(super) fn new(name: String, host: String, daemon: bool) -> Self {
         Self { name, host, daemon, ended: None, result: None }
     }
@@ -60,7 +60,7 @@ impl Report {
 }
 
 impl World {
-    /// Has every host keep what programs write and read, for [`Outcome::transcripts`].
+    /// Has every host keep what programs write and read, for [`RunOutcome::transcripts`].
     pub fn keep_transcripts(&self) {
         for host in self.hosts() {
             host.sys(Host::keep_transcripts);
@@ -69,7 +69,7 @@ impl World {
 
     /// Runs to the end. A program that failed, or that has not ended when nothing can happen any more, is a failure; one
     /// that still runs when the time is over (`until`) is not.
-    pub fn run(self) -> Outcome {
+    pub fn run(self) -> RunOutcome {
         let mut failures = Vec::new();
         let mut table = None;
         if let Err(why) = self.go(&mut table) {
@@ -85,7 +85,7 @@ impl World {
         let completed = mine.filter_map(|report| report.ended).max().map_or(Duration::ZERO, |at| at - Instant::EPOCH);
         let transcripts = self.hosts().iter().map(|host| (host.name().to_owned(), host.sys(|host| host.transcripts())));
         let transcripts = transcripts.filter(|(_, all)| !all.is_empty()).collect();
-        Outcome { end: self.sim.now(), completed, reports, failures, table, transcripts }
+        RunOutcome { end: self.sim.now(), completed, reports, failures, table, transcripts }
     }
 
     /// From one instant at which something is to be done to the next, and then to the end.

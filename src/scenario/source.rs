@@ -1,4 +1,4 @@
-//! TOML as values that know their place in the text.
+//! TOML values with their place in the text.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(super) struct Section<'t, 'd> {
 }
 
 /// One key of a table with its value.
-pub(super) struct Entry<'t, 'd> {
+pub(super) struct TomlEntry<'t, 'd> {
     pub(super) text: Text<'t>,
     /// The key alone.
     pub(super) key: &'d str,
@@ -55,12 +55,12 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// Its keys in the order of the text.
-    pub(super) fn entries(&self) -> Vec<Entry<'t, 'd>> {
+    pub(super) fn entries(&self) -> Vec<TomlEntry<'t, 'd>> {
         let join = |key: &str| if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         let mut entries: Vec<_> = self
             .table
             .iter()
-            .map(|(key, value)| Entry {
+            .map(|(key, value)| TomlEntry {
                 text: self.text,
                 key: key.get_ref().as_ref(),
                 path: join(key.get_ref()),
@@ -72,7 +72,7 @@ impl<'t, 'd> Section<'t, 'd> {
         entries
     }
 
-    pub(super) fn entry(&self, key: &str) -> Option<Entry<'t, 'd>> {
+    pub(super) fn entry(&self, key: &str) -> Option<TomlEntry<'t, 'd>> {
         self.entries().into_iter().find(|entry| entry.key == key)
     }
 
@@ -83,7 +83,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 }
 
-impl<'t, 'd> Entry<'t, 'd> {
+impl<'t, 'd> TomlEntry<'t, 'd> {
     /// An error about the value.
     pub(super) fn wrong(&self, expected: impl Into<String>) -> ScenarioError {
         self.text.error(self.value.span().start, &self.path, expected)
@@ -115,14 +115,14 @@ impl<'t, 'd> Entry<'t, 'd> {
     }
 
     /// A string, or a list of strings with their places.
-    pub(super) fn strings(&self, expected: &str) -> Result<Vec<Place<'t, 'd>>, ScenarioError> {
+    pub(super) fn strings(&self, expected: &str) -> Result<Vec<TextPlace<'t, 'd>>, ScenarioError> {
         match self.value.get_ref() {
-            DeValue::String(text) => Ok(vec![Place { text: self.text, string: text, span: self.value.span() }]),
+            DeValue::String(text) => Ok(vec![TextPlace { text: self.text, string: text, span: self.value.span() }]),
             DeValue::Array(array) => {
                 let place = |value: &'d Spanned<DeValue<'t>>| {
                     let string = value.get_ref().as_str();
                     let wrong = || self.text.error(value.span().start, &self.path, expected);
-                    Ok(Place { text: self.text, string: string.ok_or_else(wrong)?, span: value.span() })
+                    Ok(TextPlace { text: self.text, string: string.ok_or_else(wrong)?, span: value.span() })
                 };
                 array.iter().map(place).collect()
             }
@@ -166,13 +166,13 @@ impl<'t, 'd> Entry<'t, 'd> {
 }
 
 /// A string of the text with its place.
-pub(super) struct Place<'t, 'd> {
+pub(super) struct TextPlace<'t, 'd> {
     text: Text<'t>,
     pub(super) string: &'d str,
     span: Range<usize>,
 }
 
-impl Place<'_, '_> {
+impl TextPlace<'_, '_> {
     /// An error about a word in the string, or about the whole.
     pub(super) fn wrong(&self, word: Option<&str>, path: &str, expected: impl Into<String>) -> ScenarioError {
         let source = self.text.0.get(self.span.clone()).unwrap_or_default();

@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 
 use super::error::SetError;
 use super::figures::{Counter, Figures};
-use super::{Outcome, Scenario};
+use super::{RunOutcome, Scenario};
 
 /// A key and the values that it takes in turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,14 +102,14 @@ impl Sweep {
         let finished = Mutex::new(finished);
         std::thread::scope(|scope| {
             for _ in 0..threads.clamp(1, numbers.len().max(1)) {
-                let finished = finished.lock().expect("nobody panics with it").clone();
+                let finished = finished.lock().expect("no thread panics with the lock").clone();
                 let (next, numbers) = (&next, &numbers);
                 scope.spawn(move || {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(&number) = numbers.get(at) else { break };
                         if finished.send((at, self.one(number))).is_err() {
-                            break; // nobody wants more
+                            break; // the receiver has gone
                         }
                     }
                 });
@@ -152,7 +152,7 @@ impl Sweep {
         Run { number, settings, seed, figures, failures }
     }
 
-    fn make(&self, settings: &[String], seed: u64) -> Result<(Figures, Outcome), String> {
+    fn make(&self, settings: &[String], seed: u64) -> Result<(Figures, RunOutcome), String> {
         let mut scenario = self.scenario.clone();
         for (axis, value) in self.axes.iter().zip(settings) {
             scenario.set(&axis.key, value).map_err(|error| error.to_string())?;

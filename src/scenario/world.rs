@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::error::BuildError;
 use super::program::{ProgramPart, What, resolve};
 use super::read::addresses;
-use super::run::Report;
+use super::run::ProgramReport;
 use super::{Scenario, host};
 use crate::app::{self, ClientOptions, Listen, Program, ServerOptions, calls};
 use crate::event::{HostId, Observer};
@@ -15,7 +15,7 @@ use crate::sim::{HostHandle, Sim};
 use crate::socket::HostConfig;
 use crate::time::Instant;
 
-/// A run that handles more events than this is given up: a scenario may come from a stranger.
+/// The limit of events in a run, since a scenario may come from an untrusted capture.
 const MOST_EVENTS: u64 = 20_000_000;
 
 /// A network with its programs, at the beginning of its time. Observe it, then run it.
@@ -28,7 +28,7 @@ pub struct World {
     pub(super) fds: Option<(HostHandle, Instant)>,
     /// What changes on the way, in order of time: ends of a link and their new lines.
     pub(super) changes: Vec<Change>,
-    pub(super) reports: Rc<RefCell<Vec<Report>>>,
+    pub(super) reports: Rc<RefCell<Vec<ProgramReport>>>,
 }
 
 /// A link that changes.
@@ -105,7 +105,7 @@ impl Scenario {
             };
             let slot = {
                 let mut reports = world.reports.borrow_mut();
-                reports.push(Report::new(name, host.name().to_owned(), program.daemon));
+                reports.push(ProgramReport::new(name, host.name().to_owned(), program.daemon));
                 reports.len() - 1
             };
             let reports = Rc::clone(&world.reports);

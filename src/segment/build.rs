@@ -7,8 +7,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::{Flags, Options, Seq, fill_checksums};
 
-/// A segment to be written: the fields of [`super::Segment`], owned. Start from [`SegmentTemplate::new`] and say what
-/// differs.
+/// A segment to be written: the fields of [`super::Segment`], owned. Start from [`SegmentTemplate::new`] and change
+/// what differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentTemplate<'a> {
     /// Source address and port.

@@ -1,19 +1,19 @@
 //! The lenient parser: packets of a capture, as far as they can be read. The host's own parser is [`IpView::parse`].
 //!
-//! A capture holds what no host would take from the wire: a length left to the hardware (segmentation offload, BIG TCP), packets
-//! cut by a snap length, fragments, options of impossible length. Annotators, traces and replay read records through this one
-//! parser, so that they agree on lengths.
+//! A capture can contain packets that no host accepts: a length left to the hardware (segmentation offload, BIG TCP),
+//! packets cut by a snap length, fragments, options of impossible length. Annotators, traces and replay read records
+//! through this one parser, so that they agree on lengths.
 
 use super::fragments::Fragments;
 use super::{IpView, Malformed, Options, Protocol, Segment};
 
-/// The longest packet of which bytes that are missing are made up for. Records that hold more are read as they are.
+/// The longest packet whose missing bytes are filled with zeros. Longer records are read as they are.
 const LONGEST: usize = 40 + 65_535;
 
 /// The same for packets whose length was left to the hardware.
 const LONGEST_UNSEGMENTED: usize = 1 << 20;
 
-/// So much of a TCP header has to be there: the window, the checksum and the urgent pointer may be missing.
+/// The least bytes of a TCP header: the window, the checksum and the urgent pointer may be missing.
 const TCP_HEAD: usize = 14;
 
 /// Reads the packets of a capture, one after the other. It keeps IP fragments until their datagram is complete.
@@ -98,7 +98,7 @@ impl CaptureParser {
         Captured { bytes, ip, segment, missing, options_cut, length_from_record, reassembled: false }
     }
 
-    /// Fragments that were given up because there was no room for them, or because they fit nowhere.
+    /// Fragments that were dropped because there was no room, or because they fit into no datagram.
     pub fn fragments_refused(&self) -> u64 {
         self.fragments.refused()
     }

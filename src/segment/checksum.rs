@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071) over whole packets.
 //!
-//! smoltcp does not compute and verify checksums here: the stack has to know that a segment is sound before smoltcp sees it.
-//! The sum is taken over eight bytes at a time.
+//! smoltcp does not compute and verify checksums here: the stack verifies a segment before it passes it to smoltcp. The
+//! sum is taken over eight bytes at a time.
 
 use core::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Which fields of two segments differ, by name. Used where one packet is expected and another one came.
+//! Which fields of two segments differ, by name. Replay compares an expected segment with a live one.
 
 use core::fmt;
 
@@ -51,7 +51,7 @@ pub struct Difference {
     pub field: Field,
     /// What was expected.
     pub expected: String,
-    /// What came.
+    /// The actual value.
     pub actual: String,
 }
 

@@ -1,7 +1,7 @@
 //! The one place that edits header bytes of packets, and keeps their checksums right.
 //!
-//! [`HeaderEditor`] changes fields of a TCP segment in place. Each change updates the checksums that cover it (RFC 1624), so
-//! that a packet that was sound stays sound and one that was harmed stays harmed. Routers lower the TTL here; replay and the
+//! [`HeaderEditor`] changes fields of a TCP segment in place. Each change updates the checksums that cover it (RFC
+//! 1624), so a correct checksum stays correct and a wrong one stays wrong. Routers lower the TTL here; replay and the
 //! parser of captures use the rest.
 
 use core::net::IpAddr;
@@ -142,8 +142,8 @@ impl<'a> HeaderEditor<'a> {
     }
 }
 
-/// Writes `new` over `old` and gives `~m + m'` of RFC 1624, summed over their 16-bit words. `at` is their place in what the
-/// checksum covers: it says which bytes are the high ones.
+/// Writes `new` over `old` and gives `~m + m'` of RFC 1624, summed over their 16-bit words. `at` is their place in what
+/// the checksum covers: it gives which bytes are the high ones.
 fn replace(old: &mut [u8], new: &[u8], at: usize) -> u64 {
     let mut delta = 0;
     for (place, (old, new)) in old.iter_mut().zip(new).enumerate() {

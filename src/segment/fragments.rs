@@ -1,6 +1,6 @@
-//! IP fragments put together (RFC 791, section 3.2; RFC 8200, section 4.5), in bounded memory.
+//! Reassembles IP fragments (RFC 791, section 3.2; RFC 8200, section 4.5), in bounded memory.
 //!
-//! The lenient parser of captures uses it. When there is no room the oldest datagram is given up. Bytes that came first
+//! The lenient parser of captures uses it. When there is no room the oldest datagram is dropped. Bytes that came first
 //! stay; a fragment that contradicts the end of its datagram is refused.
 
 use core::net::IpAddr;
@@ -18,13 +18,13 @@ const PIECES: usize = 64;
 /// Datagrams of which fragments are missing, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Fragments {
-    waiting: VecDeque<Datagram>,
+    waiting: VecDeque<PartialDatagram>,
     whole: Vec<u8>,
     refused: u64,
 }
 
 #[derive(Debug)]
-struct Datagram {
+struct PartialDatagram {
     key: Key,
     /// The headers before the fragmented part, without the fragment header.
     header: Vec<u8>,
@@ -46,7 +46,7 @@ struct Key {
 }
 
 /// Where a fragment stands in its datagram.
-struct Place {
+struct FragmentPlace {
     key: Key,
     offset: usize,
     more: bool,
@@ -58,7 +58,7 @@ impl Fragments {
     /// Takes a fragment of which the first `kept` of `bytes` were captured. Gives the whole packet and how many of its
     /// bytes are missing, if this fragment completes it.
     pub(super) fn take(&mut self, ip: &IpView<'_>, bytes: &[u8], kept: usize) -> Option<(&[u8], usize)> {
-        let Some(Place { key, offset, more, header }) = place(ip) else {
+        let Some(FragmentPlace { key, offset, more, header }) = place(ip) else {
             self.refused += 1;
             return None;
         };
@@ -71,7 +71,7 @@ impl Fragments {
                 self.refused += 1;
             }
             let (payload, pieces) = (Vec::new(), Vec::new());
-            self.waiting.push_back(Datagram { key, header: Vec::new(), payload, pieces, end: None, lost: 0 });
+            self.waiting.push_back(PartialDatagram { key, header: Vec::new(), payload, pieces, end: None, lost: 0 });
             self.waiting.len() - 1
         });
         let datagram = &mut self.waiting[at];
@@ -103,7 +103,7 @@ impl Fragments {
     }
 }
 
-impl Datagram {
+impl PartialDatagram {
     /// A fragment other than the last is a multiple of eight bytes, ends before the end, and leaves the pieces bounded.
     fn fits(&self, start: usize, end: usize, more: bool) -> bool {
         let sound = start < end && end <= LONGEST && (!more || (end - start).is_multiple_of(8));
@@ -140,7 +140,7 @@ impl Datagram {
     }
 }
 
-fn place(ip: &IpView<'_>) -> Option<Place> {
+fn place(ip: &IpView<'_>) -> Option<FragmentPlace> {
     let key = |id: u32, protocol: u8| Key { src: ip.src, dst: ip.dst, id, protocol };
     if ip.src.is_ipv4() {
         let mut header = ip.header.to_vec();
@@ -148,7 +148,7 @@ fn place(ip: &IpView<'_>) -> Option<Place> {
         let id = u16::from_be_bytes([header[4], header[5]]).into();
         super::edit::clear_fragment(&mut header);
         let place = (usize::from(field & 0x1fff) * 8, field & 0x2000 != 0);
-        return Some(Place { key: key(id, ip.protocol.number()), offset: place.0, more: place.1, header });
+        return Some(FragmentPlace { key: key(id, ip.protocol.number()), offset: place.0, more: place.1, header });
     }
     let (before, fragment) = super::ip::fragment_header(ip.header)?;
     let field = u16::from_be_bytes([fragment[2], fragment[3]]);
@@ -159,8 +159,8 @@ fn place(ip: &IpView<'_>) -> Option<Place> {
     if before.len + 8 != ip.header.len() {
         return None;
     }
-    // RFC 8200, section 4.5: version 6 knows a datagram by addresses and identification alone.
-    Some(Place { key: key(id, 0), offset: usize::from(field & 0xfff8), more: field & 1 != 0, header })
+    // RFC 8200, section 4.5: IPv6 identifies a datagram by addresses and identification alone.
+    Some(FragmentPlace { key: key(id, 0), offset: usize::from(field & 0xfff8), more: field & 1 != 0, header })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! ICMP errors that a router sends (RFC 792, RFC 4443), and whether an error may be sent about a packet. `sim` uses both;
-//! what an error quotes is read in `quoted`.
+//! `quoted` reads what an error quotes.
 
 use core::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! The IP header, version 4 (RFC 791) or 6 (RFC 8200), and what it carries.
+//! Parses the IP header, version 4 (RFC 791) or 6 (RFC 8200). The host and the parser of captures use it.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,8 +14,8 @@ pub enum Malformed {
     /// The IP header is cut off or its length field is impossible.
     #[error("the IP header is cut off or its length is impossible")]
     IpHeader,
-    /// The packet is shorter than its IP header says.
-    #[error("the packet is shorter than its IP header says")]
+    /// The packet is shorter than the length in its IP header.
+    #[error("the packet is shorter than the length in its IP header")]
     Truncated,
     /// The TCP header is cut off or its data offset is impossible.
     #[error("the TCP header is cut off or its data offset is impossible")]

@@ -112,7 +112,7 @@ pub struct Segment<'a> {
     pub flags: Flags,
     /// The window field as it stands in the header, not scaled.
     pub window: u16,
-    /// The options that mean something here.
+    /// The options that this host uses.
     pub options: Options,
     /// The bytes of data.
     pub payload: &'a [u8],
@@ -124,7 +124,7 @@ impl<'a> Segment<'a> {
     /// Reads the TCP segment of an IP packet whose protocol is TCP.
     ///
     /// # Errors
-    /// [`Malformed`] says which length does not fit.
+    /// [`Malformed`] names the length that does not fit.
     pub fn parse(ip: &IpView<'a>) -> Result<Self, Malformed> {
         let tcp = ip.payload;
         if ip.protocol != Protocol::Tcp {

@@ -1,5 +1,5 @@
-//! The TCP options that mean something to a host of today: MSS (RFC 9293, section 3.7.1), window scale and timestamps
-//! (RFC 7323), SACK (RFC 2018). Others are skipped by their length.
+//! The TCP options that a modern host uses: MSS (RFC 9293, section 3.7.1), window scale and timestamps (RFC 7323), SACK
+//! (RFC 2018). Others are skipped by their length.
 
 use super::{Malformed, Seq};
 
@@ -95,7 +95,7 @@ impl Options {
             };
             options.take(*kind, body);
             area = &area[body.len() + 2..];
-            // A wrong length says that what follows cannot be trusted either.
+            // After a wrong length the following options cannot be parsed.
             if options.irregular {
                 break;
             }
@@ -103,7 +103,7 @@ impl Options {
         options
     }
 
-    /// An option of a known kind but the wrong length is skipped, as an unknown one, and noted.
+    /// An option of a known kind but the wrong length is skipped, as an unknown one, and recorded.
     fn take(&mut self, kind: u8, body: &[u8]) {
         match (kind, body) {
             (8, [_, _, _, _, _, _, _, _]) => {

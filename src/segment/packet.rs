@@ -1,24 +1,24 @@
-//! The owned bytes of one packet, with what travels beside them.
+//! The owned bytes of one packet, with its metadata. Links, devices and hosts pass it on.
 
 /// The number of a packet in one run. Events with the same number are about the same packet. A duplicate made by a link
 /// keeps the number of its original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PacketId(pub u64);
 
-/// What travels beside a packet between device, link and stack and is not on the wire.
+/// The metadata of a packet between device, link and stack. It is not on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct PacketMeta {
     /// Given by the loop when a host sends the packet.
     pub id: PacketId,
-    /// A stack of this process has filled in the checksums and nothing has changed the bytes since, so that the receiver
-    /// need not verify them (as between the two ends of a veth(4)). Whoever changes a byte takes this back.
+    /// A stack of this process has filled in the checksums and nothing has changed the bytes since, so that the
+    /// receiver need not verify them (as between the two ends of a veth(4)). Code that changes a byte must clear this.
     pub sound: bool,
-    /// A router sends it on: it was on a link before.
+    /// A router forwards it: it was on a link before.
     pub forwarded: bool,
 }
 
 /// An IP datagram: the bytes from the first of the IP header to the last of the payload. The buffer is meant to be used
-/// again: loops keep a pool of packets and hand them in and out.
+/// again: loops keep a pool of packets.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Packet {
     /// The datagram as on the wire.

@@ -1,7 +1,7 @@
 //! Packets quoted in ICMP errors (RFC 792, RFC 4443, section 2.4): the one parser for them, and the change of their numbers.
 //!
-//! An error quotes the IP header and at least the first eight bytes behind it: ports and sequence number. Annotators say what
-//! an error is about; replay finds its conversation and feeds it with live numbers.
+//! An error quotes the IP header and at least the first eight bytes behind it: ports and sequence number. Annotators
+//! use it to describe an error. Replay finds the conversation of an error and feeds it with live numbers.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -13,9 +13,9 @@ const ICMP_HEADER: usize = 8;
 /// What an ICMP error quotes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
-    /// Who sent the packet: the host that the error is for.
+    /// The sender of the packet, to which the error is sent.
     pub src: SocketAddr,
-    /// Whom it was for.
+    /// The destination of the packet.
     pub dst: SocketAddr,
     /// What it carried: TCP or UDP.
     pub protocol: Protocol,
@@ -80,7 +80,7 @@ impl Quoted {
         for (at, address) in [(own, src.ip()), (header + from, src.ip()), (header + to, dst.ip())] {
             match address {
                 IpAddr::V4(v4) if !v6 && quoted.src.is_ipv4() => {
-                    packet[at..at + 4].copy_from_slice(&v4.to_bits().to_be_bytes())
+                    packet[at..at + 4].copy_from_slice(&v4.to_bits().to_be_bytes());
                 }
                 IpAddr::V6(address) if v6 && quoted.src.is_ipv6() => {
                     packet[at..at + 16].copy_from_slice(&address.to_bits().to_be_bytes());

@@ -8,7 +8,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(IpAddr, u8)>, SimError> {
     text.split(',').map(|one| parse_one(one.trim()).ok_or_else(|| SimError::Address(one.trim().to_owned()))).collect()
 }
 
-/// One address with its prefix length; `None` if it is something else, or no address that a host can have.
+/// One address with its prefix length; `None` if it is malformed, or if no host can have it.
 pub(crate) fn parse_one(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix_len) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;

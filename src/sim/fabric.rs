@@ -1,4 +1,4 @@
-//! The fabric of a network: its nodes, the cables between them, and who is joined with whom.
+//! The fabric of a network: its nodes, and the cables between them.
 //!
 //! A node is a host, a router or a scripted peer. Nodes and link directions are numbered in the order in which they are
 //! made. The two directions of cable `n` are the links `2 n` and `2 n + 1`.
@@ -11,7 +11,7 @@ use super::peer::ScriptedPeer;
 use super::queue::Slot;
 use super::router::Router;
 use super::routes::Topology;
-use crate::device::{Cable, End};
+use crate::device::{Cable, CableEnd};
 use crate::event::{HostId, LinkId};
 use crate::link::{Link, LinkSpec};
 
@@ -43,13 +43,13 @@ pub(super) enum NodeKind<E> {
 pub(super) struct HostNode<E> {
     pub(super) endpoint: E,
     pub(super) slot: Slot,
-    /// It stands in the list of the scheduler.
+    /// It is in the list of the scheduler.
     pub(super) woken: bool,
 }
 
 /// The cable that a link direction belongs to, and the end that it leaves from.
-pub(super) const fn cable_of(link: LinkId) -> (usize, End) {
-    (link.0 as usize / 2, if link.0.is_multiple_of(2) { End::A } else { End::B })
+pub(super) const fn cable_of(link: LinkId) -> (usize, CableEnd) {
+    (link.0 as usize / 2, if link.0.is_multiple_of(2) { CableEnd::A } else { CableEnd::B })
 }
 
 /// The other direction of a link.

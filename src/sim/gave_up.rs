@@ -1,34 +1,34 @@
-//! Why a run ended without coming to rest, and who waits for what: the text that a test shows when it fails.
+//! Why a run ended before it was idle, and what each host waits for: the text of a failing test.
 
 use core::fmt;
 
 use crate::time::{Duration, Instant};
 
-/// A run that did not come to rest. Its text has one paragraph for the reason, then each host with its next deadline
-/// and what its programs wait for, and each link with what became of its packets.
+/// A run that ended before it was idle. Its text has one paragraph for the reason. Then come each host with its next
+/// deadline and the waits of its programs, and each link with its counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GaveUp {
     /// Why.
     pub reason: Reason,
     /// The seed of the simulation.
     pub seed: u64,
-    /// The virtual time at which the run was given up.
+    /// The virtual time at which the run ended.
     pub at: Instant,
     /// Hosts and links, one or more lines each.
     pub who: String,
 }
 
-/// Why a run was given up.
+/// Why a run was ended early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// So many events were handled and there are more.
+    /// The limit of events was reached.
     Events(u64),
-    /// The next event lies further ahead than a run may go.
+    /// The next event is later than the time limit of the run.
     VirtualTime(Duration),
-    /// Nothing can happen any more, but these programs, which are no daemons, have not ended.
+    /// There is no next event, but these programs, which are no daemons, have not ended.
     Unfinished(Vec<String>),
-    /// Nothing can happen any more, but what `run_until` waits for has not come true.
+    /// There is no next event, but the condition of `run_until` is not true.
     NeverTrue,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for GaveUp {
             }
             Reason::Unfinished(programs) => {
                 write!(f, "nothing can happen any more and these programs have not ended: {}", programs.join(", "))?;
-                write!(f, " (one that serves for ever is started with spawn_daemon)")?;
+                write!(f, " (one that serves without end is started with spawn_daemon)")?;
             }
             Reason::NeverTrue => write!(f, "nothing can happen any more and the condition has not come true")?,
         }

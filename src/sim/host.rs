@@ -1,19 +1,19 @@
-//! A host and a link of a simulation, as a test holds them.
+//! The handles of a host and of a link of a simulation, for tests.
 
 use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use super::network::{Network, Program};
+use super::network::{Network, RunningProgram};
 use super::{BUSY, SimError};
-use crate::device::End;
+use crate::device::CableEnd;
 use crate::event::HostId;
 use crate::link::{Counters, Fault, LinkSpec};
 use crate::net::{JoinHandle, Net, Runtime};
 use crate::socket::Host;
 use crate::time::Instant;
 
-/// A host of a [`Sim`](super::Sim). Clones are the same host. It stands for its name wherever a name is asked for.
+/// A host of a [`Sim`](super::Sim). Clones are the same host. It can be used wherever a name is expected.
 #[derive(Clone)]
 pub struct HostHandle {
     pub(super) network: Weak<RefCell<Network<Runtime>>>,
@@ -23,8 +23,8 @@ pub struct HostHandle {
 }
 
 impl HostHandle {
-    /// Starts a program on this host. It begins when the simulation runs next, and has to end before
-    /// [`Sim::run_until_idle`](super::Sim::run_until_idle) is content. The handle gives its value.
+    /// Starts a program on this host. It begins when the simulation runs next.
+    /// [`Sim::run_until_idle`](super::Sim::run_until_idle) waits for its end. The handle gives its value.
     #[track_caller]
     pub fn spawn<F, T>(&self, program: F) -> JoinHandle<T>
     where
@@ -36,7 +36,7 @@ impl HostHandle {
         let name = self.with(|network| {
             network.spawned += 1;
             let name = format!("{} program {}", self.name, network.spawned);
-            network.programs.push(Program { name: name.clone(), ended });
+            network.programs.push(RunningProgram { name: name.clone(), ended });
             name
         });
         self.start(name, async move |net| {
@@ -46,7 +46,7 @@ impl HostHandle {
         })
     }
 
-    /// Starts a program that serves for ever, or for as long as it likes: the simulation does not wait for its end.
+    /// Starts a program that serves without end. The simulation does not wait for its end.
     #[track_caller]
     pub fn spawn_daemon<F, T>(&self, program: F) -> JoinHandle<T>
     where
@@ -74,8 +74,8 @@ impl HostHandle {
         net.spawn_named(name, async move { program(own).await })
     }
 
-    /// Makes BSD calls directly, between two runs, at the simulation's present instant. What they have the host send
-    /// leaves when the simulation runs next.
+    /// Makes BSD calls directly, between two runs, at the present instant of the simulation. The packets that they
+    /// cause are sent when the simulation runs next.
     #[track_caller]
     pub fn sys<R>(&self, calls: impl FnOnce(&mut Host) -> R) -> R {
         self.with(|network| {
@@ -150,7 +150,7 @@ impl LinkHandle {
         with(&self.network, |network| network.fabric.cables[self.cable][end].add_fault(fault));
     }
 
-    /// What became of the packets that `from` sent into the link.
+    /// The counters of the packets that `from` sent into the link.
     ///
     /// # Panics
     /// If `from` is at neither end.
@@ -160,7 +160,7 @@ impl LinkHandle {
         with(&self.network, |network| network.fabric.cables[self.cable][end].counters())
     }
 
-    /// What the link does to the packets that `from` sends into it.
+    /// The spec of the direction that `from` sends into.
     ///
     /// # Panics
     /// If `from` is at neither end.
@@ -176,11 +176,11 @@ impl LinkHandle {
     }
 
     #[track_caller]
-    fn end(&self, from: &str) -> End {
+    fn end(&self, from: &str) -> CableEnd {
         let [a, b] = &self.names;
         match from {
-            name if name == &**a => End::A,
-            name if name == &**b => End::B,
+            name if name == &**a => CableEnd::A,
+            name if name == &**b => CableEnd::B,
             other => panic!("{}", SimError::NotAtThisLink { host: other.to_owned(), link: format!("{a}-{b}") }),
         }
     }

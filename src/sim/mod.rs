@@ -1,7 +1,7 @@
-//! Hosts, routers and links in virtual time. The same host that runs on a TUN runs here; a clock that jumps from event to event
-//! moves it, so that a minute in TIME-WAIT costs nothing, and the same seed gives the same packets.
+//! Hosts, routers and links in virtual time. The same host that runs on a TUN runs here. The clock jumps from event to
+//! event, so a minute in TIME-WAIT takes no real time. The same seed gives the same packets.
 //!
-//! A test reads as the story that it tells:
+//! A test builds a network, starts programs and runs the clock:
 //!
 //! ```
 //! use std::net::SocketAddr;
@@ -26,7 +26,7 @@
 //! sim.run_until(|| call.is_finished());
 //! assert_eq!(sim.now().as_millis(), 40);
 //!
-//! // The network splits for an hour. The connection is none the wiser. Names do as well as handles.
+//! // A partition of an hour. The connection stays open. Names can be used in place of handles.
 //! sim.link("client", "server", "loss=100%");
 //! sim.run_for(Duration::from_secs(3600));
 //! server.sys(|host| host.accept(listener))?;
@@ -35,7 +35,7 @@
 //! # Ok::<(), tcplab::socket::Errno>(())
 //! ```
 //!
-//! Between hosts there may be routers, and who wants to know what happened observes:
+//! There may be routers between hosts, and an observer gets every event:
 //!
 //! ```
 //! use std::cell::RefCell;
@@ -52,7 +52,7 @@
 //! let server = sim.host("server", "10.0.2.2/24");
 //! sim.router("router");
 //! sim.link("client", "router", "rate=100Mbit,delay=1ms");
-//! // The bottleneck: five packets fit into its queue. The first SYN|ACK never gets there.
+//! // The bottleneck: five packets fit into its queue. The first SYN|ACK is dropped.
 //! let bottleneck = sim.link("router", "server", "rate=2Mbit,delay=10ms,limit=5");
 //! sim.link("router", "server", "server>router:rate=2Mbit,delay=10ms,drop=synack:1");
 //!
@@ -82,8 +82,8 @@
 //! the node whose packets are given. `network` is the loop over them, and `drive` moves each host. Hosts draw
 //! their secrets from the seed and their name, links from the seed and `A>B`. So another node changes nothing for them.
 //!
-//! Names and specs come from the test's author. Methods that take them panic with a message that says what is known. The
-//! `try_` methods give the same as an error, for names that come from a file.
+//! Names and specs come from the author of the test. Methods that take them panic, and the message lists the known
+//! names. The `try_` methods return an error instead, for names that come from a file.
 
 mod address;
 mod fabric;
@@ -114,7 +114,7 @@ use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::device::End;
+use crate::device::CableEnd;
 use crate::event::{HostId, Observer};
 use crate::link::{LinkLine, SpecError};
 use crate::net::Runtime;
@@ -130,26 +130,26 @@ const BUSY: &str = "the simulation is running: a program reaches its own host th
 /// A network in virtual time.
 ///
 /// Building: [`Sim::host`], [`Sim::link`], [`Sim::observe`]. Running: [`Sim::run_until_idle`], [`Sim::run_for`],
-/// [`Sim::run_until`]. Looking: [`Sim::now`], the handles, and what observers have seen.
+/// [`Sim::run_until`]. Reading: [`Sim::now`], the handles, and observers.
 pub struct Sim {
     network: Rc<RefCell<Network<Runtime>>>,
     limits: Cell<Limits>,
 }
 
-/// What is wrong with the description of a network.
+/// Why the description of a network is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
     /// Two hosts or routers of one name.
     #[error("`{0}`: there is a host or router of that name already")]
     NameTaken(String),
-    /// A name that cannot stand in a link line.
+    /// A name that cannot be written in a link line.
     #[error("`{0}`: a name is not empty and has no `>`, `:`, `=`, `,` and no space in it")]
     Name(String),
     /// Not an address with its prefix length.
     #[error("`{0}` is not an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")]
     Address(String),
-    /// Two hosts with one address: nobody could say which of them a packet is for.
+    /// Two hosts with one address. The receiver of a packet would be ambiguous.
     #[error("{address}: this is the address of {host} already; give each host an address of its own")]
     AddressTaken {
         /// The address.
@@ -157,12 +157,12 @@ pub enum SimError {
         /// The host that has it.
         host: String,
     },
-    /// A setting of a host that no host can have.
+    /// A setting of a host that is out of range.
     #[error("host `{host}`: {what}")]
     Setting {
         /// The host.
         host: String,
-        /// The setting, and what it may be.
+        /// The setting, and its valid range.
         what: String,
     },
     /// A program of a run calls the simulation that it runs in.
@@ -173,7 +173,7 @@ pub enum SimError {
     UnknownHost {
         /// The name.
         name: String,
-        /// Those that there are.
+        /// The known names.
         known: String,
     },
     /// A link from a host to itself.
@@ -258,8 +258,8 @@ impl Sim {
         is_router.then(|| RouterHandle { network: Rc::downgrade(&self.network), id, name: Rc::clone(&node.name) })
     }
 
-    /// Adds a router: it sends packets on, from link to link, by the shortest way through the network as it stands when
-    /// the packet comes. It needs no addresses.
+    /// Adds a router. It forwards packets by the shortest path through the network at the time when the packet arrives.
+    /// It needs no addresses.
     ///
     /// # Panics
     /// With the text of the [`SimError`] that [`Sim::try_router`] would return.
@@ -291,7 +291,7 @@ impl Sim {
     /// let host = sim.host("host", "192.0.2.1/24");
     /// let peer = sim.scripted_peer("peer", "192.0.2.2/24");
     /// sim.link(&host, &peer, "delay=1ms");
-    /// // Nobody listens on port 80: the SYN is answered by RST.
+    /// // No socket listens on port 80, so the host answers the SYN with an RST.
     /// let (from, to) = (SocketAddr::new(peer.address(), 4000), SocketAddr::new(host.address(), 80));
     /// peer.inject(SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(from, to) }.to_bytes());
     /// sim.run_until_idle();
@@ -323,9 +323,10 @@ impl Sim {
         Ok(PeerHandle { network: Rc::downgrade(&self.network), id, name, addresses: addresses.into() })
     }
 
-    /// Joins two hosts or routers by a link, or changes the link that joins them: `spec` is a link line as in [`LinkLine`], for
-    /// both directions, or for one with `A>B:` in front; a direction never mentioned is a plain cable. A change is for
-    /// packets that enter later. (A partition: `sim.link("a", "b", "loss=100%")`, and later the old line.)
+    /// Joins two hosts or routers by a link, or changes the link that joins them: `spec` is a link line as in
+    /// [`LinkLine`], for both directions, or for one with `A>B:` in front; a direction without a spec has no delay, no
+    /// limit and no impairment. A change is for packets that enter later. For a partition use `sim.link("a", "b",
+    /// "loss=100%")`, and later the old line.
     ///
     /// # Panics
     /// With the text of the [`SimError`] that [`Sim::try_link`] would return.
@@ -359,18 +360,18 @@ impl Sim {
         let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let at = network.cable(id_a, id_b);
         let cable = &mut network.fabric.cables[at];
-        for end in [End::A, End::B] {
+        for end in [CableEnd::A, CableEnd::B] {
             if senders.contains(&cable.host(end)) {
                 cable[end].set_spec(&spec);
             }
         }
-        let ends = [cable.host(End::A), cable.host(End::B)];
+        let ends = [cable.host(CableEnd::A), cable.host(CableEnd::B)];
         let names = ends.map(|host| Rc::clone(&network.fabric.nodes[host.0 as usize].name));
         Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })
     }
 
-    /// Shows everything that happens from now on to `observer`, in order, after those that observe already. It is given
-    /// back so that it can be looked at between runs.
+    /// Publishes every event from now on to `observer`, after the earlier observers. The observer is returned, so that
+    /// it can be read between runs.
     pub fn observe<O: Observer + 'static>(&self, observer: O) -> Rc<RefCell<O>> {
         let observer = Rc::new(RefCell::new(observer));
         self.network.borrow_mut().observe(Rc::clone(&observer) as Rc<RefCell<dyn Observer>>);
@@ -417,7 +418,7 @@ impl Sim {
         numbered.map(|(number, node)| (HostId(number), node.name.to_string())).collect()
     }
 
-    /// A panic that points at the test and names the seed.
+    /// Panics at the caller, with the seed in the message.
     #[track_caller]
     fn or_panic<T>(&self, result: Result<T, SimError>) -> T {
         match (result, self.network.try_borrow()) {
@@ -446,7 +447,7 @@ impl Sim {
     }
 }
 
-/// Refuses settings with which no host can be made.
+/// Refuses settings that are out of range.
 fn check_config(host: &str, config: &HostConfig) -> Result<(), SimError> {
     let wrong = |what: &str| Err(SimError::Setting { host: host.to_owned(), what: what.to_owned() });
     if !(576..=65_535).contains(&config.mtu) {

@@ -22,7 +22,7 @@ use super::peer::ScriptedPeer;
 use super::router::Router;
 use super::routes::{Route, Routing};
 use super::scheduler::{Next, Scheduler, Source};
-use crate::device::{End, Pool};
+use crate::device::{CableEnd, Pool};
 use crate::drive::{self, Endpoint, Medium};
 use crate::event::{DropReason, Event, HostId, LinkId, Observer, Observers};
 use crate::segment::{IpView, Packet, PacketId};
@@ -36,7 +36,7 @@ pub(super) struct Network<E> {
     pub(super) pool: Pool,
     /// A host writes the next packet that it sends into it.
     buffer: Packet,
-    pub(super) programs: Vec<Program>,
+    pub(super) programs: Vec<RunningProgram>,
     /// Programs started so far, to name them.
     pub(super) spawned: u64,
     observers: Observers,
@@ -44,8 +44,8 @@ pub(super) struct Network<E> {
     packets: u64,
 }
 
-/// A program that has to end before the network is at rest.
-pub(super) struct Program {
+/// A program that must end before the network is idle.
+pub(super) struct RunningProgram {
     pub(super) name: String,
     pub(super) ended: Rc<Cell<bool>>,
 }
@@ -110,13 +110,13 @@ impl<E: Endpoint> Network<E> {
         self.fabric.host(host)
     }
 
-    /// The cable between two nodes. There is one at most, and it is made when it is first asked for.
+    /// The cable between two nodes. There is one at most; it is made at its first use.
     pub(super) fn cable(&mut self, a: HostId, b: HostId) -> usize {
         if let Some(at) = self.fabric.cable_between(a, b) {
             return at;
         }
         let at = self.fabric.join(a, b, self.seed);
-        for end in [End::A, End::B] {
+        for end in [CableEnd::A, CableEnd::B] {
             self.scheduler.add_link(self.fabric.cables[at].link_id(end));
         }
         self.routing.forget();
@@ -159,13 +159,13 @@ impl<E: Endpoint> Network<E> {
         self.scheduler.is_due(until)
     }
 
-    /// The programs that have to end and have not.
+    /// The programs that must end and have not.
     pub(super) fn unfinished(&mut self) -> Vec<String> {
         self.programs.retain(|program| !program.ended.get());
         self.programs.iter().map(|program| program.name.clone()).collect()
     }
 
-    /// Who waits for what, for a message.
+    /// The waits of all hosts, for a message.
     pub(super) fn who(&self) -> String {
         let mut text = String::new();
         let mut line = |line: core::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes everything");
@@ -185,7 +185,7 @@ impl<E: Endpoint> Network<E> {
                 NodeKind::Peer(peer) => line(format_args!("  scripted peer {name}: {peer}")),
             }
         }
-        for link in self.fabric.cables.iter().flat_map(|cable| [&cable[End::A], &cable[End::B]]) {
+        for link in self.fabric.cables.iter().flat_map(|cable| [&cable[CableEnd::A], &cable[CableEnd::B]]) {
             match link.next_at() {
                 Some(at) => line(format_args!("  link {}: {}, next arrival {at}", link.name(), link.counters())),
                 None => line(format_args!("  link {}: {}", link.name(), link.counters())),
@@ -231,7 +231,7 @@ impl<E: Endpoint> Network<E> {
         }
     }
 
-    /// All that a host does at this instant after its input.
+    /// Runs a host after its input: [`drive::run`].
     fn run(&mut self, host: HostId) {
         let Ok(next_at) = drive::run(self, self.scheduler.now, host);
         let slot = self.host(host).slot;
@@ -278,7 +278,7 @@ impl<E: Endpoint> Network<E> {
         self.pool.give_back(packet);
     }
 
-    /// What the table of a node says about a destination.
+    /// The route of a node to a destination.
     #[inline]
     pub(super) fn route(&mut self, node: HostId, destination: IpAddr) -> Option<Route> {
         self.routing.look_up(&self.fabric, node, destination)

@@ -1,5 +1,5 @@
-//! The scripted peer: a node without a stack, whose packets are given. It sends them now, at an instant, or as the answer to
-//! a packet that arrives. What arrives is kept for whoever holds the handle.
+//! The scripted peer: a node without a stack, whose packets are given. It sends them now, at an instant, or as the
+//! answer to a packet that arrives. Packets that arrive are kept for the owner of the handle.
 //!
 //! Tests use it to send what no host would send. Replay uses it to play the recorded side of a conversation. Its packets
 //! go over an ordinary link, and become ordinary events.
@@ -43,7 +43,7 @@ pub struct PeerCounters {
     pub refused: u64,
 }
 
-/// What a scripted peer is, beside its name and addresses.
+/// The state of a scripted peer, beside its name and addresses.
 pub(super) struct ScriptedPeer {
     slot: Slot,
     /// Packets to be sent, by instant, and of one instant in the order in which they were given.
@@ -154,7 +154,7 @@ impl<E: Endpoint> Network<E> {
     }
 }
 
-/// A scripted peer of a [`Sim`](super::Sim). Clones are the same peer. It stands for its name wherever a name is asked for.
+/// A scripted peer of a [`Sim`](super::Sim). Clones are the same peer. It can be used wherever a name is expected.
 #[derive(Clone)]
 pub struct PeerHandle {
     pub(super) network: Weak<RefCell<Network<Runtime>>>,
@@ -174,8 +174,8 @@ impl PeerHandle {
         with(&self.network, |network| network.inject(self.id, packet));
     }
 
-    /// Sends a packet at an instant. One that is over is the present one. Packets of the same instant keep the order in
-    /// which they were given. More than 65,536 that wait are refused, and counted.
+    /// Sends a packet at an instant. A past instant means now. Packets of the same instant keep the order in which they
+    /// were given. More than 65,536 that wait are refused, and counted.
     pub fn inject_at(&self, at: Instant, packet: Vec<u8>) {
         with(&self.network, |network| network.inject_at(self.id, at, Packet::new(packet)));
     }

@@ -1,12 +1,12 @@
-//! The event queue: who is next? Each host and each link direction has one slot, which holds its next instant or
-//! nothing, so that the queue never grows with traffic and nothing in it is out of date. Keys are (instant, sequence
-//! number): of two things at the same instant the one that was arranged first comes first.
+//! The event queue of the scheduler. Each host and each link direction has one slot, with its next instant or none. So
+//! the queue does not grow with traffic, and no entry is stale. Keys are (instant, sequence number): of two events at
+//! the same instant the one that was scheduled first comes first.
 //!
-//! A binary heap that knows where each slot stands.
+//! It is a binary heap with an index from each slot to its place.
 
 use crate::time::Instant;
 
-/// When, and among those at the same instant in which order.
+/// The instant, and the order among events at the same instant.
 pub(super) type Key = (Instant, u64);
 
 /// The place of one host or link in the queue.
@@ -43,7 +43,7 @@ impl EventQueue {
         self.heap.get(self.place[slot.0 as usize] as usize).map(|(key, _)| *key)
     }
 
-    /// The slot whose turn is next.
+    /// The slot with the smallest key.
     #[inline]
     pub(super) fn peek(&self) -> Option<(Instant, Slot)> {
         self.heap.first().map(|((at, _), slot)| (*at, *slot))

@@ -1,4 +1,5 @@
-//! A router: it takes packets from one link and sends them into the next (RFC 1812), and says by ICMP why it does not.
+//! A router: it forwards packets from one link to the next (RFC 1812). It sends an ICMP error when it cannot. `network`
+//! calls it for each packet that arrives.
 //!
 //! ```text
 //!  packet --> sound? --> TTL --> route --> MTU of the next link --> that link
@@ -7,13 +8,13 @@
 //!                                 unreachable
 //! ```
 //!
-//! Forwarding takes no time; what takes time and has a queue is the link. A router never fragments: a packet that is
-//! larger than the next link's `mtu` is dropped, and an ICMP error goes to its sender, whether don't-fragment is set or not (every packet
-//! of a tcplab host has it set). With [`RouterHandle::set_icmp`]`(false)` there is no ICMP error: a black hole. Routes
-//! are static: a link that is down keeps its routes, and what enters it is lost without a word.
+//! Forwarding takes no time; links have the delays and queues. A router never fragments. A packet larger than the next
+//! link's `mtu` is dropped, and an ICMP error goes to its sender, with and without don't-fragment. (Every packet of a
+//! tcplab host has it set.) With [`RouterHandle::set_icmp`]`(false)` there is no ICMP error: a black hole. Routes are
+//! static: a link that is down keeps its routes, and packets that enter it are lost without an ICMP error.
 //!
 //! The links of a router need no addresses. Its ICMP comes from one address of each IP version, from the networks for
-//! benchmarks (RFC 2544, RFC 5180): the first router has 198.18.0.1 and `2001:2::1`. Nobody can send to it.
+//! benchmarks (RFC 2544, RFC 5180): the first router has 198.18.0.1 and `2001:2::1`. No host can send to it.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,7 +29,7 @@ use crate::event::{DropReason, HostId, LinkId};
 use crate::net::Runtime;
 use crate::segment::{IcmpError, IpView, Packet, decrement_ttl};
 
-/// What a router is, beside its routes.
+/// The state of a router, beside its routes.
 #[derive(Debug)]
 pub(super) struct Router {
     addresses: [IpAddr; 2],
@@ -52,7 +53,7 @@ impl fmt::Display for Router {
     }
 }
 
-/// What becomes of a packet at a router.
+/// The decision about a packet at a router.
 enum Forwarding {
     Via(LinkId),
     Drop(DropReason),
@@ -98,7 +99,7 @@ impl<E: Endpoint> Network<E> {
         }
     }
 
-    /// Drops a packet and tells its sender, if it may and wants to.
+    /// Drops a packet and sends an ICMP error, if that is permitted and not switched off.
     fn refuse(&mut self, at: HostId, packet: Packet, error: IcmpError) {
         let mut message = None;
         let router = self.fabric.router(at);
@@ -129,7 +130,7 @@ impl<E: Endpoint> Network<E> {
     }
 }
 
-/// A router of a [`Sim`](super::Sim). Clones are the same router. It stands for its name wherever a name is asked for.
+/// A router of a [`Sim`](super::Sim). Clones are the same router. It can be used wherever a name is expected.
 #[derive(Clone)]
 pub struct RouterHandle {
     pub(super) network: Weak<RefCell<Network<Runtime>>>,
@@ -138,8 +139,8 @@ pub struct RouterHandle {
 }
 
 impl RouterHandle {
-    /// Whether it tells senders by ICMP why it did not forward their packets. It does when nothing else is said; without
-    /// it is a black hole for what it cannot forward.
+    /// Whether it sends ICMP errors to the senders of packets that it cannot forward. It does by default. Without them
+    /// it is a black hole for such packets.
     pub fn set_icmp(&self, on: bool) {
         self.router(|router| router.icmp = on);
     }
@@ -149,7 +150,7 @@ impl RouterHandle {
         self.router(|router| router.addresses)
     }
 
-    /// How many packets it has sent on.
+    /// How many packets it has forwarded.
     pub fn forwarded(&self) -> u64 {
         self.router(|router| router.forwarded)
     }

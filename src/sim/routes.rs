@@ -1,11 +1,11 @@
 //! Static routes, computed from the topology and looked up by the longest prefix (RFC 1812, section 5.2.4.3).
 //!
-//! [`Routing`] has the table of each router, and of each host with several links. The tables are computed again when they
-//! are first used after a change of the fabric.
-//! A table holds the address of every host that can be reached (/32, /128) and the network of every such address. A
-//! lookup is one probe of a hash map for each prefix length in use, the longest first: it grows neither with the number
-//! of routes nor with that of interfaces. Tables are filled by a search in breadth from their owner: shortest path by
-//! hops, of equal ones that over the link made first. Hosts do not forward.
+//! [`Routing`] has the table of each router, and of each host with several links. The tables are computed again when
+//! they are first used after a change of the fabric. A table holds the address of every host that can be reached (/32,
+//! /128) and the network of every such address. A lookup is one probe of a hash map for each prefix length in use, the
+//! longest first: it grows neither with the number of routes nor with that of interfaces. Tables are filled by a
+//! breadth-first search from their owner: the shortest path by hops. Of equal paths the one over the link made first is
+//! used. Hosts do not forward.
 
 use core::net::IpAddr;
 use std::collections::{HashMap, VecDeque};
@@ -14,12 +14,12 @@ use foldhash::fast::FixedState;
 
 use crate::event::{HostId, LinkId};
 
-/// What a table says of a destination.
+/// The route to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// Out by this link.
     Via(LinkId),
-    /// The address is of a network at one of our own links, and nobody there has it.
+    /// The address is of a network at one of our own links, and no host there has it.
     OnLink,
 }
 
@@ -36,7 +36,7 @@ impl Routing {
         self.is_current = false;
     }
 
-    /// What the table of a node says about a destination.
+    /// The route of a node to a destination.
     #[inline]
     pub(super) fn look_up(&mut self, topology: &impl Topology, node: HostId, destination: IpAddr) -> Option<Route> {
         if !self.is_current {
@@ -61,7 +61,7 @@ impl Routing {
 struct RouteTable {
     v4: Prefixes,
     v6: Prefixes,
-    /// Where everything else goes.
+    /// The default route.
     default: Option<LinkId>,
 }
 

@@ -1,4 +1,4 @@
-//! How a run goes on and how it ends: at rest, at an instant, when a condition is true, or not at all.
+//! How a run ends: idle, at an instant, when a condition is true, or at a limit.
 
 use std::cell::RefCell;
 
@@ -8,26 +8,26 @@ use super::network::{Network, Progress};
 use crate::drive::Endpoint;
 use crate::time::{Duration, Instant};
 
-/// Running. Every run is bounded, and one that does not come to rest says who waits for what.
+/// Running. Every run is bounded. The error of a run that is not idle at its limit lists what each host waits for.
 impl Sim {
-    /// How many events a run may handle when nothing else is said.
+    /// The default limit of events in a run.
     pub const LIMIT_EVENTS: u64 = 10_000_000;
-    /// How much virtual time a run to rest may take when nothing else is said: a day, in which every timer of TCP but
-    /// an endless row of keep-alives and zero-window probes has come to its end.
+    /// The default limit of virtual time for a run until idle: a day. In a day every timer of TCP has ended, except
+    /// endless keep-alives and zero-window probes.
     pub const LIMIT_TIME: Duration = Duration::from_hours(24);
 
-    /// Gives a run up after so many events.
+    /// Sets the limit of events for a run.
     pub fn limit_events(&self, events: u64) {
         self.limits.set(Limits { events, ..self.limits.get() });
     }
 
-    /// Gives a run to rest up when its next event lies further ahead than this from where it began.
+    /// Sets the limit of virtual time for a run until idle, counted from its start.
     pub fn limit_time(&self, time: Duration) {
         self.limits.set(Limits { time, ..self.limits.get() });
     }
 
-    /// Runs until nothing can happen any more: no packet on the way, no deadline, no program ready. Timers count: after
-    /// a close this goes through TIME-WAIT. Programs that are no daemons must have ended.
+    /// Runs until no packet is in flight, no deadline is set and no program is ready. Timers count, so after a close it
+    /// runs through TIME-WAIT. Programs that are no daemons must have ended.
     ///
     /// # Panics
     /// With the text of [`GaveUp`].
@@ -46,7 +46,7 @@ impl Sim {
         self.limits.get().run_until_idle(&mut *self.network.borrow_mut())
     }
 
-    /// Runs for a time. Afterwards [`Sim::now`] is so much later, whatever happened.
+    /// Runs for a time. [`Sim::now`] is later by exactly this time afterwards.
     ///
     /// # Panics
     /// With the text of [`GaveUp`] after too many events.
@@ -55,11 +55,11 @@ impl Sim {
         self.run_until(self.now() + time);
     }
 
-    /// Runs until an instant, its own events included, or until a condition is true, which is asked before the first
-    /// and after every event: `sim.run_until(|| reply.is_finished())`.
+    /// Runs until an instant, its own events included, or until a condition is true. The condition is checked before
+    /// the first and after every event: `sim.run_until(|| reply.is_finished())`.
     ///
     /// # Panics
-    /// With the text of [`GaveUp`], also when nothing can happen any more and the condition has not come true.
+    /// With the text of [`GaveUp`], also when there is no next event and the condition is not true.
     #[track_caller]
     pub fn run_until(&self, end: impl Until) {
         if let Err(gave_up) = self.try_run_until(end) {
@@ -113,7 +113,7 @@ impl<F: FnMut() -> bool> Until for F {
     }
 }
 
-/// When a run is given up.
+/// The limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) events: u64,
@@ -154,7 +154,7 @@ impl Limits {
         let give_up = |reason| Err(network.borrow().give_up(reason));
         let latest = end.instant().unwrap_or(network.borrow().now() + self.time);
         let mut events = 0;
-        // Nothing is borrowed while the condition is asked: it may look through handles.
+        // Nothing is borrowed while the condition is checked, because it may read through handles.
         while !end.is_true() {
             if events == self.events && network.borrow().is_due(latest) {
                 return give_up(Reason::Events(self.events));

@@ -1,4 +1,5 @@
-//! The loop with small endpoints in the place of hosts: who is next, when it is over, and what is said when it is not.
+//! The loop with small endpoints in the place of hosts: the order of events, the end of a run, and the text of a
+//! failure.
 
 mod fake;
 mod hosts;
@@ -10,12 +11,12 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::network::{Program, Progress};
+use super::network::{Progress, RunningProgram};
 use super::run::Limits;
 use super::{Reason, Sim};
-use crate::device::End;
+use crate::device::CableEnd;
 use crate::event::{HostId, LinkId};
-use crate::link::Verdict;
+use crate::link::FaultAction;
 use crate::segment::Packet;
 use crate::time::{Duration, Instant};
 use fake::{assert_log, idle, network, observe, send, ticks};
@@ -150,10 +151,10 @@ fn the_limit_of_virtual_time_is_exact() {
 fn a_program_that_never_ends_is_named_when_nothing_can_happen_any_more() {
     let (mut network, _) = network(7, &[]);
     let ended = Rc::new(Cell::new(false));
-    network.programs.push(Program { name: "ada program 1".to_owned(), ended: Rc::clone(&ended) });
+    network.programs.push(RunningProgram { name: "ada program 1".to_owned(), ended: Rc::clone(&ended) });
     let text = idle(&mut network).expect_err("it has not ended").to_string();
     let expected = "the simulation with seed 7 gave up at 0.000000000: nothing can happen any more and these programs have not \
-        ended: ada program 1 (one that serves for ever is started with spawn_daemon)\n  host ada: no deadline\n";
+        ended: ada program 1 (one that serves without end is started with spawn_daemon)\n  host ada: no deadline\n";
     assert!(text.starts_with(expected), "{text}");
     ended.set(true);
     assert_eq!(idle(&mut network), Ok(()));
@@ -197,9 +198,9 @@ fn the_cable_between_two_hosts_is_one_and_its_directions_are_numbered_as_they_ar
     let (mut network, _) = network(7, &[(0, 1, ""), (1, 2, "")]);
     assert_eq!(network.cable(HostId(1), HostId(0)), 0);
     assert_eq!(network.cable(HostId(1), HostId(2)), 1);
-    let ids = network.fabric.cables.iter().flat_map(|cable| [cable.link_id(End::A), cable.link_id(End::B)]);
+    let ids = network.fabric.cables.iter().flat_map(|cable| [cable.link_id(CableEnd::A), cable.link_id(CableEnd::B)]);
     assert!(ids.eq((0..4).map(LinkId)));
-    assert_eq!(network.fabric.cables[1][End::A].name(), "bob>cyd");
+    assert_eq!(network.fabric.cables[1][CableEnd::A].name(), "bob>cyd");
 }
 
 #[test]
@@ -231,18 +232,19 @@ fn packets_are_used_again() {
     for host in 0..2 {
         network.host(HostId(host as u32)).endpoint.echoes = u64::MAX;
     }
-    let drop_late = |now: Instant, _: &Packet| if now < Instant::from_secs(1) { Verdict::Pass } else { Verdict::Drop };
-    network.fabric.cables[0][End::A].add_fault(drop_late);
+    let drop_late =
+        |now: Instant, _: &Packet| if now < Instant::from_secs(1) { FaultAction::Pass } else { FaultAction::Drop };
+    network.fabric.cables[0][CableEnd::A].add_fault(drop_late);
     for _ in 0..10 {
         send(&mut network, 0, 1, &[0; 1000]);
     }
     let mut most = 0;
     while network.step(Instant::FAR_FUTURE) == Progress::Handled {
         let in_flight = |end| network.fabric.cables[0][end].counters().in_flight as usize;
-        most = most.max(in_flight(End::A) + in_flight(End::B));
+        most = most.max(in_flight(CableEnd::A) + in_flight(CableEnd::B));
         assert!(network.pool.spare() <= most + 2, "at most one in hand and one being sent beside those on the way");
     }
-    let counters = network.fabric.cables[0][End::A].counters();
+    let counters = network.fabric.cables[0][CableEnd::A].counters();
     assert!(counters.sent > 1_000 && counters.in_flight == 0, "{counters}");
 }
 
@@ -264,10 +266,10 @@ proptest! {
         }
         while network.step(Instant::FAR_FUTURE) == Progress::Handled {
             for cable in &network.fabric.cables {
-                prop_assert!(cable[End::A].counters().conserved() && cable[End::B].counters().conserved());
+                prop_assert!(cable[CableEnd::A].counters().conserved() && cable[CableEnd::B].counters().conserved());
             }
         }
-        prop_assert!(network.fabric.cables.iter().all(|cable| cable[End::A].counters().in_flight == 0));
+        prop_assert!(network.fabric.cables.iter().all(|cable| cable[CableEnd::A].counters().in_flight == 0));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the calls do for a datagram socket.
+//! The socket calls for a datagram socket (udp(7)).
 
 use core::net::SocketAddr;
 use std::io::{IoSlice, IoSliceMut};
@@ -6,7 +6,9 @@ use std::io::{IoSlice, IoSliceMut};
 use crate::stack::{Binding, SendRefusal, UdpId};
 
 use super::options::Options;
-use super::{Domain, Entry, Errno, Fd, Host, Message, MsgFlags, Shutdown, canonical, destination, presented, unbound};
+use super::{
+    Descriptor, Domain, Errno, Fd, Host, Message, MsgFlags, Shutdown, canonical, destination, presented, unbound,
+};
 
 /// A datagram socket.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Datagram {
         Self { domain, options, id, read_ended: false, write_ended: false }
     }
 
-    /// Where datagrams for `addr` go; a socket that speaks only IPv6 has no way to a mapped address.
+    /// The destination of datagrams for `addr`. A socket with `IPV6_V6ONLY` cannot send to a mapped address.
     fn destination(&self, addr: SocketAddr) -> Result<SocketAddr, Errno> {
         match canonical(self.domain, self.options.v6_only, addr) {
             Ok(addr) => destination(addr),
@@ -36,9 +38,9 @@ impl Datagram {
 impl Host {
     fn datagram(&self, fd: Fd) -> Result<&Datagram, Errno> {
         match self.table.at(fd) {
-            Some(Entry::Datagram(datagram)) => Ok(datagram),
-            Some(Entry::Stream(_)) => Err(Errno::EOPNOTSUPP),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Datagram(datagram)) => Ok(datagram),
+            Some(Descriptor::Stream(_)) => Err(Errno::EOPNOTSUPP),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         }
     }
@@ -150,7 +152,7 @@ impl Host {
         if self.stack.udp_endpoints(id).1.is_none() {
             return Err(Errno::ENOTCONN);
         }
-        if let Some(Entry::Datagram(datagram)) = self.table.at_mut(fd) {
+        if let Some(Descriptor::Datagram(datagram)) = self.table.at_mut(fd) {
             datagram.read_ended |= how != Shutdown::Write;
             datagram.write_ended |= how != Shutdown::Read;
         }
@@ -163,7 +165,7 @@ impl Host {
         datagram.read_ended
     }
 
-    /// Both ends, as the program sees them.
+    /// The local and the remote address, in the family of the socket.
     pub(super) fn datagram_endpoints(&self, datagram: &Datagram) -> (SocketAddr, Option<SocketAddr>) {
         let (local, remote) = self.stack.udp_endpoints(datagram.id);
         let present = |addr| presented(datagram.domain, addr);

@@ -1,5 +1,5 @@
-//! Error numbers: Linux's names and values (errno(3)), as the calls of this host return them. They are the application's
-//! business and part of what the laboratory shows, so they are values, not `std::io::Error`.
+//! Error numbers: Linux's names and values (errno(3)), as the calls of this host return them. They are values and not
+//! `std::io::Error`, because events and programs show their names.
 
 use core::fmt;
 use std::io;
@@ -14,7 +14,7 @@ macro_rules! errnos {
         }
 
         impl Errno {
-            /// Every error number that this host knows, in numerical order.
+            /// Every error number that this host uses, in numerical order.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// The name, as in `errno.h`.
@@ -22,7 +22,7 @@ macro_rules! errnos {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            /// What strerror(3) says.
+            /// The text of strerror(3).
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }

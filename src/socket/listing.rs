@@ -1,13 +1,13 @@
-//! The descriptor table as values and as text: `3 LISTEN 0.0.0.0:8080`, `4 ESTABLISHED 192.0.2.1:8080 ↔
-//! 192.0.2.2:54321`.
+//! The descriptor table as values and as text, for `--fds` and traces: `3 LISTEN 0.0.0.0:8080`, `4 ESTABLISHED
+//! 192.0.2.1:8080 ↔ 192.0.2.2:54321`.
 
 use core::fmt;
 use core::net::SocketAddr;
 
 use crate::event::State;
 
-use super::stream::Role;
-use super::{Entry, Fd, Host};
+use super::stream::StreamState;
+use super::{Descriptor, Fd, Host};
 
 /// One open descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub struct DescriptorRow {
     pub state: Option<State>,
     /// `TCP`, `UDP` or `epoll`.
     pub kind: &'static str,
-    /// Where it is bound or connected from; `None` for an epoll instance.
+    /// The local address; `None` for an epoll instance.
     pub local: Option<SocketAddr>,
-    /// Its peer.
+    /// The remote address.
     pub remote: Option<SocketAddr>,
     /// Bytes that wait to be read; for a listener, connections that wait for accept.
     pub recv_q: usize,
@@ -59,26 +59,28 @@ impl Host {
         self.table.at(fd).map_or_else(|| format!("{fd} not open"), |entry| self.row(fd, entry).to_string())
     }
 
-    fn row(&self, fd: Fd, entry: &Entry) -> DescriptorRow {
+    fn row(&self, fd: Fd, entry: &Descriptor) -> DescriptorRow {
         match entry {
-            Entry::Stream(stream) => {
+            Descriptor::Stream(stream) => {
                 let (local, mut remote) = self.stream_endpoints(stream);
                 let (state, recv_q) = match stream.role {
-                    Role::Fresh => (State::Closed, 0),
-                    Role::Listening(id) => (State::Listen, self.stack.queue_lengths(id).1),
-                    Role::Connecting(id) | Role::Connected(id) => {
+                    StreamState::Fresh => (State::Closed, 0),
+                    StreamState::Listening(id) => (State::Listen, self.stack.queue_lengths(id).1),
+                    StreamState::Connecting(id) | StreamState::Connected(id) => {
                         remote = self.stack.endpoints(id).map(|(_, _, remote)| super::presented(stream.domain, remote));
                         (self.stack.condition(id).state, self.stack.unread(id))
                     }
                 };
                 DescriptorRow { fd, state: Some(state), kind: "TCP", local: Some(local), remote, recv_q }
             }
-            Entry::Datagram(datagram) => {
+            Descriptor::Datagram(datagram) => {
                 let (local, remote) = self.datagram_endpoints(datagram);
                 let recv_q = self.stack.next_datagram(datagram.id).unwrap_or(0);
                 DescriptorRow { fd, state: None, kind: "UDP", local: Some(local), remote, recv_q }
             }
-            Entry::Epoll(_) => DescriptorRow { fd, state: None, kind: "epoll", local: None, remote: None, recv_q: 0 },
+            Descriptor::Epoll(_) => {
+                DescriptorRow { fd, state: None, kind: "epoll", local: None, remote: None, recv_q: 0 }
+            }
         }
     }
 }

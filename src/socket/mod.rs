@@ -1,8 +1,8 @@
 //! BSD sockets: the descriptor table of a host and its calls, as in section 2 of the Linux manual.
 //!
-//! Everything here is non-blocking: a call that would wait returns `EAGAIN` (connect: `EINPROGRESS`), whatever
-//! `O_NONBLOCK` says; waiting is built on readiness by [`crate::net`]. Errors are Linux's. A [`Host`] is a stack with its
-//! descriptor table; loops drive it, programs call it, and its clock is the latest instant that a loop told it.
+//! Everything here is non-blocking. A call that would wait returns `EAGAIN` (connect: `EINPROGRESS`), with and without
+//! `O_NONBLOCK`. [`crate::net`] builds waiting on readiness. Errors are Linux's. A [`Host`] is a stack with its
+//! descriptor table. `drive` moves it, and programs call it. Its clock is the latest instant that it was given.
 //!
 //! * `stream`, `datagram`: what the calls do for each type of socket;
 //! * `options`: setsockopt and getsockopt; `poll`: readiness, poll, epoll;
@@ -50,17 +50,17 @@ use transcript::Transcripts;
 #[derive(Debug)]
 pub struct Host {
     stack: Stack,
-    table: Table<Entry>,
+    table: Table<Descriptor>,
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
     transcripts: Option<Transcripts>,
-    /// Events are kept.
+    /// Whether events are kept.
     observed: bool,
 }
 
-/// What a descriptor stands for.
+/// What a descriptor refers to.
 #[derive(Debug)]
-enum Entry {
+enum Descriptor {
     Stream(Stream),
     Datagram(Datagram),
     Epoll(Epoll),
@@ -93,7 +93,7 @@ impl Host {
         self.stack.config()
     }
 
-    /// Takes one packet from the link. It may be changed: who wants it as it was has captured it before.
+    /// Takes one packet from the link. The host may change it, so a capture records it before.
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.stack.handle_packet(now, packet);
     }
@@ -109,7 +109,7 @@ impl Host {
         self.stack.poll_transmit(now, packet)
     }
 
-    /// The earliest instant at which the host wants to be called again; now or earlier means at once.
+    /// The earliest deadline of the host; now or earlier means that it is due at once.
     #[must_use]
     pub fn next_at(&mut self) -> Option<Instant> {
         self.stack.next_at()
@@ -121,7 +121,7 @@ impl Host {
         let fd = Fd(self.stack.poll_ready()?);
         for at in 0..self.epolls.len() {
             let epoll = self.epolls[at];
-            if let Some(Entry::Epoll(set)) = self.table.at(epoll)
+            if let Some(Descriptor::Epoll(set)) = self.table.at(epoll)
                 && set.watches(fd)
             {
                 self.stack.push_ready(epoll.0);
@@ -135,23 +135,23 @@ impl Host {
         self.stack.has_ready()
     }
 
-    /// The next event: calls and what happened in the stack. There are none unless they were asked for.
+    /// The next event: calls and what happened in the stack. Events are queued only after [`Host::observe_events`].
     #[must_use]
     pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.stack.poll_event()
     }
 
-    /// Connections that are not over, with or without a descriptor: those in TIME-WAIT are not among them.
+    /// Connections that are not over, with or without a descriptor. Those in TIME-WAIT are not counted.
     pub fn connections(&self) -> usize {
         self.stack.connections()
     }
 
-    /// Segments that connections of this host sent again, those that are over included.
+    /// Segments that connections of this host retransmitted, closed connections included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()
     }
 
-    /// Keeps from now on what programs write and read on each connection.
+    /// Records from now on what programs write and read on each connection.
     pub fn keep_transcripts(&mut self) {
         self.transcripts.get_or_insert_default();
     }
@@ -167,7 +167,7 @@ impl Host {
         self.stack.observe_events(on);
     }
 
-    /// Whether connections tell their numbers with each segment that they send ([`HostEvent::Numbers`]).
+    /// Whether connections publish their numbers with each segment that they send ([`HostEvent::Numbers`]).
     pub fn observe_numbers(&mut self, on: bool) {
         self.stack.observe_numbers(on);
     }
@@ -181,10 +181,10 @@ impl Host {
         let fd = self.table.next_free().ok_or(Errno::EMFILE);
         let result = fd.inspect(|&fd| {
             let entry = match kind {
-                Type::Stream => Entry::Stream(Stream::new(domain, options)),
+                Type::Stream => Descriptor::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
                     let id = self.stack.open_udp(fd.0, options.tcp.rcv_buf, options.tcp.ttl);
-                    Entry::Datagram(Datagram::new(domain, options, id))
+                    Descriptor::Datagram(Datagram::new(domain, options, id))
                 }
             };
             self.table.insert(fd, entry);
@@ -229,7 +229,7 @@ impl Host {
     /// `ENOBUFS`.
     pub fn connect(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Datagram(_)) => self.connect_datagram(fd, Some(addr)),
+            Some(Descriptor::Datagram(_)) => self.connect_datagram(fd, Some(addr)),
             _ => self.connect_stream(fd, addr),
         };
         self.report("connect", fd, result.map(|()| 0)).and(result)
@@ -283,8 +283,8 @@ impl Host {
         self.transmit_with("send", fd, &[IoSlice::new(buf)], flags, None)
     }
 
-    /// recv(2). [`MsgFlags::PEEK`] leaves the data; [`MsgFlags::TRUNC`] says the whole length of a datagram. On a stream
-    /// it changes nothing (Linux would throw the bytes away instead of giving them).
+    /// recv(2). [`MsgFlags::PEEK`] leaves the data. [`MsgFlags::TRUNC`] gives the whole length of a datagram. On a
+    /// stream `TRUNC` changes nothing (Linux would discard the bytes).
     ///
     /// # Errors
     /// As read.
@@ -338,9 +338,9 @@ impl Host {
         flags: MsgFlags,
     ) -> Result<Message, Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.receive_stream(fd, bufs, flags).map(Message::of_stream),
-            Some(Entry::Datagram(_)) => self.receive_datagram(fd, bufs, flags),
-            Some(Entry::Epoll(_)) => Err(Errno::EINVAL),
+            Some(Descriptor::Stream(_)) => self.receive_stream(fd, bufs, flags).map(Message::of_stream),
+            Some(Descriptor::Datagram(_)) => self.receive_datagram(fd, bufs, flags),
+            Some(Descriptor::Epoll(_)) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
         };
         self.report(call, fd, result.map(|message| message.len as i64)).and(result)
@@ -369,54 +369,57 @@ impl Host {
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.send_stream(fd, bufs),
-            Some(Entry::Datagram(_)) => self.send_datagram(fd, bufs, to),
-            Some(Entry::Epoll(_)) => Err(Errno::EINVAL),
+            Some(Descriptor::Stream(_)) => self.send_stream(fd, bufs),
+            Some(Descriptor::Datagram(_)) => self.send_datagram(fd, bufs, to),
+            Some(Descriptor::Epoll(_)) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
         };
         self.report(call, fd, result.map(|len| len as i64)).and(result)
     }
 
-    /// shutdown(2). Writing: a FIN after what was written. Reading: nothing on the wire; reads give what is there, then
-    /// the end. In SYN-SENT it gives the attempt up without a word, as on Linux; a listener stops listening when its
-    /// reading ends.
+    /// shutdown(2). For writing a FIN follows the written bytes. For reading nothing is sent; reads return what has
+    /// arrived, and then the end. In SYN-SENT the attempt ends and nothing is sent, as on Linux. A listener stops
+    /// listening after shutdown of reading.
     ///
     /// # Errors
     /// `ENOTCONN` if not connected.
     pub fn shutdown(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
         let result = match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.shutdown_stream(fd, how),
-            Some(Entry::Datagram(_)) => self.shutdown_datagram(fd, how),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Stream(_)) => self.shutdown_stream(fd, how),
+            Some(Descriptor::Datagram(_)) => self.shutdown_datagram(fd, how),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         };
         self.report("shutdown", fd, result.map(|()| 0)).and(result)
     }
 
-    /// close(2). A stream goes on by itself until its FIN is acknowledged; with unread data, or `SO_LINGER` of zero, it is
-    /// reset; in SYN-SENT nothing is sent.
+    /// close(2). A stream continues without a descriptor until its FIN is acknowledged. With unread data, or
+    /// `SO_LINGER` of zero, an RST is sent. In SYN-SENT nothing is sent.
     ///
     /// # Errors
     /// `EBADF`.
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
         let ends = if self.observed { self.ends(fd) } else { None };
         let result = match self.table.remove(fd) {
-            Some(Entry::Stream(stream)) => {
+            Some(Descriptor::Stream(stream)) => {
                 self.close_stream(&stream);
                 Ok(())
             }
-            Some(Entry::Datagram(datagram)) => {
+            Some(Descriptor::Datagram(datagram)) => {
                 self.stack.close_udp(datagram.id);
                 Ok(())
             }
-            Some(Entry::Epoll(_)) => {
+            Some(Descriptor::Epoll(_)) => {
                 self.epolls.retain(|epoll| *epoll != fd);
                 Ok(())
             }
             None => Err(Errno::EBADF),
         };
         self.forget_watched(fd);
-        self.report_with("close", fd, ends, result.map(|()| 0)).and(result)
+        if self.observed {
+            self.report_with("close", fd, ends, result.map(|()| 0));
+        }
+        result
     }
 
     /// getsockname(2).
@@ -425,9 +428,9 @@ impl Host {
     /// `EBADF`, `ENOTSOCK`.
     pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => Ok(self.stream_endpoints(stream).0),
-            Entry::Datagram(datagram) => Ok(self.datagram_endpoints(datagram).0),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => Ok(self.stream_endpoints(stream).0),
+            Descriptor::Datagram(datagram) => Ok(self.datagram_endpoints(datagram).0),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -437,9 +440,9 @@ impl Host {
     /// `ENOTCONN`, `EBADF`, `ENOTSOCK`.
     pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => self.stream_endpoints(stream).1.ok_or(Errno::ENOTCONN),
-            Entry::Datagram(datagram) => self.datagram_endpoints(datagram).1.ok_or(Errno::ENOTCONN),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => self.stream_endpoints(stream).1.ok_or(Errno::ENOTCONN),
+            Descriptor::Datagram(datagram) => self.datagram_endpoints(datagram).1.ok_or(Errno::ENOTCONN),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -449,9 +452,9 @@ impl Host {
     /// `EINVAL` for a listening socket, `EBADF`.
     pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => self.stream_unread(stream),
-            Entry::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
-            Entry::Epoll(_) => Err(Errno::EINVAL),
+            Descriptor::Stream(stream) => self.stream_unread(stream),
+            Descriptor::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
+            Descriptor::Epoll(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -475,52 +478,56 @@ impl Host {
     /// The account of a connection; `None` for a socket that is none.
     pub fn account(&self, fd: Fd) -> Option<Account> {
         match self.table.at(fd)? {
-            Entry::Stream(stream) => stream.connection().map(|id| self.stack.account(id)),
+            Descriptor::Stream(stream) => stream.connection().map(|id| self.stack.account(id)),
             _ => None,
         }
     }
 
-    /// Tells an observer of a call; one that only found that it would have to wait is not told.
+    /// Publishes a call as an event. A call that would wait is not published.
+    #[inline]
     fn report(&mut self, call: &'static str, fd: Fd, result: Result<i64, Errno>) -> Result<(), Errno> {
-        let socket = match result {
-            Ok(accepted) if call == "accept" => Fd(accepted as u32),
-            _ => fd,
-        };
-        let ends = if self.observed { self.ends(socket) } else { None };
-        self.report_with(call, fd, ends, result)
+        if self.observed {
+            let socket = match result {
+                Ok(accepted) if call == "accept" => Fd(accepted as u32),
+                _ => fd,
+            };
+            let ends = self.ends(socket);
+            self.report_with(call, fd, ends, result);
+        }
+        result.map(|_| ())
     }
 
+    #[cold]
     fn report_with(
         &mut self,
         call: &'static str,
         fd: Fd,
         ends: Option<(SocketAddr, SocketAddr)>,
         result: Result<i64, Errno>,
-    ) -> Result<(), Errno> {
+    ) {
         if result != Err(Errno::EAGAIN) && result != Err(Errno::EALREADY) {
             self.stack.report(HostEvent::Call { fd: fd.0, call, ends, result: result.map_err(Errno::name) });
         }
-        result.map(|_| ())
     }
 
-    /// Both ends of a stream as the wire knows them, for events.
+    /// Both ends of a stream as on the wire, for events.
     fn ends(&self, fd: Fd) -> Option<(SocketAddr, SocketAddr)> {
-        let Some(Entry::Stream(stream)) = self.table.at(fd) else { return None };
+        let Some(Descriptor::Stream(stream)) = self.table.at(fd) else { return None };
         let (_, local, remote) = stream.connection().and_then(|id| self.stack.endpoints(id))?;
         Some((local, remote))
     }
 
     fn bind_any(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
         match self.table.at(fd) {
-            Some(Entry::Stream(_)) => self.bind_stream(fd, addr),
-            Some(Entry::Datagram(_)) => self.bind_datagram(fd, addr),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Stream(_)) => self.bind_stream(fd, addr),
+            Some(Descriptor::Datagram(_)) => self.bind_datagram(fd, addr),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         }
     }
 }
 
-/// The address as the stack knows it: an IPv4-mapped address given to an IPv6 socket is IPv4.
+/// The address for the stack: an IPv4-mapped address given to an IPv6 socket is IPv4.
 fn canonical(domain: Domain, v6_only: bool, addr: SocketAddr) -> Result<SocketAddr, Errno> {
     if Domain::of(&addr) != domain {
         return Err(Errno::EAFNOSUPPORT);
@@ -561,7 +568,7 @@ fn destination(addr: SocketAddr) -> Result<SocketAddr, Errno> {
 }
 
 impl From<crate::stack::ConnectionError> for Errno {
-    /// As Linux translates resets, timeouts and ICMP (`icmp_err_convert`).
+    /// The errno of resets, timeouts and ICMP errors, as on Linux (`icmp_err_convert`).
     fn from(error: crate::stack::ConnectionError) -> Self {
         use crate::stack::ConnectionError as E;
         match error {

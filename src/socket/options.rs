@@ -3,8 +3,8 @@
 use crate::stack::{HostConfig, KeepAlive, TcpInfo, TcpOptions};
 use crate::time::Duration;
 
-use super::stream::Role;
-use super::{Domain, Entry, Errno, Fd, Host};
+use super::stream::StreamState;
+use super::{Descriptor, Domain, Errno, Fd, Host};
 
 /// An option with its value. `setsockopt` takes one; `getsockopt` takes an [`OptionName`] and gives one back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,19 +12,19 @@ use super::{Domain, Entry, Errno, Fd, Host};
 pub enum SocketOption {
     /// `SO_REUSEADDR`: bind although connections in TIME-WAIT hold the port.
     ReuseAddr(bool),
-    /// `SO_LINGER`: zero seconds make close a reset. Any other time is kept and changes nothing: on Linux close would
-    /// wait so long for the peer's acknowledgment, and no call waits here.
+    /// `SO_LINGER`: zero seconds make close a reset. Any other time is stored and changes nothing. On Linux close would
+    /// wait that long for the peer's acknowledgment, but no call waits here.
     Linger(Option<Duration>),
     /// `SO_KEEPALIVE`
     KeepAlive(bool),
-    /// `SO_RCVBUF`: bytes of the receive buffer. Linux doubles what is asked for; this host takes it as it is,
-    /// and refuses zero, which Linux would raise to its least.
+    /// `SO_RCVBUF`: bytes of the receive buffer. Linux doubles the value; this host takes it as it is. This host
+    /// refuses zero, which Linux would raise to its minimum.
     RcvBuf(usize),
-    /// `SO_SNDBUF`: bytes of the send buffer, taken as asked for, not zero.
+    /// `SO_SNDBUF`: bytes of the send buffer, taken as they are. Zero is refused.
     SndBuf(usize),
-    /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is for ever.
+    /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is without a limit.
     RcvTimeo(Option<Duration>),
-    /// `SO_SNDTIMEO`: how long a blocking write or connect waits; `None` is for ever.
+    /// `SO_SNDTIMEO`: how long a blocking write or connect waits; `None` is without a limit.
     SndTimeo(Option<Duration>),
     /// `TCP_NODELAY`: no Nagle algorithm.
     NoDelay(bool),
@@ -34,7 +34,7 @@ pub enum SocketOption {
     KeepIdle(Duration),
     /// `TCP_KEEPINTVL`: time between probes.
     KeepIntvl(Duration),
-    /// `TCP_KEEPCNT`: probes without an answer before the connection is given up.
+    /// `TCP_KEEPCNT`: probes without an answer before the connection is aborted.
     KeepCnt(u32),
     /// `TCP_USER_TIMEOUT`: how long sent data may stay unacknowledged; zero is the system's own limit.
     UserTimeout(Duration),
@@ -46,7 +46,7 @@ pub enum SocketOption {
     Ttl(u8),
 }
 
-/// The name of an option, to ask for it.
+/// The name of an option, for getsockopt(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the names are those of SocketOption
@@ -69,7 +69,7 @@ pub enum OptionName {
     Ttl,
 }
 
-/// What every socket holds of its options, set or not.
+/// The options of a socket, set or default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Options {
     pub(super) nonblocking: bool,
@@ -82,7 +82,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Those of a new socket: Linux's defaults, and buffers as the host is set up.
+    /// The options of a new socket: Linux's defaults, and the buffer sizes of the host.
     pub(super) fn new(config: &HostConfig) -> Self {
         Self {
             nonblocking: false,
@@ -116,17 +116,17 @@ const MAX_BUFFER: usize = 1 << 30;
 impl Host {
     pub(super) fn options_of(&self, fd: Fd) -> Result<&Options, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => Ok(&stream.options),
-            Entry::Datagram(datagram) => Ok(&datagram.options),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => Ok(&stream.options),
+            Descriptor::Datagram(datagram) => Ok(&datagram.options),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
     pub(super) fn options_mut(&mut self, fd: Fd) -> Result<&mut Options, Errno> {
         match self.table.at_mut(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => Ok(&mut stream.options),
-            Entry::Datagram(datagram) => Ok(&mut datagram.options),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => Ok(&mut stream.options),
+            Descriptor::Datagram(datagram) => Ok(&mut datagram.options),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -148,9 +148,13 @@ impl Host {
     fn check_option(&self, fd: Fd, option: &SocketOption) -> Result<(), Errno> {
         use SocketOption as O;
         let (domain, is_stream, is_bound) = match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => (stream.domain, true, stream.binding.is_some() || stream.connection().is_some()),
-            Entry::Datagram(datagram) => (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some()),
-            Entry::Epoll(_) => return Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => {
+                (stream.domain, true, stream.binding.is_some() || stream.connection().is_some())
+            }
+            Descriptor::Datagram(datagram) => {
+                (datagram.domain, false, self.stack.udp_endpoints(datagram.id).0.is_some())
+            }
+            Descriptor::Epoll(_) => return Err(Errno::ENOTSOCK),
         };
         let seconds = |duration: &Duration| (1..=32_767).contains(&duration.as_secs());
         let in_range = match option {
@@ -184,16 +188,18 @@ impl Host {
 
     fn apply_options(&mut self, fd: Fd) {
         match self.table.at(fd) {
-            Some(Entry::Stream(stream)) => match stream.role {
-                Role::Fresh => {}
-                Role::Listening(id) => self.stack.set_listener_options(id, &stream.options.tcp),
-                Role::Connecting(id) | Role::Connected(id) => self.stack.apply_options(id, &stream.options.tcp),
+            Some(Descriptor::Stream(stream)) => match stream.role {
+                StreamState::Fresh => {}
+                StreamState::Listening(id) => self.stack.set_listener_options(id, &stream.options.tcp),
+                StreamState::Connecting(id) | StreamState::Connected(id) => {
+                    self.stack.apply_options(id, &stream.options.tcp);
+                }
             },
-            Some(Entry::Datagram(datagram)) => {
+            Some(Descriptor::Datagram(datagram)) => {
                 let tcp = &datagram.options.tcp;
                 self.stack.set_udp_options(datagram.id, tcp.rcv_buf, tcp.ttl);
             }
-            Some(Entry::Epoll(_)) | None => {}
+            Some(Descriptor::Epoll(_)) | None => {}
         }
     }
 
@@ -207,7 +213,7 @@ impl Host {
             return Err(Errno::ENOPROTOOPT);
         }
         match (self.table.at(fd), name) {
-            (Some(Entry::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {
+            (Some(Descriptor::Stream(stream)), OptionName::MaxSeg) => match stream.connection() {
                 Some(id) => Ok(SocketOption::MaxSeg(self.stack.snd_mss(id) as u16)),
                 None => Ok(value),
             },
@@ -221,12 +227,12 @@ impl Host {
     /// `EBADF`, `ENOTSOCK`.
     pub fn take_error(&mut self, fd: Fd) -> Result<Option<Errno>, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => {
+            Descriptor::Stream(stream) => {
                 let id = stream.connection();
                 Ok(id.and_then(|id| self.stack.take_error(id)).map(Errno::from))
             }
-            Entry::Datagram(datagram) => Ok(self.stack.take_udp_error(datagram.id).map(Errno::from)),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Datagram(datagram) => Ok(self.stack.take_udp_error(datagram.id).map(Errno::from)),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 
@@ -245,9 +251,9 @@ impl Host {
     /// with zeros), `EBADF`.
     pub fn tcp_info(&self, fd: Fd) -> Result<TcpInfo, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Entry::Stream(stream) => stream.connection().map(|id| self.stack.tcp_info(id)).ok_or(Errno::EINVAL),
-            Entry::Datagram(_) => Err(Errno::ENOPROTOOPT),
-            Entry::Epoll(_) => Err(Errno::ENOTSOCK),
+            Descriptor::Stream(stream) => stream.connection().map(|id| self.stack.tcp_info(id)).ok_or(Errno::EINVAL),
+            Descriptor::Datagram(_) => Err(Errno::ENOPROTOOPT),
+            Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Readiness: what poll(2) and epoll(7) tell, without waiting.
+//! Readiness: what poll(2) and epoll(7) report, without waiting. [`crate::net`] builds its waits on it.
 
 use crate::stack::Condition;
 
-use super::stream::{Role, Stream};
-use super::{Entry, EpollCtl, EpollEvent, Errno, Fd, Host, PollFd, Readiness};
+use super::stream::{Stream, StreamState};
+use super::{Descriptor, EpollCtl, EpollEvent, Errno, Fd, Host, PollFd, Readiness};
 
 /// The descriptors that an epoll instance watches, in the order in which they were added.
 #[derive(Debug, Default)]
@@ -17,21 +17,21 @@ impl Epoll {
     }
 }
 
-/// Reported whether they were asked for or not.
+/// Always reported, also when not requested.
 const ALWAYS: Readiness = Readiness(Readiness::ERROR.0 | Readiness::HANG_UP.0 | Readiness::INVALID.0);
 
 impl Host {
-    /// What poll(2) would report of a descriptor if everything were asked for.
+    /// What poll(2) would report of a descriptor if every event were requested.
     pub fn readiness(&self, fd: Fd) -> Readiness {
         match self.table.at(fd) {
-            Some(Entry::Stream(stream)) => self.stream_readiness(stream),
-            Some(Entry::Datagram(datagram)) => {
+            Some(Descriptor::Stream(stream)) => self.stream_readiness(stream),
+            Some(Descriptor::Datagram(datagram)) => {
                 let error = self.stack.has_udp_error(datagram.id);
                 let waiting = self.stack.next_datagram(datagram.id).is_some();
                 let readable = waiting || error || Self::datagram_read_ended(datagram);
                 when(readable, Readiness::READABLE) | Readiness::WRITABLE | when(error, Readiness::ERROR)
             }
-            Some(Entry::Epoll(epoll)) => {
+            Some(Descriptor::Epoll(epoll)) => {
                 let ready = epoll.watched.iter().any(|(fd, events, _)| !self.revents(*fd, *events).is_empty());
                 when(ready, Readiness::READABLE)
             }
@@ -42,9 +42,9 @@ impl Host {
     fn stream_readiness(&self, stream: &Stream) -> Readiness {
         match stream.role {
             // Linux: a stream that never was connected is writable and hung up.
-            Role::Fresh => Readiness::WRITABLE | Readiness::HANG_UP,
-            Role::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
-            Role::Connecting(id) | Role::Connected(id) => {
+            StreamState::Fresh => Readiness::WRITABLE | Readiness::HANG_UP,
+            StreamState::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
+            StreamState::Connecting(id) | StreamState::Connected(id) => {
                 let Condition { state: _, readable, writable, peer_ended, error } = self.stack.condition(id);
                 let read_ended = peer_ended || self.stack.read_ended(id);
                 let both_ended = read_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
@@ -75,7 +75,7 @@ impl Host {
     /// `EMFILE`.
     pub fn epoll_create(&mut self) -> Result<Fd, Errno> {
         let fd = self.table.next_free().ok_or(Errno::EMFILE)?;
-        self.table.insert(fd, Entry::Epoll(Epoll::default()));
+        self.table.insert(fd, Descriptor::Epoll(Epoll::default()));
         self.epolls.push(fd);
         Ok(fd)
     }
@@ -86,7 +86,7 @@ impl Host {
     /// `EBADF`, `EINVAL` if `epoll` is none or `fd` is one, `EEXIST`, `ENOENT`.
     pub fn epoll_ctl(&mut self, epoll: Fd, fd: Fd, ctl: EpollCtl) -> Result<(), Errno> {
         match self.table.at(fd) {
-            Some(Entry::Epoll(_)) => return Err(Errno::EINVAL),
+            Some(Descriptor::Epoll(_)) => return Err(Errno::EINVAL),
             Some(_) => {}
             None => return Err(Errno::EBADF),
         }
@@ -105,8 +105,8 @@ impl Host {
         Ok(())
     }
 
-    /// `epoll_wait(2)` without waiting: fills `events` with at most `max` and returns how many. Those reported go to the end
-    /// of the line, so that with a small `max` all get their turn.
+    /// `epoll_wait(2)` without waiting: fills `events` with at most `max` and returns how many. Reported descriptors go
+    /// to the end of the list, so that with a small `max` each is reported in turn.
     ///
     /// # Errors
     /// `EBADF`; `EINVAL` if `epoll` is none or `max` is zero.
@@ -133,7 +133,7 @@ impl Host {
 
     fn epoll_mut(&mut self, fd: Fd) -> Result<&mut Epoll, Errno> {
         match self.table.at_mut(fd) {
-            Some(Entry::Epoll(epoll)) => Ok(epoll),
+            Some(Descriptor::Epoll(epoll)) => Ok(epoll),
             Some(_) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
         }
@@ -142,7 +142,7 @@ impl Host {
     /// A closed descriptor leaves every epoll set.
     pub(super) fn forget_watched(&mut self, fd: Fd) {
         for at in 0..self.epolls.len() {
-            if let Some(Entry::Epoll(epoll)) = self.table.at_mut(self.epolls[at]) {
+            if let Some(Descriptor::Epoll(epoll)) = self.table.at_mut(self.epolls[at]) {
                 epoll.watched.retain(|(watched, ..)| *watched != fd);
             }
         }

@@ -1,4 +1,4 @@
-//! What the calls do for a stream socket.
+//! The socket calls for a stream socket (tcp(7)).
 
 use core::net::SocketAddr;
 use std::io::{IoSlice, IoSliceMut};
@@ -8,7 +8,7 @@ use crate::stack::{Binding, ConnectRefusal, ConnectionId, ListenerId, Received, 
 
 use super::options::Options;
 use super::{
-    Domain, Entry, Errno, Fd, Host, MsgFlags, Shutdown, Transcript, canonical, destination, presented, unbound,
+    Descriptor, Domain, Errno, Fd, Host, MsgFlags, Shutdown, Transcript, canonical, destination, presented, unbound,
 };
 
 /// States without a peer for getpeername(2): Linux's socket is CLOSED as soon as TIME-WAIT has taken over.
@@ -21,19 +21,19 @@ const fn is_unconnected(state: State) -> bool {
 pub(super) struct Stream {
     pub(super) domain: Domain,
     pub(super) options: Options,
-    /// Where bind put it; connections made by accept have none.
+    /// The address of bind. Connections made by accept have none.
     pub(super) binding: Option<Binding>,
-    pub(super) role: Role,
+    pub(super) role: StreamState,
 }
 
-/// What has become of a stream socket.
+/// The state of a stream socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum StreamState {
     /// Neither listen nor connect was called.
     Fresh,
     /// It listens.
     Listening(ListenerId),
-    /// connect was called and has not reported its end.
+    /// connect was called and has not reported success or an error.
     Connecting(ConnectionId),
     /// A connection.
     Connected(ConnectionId),
@@ -41,14 +41,14 @@ pub(super) enum Role {
 
 impl Stream {
     pub(super) const fn new(domain: Domain, options: Options) -> Self {
-        Self { domain, options, binding: None, role: Role::Fresh }
+        Self { domain, options, binding: None, role: StreamState::Fresh }
     }
 
-    /// The connection, if it has come to one.
+    /// The connection, if there is one.
     pub(super) const fn connection(&self) -> Option<ConnectionId> {
         match self.role {
-            Role::Connecting(id) | Role::Connected(id) => Some(id),
-            Role::Fresh | Role::Listening(_) => None,
+            StreamState::Connecting(id) | StreamState::Connected(id) => Some(id),
+            StreamState::Fresh | StreamState::Listening(_) => None,
         }
     }
 
@@ -61,9 +61,9 @@ impl Stream {
 impl Host {
     fn stream(&self, fd: Fd) -> Result<&Stream, Errno> {
         match self.table.at(fd) {
-            Some(Entry::Stream(stream)) => Ok(stream),
-            Some(Entry::Datagram(_)) => Err(Errno::EOPNOTSUPP),
-            Some(Entry::Epoll(_)) => Err(Errno::ENOTSOCK),
+            Some(Descriptor::Stream(stream)) => Ok(stream),
+            Some(Descriptor::Datagram(_)) => Err(Errno::EOPNOTSUPP),
+            Some(Descriptor::Epoll(_)) => Err(Errno::ENOTSOCK),
             None => Err(Errno::EBADF),
         }
     }
@@ -71,7 +71,7 @@ impl Host {
     fn stream_mut(&mut self, fd: Fd) -> Result<&mut Stream, Errno> {
         self.stream(fd)?;
         match self.table.at_mut(fd) {
-            Some(Entry::Stream(stream)) => Ok(stream),
+            Some(Descriptor::Stream(stream)) => Ok(stream),
             _ => Err(Errno::EBADF),
         }
     }
@@ -79,7 +79,7 @@ impl Host {
     pub(super) fn bind_stream(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
         let stream = self.stream(fd)?;
         let addr = canonical(stream.domain, stream.options.v6_only, addr)?;
-        if stream.binding.is_some() || stream.role != Role::Fresh {
+        if stream.binding.is_some() || stream.role != StreamState::Fresh {
             return Err(Errno::EINVAL);
         }
         let mut binding = stream.binding_at(addr);
@@ -93,12 +93,12 @@ impl Host {
         let backlog = backlog.min(self.config().backlog_limit);
         let stream = self.stream(fd)?;
         match stream.role {
-            Role::Fresh => {}
-            Role::Listening(id) => {
+            StreamState::Fresh => {}
+            StreamState::Listening(id) => {
                 self.stack.set_backlog(id, backlog);
                 return Ok(());
             }
-            Role::Connecting(_) | Role::Connected(_) => return Err(Errno::EINVAL),
+            StreamState::Connecting(_) | StreamState::Connected(_) => return Err(Errno::EINVAL),
         }
         if stream.binding.is_none() {
             self.bind_stream(fd, unbound(self.stream(fd)?.domain))?;
@@ -106,18 +106,21 @@ impl Host {
         let stream = self.stream(fd)?;
         let (binding, options) = (stream.binding.ok_or(Errno::EINVAL)?, stream.options.tcp);
         let id = self.stack.listen(&binding, backlog, &options, fd.0)?;
-        self.stream_mut(fd)?.role = Role::Listening(id);
+        self.stream_mut(fd)?.role = StreamState::Listening(id);
         Ok(())
     }
 
     pub(super) fn accept_stream(&mut self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> {
         let stream = self.stream(fd)?;
-        let Role::Listening(listener) = stream.role else { return Err(Errno::EINVAL) };
+        let StreamState::Listening(listener) = stream.role else { return Err(Errno::EINVAL) };
         let (domain, options) = (stream.domain, Options { nonblocking: false, ..stream.options });
         let new = self.table.next_free().ok_or(Errno::EMFILE)?;
         let id = self.stack.accept(listener, new.0).ok_or(Errno::EAGAIN)?;
-        self.table.insert(new, Entry::Stream(Stream { domain, options, binding: None, role: Role::Connected(id) }));
-        // Also of a connection that its peer has reset meanwhile: Linux gives it out, and a read tells.
+        self.table.insert(
+            new,
+            Descriptor::Stream(Stream { domain, options, binding: None, role: StreamState::Connected(id) }),
+        );
+        // A connection that its peer has reset meanwhile is accepted too, as on Linux. A read then returns the error.
         Ok((new, presented(domain, self.stack.account(id).remote)))
     }
 
@@ -128,21 +131,21 @@ impl Host {
         }
         match stream.role {
             // Once connected, always connected, even when the connection is over (Linux).
-            Role::Listening(_) | Role::Connected(_) => Err(Errno::EISCONN),
-            Role::Connecting(id) if self.stack.is_over(id) => {
-                // The attempt has failed: say so once, and the socket can try again. Linux has a word for the case
-                // that SO_ERROR has told already.
+            StreamState::Listening(_) | StreamState::Connected(_) => Err(Errno::EISCONN),
+            StreamState::Connecting(id) if self.stack.is_over(id) => {
+                // The attempt has failed. Report it once; then the socket can connect again. Linux returns ECONNABORTED
+                // if SO_ERROR has reported the error already.
                 let error = self.stack.take_error(id).map_or(Errno::ECONNABORTED, Errno::from);
                 self.stack.close(id, false);
-                self.stream_mut(fd)?.role = Role::Fresh;
+                self.stream_mut(fd)?.role = StreamState::Fresh;
                 Err(error)
             }
-            Role::Connecting(id) if self.stack.account(id).opened_at.is_none() => Err(Errno::EALREADY),
-            Role::Connecting(id) => {
-                self.stream_mut(fd)?.role = Role::Connected(id);
+            StreamState::Connecting(id) if self.stack.account(id).opened_at.is_none() => Err(Errno::EALREADY),
+            StreamState::Connecting(id) => {
+                self.stream_mut(fd)?.role = StreamState::Connected(id);
                 Ok(())
             }
-            Role::Fresh => self.begin_connect(fd, addr),
+            StreamState::Fresh => self.begin_connect(fd, addr),
         }
     }
 
@@ -151,13 +154,13 @@ impl Host {
         let remote = canonical(stream.domain, stream.options.v6_only, addr).map_err(|_| Errno::ENETUNREACH)?;
         let remote = destination(remote)?;
         if remote.port() == 0 {
-            // Linux sends the SYN and gets an RST; nobody can listen on port 0.
+            // Linux sends the SYN and gets an RST, because no socket can listen on port 0.
             return Err(Errno::ECONNREFUSED);
         }
         let (binding, options) = (stream.binding, stream.options.tcp);
         match self.stack.connect(binding.as_ref(), remote, &options, fd.0) {
             Ok(id) => {
-                self.stream_mut(fd)?.role = Role::Connecting(id);
+                self.stream_mut(fd)?.role = StreamState::Connecting(id);
                 Err(Errno::EINPROGRESS)
             }
             Err(ConnectRefusal::NoRoute) => Err(Errno::ENETUNREACH),
@@ -249,8 +252,8 @@ impl Host {
         Ok(len)
     }
 
-    /// Nothing is left to read: the error of the connection once, then the end. After the peer's FIN a reader has seen
-    /// the end of the stream, and Linux keeps what happens later for writers and `SO_ERROR`.
+    /// The result when nothing is left to read: the error of the connection once, then the end. After the peer's FIN a
+    /// read returns the end of the stream. Linux reports later errors only to writers and `SO_ERROR`.
     fn end_of_stream(&mut self, id: ConnectionId) -> Result<usize, Errno> {
         if self.stack.fin_received(id) {
             return Ok(0);
@@ -261,21 +264,21 @@ impl Host {
     pub(super) fn shutdown_stream(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
         let stream = self.stream(fd)?;
         match stream.role {
-            Role::Fresh => Err(Errno::ENOTCONN),
-            Role::Listening(_) if how == Shutdown::Write => Ok(()),
+            StreamState::Fresh => Err(Errno::ENOTCONN),
+            StreamState::Listening(_) if how == Shutdown::Write => Ok(()),
             // Linux: a listener whose reading ends stops listening, and keeps its port.
-            Role::Listening(id) => {
+            StreamState::Listening(id) => {
                 let binding = stream.binding.ok_or(Errno::EINVAL)?;
                 self.stack.close_listener(id, &binding);
                 self.stack.hold_bound(&binding);
-                self.stream_mut(fd)?.role = Role::Fresh;
+                self.stream_mut(fd)?.role = StreamState::Fresh;
                 Ok(())
             }
-            Role::Connecting(id) | Role::Connected(id) => {
+            StreamState::Connecting(id) | StreamState::Connected(id) => {
                 if self.stack.is_over(id) {
                     return Err(Errno::ENOTCONN);
                 }
-                // Linux gives the attempt up, without a word on the wire and whatever half was meant.
+                // Linux ends the attempt for each direction, and sends nothing.
                 if self.stack.condition(id).state == State::SynSent {
                     self.stack.give_up(id);
                     return Ok(());
@@ -294,14 +297,14 @@ impl Host {
     pub(super) fn close_stream(&mut self, stream: &Stream) {
         let Stream { domain: _, options, binding, role } = *stream;
         match role {
-            Role::Fresh => {}
-            Role::Listening(id) => {
+            StreamState::Fresh => {}
+            StreamState::Listening(id) => {
                 if let Some(binding) = binding {
                     self.stack.close_listener(id, &binding);
                 }
                 return;
             }
-            Role::Connecting(id) | Role::Connected(id) => {
+            StreamState::Connecting(id) | StreamState::Connected(id) => {
                 self.stack.close(id, options.linger.is_some_and(|linger| linger.is_zero()));
             }
         }
@@ -310,7 +313,7 @@ impl Host {
         }
     }
 
-    /// Both ends, as the program sees them.
+    /// The local and the remote address, in the family of the socket.
     pub(super) fn stream_endpoints(&self, stream: &Stream) -> (SocketAddr, Option<SocketAddr>) {
         if let Some((state, local, remote)) = stream.connection().and_then(|id| self.stack.endpoints(id)) {
             (presented(stream.domain, local), Some(presented(stream.domain, remote)).filter(|_| !is_unconnected(state)))
@@ -322,7 +325,7 @@ impl Host {
 
     pub(super) fn stream_unread(&self, stream: &Stream) -> Result<usize, Errno> {
         match stream.role {
-            Role::Listening(_) => Err(Errno::EINVAL),
+            StreamState::Listening(_) => Err(Errno::EINVAL),
             _ => Ok(stream.connection().map_or(0, |id| self.stack.unread(id))),
         }
     }

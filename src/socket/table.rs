@@ -1,4 +1,5 @@
-//! Descriptors: the lowest free number from 3 up, as POSIX has it (0, 1 and 2 belong to the program's terminal).
+//! The table of descriptors. A new descriptor gets the lowest free number from 3, as in POSIX (0, 1 and 2 are standard
+//! input, output and error).
 
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,5 +1,5 @@
-//! What programs wrote and read on each connection, kept on request: the other half of a comparison with what was on the
-//! wire.
+//! What programs wrote and read on each connection, recorded on request. Tests and replay compare it with the bytes on
+//! the wire.
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use crate::stack::ConnectionId;
 /// What programs wrote and read on one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transcript {
-    /// This host's end.
+    /// The local address.
     pub local: SocketAddr,
-    /// The other end.
+    /// The remote address.
     pub remote: SocketAddr,
-    /// Bytes that writes took.
+    /// Bytes that were written.
     pub written: Vec<u8>,
-    /// Bytes that reads gave.
+    /// Bytes that were read.
     pub read: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! The small values that the calls take and give: descriptors, families, flags, readiness.
+//! The arguments and results of the socket calls: descriptors, families, flags, readiness.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -106,11 +106,12 @@ pub struct MsgFlags(pub u32);
 impl MsgFlags {
     /// Leave the data in the queue.
     pub const PEEK: Self = Self(0x02);
-    /// Given back by recvmsg(2): the datagram was longer than the buffers. Asked of recv(2): say the real length.
+    /// As a result of recvmsg(2): the datagram was longer than the buffers. As an argument of recv(2): return the real
+    /// length.
     pub const TRUNC: Self = Self(0x20);
-    /// Do not wait, whatever the descriptor's flags say.
+    /// Do not wait, also without `O_NONBLOCK` on the descriptor.
     pub const DONTWAIT: Self = Self(0x40);
-    /// No SIGPIPE. This host has no signals, so that it changes nothing.
+    /// No SIGPIPE. This host has no signals, so the flag changes nothing.
     pub const NOSIGNAL: Self = Self(0x4000);
 }
 

@@ -254,7 +254,7 @@ impl core::fmt::Display for Account {
         let plural = |count: u64| if count == 1 { "" } else { "s" };
         write!(
             f,
-            ", sent {} message{} {} octets, received {} message{} {} octets",
+            ", sent {} message{} {} bytes, received {} message{} {} bytes",
             self.messages_sent,
             plural(self.messages_sent),
             self.bytes_sent,

@@ -2,13 +2,10 @@
 //! each segment, annotated at the interface of its sender.
 
 use core::net::SocketAddr;
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
 
 use super::Vantage;
 use super::states::States;
-use crate::conversation::{Account, Conversation, Kinds, Observed, Side};
+use crate::conversation::{Account, ByEnds, Conversation, Kinds, Observed, Side};
 use crate::event::{HostId, State};
 use crate::segment::Segment;
 use crate::time::Instant;
@@ -112,8 +109,8 @@ const MOST: usize = 1 << 18;
 #[derive(Debug, Default)]
 pub(super) struct FlowList {
     pub(super) list: Vec<Flow>,
-    /// The newest flow between two ends. Looked up, never iterated.
-    by_ends: HashMap<[SocketAddr; 2], usize, FixedState>,
+    /// The newest flow between two ends.
+    by_ends: ByEnds<usize>,
     /// Segments that belong to no flow, because there are too many.
     pub(super) refused: u64,
 }
@@ -121,7 +118,7 @@ pub(super) struct FlowList {
 impl FlowList {
     /// The newest flow between two ends.
     pub(super) fn find(&self, one: SocketAddr, other: SocketAddr) -> Option<usize> {
-        self.by_ends.get(&key(one, other)).copied()
+        self.by_ends.find(one, other)
     }
 
     /// Begins a flow. `None` if there are too many.
@@ -132,7 +129,7 @@ impl FlowList {
             return None;
         }
         self.list.push(Flow::new(number, ends, at));
-        self.by_ends.insert(key(ends[0], ends[1]), number);
+        self.by_ends.insert(ends, number);
         Some(number)
     }
 
@@ -153,9 +150,4 @@ impl FlowList {
         self.list[number].bind(vantage);
         Some(number)
     }
-}
-
-/// The same whichever end is named first.
-fn key(one: SocketAddr, other: SocketAddr) -> [SocketAddr; 2] {
-    if one <= other { [one, other] } else { [other, one] }
 }

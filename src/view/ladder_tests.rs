@@ -3,7 +3,7 @@
 use super::*;
 use crate::app::{Listen, echo};
 use crate::event::{Fate, LinkId};
-use crate::link::{Fault, Verdict};
+use crate::link::{Fault, FaultAction};
 use crate::segment::{Packet, SegmentTemplate, Seq};
 use crate::sim::Sim;
 
@@ -11,8 +11,12 @@ use crate::sim::Sim;
 struct FirstData(bool);
 
 impl Fault for FirstData {
-    fn judge(&mut self, _: Instant, packet: &Packet) -> Verdict {
-        if packet.bytes.len() > 100 && !core::mem::replace(&mut self.0, true) { Verdict::Drop } else { Verdict::Pass }
+    fn judge(&mut self, _: Instant, packet: &Packet) -> FaultAction {
+        if packet.bytes.len() > 100 && !core::mem::replace(&mut self.0, true) {
+            FaultAction::Drop
+        } else {
+            FaultAction::Pass
+        }
     }
 }
 

@@ -183,7 +183,7 @@ fn a_stream_shows_packets_while_the_connection_is_open() {
         let at = record.at.since(tcplab::time::Instant::EPOCH);
         longest = longest.max(age.saturating_sub(at));
         let comment = record.comment.unwrap_or_default();
-        left -= usize::from(comment.contains("data 1:5") || comment.contains("has everything up to 5"));
+        left -= usize::from(comment.contains("data 1:5") || comment.contains("acknowledges everything up to 5"));
     }
     println!("the oldest packet was {longest:?} old when it could be read");
     assert!(longest < Duration::from_secs(2), "{longest:?}; it should be 0.1 s on a machine that is not busy");

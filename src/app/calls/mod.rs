@@ -1,17 +1,17 @@
-//! The program that is a list of calls, one per line, for scenario files and replay:
+//! The program that is a list of calls, one per line. Scenario files and replay use it.
 //!
 //! ```text
 //! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
 //! listen 80 [backlog]      listen, on every address, or on one: listen 10.0.0.2:80
 //! accept                   accept the next connection; the calls below are about it from now on
-//! send 3000                write so many bytes of the pattern of `bulk`
+//! send 3000                write this number of bytes of the pattern of `bulk`
 //! send "GET /\r\n"         write a text; escapes \" \\ \n \r \t \0 \xHH
 //! send 3000 by 10 every 5ms   write them in pieces, with a pause behind each
-//! recv 10                  read exactly so many bytes
+//! recv 10                  read exactly this number of bytes
 //! recv 3000 by 10 every 5ms   read them in pieces, with a pause behind each
 //! recv eof                 read to the end
 //! sleep 1.5s               wait: ns, us, ms, s, m
-//! until 10s                wait until so much time has passed on the host's clock
+//! until 10s                wait until the host's clock has this time
 //! shutdown wr              end a direction: wr, rd or rdwr
 //! close                    close the connection; the listener, if there is no connection
 //! abort                    close the connection with an RST
@@ -19,19 +19,20 @@
 //! bind 5000                bind it, as listen has its address
 //! set nodelay on           setsockopt(2): on the new socket, else on the connection, else on the listener
 //! use 4                    the calls below are about this descriptor from now on
-//! sendto server:53 100     send a datagram of so many bytes of the pattern, or a text
+//! sendto server:53 100     send a datagram of this number of bytes of the pattern, or a text
 //! recvfrom                 read a datagram
-//! recvfrom all 1s          read datagrams until none has come for so long
+//! recvfrom all 1s          read datagrams until none has arrived for this time
 //! CALL -> ECONNREFUSED     the call must fail with this error, or the program has failed
 //! ```
 //!
-//! `set` knows `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
+//! `set` takes `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
 //! `keepcnt`, `ttl` (a number), `keepidle`, `keepintvl`, `usertimeout`, `rcvtimeo`, `sndtimeo`, `linger` (a time).
 //!
-//! Descriptors are numbered for each host, whichever of its programs asks: the lowest free one from 3 up.
-//! A listener that `listen` makes itself has `SO_REUSEADDR`, one made by `socket` has what is set. Everything after `#`
-//! outside a text is a comment. The program stops at the first call that fails. At its end every descriptor that is
-//! still open is closed, oldest first, as when a process ends.
+//! Descriptors are numbered for each host: a call gets the lowest free number from 3. A listener made by `listen` alone
+//! has `SO_REUSEADDR`; one made by `socket` has the options that are set. Everything after `#` outside a text is a
+//! comment.
+//! The program stops at the first call that fails. At its end every open descriptor is closed, the oldest first, as
+//! when a process ends.
 
 mod parse;
 mod process;
@@ -55,11 +56,11 @@ pub enum Call {
     Listen(SocketAddr, usize),
     /// Accept the next connection.
     Accept,
-    /// Write so many bytes of the pattern; it goes on where the send before it on this connection ended.
+    /// Write this number of bytes of the pattern. It continues where the previous send on this connection ended.
     SendPattern(u64),
     /// Write these bytes.
     Send(Vec<u8>),
-    /// Read exactly so many bytes.
+    /// Read exactly this number of bytes.
     Recv(u64),
     /// Read to the end.
     RecvEof,
@@ -71,9 +72,9 @@ pub enum Call {
     Close,
     /// Close the connection with an RST.
     Abort,
-    /// Write so many bytes of the pattern in pieces, with a pause behind each.
+    /// Write this number of bytes of the pattern in pieces, with a pause after each.
     SendPaced(u64, Pace),
-    /// Read exactly so many bytes in pieces, with a pause behind each.
+    /// Read exactly this number of bytes in pieces, with a pause after each.
     RecvPaced(u64, Pace),
     /// Wait until this instant.
     Until(Instant),
@@ -85,13 +86,13 @@ pub enum Call {
     Set(SocketOption),
     /// Make this descriptor the one that the calls are about.
     Use(Fd),
-    /// Send a datagram with so many bytes of the pattern.
+    /// Send a datagram with this number of bytes of the pattern.
     SendToPattern(SocketAddr, u64),
     /// Send a datagram with these bytes.
     SendTo(SocketAddr, Vec<u8>),
     /// Read a datagram.
     RecvFrom,
-    /// Read datagrams until none has come for so long.
+    /// Read datagrams until none has arrived for this time.
     RecvFromAll(Duration),
     /// The call must fail with this error.
     Fails(Box<Call>, Errno),
@@ -186,7 +187,7 @@ impl fmt::Display for Time {
 /// What a program has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Calls that went well.
+    /// Calls that succeeded.
     pub calls: usize,
     /// Bytes written.
     pub sent: u64,
@@ -198,7 +199,7 @@ pub struct Done {
     pub datagrams_received: u64,
 }
 
-/// The call that ended a program early.
+/// The call that failed and ended the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("call {number} ({call}): {why}")]
 pub struct Failed {
@@ -229,8 +230,8 @@ pub enum Why {
     /// There is no connection, or no listener, to make the call on. `parse` refuses such a program.
     #[error("there is no descriptor to make it on")]
     NoDescriptor,
-    /// It went well, and should not have.
-    #[error("it went well; it was to fail with {0}")]
+    /// It succeeded, and was expected to fail.
+    #[error("it succeeded; it was expected to fail with {0}")]
     WentWell(Errno),
 }
 
@@ -240,19 +241,19 @@ impl From<Errno> for Why {
     }
 }
 
-/// Runs a program. `before` is told of each call when it is made: its number from 1, and the call.
+/// Runs a program. `before` gets each call when it is made: its number from 1, and the call.
 pub async fn run(net: Net, calls: &[Call], before: impl FnMut(usize, &Call)) -> Result<Done, Failed> {
-    run_heard(net, calls, before, |_| {}).await
+    run_reading(net, calls, before, |_| {}).await
 }
 
-/// As [`run`], and `heard` is told of the bytes that were read, as they come.
-pub async fn run_heard(
+/// As [`run`]. `on_read` also gets the bytes that were read, as they arrive.
+pub async fn run_reading(
     net: Net,
     calls: &[Call],
     mut before: impl FnMut(usize, &Call),
-    heard: impl FnMut(&[u8]),
+    on_read: impl FnMut(&[u8]),
 ) -> Result<Done, Failed> {
-    let mut process = Process::new(net, heard);
+    let mut process = Process::new(net, on_read);
     for (index, call) in calls.iter().enumerate() {
         before(index + 1, call);
         if let Err(why) = process.make_expecting(call).await {

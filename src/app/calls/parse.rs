@@ -1,4 +1,5 @@
-//! Reads a list of calls. An error names the line, the word and what could stand there.
+//! Reads a list of calls. Scenario files, recipes and replay use it. An error names the line, the word, and what was
+//! expected there.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -32,14 +33,14 @@ const DURATION: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5
 pub struct ParseError {
     /// Which line, from 1; in a list of lines, which entry.
     pub line: usize,
-    /// The word that cannot stand there; `None` if the line ended too early.
+    /// The word that was not expected; `None` if the line ended too early.
     pub word: Option<String>,
-    /// What could stand there.
+    /// What was expected.
     pub expected: String,
 }
 
 /// Reads a program from its lines (a text's `lines()`, or a list of strings) with a table of host names. Empty lines
-/// and comments are passed over. A call for which no connection or listener can be there is refused.
+/// and comments are passed over. A call is refused if no connection or listener can exist for it.
 pub fn parse<'a>(
     lines: impl IntoIterator<Item = &'a str>,
     hosts: &BTreeMap<String, IpAddr>,

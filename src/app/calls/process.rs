@@ -1,4 +1,4 @@
-//! A program that runs: what it has open, and what each call does with it.
+//! A running list of calls: its open descriptors, and what each call does with them.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::time::Duration;
 /// Bytes read from a stream at once.
 const BUFFER: usize = 16 * 1024;
 
-/// A program that runs, with what it has open. Dropping it closes that.
+/// A running program with its open descriptors. Dropping it closes them.
 pub(super) struct Process<H> {
     net: Net,
     /// Oldest first.
@@ -25,19 +25,19 @@ pub(super) struct Process<H> {
     offset: u64,
     pub(super) done: Done,
     buf: Vec<u8>,
-    heard: H,
+    on_read: H,
 }
 
 impl<H> Drop for Process<H> {
     fn drop(&mut self) {
         for &fd in &self.open {
-            let _ = self.net.close(fd); // nobody is left to be told
+            let _ = self.net.close(fd); // a drop cannot report an error
         }
     }
 }
 
 impl<H: FnMut(&[u8])> Process<H> {
-    pub(super) fn new(net: Net, heard: H) -> Self {
+    pub(super) fn new(net: Net, on_read: H) -> Self {
         Self {
             net,
             open: Vec::new(),
@@ -49,17 +49,17 @@ impl<H: FnMut(&[u8])> Process<H> {
             done: Done::default(),
             // A whole datagram fits.
             buf: vec![0; 64 * 1024],
-            heard,
+            on_read,
         }
     }
 
-    /// Makes a call that goes as it is written: well, or with the error that it names.
+    /// Makes a call. It must succeed, or fail with the error that the program names.
     pub(super) async fn make_expecting(&mut self, call: &Call) -> Result<(), Why> {
         let Call::Fails(call, expected) = call else { return self.make(call).await };
         match self.make(call).await {
             Ok(()) => Err(Why::WentWell(*expected)),
             Err(Why::Errno(errno)) if errno == *expected => {
-                // What could not be connected or listen is of no more use.
+                // A socket that could not connect or listen is closed.
                 match **call {
                     Call::Connect(_) => self.drop_connection(),
                     Call::Listen(..) => self.drop_listener(),
@@ -266,7 +266,7 @@ impl<H: FnMut(&[u8])> Process<H> {
         let limit = limit.min(BUFFER as u64) as usize;
         let count = self.net.read(self.connection()?, &mut self.buf[..limit]).await? as u64;
         self.done.received += count;
-        (self.heard)(&self.buf[..count as usize]);
+        (self.on_read)(&self.buf[..count as usize]);
         Ok(count)
     }
 }

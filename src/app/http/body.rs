@@ -1,5 +1,5 @@
-//! What the server sends: nothing, a text, a part of a file, a part of the pattern. Files are read a chunk at a time
-//! when the connection has room for one; `std::fs` blocks meanwhile, as it does in any single-threaded server.
+//! The body of a response: empty, a text, a part of a file, or a part of the pattern. A file is read in chunks, when
+//! the connection has room for one. `std::fs` blocks the host while it reads.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,13 +17,13 @@ const CHUNK: u64 = 64 * 1024;
 
 /// The body of a response; its length is known from the start.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum ResponseBody {
     Text(Bytes),
     File { file: File, left: u64 },
     Pattern(Range<u64>),
 }
 
-impl Content {
+impl ResponseBody {
     pub(super) const EMPTY: Self = Self::Text(Bytes::new());
 
     /// The given bytes of a file.
@@ -52,7 +52,7 @@ impl Content {
                 let mut chunk = vec![0; (*left).min(CHUNK) as usize];
                 let count = file.read(&mut chunk)?;
                 if count == 0 {
-                    // The length has been announced: only a broken connection tells the client.
+                    // The length was announced, so only an aborted connection can report the error to the client.
                     return Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
                         "the file became shorter while it was sent",
@@ -66,7 +66,7 @@ impl Content {
     }
 }
 
-impl Body for Content {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -84,18 +84,18 @@ impl Body for Content {
     }
 }
 
-/// What the Range field asks for, of something `len` bytes long.
+/// What the Range field selects from `len` bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// All of it: no range, or one that this server does not serve (RFC 9110, section 14.2: it may ignore the field).
+pub(super) enum RequestedRange {
+    /// All of it: there is no range, or one that this server ignores (RFC 9110, section 14.2 permits it).
     Whole,
     /// These bytes, never empty.
     Range(Range<u64>),
-    /// Nothing of it is there: 416.
+    /// The range cannot be satisfied: 416.
     Unsatisfiable,
 }
 
-impl Part {
+impl RequestedRange {
     /// Reads a Range field (RFC 9110, section 14.1.2): one range of bytes, `a-b`, `a-` or `-n`.
     pub(super) fn parse(field: &str, len: u64) -> Self {
         let Some((first, last)) = field.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
@@ -103,7 +103,7 @@ impl Part {
         };
         let number = |digits: &str| {
             let all_digits = !digits.is_empty() && digits.bytes().all(|value| value.is_ascii_digit());
-            // A number beyond any file is as good as the largest.
+            // A number beyond the largest counts as the largest.
             all_digits.then(|| digits.parse().unwrap_or(u64::MAX))
         };
         let range = match (number(first), number(last)) {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_the_rfc_says() {
-        use Part::{Range, Unsatisfiable, Whole};
+        use RequestedRange::{Range, Unsatisfiable, Whole};
         let table = [
             ("bytes=0-0", Range(0..1)),
             ("bytes=10-19", Range(10..20)),
@@ -143,12 +143,12 @@ mod tests {
             ("", Whole),
         ];
         for (field, part) in table {
-            assert_eq!(Part::parse(field, 100), part, "{field}");
+            assert_eq!(RequestedRange::parse(field, 100), part, "{field}");
         }
-        assert_eq!(Part::parse("bytes=0-", 0), Unsatisfiable);
+        assert_eq!(RequestedRange::parse("bytes=0-", 0), Unsatisfiable);
     }
 
-    fn collect(mut content: Content) -> Vec<u8> {
+    fn collect(mut content: ResponseBody) -> Vec<u8> {
         let mut all = Vec::new();
         while content.left() > 0 {
             all.extend_from_slice(&content.next().expect("readable"));
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn the_pattern_goes_on_where_a_range_begins() {
-        let whole = collect(Content::Pattern(0..200_000));
+        let whole = collect(ResponseBody::Pattern(0..200_000));
         assert_eq!(whole.len(), 200_000);
-        assert_eq!(collect(Content::Pattern(100_000..100_010)), &whole[100_000..100_010]);
+        assert_eq!(collect(ResponseBody::Pattern(100_000..100_010)), &whole[100_000..100_010]);
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("tcplab-body-{}", std::process::id()));
         let data: Vec<u8> = (0..150_000_u32).map(|at| (at % 253) as u8).collect();
         std::fs::write(&path, &data).unwrap();
-        let open = |range| Content::of_file(File::open(&path).unwrap(), range).unwrap();
+        let open = |range| ResponseBody::of_file(File::open(&path).unwrap(), range).unwrap();
         assert_eq!(collect(open(0..150_000)), data);
         assert_eq!(collect(open(70_000..70_001)), &data[70_000..70_001]);
 

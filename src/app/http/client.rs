@@ -1,15 +1,15 @@
-//! The client: one request, one answer, and the connection is over.
+//! The HTTP/1.1 client: one request and one response on a connection (RFC 9112). Scenarios use it.
 
 use std::io;
 use std::net::SocketAddr;
 
 use crate::net::{Net, TcpStream};
 
-/// The longest head of an answer that is read.
+/// The longest response header that is read, in bytes.
 const HEAD: usize = 16 * 1024;
 
-/// Downloads `path` and gives the number of bytes. An answer other than 200, or one that ends before its
-/// Content-Length, is an error that says so.
+/// Downloads `path` and returns the number of bytes. A status other than 200 is an error. A response that ends before
+/// its Content-Length is an error.
 pub async fn get(net: Net, server: SocketAddr, path: &str) -> io::Result<u64> {
     let stream = TcpStream::connect(&net, server).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");

@@ -1,9 +1,10 @@
-//! An HTTP/1.1 server (hyper): the files of a directory, or one generated file of a given size under every path. GET,
-//! HEAD, one range of bytes; POST and PUT upload to nowhere and are answered with the count.
+//! An HTTP/1.1 server on hyper (RFC 9110, RFC 9112). It serves the files of a directory, or one generated file of a
+//! given size under every path. It supports GET, HEAD and one range of bytes. POST and PUT discard the upload; the
+//! response contains the number of bytes.
 //!
-//! No Date field and no Last-Modified: a run gives the same bytes at any time. Whoever sends nothing is cut off after
-//! [`Settings::header_timeout`] (between requests too), whoever stops in the middle of an upload or reads nothing after
-//! [`Settings::stall_timeout`].
+//! Responses have no Date and no Last-Modified field, so every run gives the same bytes. A client that sends no request
+//! is closed after [`HttpSettings::header_timeout`], also between requests. A client that stops in an upload, or reads
+//! nothing, is closed after [`HttpSettings::stall_timeout`].
 
 mod body;
 mod client;
@@ -27,16 +28,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 
-use self::body::{Content, Part};
+use self::body::{RequestedRange, ResponseBody};
 use self::patient::Patient;
 use super::{Listen, serve_each};
 use crate::net::{HyperTimer, Net, TcpStream};
 use crate::time::Duration;
 
-/// The usual port of a server that is not the system's.
+/// The usual port of an HTTP server without privileges.
 pub const PORT: u16 = 8080;
 
-/// The media type of bytes of which nothing is known (RFC 2046 4.5.1).
+/// The media type of unknown content (RFC 2046, section 4.5.1).
 static BINARY: mime::Mime = mime::APPLICATION_OCTET_STREAM;
 
 /// What is served.
@@ -44,49 +45,49 @@ static BINARY: mime::Mime = mime::APPLICATION_OCTET_STREAM;
 pub enum Source {
     /// The files of a directory and below.
     Dir(PathBuf),
-    /// So many bytes of the pattern of [`bulk`](super::bulk), under every path.
+    /// This number of bytes of the pattern of [`bulk`](super::bulk), under every path.
     Size(u64),
 }
 
 /// What is served and how long the server waits for a client.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSettings {
     /// What is served.
     pub source: Source,
-    /// For the head of a request, from the moment the connection stands or the answer before is sent.
+    /// For the header of a request, counted from the handshake or from the end of the previous response.
     pub header_timeout: Duration,
     /// For the next byte of an upload, and for the client to read when the send buffer is full.
     pub stall_timeout: Duration,
 }
 
-impl Settings {
+impl HttpSettings {
     /// 30 seconds for each.
     pub fn new(source: Source) -> Self {
         Self { source, header_timeout: Duration::from_secs(30), stall_timeout: Duration::from_secs(30) }
     }
 }
 
-/// Serves for ever, each connection in a task of its own.
-pub async fn server(net: Net, listen: Listen, settings: Settings) -> io::Result<()> {
+/// Serves without end, each connection in a task of its own.
+pub async fn server(net: Net, listen: Listen, settings: HttpSettings) -> io::Result<()> {
     let settings = Rc::new(settings);
     let mut http = http1::Builder::new();
-    // A client may end its direction behind its request and still wants the answer.
+    // A client may send a FIN after its request and still read the response.
     http.half_close(true);
     http.timer(HyperTimer::new(&net)).header_read_timeout(settings.header_timeout).auto_date_header(false);
     serve_each(net, listen, "http", move |stream, _| connection(http.clone(), stream, Rc::clone(&settings))).await
 }
 
-async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<Settings>) {
+async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<HttpSettings>) {
     let net = stream.net().clone();
     let answer = service_fn(|request| {
         let (net, settings) = (net.clone(), Rc::clone(&settings));
         async move { Ok::<_, Infallible>(respond(&net, &settings, request).await) }
     });
     let stream = Patient::new(stream, settings.stall_timeout);
-    let _ = http.serve_connection(stream, answer).await; // whatever it is, it ends this connection only
+    let _ = http.serve_connection(stream, answer).await; // an error ends this connection only
 }
 
-async fn respond(net: &Net, settings: &Settings, request: Request<Incoming>) -> Response<Content> {
+async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>) -> Response<ResponseBody> {
     match *request.method() {
         Method::GET => download(&settings.source, &request),
         Method::HEAD => without_body(download(&settings.source, &request)),
@@ -100,14 +101,14 @@ async fn respond(net: &Net, settings: &Settings, request: Request<Incoming>) -> 
 }
 
 /// The fields of an answer with its length, without the bytes.
-fn without_body(response: Response<Content>) -> Response<Content> {
+fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut parts, content) = response.into_parts();
     let len = hyper::body::Body::size_hint(&content).lower();
     parts.headers.insert(header::CONTENT_LENGTH, len.into());
-    Response::from_parts(parts, Content::EMPTY)
+    Response::from_parts(parts, ResponseBody::EMPTY)
 }
 
-async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Content> {
+async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<ResponseBody> {
     let mut count = 0_u64;
     loop {
         match net.timeout(limit, body.frame()).await {
@@ -119,15 +120,15 @@ async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Cont
     }
 }
 
-fn download<B>(source: &Source, request: &Request<B>) -> Response<Content> {
+fn download<B>(source: &Source, request: &Request<B>) -> Response<ResponseBody> {
     let field = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     // No answer carries a validator, so that no If-Range can match (RFC 9110, section 13.1.5).
     let range = field(header::RANGE).filter(|_| field(header::IF_RANGE).is_none());
     match source {
-        Source::Size(len) => part(*len, range, |range| Ok(Content::Pattern(range)), BINARY.as_ref()),
+        Source::Size(len) => part(*len, range, |range| Ok(ResponseBody::Pattern(range)), BINARY.as_ref()),
         Source::Dir(dir) => match file(dir, request.uri().path()) {
-            Ok(Found::File(file, len, kind)) => part(len, range, |range| Content::of_file(file, range), kind),
-            Ok(Found::Listing(listing)) => text(StatusCode::OK, listing),
+            Ok(Resource::File(file, len, kind)) => part(len, range, |range| ResponseBody::of_file(file, range), kind),
+            Ok(Resource::Listing(listing)) => text(StatusCode::OK, listing),
             Err(Refusal::Malformed) => message(StatusCode::BAD_REQUEST),
             Err(Refusal::Forbidden) => message(StatusCode::FORBIDDEN),
             Err(Refusal::NotFound) => message(StatusCode::NOT_FOUND),
@@ -135,27 +136,27 @@ fn download<B>(source: &Source, request: &Request<B>) -> Response<Content> {
     }
 }
 
-enum Found {
+enum Resource {
     File(File, u64, &'static str),
     Listing(String),
 }
 
-fn file(dir: &Path, url_path: &str) -> Result<Found, Refusal> {
+fn file(dir: &Path, url_path: &str) -> Result<Resource, Refusal> {
     let refusal = |_: io::Error| Refusal::Forbidden;
     let mut path = resolve(dir, url_path)?;
     if path.is_dir() {
         match resolve(dir, &format!("{url_path}/index.html")) {
             Ok(index) => path = index,
-            Err(_) => return Ok(Found::Listing(listing(&path).map_err(refusal)?)),
+            Err(_) => return Ok(Resource::Listing(listing(&path).map_err(refusal)?)),
         }
     }
-    // Opening a pipe would wait for a writer: look before.
+    // Opening a pipe would wait for a writer, so check the type first.
     let metadata = fs::metadata(&path).map_err(refusal)?;
     if !metadata.is_file() {
         return Err(Refusal::Forbidden);
     }
     let file = File::open(&path).map_err(refusal)?;
-    Ok(Found::File(file, metadata.len(), media_type(&path)))
+    Ok(Resource::File(file, metadata.len(), media_type(&path)))
 }
 
 /// The names in a directory, one per line, sorted; directories end with a slash.
@@ -187,16 +188,16 @@ fn media_type(path: &Path) -> &'static str {
 fn part(
     len: u64,
     range: Option<&str>,
-    content: impl FnOnce(std::ops::Range<u64>) -> io::Result<Content>,
+    content: impl FnOnce(std::ops::Range<u64>) -> io::Result<ResponseBody>,
     kind: &'static str,
-) -> Response<Content> {
-    let (status, data, place) = match range.map_or(Part::Whole, |field| Part::parse(field, len)) {
-        Part::Whole => (StatusCode::OK, 0..len, None),
-        Part::Range(range) => {
+) -> Response<ResponseBody> {
+    let (status, data, place) = match range.map_or(RequestedRange::Whole, |field| RequestedRange::parse(field, len)) {
+        RequestedRange::Whole => (StatusCode::OK, 0..len, None),
+        RequestedRange::Range(range) => {
             let place = format!("bytes {}-{}/{len}", range.start, range.end - 1);
             (StatusCode::PARTIAL_CONTENT, range, Some(place))
         }
-        Part::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             let mut response = message(StatusCode::RANGE_NOT_SATISFIABLE);
             set(&mut response, header::CONTENT_RANGE, &format!("bytes */{len}"));
             return response;
@@ -213,24 +214,24 @@ fn part(
     response
 }
 
-fn set(response: &mut Response<Content>, name: header::HeaderName, value: &str) {
+fn set(response: &mut Response<ResponseBody>, name: header::HeaderName, value: &str) {
     let value = HeaderValue::from_str(value).expect("digits and ASCII words make a field value");
     response.headers_mut().insert(name, value);
 }
 
-fn text(status: StatusCode, text: String) -> Response<Content> {
-    let mut response = Response::new(Content::Text(text.into()));
+fn text(status: StatusCode, text: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Text(text.into()));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 
-fn message(status: StatusCode) -> Response<Content> {
+fn message(status: StatusCode) -> Response<ResponseBody> {
     text(status, format!("{status}\n"))
 }
 
-fn closing(mut response: Response<Content>) -> Response<Content> {
+fn closing(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

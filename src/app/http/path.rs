@@ -1,12 +1,11 @@
-//! From the path of a URL to a file below a directory, and never to one elsewhere.
+//! Resolves the path of a URL to a file below a directory. A path never leads out of the directory.
 //!
-//! The path is cut at its slashes first and decoded after (RFC 3986, section 2.4: decoding before parsing may mistake
-//! data for delimiters), so that an encoded slash is part of a name, and no file has such a name. What a segment may
-//! not hold after decoding: `/`, `\`, NUL, and the segment `..`. Links are followed and the place where they end must
-//! be below the directory.
+//! The path is split at its slashes first and decoded after that (RFC 3986, section 2.4). So an encoded slash is part
+//! of a name, and no file has such a name. A decoded part may not contain `/`, `\` or NUL, and may not be `..`.
+//! Symbolic links are followed; their target must be below the directory.
 //!
-//! Between this look and the opening somebody with write access to the directory can put a link in the place of a file;
-//! the directory is trusted to that extent.
+//! A user with write access to the directory can replace a file by a link between this check and the opening. The
+//! directory is trusted to that extent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,9 +13,9 @@ use std::path::{Path, PathBuf};
 /// Why a URL gives no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is not a path that can be meant: `..`, an encoded slash, a bad escape, not UTF-8.
+    /// The path is malformed: `..`, an encoded slash, a bad escape, or not UTF-8.
     Malformed,
-    /// It leads out of the directory, or to something that may not be read.
+    /// It leads out of the directory, or to a file that may not be read.
     Forbidden,
     /// Nothing has that name.
     NotFound,
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// A directory of its own for one test, gone at its end.
+    /// A directory for one test, removed at its end.
     struct TempDir(PathBuf);
 
     impl TempDir {

@@ -1,5 +1,5 @@
-//! A stream for hyper whose patience ends: a client that reads nothing for a time gets an RST. hyper limits only how
-//! long it waits for the head of a request.
+//! A stream for hyper with a write timeout: a client that reads nothing for that time gets an RST. hyper itself limits
+//! only the wait for the header of a request.
 
 use std::io;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::time::Duration;
 pub(super) struct Patient {
     stream: TcpStream,
     limit: Duration,
-    /// Since a write could not go on.
+    /// Since when a write has been blocked.
     stalled: Option<Sleep>,
 }
 

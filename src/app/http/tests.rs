@@ -3,7 +3,7 @@
 use super::*;
 use hyper::body::Body;
 
-fn get(source: &Source, path: &str, range: &str) -> Response<Content> {
+fn get(source: &Source, path: &str, range: &str) -> Response<ResponseBody> {
     let mut request = Request::new(());
     *request.uri_mut() = path.parse().expect("a URI");
     if !range.is_empty() {
@@ -12,7 +12,7 @@ fn get(source: &Source, path: &str, range: &str) -> Response<Content> {
     download(source, &request)
 }
 
-fn field<'a>(response: &'a Response<Content>, name: &str) -> &'a str {
+fn field<'a>(response: &'a Response<ResponseBody>, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().expect("ASCII"))
 }
 
@@ -52,7 +52,7 @@ fn a_directory_gives_files_listings_and_refusals() {
     let source = Source::Dir(dir.clone());
 
     let listing = get(&source, "/sub", "");
-    assert!(matches!(listing.body(), Content::Text(text) if text == "a.txt\nb.json\ndeep/\n"), "{listing:?}");
+    assert!(matches!(listing.body(), ResponseBody::Text(text) if text == "a.txt\nb.json\ndeep/\n"), "{listing:?}");
     let index = get(&source, "/page/", "");
     assert_eq!(
         (index.body().size_hint().exact(), field(&index, "content-type")),

@@ -1,27 +1,27 @@
-//! One connection that carries many megabytes, by smoltcp alone. Its loop is the smallest that gives the same timing: to
-//! the next packet that arrives or the next deadline of a socket, and whoever was touched has its egress.
+//! One connection that carries many megabytes, by smoltcp alone. Its loop is the smallest with the same timing. It goes
+//! to the next packet that arrives or the next deadline of a socket, and polls the egress of that host.
 
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
-use super::wire::{Line, Wire};
-use super::{BareHost, CLIENT, SERVER, Settings, ports};
+use super::wire::{Wire, WireSettings};
+use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::bulk::{CHUNK, DELAY, LIMIT, RATE, Workload};
 use crate::bench::flow::ACK_DELAY;
 use crate::bench::measure::Stopwatch;
-use crate::bench::{BenchError, Figures};
+use crate::bench::{BenchError, Measured};
 use crate::stack::Congestion;
 
 /// A host and the wire that leads away from it.
-struct End {
+struct BulkEnd {
     host: BareHost,
     wire: Wire,
     next_at: Option<u64>,
 }
 
-impl End {
+impl BulkEnd {
     fn new(host: BareHost) -> Self {
-        Self { host, wire: Wire::new(Line { rate: RATE, delay: DELAY, limit: LIMIT }), next_at: Some(0) }
+        Self { host, wire: Wire::new(WireSettings { rate: RATE, delay: DELAY, limit: LIMIT }), next_at: Some(0) }
     }
 
     /// Takes a packet, and sends what smoltcp answers at once: an ACK for a segment out of its place.
@@ -55,7 +55,7 @@ fn instant(nanos: u64) -> Instant {
     Instant::from_micros((nanos / 1_000) as i64)
 }
 
-pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figures, BenchError> {
+pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Measured, BenchError> {
     let flows = &workload.flows;
     let congestion = match flows.congestion {
         Congestion::None => CongestionControl::None,
@@ -63,9 +63,9 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
         Congestion::Cubic => CongestionControl::Cubic,
     };
     let ack_delay = Some(Duration::from_micros(ACK_DELAY.as_micros() as u64));
-    let settings = Settings { buffer: flows.buffer, congestion, timestamps: false, ack_delay, one_set };
+    let settings = BareSettings { buffer: flows.buffer, congestion, timestamps: false, ack_delay, one_set };
     let (mut client, mut server) =
-        (End::new(BareHost::new(CLIENT, settings)), End::new(BareHost::new(SERVER, settings)));
+        (BulkEnd::new(BareHost::new(CLIENT, settings)), BulkEnd::new(BareHost::new(SERVER, settings)));
     let (client_port, server_port) = ports(0);
     server.host.open(server_port, (CLIENT, client_port), false);
     client.host.open(client_port, (SERVER, server_port), true);
@@ -108,7 +108,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
     }
     let taken = stopwatch.stop();
     let packets = client.wire.sent + server.wire.sent;
-    Ok(Figures {
+    Ok(Measured {
         packets,
         frames: packets,
         connections: 1,
@@ -118,6 +118,6 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Figure
         taken,
         bytes: received,
         dropped: client.wire.dropped + server.wire.dropped,
-        ..Figures::default()
+        ..Measured::default()
     })
 }

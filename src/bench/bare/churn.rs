@@ -4,8 +4,8 @@
 use smoltcp::socket::tcp::{CongestionControl, State};
 use smoltcp::time::{Duration, Instant};
 
-use super::{BareHost, CLIENT, SERVER, Settings, ports};
-use crate::bench::Figures;
+use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
+use crate::bench::Measured;
 use crate::bench::churn::{BUFFER, REQUEST, RESPONSE, Workload};
 use crate::bench::measure::Stopwatch;
 
@@ -94,8 +94,8 @@ impl Run {
     }
 }
 
-pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
-    let settings = Settings {
+pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Measured {
+    let settings = BareSettings {
         buffer: BUFFER,
         congestion: CongestionControl::Reno,
         timestamps: true,
@@ -137,7 +137,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         }
     }
     let taken = stopwatch.stop();
-    Figures {
+    Measured {
         packets: run.packets,
         frames: run.packets,
         connections: workload.count as u64,
@@ -146,6 +146,6 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         sim_s: run.now.total_micros() as f64 / 1e6,
         taken,
         bytes: (workload.count * (REQUEST + RESPONSE)) as u64,
-        ..Figures::default()
+        ..Measured::default()
     }
 }

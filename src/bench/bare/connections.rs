@@ -3,10 +3,10 @@
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::{Duration, Instant};
 
-use super::{BareHost, CLIENT, SERVER, Settings, ports};
+use super::{BareHost, BareSettings, CLIENT, SERVER, ports};
 use crate::bench::connections::{BUFFER, MESSAGE, Workload, choose};
 use crate::bench::measure::{Stopwatch, resident_kib};
-use crate::bench::{Figures, per_end};
+use crate::bench::{Measured, per_end};
 use crate::rng::Rng;
 
 /// Half of a round trip, as on the links of the tcplab run.
@@ -41,7 +41,7 @@ impl Pair {
         true
     }
 
-    /// The server's program: what comes in goes back.
+    /// The server's program: it sends back what it receives.
     fn echo(&mut self, at: usize, buf: &mut [u8]) {
         let socket = self.server.socket(at);
         while let Ok(len @ 1..) = socket.recv_slice(buf) {
@@ -49,7 +49,7 @@ impl Pair {
         }
     }
 
-    /// Sends a message, waits for its echo and lets both ends come to rest.
+    /// Sends a message, waits for its echo, and continues until both ends are idle.
     fn exchange(&mut self, at: usize, message: &[u8], buf: &mut [u8]) {
         let _ = self.client.socket(at).send_slice(message);
         let mut left = message.len();
@@ -66,14 +66,19 @@ impl Pair {
                 break;
             }
         }
-        // A host must know its deadlines.
+        // A host computes its deadlines, so the reference does too.
         core::hint::black_box((self.client.next_at(self.now, at), self.server.next_at(self.now, at)));
     }
 }
 
-pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
-    let settings =
-        Settings { buffer: BUFFER, congestion: CongestionControl::Reno, timestamps: true, ack_delay: None, one_set };
+pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Measured {
+    let settings = BareSettings {
+        buffer: BUFFER,
+        congestion: CongestionControl::Reno,
+        timestamps: true,
+        ack_delay: None,
+        one_set,
+    };
     let resident = resident_kib();
     let mut pair = Pair {
         client: BareHost::new(CLIENT, settings),
@@ -102,7 +107,7 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
     }
     let taken = stopwatch.stop();
     let packets = pair.packets - packets;
-    Figures {
+    Measured {
         packets,
         frames: packets,
         connections: workload.count as u64,
@@ -112,6 +117,6 @@ pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Figures {
         taken,
         bytes: (workload.messages * MESSAGE * 2) as u64,
         bytes_per_end: memory,
-        ..Figures::default()
+        ..Measured::default()
     }
 }

@@ -2,8 +2,8 @@
 //! its own, found by a hash of the 4-tuple, because smoltcp walks a whole set for each packet. Checksums are on,
 //! controller, buffers and options are those of the tcplab run.
 //!
-//! What it leaves out is what is measured: links, an event queue, timers, the guard and the watch, descriptors, async
-//! programs. Its programs are a few lines that call `send_slice` and `recv_slice`.
+//! It leaves out what is measured: links, an event queue, timers, rules, the conversation, descriptors, async programs.
+//! Its programs are a few lines that call `send_slice` and `recv_slice`.
 
 pub(super) mod bulk;
 pub(super) mod churn;
@@ -51,7 +51,7 @@ fn key_of(packet: &[u8]) -> Key {
 
 /// What sockets are made with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub(super) struct BareSettings {
     pub(super) buffer: usize,
     pub(super) congestion: tcp::CongestionControl,
     pub(super) timestamps: bool,
@@ -64,7 +64,7 @@ pub(super) struct Settings {
 struct BareHost {
     address: Ipv4Address,
     interface: Interface,
-    settings: Settings,
+    settings: BareSettings,
     sockets: Vec<Option<Socket>>,
     free: Vec<usize>,
     by_tuple: HashMap<Key, usize, FixedState>,
@@ -79,7 +79,7 @@ struct Socket {
 }
 
 impl BareHost {
-    fn new(address: Ipv4Address, settings: Settings) -> Self {
+    fn new(address: Ipv4Address, settings: BareSettings) -> Self {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = u64::from(address.to_bits());
         let mut interface = Interface::new(config, &mut OnePacket::sending(&mut Vec::new()), Instant::ZERO);
@@ -146,7 +146,8 @@ impl BareHost {
         (&mut self.interface, if self.settings.one_set { &mut self.shared } else { own })
     }
 
-    /// Takes a packet; says whose it was. What smoltcp answers at once is written to `reply`, else that is empty.
+    /// Takes a packet and returns its connection. The immediate answer of smoltcp is written to `reply`, which else is
+    /// empty.
     fn ingress(&mut self, now: Instant, packet: &[u8], reply: &mut Vec<u8>) -> Option<usize> {
         let at = *self.by_tuple.get(&key_of(packet))?;
         set_clock(now);

@@ -1,4 +1,4 @@
-//! A device with one packet to receive and room for one to send. Checksums are smoltcp's business here.
+//! A device with one packet to receive and room for one to send. smoltcp computes the checksums here.
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;

@@ -3,7 +3,7 @@
 //! buffers filled or emptied in place, then wait until `poll_at`. The device is smoltcp's `TunTapInterface` anew: a fresh
 //! buffer for each packet, one system call for each.
 //!
-//! Its program touches no byte: what is sent is whatever stands in the buffer. Ours copies.
+//! Its program writes no byte: it sends the old content of the buffer. The program of tcplab copies.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, SocketSet};
@@ -12,8 +12,8 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address};
 
-use crate::bench::tun::{Direction, HOST, MTU, PORT, PREFIX, Peer, Workload, device};
-use crate::bench::{BenchError, Figures};
+use crate::bench::tun::{FlowDirection, HOST, MTU, PORT, PREFIX, Peer, Workload, device};
+use crate::bench::{BenchError, Measured};
 use crate::device::{Tun, TunError};
 
 /// Bytes of each buffer.
@@ -89,7 +89,7 @@ fn socket() -> tcp::Socket<'static> {
 }
 
 /// Runs it.
-pub(in crate::bench) fn run(workload: Workload) -> Result<Figures, BenchError> {
+pub(in crate::bench) fn run(workload: Workload) -> Result<Measured, BenchError> {
     let mut device = TunDevice { tun: device()?, packets: 0, failure: None };
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = 1;
@@ -112,8 +112,8 @@ pub(in crate::bench) fn run(workload: Workload) -> Result<Figures, BenchError> {
         }
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
         match workload.direction {
-            Direction::Send => while socket.can_send() && socket.send(|room| (room.len(), ())).is_ok() {},
-            Direction::Receive => while socket.can_recv() && socket.recv(|bytes| (bytes.len(), ())).is_ok() {},
+            FlowDirection::Send => while socket.can_send() && socket.send(|room| (room.len(), ())).is_ok() {},
+            FlowDirection::Receive => while socket.can_recv() && socket.recv(|bytes| (bytes.len(), ())).is_ok() {},
         }
         match interface.poll_at(now, &sockets) {
             Some(at) if at <= now => {}
@@ -128,6 +128,6 @@ fn wait(tun: &Tun, at_most: Duration) {
         tv_sec: at_most.total_micros() as i64 / 1_000_000,
         tv_nsec: at_most.total_micros() as i64 % 1_000_000 * 1_000,
     };
-    // Interrupted is as good as nothing there: the loop asks again.
+    // An interrupted poll counts as no packet; the loop polls again.
     let _ = poll(&mut [PollFd::new(tun, PollFlags::IN)], Some(&timeout));
 }

@@ -1,14 +1,14 @@
-//! One direction of a link for the reference: a queue with a rate, a delay and room for so many packets, and nothing else.
-//! Buffers go round, so that nothing is allocated once they are all there.
+//! One direction of a link for the reference: a queue with a rate, a delay and a limit in packets, and nothing else.
+//! Buffers are used again, so a steady state allocates nothing.
 
 use std::collections::VecDeque;
 
 /// Nanoseconds of virtual time.
 type Nanos = u64;
 
-/// What a wire is.
+/// The settings of a wire.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+pub(super) struct WireSettings {
     /// Bits per second.
     pub(super) rate: u64,
     /// Nanoseconds on the way.
@@ -18,10 +18,10 @@ pub(super) struct Line {
 }
 
 pub(super) struct Wire {
-    line: Line,
+    line: WireSettings,
     /// On the way, with the instant of arrival.
     queue: VecDeque<(Nanos, Vec<u8>)>,
-    /// When the packets that wait have to leave; the past is forgotten when the next packet comes.
+    /// When the packets that wait leave. Past entries are removed when the next packet arrives.
     leaving: VecDeque<Nanos>,
     free_at: Nanos,
     spare: Vec<Vec<u8>>,
@@ -30,7 +30,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(line: Line) -> Self {
+    pub(super) fn new(line: WireSettings) -> Self {
         let (queue, leaving, spare) = (VecDeque::new(), VecDeque::new(), Vec::new());
         Self { line, queue, leaving, free_at: 0, spare, sent: 0, dropped: 0 }
     }
@@ -79,12 +79,12 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Wire};
+    use super::{Wire, WireSettings};
 
     #[test]
     fn packets_follow_each_other_at_the_rate_and_a_full_queue_loses_the_last() {
         // 1,000 bytes in a millisecond, 2 ms on the way, one in transmission and two that wait.
-        let mut wire = Wire::new(Line { rate: 8_000_000, delay: 2_000_000, limit: 2 });
+        let mut wire = Wire::new(WireSettings { rate: 8_000_000, delay: 2_000_000, limit: 2 });
         for byte in 0..4 {
             let mut packet = wire.buffer();
             packet.resize(1000, byte);

@@ -7,7 +7,7 @@ use crate::event::{DropReason, Event, Fate, Flip, HostEvent, HostId, LinkId, Obs
 use crate::segment::{Flags, Packet, SegmentTemplate, Seq};
 use crate::time::{Duration, Instant};
 
-/// What is said of each packet of a capture at host 0.
+/// The comment on each packet of a capture at host 0.
 fn comments(settings: Settings, run: impl FnOnce(&mut Capture)) -> Vec<String> {
     let disk = super::disk(usize::MAX);
     let mut capture = on(&disk, settings.own_thread(false));
@@ -68,7 +68,7 @@ fn only_packets_of_the_host_at_the_vantage_point_are_taken() {
         capture.on_event(Instant::EPOCH, &Event::Delivered { host: HostId(1), link: LinkId(0), packet: &packet });
         capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
     });
-    assert_eq!(said, ["", ""], "one sent, one delivered, and nothing said of them");
+    assert_eq!(said, ["", ""], "one sent, one delivered, and no comments");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `tcplab demo`: a client and a server that each send something, the ladder of their connection, and its capture. On
-//! a TUN device with a client of the real kernel where the machine allows it, else in virtual time.
+//! `tcplab demo`: a client and a server exchange a greeting. The demo prints the ladder of their connection and writes its
+//! capture. With a TUN device the client is on the kernel's TCP; without one the demo runs in virtual time.
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod on_tun;
@@ -20,16 +20,16 @@ use crate::view::{Ladder, Style};
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) use on_tun::client;
 
-/// The port of the tutorial.
+/// The port of the server.
 const PORT: u16 = crate::app::hello::PORT;
-/// What the client says.
+/// The data that the client sends.
 const NAME: &[u8] = b"Client";
 
 pub(super) fn run(args: &Demo, output: Output) -> Result<(), CliError> {
     let destination = Destination::check(&args.write, &[], args.force)?;
     let output = output.results_to_stderr(destination.is_stdout());
     if args.simulated {
-        return simulated::run(args, &destination, "asked for with --simulated", output);
+        return simulated::run(args, &destination, "requested by --simulated", output);
     }
     on_tun_if_possible(args, &destination, output)
 }
@@ -47,7 +47,7 @@ fn on_tun_if_possible(args: &Demo, destination: &Destination, output: Output) ->
     simulated::run(args, destination, "this build has no TUN device (Linux, feature `live`)", output)
 }
 
-/// Reads a name, greets it, and closes when the client has.
+/// Reads a name, sends a greeting, and closes after the client has closed.
 async fn server(net: Net, listen: Listen) -> io::Result<()> {
     let (stream, _) = TcpListener::bind_with_backlog(&net, listen.addr, listen.backlog)?.accept().await?;
     let mut name = vec![0; 64];
@@ -57,7 +57,7 @@ async fn server(net: Net, listen: Listen) -> io::Result<()> {
     Ok(())
 }
 
-/// What is shown at the end of both.
+/// Prints the ladder and the summary, and closes the capture.
 fn finish(
     ladder: &Ladder,
     greeting: &[u8],
@@ -77,7 +77,7 @@ fn failed(error: &WriteError) -> CliError {
     CliError::Run(format!("{error}; -w FILE names another place for the capture"))
 }
 
-/// Where the server is.
+/// The address on which the server listens.
 fn listen(address: std::net::IpAddr) -> Listen {
     Listen::new(SocketAddr::new(address, PORT))
 }

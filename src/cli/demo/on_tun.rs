@@ -1,5 +1,5 @@
-//! The demo on a TUN device in a sandbox: the server runs on the userspace host, the client is this program once more, in
-//! a process of its own on the sockets of the kernel.
+//! The demo on a TUN device in a sandbox. The server runs on the userspace host. The client is a second process of this
+//! program, on the kernel's sockets.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use crate::live::{HOST, KERNEL, Live, enter, set_up};
 use crate::socket::HostConfig;
 use crate::view::Ladder;
 
-/// Everything is over in a fraction of a second.
+/// Time limit of the demo, which needs a fraction of a second.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long the last packets may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Time limit for the last packets.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 const ADDRESSES: [([u8; 4], u8); 2] = [([192, 168, 69, 1], 24), ([192, 168, 69, 2], 24)];
 
@@ -30,7 +30,7 @@ pub(super) fn prepare() -> Result<Tun, String> {
     let tun = Tun::open("tcplab0").map_err(|error| error.to_string())?;
     let (kernel, prefix) = ADDRESSES[1];
     let addresses = vec![(IpAddr::from(kernel), prefix)];
-    let settings = crate::device::Settings { addresses, mtu: 1500, queue_len: None };
+    let settings = crate::device::InterfaceSettings { addresses, mtu: 1500, queue_len: None };
     set_up(tun.name(), &settings).map_err(|error| error.to_string())?;
     Ok(tun)
 }
@@ -58,7 +58,8 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
     let net = session.net();
     let mut serving = net.spawn_named("demo", server(net.clone(), listen));
     session.turn()?;
-    let program = std::env::current_exe().map_err(|error| run("find this program again for the client")(&error))?;
+    let program =
+        std::env::current_exe().map_err(|error| run("find the file of this program, to start the client")(&error))?;
     session.start(&[program.into_os_string(), OsString::from("demo-client"), listen.addr.to_string().into()], true)?;
 
     let deadline = Instant::now() + LIMIT;
@@ -74,24 +75,31 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
         }
     }
     // The last FIN and its ACK.
-    if let Some(Stop::Signal(signal)) = session.drain(FAREWELL)? {
+    if let Some(Stop::Signal(signal)) = session.drain(CLOSE_TIME)? {
         return Err(CliError::Signal("demo", signal as u8));
     }
-    let said = match exit {
+    let greeting = match exit {
         Some(0) => [b"Hello, ", NAME, b"!"].concat(),
         Some(code) => return Err(CliError::Run(format!("demo: the client failed with exit code {code}"))),
-        None => return Err(CliError::Run(format!("demo: the client has not ended within {LIMIT:?}"))),
+        None => return Err(CliError::Run(format!("demo: the client did not end within {LIMIT:?}"))),
     };
-    finish(&ladder.borrow(), &said, &mut capture.borrow_mut(), destination, output)
+    finish(&ladder.borrow(), &greeting, &mut capture.borrow_mut(), destination, output)
 }
 
-/// The client: connects, says its name, reads the greeting, closes. Fails if the greeting is another.
+/// The client: connects, sends its name, reads the greeting, closes.
+///
+/// # Errors
+/// A call fails, or the greeting is wrong.
 pub(in crate::cli) fn client(server: SocketAddr) -> Result<(), CliError> {
-    let greeting = greet(server).map_err(|error| CliError::Run(format!("demo: talk to {server}: {error}")))?;
+    let greeting =
+        greet(server).map_err(|error| CliError::Run(format!("demo: exchange data with {server}: {error}")))?;
     if greeting == [b"Hello, ", NAME, b"!"].concat() {
         return Ok(());
     }
-    Err(CliError::Run(format!("demo: {server} said `{}`", String::from_utf8_lossy(&greeting))))
+    Err(CliError::Run(format!(
+        "demo: {server} sent `{}`, which is not the greeting",
+        String::from_utf8_lossy(&greeting)
+    )))
 }
 
 fn greet(server: SocketAddr) -> io::Result<Vec<u8>> {

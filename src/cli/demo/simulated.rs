@@ -1,4 +1,4 @@
-//! The demo in virtual time: the same packets in every run.
+//! The demo in virtual time. Every run has the same packets. `demo` calls it with --simulated or without a TUN device.
 
 use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
@@ -7,8 +7,8 @@ use crate::sim::Sim;
 use crate::time::Duration;
 use crate::view::Ladder;
 
-/// Longer than an ACK is delayed.
-const THOUGHT: Duration = Duration::from_millis(30);
+/// The client's pause before it writes and closes, longer than a delayed ACK.
+const PAUSE: Duration = Duration::from_millis(30);
 
 pub(super) fn run(args: &Demo, destination: &Destination, reason: &str, output: Output) -> Result<(), CliError> {
     output.note(format_args!("path: simulated link: {reason}"));
@@ -25,13 +25,13 @@ pub(super) fn run(args: &Demo, destination: &Destination, reason: &str, output: 
     server_host.spawn_daemon(async move |net| server(net, listen).await);
     let mut greeting = client_host.spawn(async move |net| {
         let stream = TcpStream::connect(&net, listen.addr).await?;
-        // Time to think, so that each step of the story is a packet of its own.
-        net.sleep(THOUGHT).await;
+        // A pause, so that each step is a packet of its own.
+        net.sleep(PAUSE).await;
         stream.write_all(NAME).await?;
         let mut greeting = vec![0; 64];
         let count = stream.read(&mut greeting).await?;
         greeting.truncate(count);
-        net.sleep(THOUGHT).await;
+        net.sleep(PAUSE).await;
         Ok::<_, std::io::Error>(greeting)
     });
     sim.try_run_until_idle().map_err(|gave_up| CliError::Run(format!("demo: {gave_up}")))?;

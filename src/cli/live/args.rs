@@ -1,4 +1,4 @@
-//! What can be said to the commands that need a TUN device.
+//! The options of the commands that need a TUN device: `serve` and `connect`.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -11,14 +11,14 @@ use crate::cli::help;
 use crate::link::LinkLine;
 use crate::sim::parse_address;
 
-/// Where the host is.
+/// The options of the device.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Device")]
 pub(in crate::cli) struct Device {
-    /// The TUN device of that name, made unless it is there; without it a private network namespace (--sandbox)
+    /// Use the TUN device of this name, and create it if it does not exist [default: --sandbox]
     #[arg(long, value_name = "NAME", conflicts_with = "sandbox")]
     pub(super) tun: Option<String>,
-    /// A TUN device in a private network namespace: nothing outside of it is changed (the default)
+    /// Use a TUN device in a private network namespace, and change nothing outside it (default)
     #[arg(long)]
     pub(super) sandbox: bool,
     /// Addresses of the userspace host [default: `192.168.69.1/24,fd69::1/64`]
@@ -27,38 +27,38 @@ pub(in crate::cli) struct Device {
     /// Addresses of the kernel's side [default: `192.168.69.2/24,fd69::2/64`]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
     pub(super) kernel_address: Vec<(IpAddr, u8)>,
-    /// The largest packet in bytes
+    /// MTU: largest IP packet in bytes
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1280..))]
     pub(super) mtu: u16,
-    /// What the way does to packets, as in tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction;
-    /// can be repeated
+    /// Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction; may be
+    /// repeated [default: no impairment]
     #[arg(long, value_name = "SPEC")]
     pub(super) link: Vec<LinkLine>,
 }
 
-/// What is captured.
+/// The options of the capture.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Capture")]
 pub(in crate::cli) struct Capture {
-    /// Every packet into a file for Wireshark; `-` is standard output
+    /// Write a capture for Wireshark to FILE; `-` is standard output [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
-    /// The first N packets only
+    /// Capture only the first N packets [default: all packets]
     #[arg(short, long = "count", value_name = "N", requires = "write")]
     pub(super) count: Option<u64>,
-    /// At most N bytes of each packet; 0 is all of them
+    /// Capture at most N bytes of each packet; 0 is all bytes [default: 0]
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     pub(super) snaplen: Option<u32>,
-    /// Overwrite FILE also when it is not a capture [default: such a file is kept]
+    /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
     pub(super) force: bool,
-    /// Each packet is written at once, for who reads the file meanwhile
+    /// Write each packet at once, for a reader of the growing file [default: once a second to a file, every 50 ms to a pipe]
     #[arg(short = 'U', long, requires = "write")]
     pub(super) packet_buffered: bool,
-    /// The old format, without comments (also by a name that ends in .pcap)
+    /// Write pcap, which has no comments [default: pcapng, unless the name ends in .pcap]
     #[arg(long, requires = "write")]
     pub(super) pcap: bool,
-    /// What is said about each packet
+    /// How much each comment says
     #[arg(long, value_name = "HOW", default_value = "brief")]
     pub(super) comments: How,
 }
@@ -66,49 +66,49 @@ pub(in crate::cli) struct Capture {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::SERVE)]
 pub(in crate::cli) struct Serve {
-    /// The server
-    // `named::command` puts its values in and adds it anew: without an index it would come after COMMAND.
+    /// Server to run
+    // `named::command` replaces its values and adds it again. Without an index it would follow COMMAND.
     #[arg(index = 1)]
     pub(super) app: String,
-    /// Where [default: every address, the port of the program]
+    /// Port to listen on, or address and port [default: every address, the usual port of the server]
     #[arg(long, value_name = "[IP:]PORT", value_parser = listen)]
     pub(super) listen: Option<(Option<IpAddr>, u16)>,
-    /// Connections that may wait to be accepted
+    /// Backlog: connections that may wait to be accepted
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) backlog: u16,
-    /// http: the files of a directory [default: .]
+    /// http: serve the files of this directory [default: .]
     #[arg(long, value_name = "DIR", conflicts_with = "size")]
     pub(super) dir: Option<PathBuf>,
-    /// http: a generated file of N bytes under every path
+    /// http: serve a generated file of N bytes under every path [default: serve a directory]
     #[arg(long, value_name = "N")]
     pub(super) size: Option<u64>,
-    /// Print the open descriptors at the end
+    /// Print the open descriptors at the end [default: not printed]
     #[arg(long)]
     pub(super) fds: bool,
-    /// Print the connections at the end: who, for how long, how much each way, how it ended
+    /// Print the table of connections at the end [default: not printed]
     #[arg(long)]
     pub(super) flows: bool,
     #[command(flatten)]
     pub(super) device: Device,
     #[command(flatten)]
     pub(super) capture: Capture,
-    /// A program to run beside the host; its exit code is ours. Without it: until Ctrl-C
-    #[arg(index = 2, last = true, value_name = "COMMAND")]
+    /// Program to run on the kernel's side; its exit code becomes that of tcplab [default: serve until Ctrl-C]
+    #[arg(index = 2, last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::CONNECT)]
 pub(in crate::cli) struct Connect {
-    /// Address and port, such as `192.168.69.2:9000` or `[fd69::2]:9000`
+    /// Address and port of the server, such as `192.168.69.2:9000` or `[fd69::2]:9000`
     #[arg(value_name = "IP:PORT")]
     pub(super) to: SocketAddr,
     #[command(flatten)]
     pub(super) device: Device,
     #[command(flatten)]
     pub(super) capture: Capture,
-    /// A server to start first; its standard output goes to standard error
-    #[arg(last = true, value_name = "COMMAND")]
+    /// Server to start first; its standard output goes to standard error [default: connect to a running server]
+    #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     pub(super) command: Vec<OsString>,
 }
 

@@ -1,4 +1,5 @@
-//! `tcplab connect`: standard input and output over a connection of the userspace stack, as nc does.
+//! `tcplab connect`: connects standard input and output to a server, as nc does. The connection is one of the userspace
+//! stack.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,18 +15,18 @@ use crate::cli::output::Output;
 use crate::net::{Net, TcpStream};
 use crate::socket::Errno;
 
-/// How long a server may take until it listens.
+/// Time limit for COMMAND to start listening.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two attempts.
+/// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long standard input is read when the server has ended its direction.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How long COMMAND may go on when the connection is over.
-const AFTERWARDS: Duration = Duration::from_secs(2);
+/// How long standard input is read after the server has closed its direction.
+const INPUT_AFTER_FIN: Duration = Duration::from_millis(500);
+/// How long COMMAND may run after the connection has ended.
+const COMMAND_AFTER_END: Duration = Duration::from_secs(2);
 
 pub(in crate::cli) fn run(args: &Connect, output: Output) -> Result<u8, CliError> {
     if Recording::destination(&args.capture)?.is_some_and(|destination| destination.is_stdout()) {
-        let text = "-w -: standard output carries what the server says; give a FILE";
+        let text = "-w -: standard output is for the data from the server; name a file with -w FILE";
         return Err(CliError::Usage(text.to_owned()));
     }
     let mut session = Session::open(&args.device, &args.capture, output)?;
@@ -40,9 +41,9 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
         session.start(&args.command, true)?;
     } else if session.own_namespace {
         let (joining, port) = (session.joining(), args.to.port());
-        output.note(format_args!("in a second terminal, a server: {joining}nc -l {port}"));
+        output.note(format_args!("start a server in a second terminal: {joining}nc -l {port}"));
     }
-    // In a namespace of our own nobody listens before somebody was started there.
+    // A new namespace has no server until the user starts one, so there is no time limit.
     let patience = if session.own_namespace && !with_command {
         None
     } else {
@@ -75,11 +76,11 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
     };
     match result {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {} // whoever reads us has seen enough
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {} // the reader of standard output has closed it
         Err(error) => return Err(CliError::Run(format!("read from {}: {error}", args.to))),
     }
-    // The server has said everything; what is on its way from standard input is still sent.
-    let deadline = Instant::now() + LAST_WORDS;
+    // The server has closed its direction. Input that has been read is still sent.
+    let deadline = Instant::now() + INPUT_AFTER_FIN;
     while !sending.is_finished() && Instant::now() < deadline {
         match session.next_until(Some(deadline))? {
             Some(Stop::Command(exit)) => code = Some(exit),
@@ -91,11 +92,11 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
     match (code, with_command) {
         (Some(code), _) => Ok(Stop::Command(code)),
         (None, false) => Ok(Stop::Command(0)),
-        (None, true) => Ok(session.await_command(AFTERWARDS)?.unwrap_or(Stop::Command(0))),
+        (None, true) => Ok(session.await_command(COMMAND_AFTER_END)?.unwrap_or(Stop::Command(0))),
     }
 }
 
-/// Tries until the server listens or there is no hope. The inner error is a reason to stop.
+/// Tries until the server listens or the time limit is over. The inner error is a reason to stop.
 fn connect(
     session: &mut Session,
     to: SocketAddr,
@@ -123,7 +124,7 @@ fn connect(
         let refused = errno(&error) == Some(Errno::ECONNREFUSED);
         if let (true, Some(code)) = (refused, code) {
             return Err(CliError::Run(format!(
-                "connect to {to}: COMMAND has ended with exit code {code} and nobody listens"
+                "connect to {to}: no server listens, and COMMAND has ended with exit code {code}; start a server there"
             )));
         }
         if !refused || patience.is_some_and(|patience| began.elapsed() >= patience) {
@@ -133,7 +134,7 @@ fn connect(
     }
 }
 
-/// One attempt, and a pause behind one that was refused.
+/// One attempt. A pause follows a refusal.
 async fn attempt(net: Net, to: SocketAddr, pause: bool) -> io::Result<TcpStream> {
     let result = TcpStream::connect(&net, to).await;
     if result.is_err() && pause {

@@ -1,4 +1,4 @@
-//! `tcplab doctor`: what this machine allows, one line each: `ok`, or what to do.
+//! `tcplab doctor`: checks what this machine allows. Each check prints one line: `ok`, or what to do.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::live;
 
 const NODE: &str = "/dev/net/tun";
 
-/// Exit code 1 if a TUN device cannot be had; what is merely useful may be missing.
+/// Gives exit code 1 if no TUN device can be opened. Programs that are only useful may be missing.
 pub(in crate::cli) fn run() -> Result<u8, CliError> {
     let mut possible = true;
     let node = if Path::new(NODE).exists() {
@@ -25,25 +25,26 @@ pub(in crate::cli) fn run() -> Result<u8, CliError> {
         .map(drop)
         .map_err(|error| format!("{NODE}: {error}: ask for `chmod 0666 {NODE}` (the usual mode), or run as root"));
     possible &= line("TUN node may be opened", &open)?;
-    // Nothing has started a thread yet.
+    // The namespace must be entered before the first thread starts.
     possible &= line("private network namespace", &live::enter().map_err(|error| error.to_string()))?;
     possible &= line("TUN device in it", &Tun::open("tcplab0").map(drop).map_err(|error| error.to_string()))?;
     for program in ["tshark", "curl"] {
         let found = Command::new(program).arg("--version").stdin(Stdio::null()).output().map(drop);
-        let missing = "not found; useful to look at captures and to talk to servers, not needed: `make deps`";
+        let missing = "not found; it is optional, for looking at captures and for clients: `make deps` installs it";
         line(program, &found.map_err(|_| missing.to_owned()))?;
     }
     let limit = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
     let namespaces = if limit.trim() == "0" {
-        Err("user.max_user_namespaces is 0: only root has sandboxes here".to_owned())
+        Err("user.max_user_namespaces is 0, so only root can use a sandbox: raise it with sysctl, or run as root"
+            .to_owned())
     } else {
         Ok(())
     };
     line("user namespaces", &namespaces)?;
     if possible {
-        print("tcplab can use a TUN device here: `tcplab demo`\n")?;
+        print("tcplab can use a TUN device here: try `tcplab demo`\n")?;
     } else {
-        print("without a TUN device everything runs on simulated links: `tcplab demo --simulated`\n")?;
+        print("without a TUN device, tcplab runs on simulated links only: try `tcplab demo --simulated`\n")?;
     }
     Ok(u8::from(!possible))
 }

@@ -1,8 +1,8 @@
-//! The commands that need a Linux kernel on the other side: what they share is a [`Session`], a host on a TUN device with
-//! its capture, its signals and the program beside it.
+//! The commands that need a Linux kernel on the other side. They share a [`Session`]: a host on a TUN device with its
+//! capture, its signals and COMMAND.
 //!
 //! ```text
-//!   open: sandbox --> TUN --> address, MTU, up --> host --> capture        each step says what to do when it fails
+//!   open: sandbox --> TUN --> address, MTU, up --> host --> capture        an error says what to do
 //!   next: wait, then one turn of the loop          until a signal, the end of COMMAND, or the end of the programs
 //!   close: programs end --> FINs go out, for a bounded time --> capture --> summary
 //! ```
@@ -24,9 +24,9 @@ use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
 use record::Recording;
 
-/// How long the FINs of the end may take.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How long programs may go on after COMMAND has ended, to see its FINs.
+/// Time limit for the last FINs.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+/// How long programs may run after COMMAND has ended, so that its FINs arrive.
 const AFTER_COMMAND: Duration = Duration::from_millis(500);
 
 /// A host on a TUN device.
@@ -35,14 +35,14 @@ pub(super) struct Session {
     signals: Signals,
     wakes: WakeReceiver,
     recording: Option<Recording>,
-    /// When the recording wants to be flushed.
+    /// When the recording has to be flushed.
     flush_at: Option<crate::time::Instant>,
     running: Option<Running>,
     own_namespace: bool,
     output: Output,
 }
 
-/// Why the loop need not go on.
+/// Why the loop stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     /// COMMAND has ended with this exit code.
@@ -52,7 +52,7 @@ pub(super) enum Stop {
 }
 
 impl Session {
-    /// Everything up to the first packet. Nothing of this process may have started a thread.
+    /// Opens everything that the first packet needs. The process must not have started a thread.
     pub(super) fn open(device: &args::Device, capture: &args::Capture, output: Output) -> Result<Self, CliError> {
         let destination = Recording::destination(capture)?;
         let place = place::Place::open(device)?;
@@ -89,7 +89,7 @@ impl Session {
         &mut self.live
     }
 
-    /// Starts COMMAND. Its standard output is standard error where ours carries something else.
+    /// Starts COMMAND. Its standard output goes to standard error where tcplab prints data on standard output.
     pub(super) fn start(&mut self, command: &[OsString], to_stderr: bool) -> Result<(), CliError> {
         let on_stdout = self.captures_to_stdout();
         let running = crate::live::start(command, to_stderr || on_stdout);
@@ -97,7 +97,7 @@ impl Session {
         Ok(())
     }
 
-    /// The words that put a program of another terminal beside the host, if that needs any.
+    /// The command that enters the namespace from another terminal; empty if there is no namespace.
     pub(super) fn joining(&self) -> String {
         if self.own_namespace { format!("{} ", crate::live::join_hint()) } else { String::new() }
     }
@@ -110,7 +110,7 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until there is something to do, then one turn. The caller sees what came of it before the next wait.
+    /// Waits until there is something to do, then makes one turn. The caller sees the result before the next wait.
     pub(super) fn next(&mut self) -> Result<Option<Stop>, CliError> {
         self.next_until(None)
     }
@@ -127,7 +127,7 @@ impl Session {
         Ok(None)
     }
 
-    /// To be asked when a signal (SIGCHLD is one) or another thread has called.
+    /// Called after a signal (SIGCHLD is one) or a wake-up by another thread.
     fn stop(&mut self) -> Result<Option<Stop>, CliError> {
         self.wakes.clear();
         if let Some(signal) = self.signals.poll_stop() {
@@ -141,7 +141,7 @@ impl Session {
         }))
     }
 
-    /// Goes on until no connection is left or the time is over; a signal ends it at once.
+    /// Makes turns until no connection is left or the time is over. A signal ends it at once.
     pub(super) fn drain(&mut self, limit: Duration) -> Result<Option<Stop>, CliError> {
         let deadline = Instant::now() + limit;
         while self.net().host().connections() > 0 && Instant::now() < deadline {
@@ -153,7 +153,7 @@ impl Session {
         Ok(None)
     }
 
-    /// Goes on until COMMAND has ended, for a bounded time.
+    /// Makes turns until COMMAND has ended, for a bounded time.
     pub(super) fn await_command(&mut self, limit: Duration) -> Result<Option<Stop>, CliError> {
         let deadline = Instant::now() + limit;
         while self.running.is_some() && Instant::now() < deadline {
@@ -167,20 +167,21 @@ impl Session {
     /// Closes connections, capture and device in this order. Gives the exit code, which is `code` unless the capture
     /// failed.
     pub(super) fn close(mut self, outcome: Result<Stop, CliError>) -> Result<u8, CliError> {
-        let farewell = self.say_farewell(outcome.as_ref().ok().copied());
+        let ended = self.end_connections(outcome.as_ref().ok().copied());
         let dropped = self.live.tun().tx_dropped().unwrap_or(0);
         let recorded = self.recording.take().map(|recording| recording.close(dropped, self.output));
         if recorded.is_none() && dropped > 0 {
             self.output.note(format_args!("{dropped} packets dropped by the device queue"));
         }
         if self.live.lost_in_write() > 0 {
-            self.output.note(format_args!("{} packets the kernel had no room for", self.live.lost_in_write()));
+            self.output
+                .note(format_args!("{} packets not written: the kernel's queue was full", self.live.lost_in_write()));
         }
         let code = match outcome? {
             Stop::Command(code) => code,
             Stop::Signal(signal) => 128 + signal as u8,
         };
-        farewell?;
+        ended?;
         match recorded {
             Some(Err(error)) if code == 0 || code > 128 => Err(error),
             Some(Err(error)) => {
@@ -191,8 +192,8 @@ impl Session {
         }
     }
 
-    fn say_farewell(&mut self, stop: Option<Stop>) -> Result<(), CliError> {
-        let Some(stop) = stop else { return Ok(()) }; // an error: the device may be what has gone
+    fn end_connections(&mut self, stop: Option<Stop>) -> Result<(), CliError> {
+        let Some(stop) = stop else { return Ok(()) }; // an error: the device may be gone
         let hurry = match stop {
             Stop::Command(_) => self.drain(AFTER_COMMAND)?,
             Stop::Signal(_) => None,
@@ -200,7 +201,7 @@ impl Session {
         self.live.end_programs();
         self.turn()?;
         if hurry.is_none() {
-            self.drain(FAREWELL)?;
+            self.drain(CLOSE_TIME)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Where the host is: the sandbox, the device in it, addresses on both sides.
+//! The place of the host: the sandbox, the device in it, the addresses of both sides. `Session::open` calls it.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,11 +12,11 @@ use crate::live;
 use crate::socket::HostConfig;
 use crate::stack::Congestion;
 
-/// The device of a sandbox, where every name is free.
+/// The name of the device in a sandbox.
 const NAME: &str = "tcplab0";
-/// Bytes of each socket buffer: more than the kernel's queue holds would be lost in it.
+/// Bytes of each socket buffer. A larger window would overflow the kernel's queue.
 const BUFFER: usize = 256 * 1024;
-/// Packets that the kernel keeps for us: the windows of a few dozen connections.
+/// Packets that the kernel queues for the device: the windows of a few dozen connections.
 const QUEUE_LEN: u32 = 10_000;
 
 pub(super) struct Place {
@@ -31,7 +31,7 @@ impl Place {
         let links = links(&wanted.link)?;
         let in_sandbox = wanted.tun.is_none();
         if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
-            let text = "in a sandbox --address and --kernel-address go together: one is the other's neighbour";
+            let text = "in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other";
             return Err(CliError::Usage(text.to_owned()));
         }
         if in_sandbox {
@@ -42,10 +42,11 @@ impl Place {
         let failed = |error: device::TunError| CliError::Run(error.to_string());
         let tun = Tun::open(name).map_err(failed)?;
         let given = !wanted.kernel_address.is_empty();
-        // A device that an administrator made keeps the settings that it has.
+        // A device that existed keeps its settings.
         if !was_there || given {
             let addresses = or_default(&wanted.kernel_address, 2);
-            let settings = device::Settings { addresses, mtu: usize::from(wanted.mtu), queue_len: Some(QUEUE_LEN) };
+            let settings =
+                device::InterfaceSettings { addresses, mtu: usize::from(wanted.mtu), queue_len: Some(QUEUE_LEN) };
             match live::set_up(tun.name(), &settings) {
                 Err(error) if was_there && error.reason() == TunReason::NoCapability => {}
                 result => result.map_err(failed)?,
@@ -64,7 +65,7 @@ impl Place {
     }
 }
 
-/// `192.168.69.x/24` and `fd69::x/64` unless something else is wanted.
+/// The given addresses, else `192.168.69.x/24` and `fd69::x/64`.
 fn or_default(given: &[(IpAddr, u8)], last: u8) -> Vec<(IpAddr, u8)> {
     if given.is_empty() {
         let v6 = [0xfd69, 0, 0, 0, 0, 0, 0, u16::from(last)];
@@ -74,8 +75,8 @@ fn or_default(given: &[(IpAddr, u8)], last: u8) -> Vec<(IpAddr, u8)> {
     }
 }
 
-/// From the host to the kernel, and back. A line is for both directions or for the one that it names, and replaces what
-/// an earlier one said of it.
+/// The links from the host to the kernel and back. A line is for both directions or for the one that it names. It replaces
+/// earlier lines for that direction.
 fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
     let [mut out, mut back] = <[LinkSpec; 2]>::default();
     for LinkLine { direction, spec } in lines {
@@ -85,7 +86,7 @@ fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
             Some(("kernel", "host")) => back = spec.clone(),
             Some((from, to)) => {
                 return Err(CliError::Usage(format!(
-                    "--link: no direction `{from}>{to}` here; there are `host>kernel:` and `kernel>host:`"
+                    "--link: unknown direction `{from}>{to}`; the directions are `host>kernel:` and `kernel>host:`"
                 )));
             }
         }
@@ -93,7 +94,7 @@ fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
     Ok([out, back])
 }
 
-/// A seed from the operating system, so that nobody can predict initial sequence numbers (RFC 6528).
+/// A seed from the operating system, so that initial sequence numbers cannot be predicted (RFC 6528).
 fn seed() -> Result<u64, CliError> {
     let mut bytes = [0; 8];
     let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));

@@ -1,4 +1,5 @@
-//! The capture of a live host: begun before the first packet, flushed now and then, closed with a summary.
+//! The capture of a live host. It begins before the first packet, is flushed at intervals, and is closed with a summary.
+//! `Session` owns it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,18 +12,18 @@ use crate::cli::output::Output;
 use crate::cli::output_file::Destination;
 use crate::event::Observer;
 
-/// The section comment: a live run cannot be run again.
+/// The section comment. It has no recipe, because a live run cannot be repeated.
 const RECIPE: &str = r#"{"tcplab":1,"live":true}"#;
-/// How long a record may wait on a stream that somebody reads meanwhile.
+/// How long a record may wait before it is written to a pipe.
 const STREAM: Duration = Duration::from_millis(50);
-/// And in a file, which is looked at after a crash.
+/// How long a record may wait before it is written to a file.
 const FILE: Duration = Duration::from_secs(1);
 
 pub(super) struct Recording {
     capture: Rc<RefCell<Capture>>,
     on_stdout: bool,
     /// How long a record may wait.
-    patience: Duration,
+    delay: Duration,
     flushed: Instant,
 }
 
@@ -54,13 +55,13 @@ impl Recording {
         } else {
             destination.capture(settings)?
         };
-        let patience = match (wanted.packet_buffered, on_stdout) {
+        let delay = match (wanted.packet_buffered, on_stdout) {
             (true, _) => Duration::ZERO,
             (false, true) => STREAM,
             (false, false) => FILE,
         };
         let capture = Rc::new(RefCell::new(capture));
-        Ok(Self { capture, on_stdout, patience, flushed: Instant::now() })
+        Ok(Self { capture, on_stdout, delay, flushed: Instant::now() })
     }
 
     pub(super) fn observer(&self) -> Rc<RefCell<dyn Observer>> {
@@ -71,14 +72,14 @@ impl Recording {
         self.on_stdout
     }
 
-    /// Flushes if it is time to. Gives how long the loop may wait before it asks again.
+    /// Flushes if it is due. Gives the time until the next flush is due.
     pub(super) fn keep_flushed(&mut self) -> Option<Duration> {
         let mut capture = self.capture.borrow_mut();
         if capture.is_flushed() {
             return None;
         }
         let waited = self.flushed.elapsed();
-        let left = self.patience.saturating_sub(waited);
+        let left = self.delay.saturating_sub(waited);
         if !left.is_zero() {
             return Some(left);
         }
@@ -87,7 +88,7 @@ impl Recording {
         None
     }
 
-    /// Writes the rest. `dropped` is what the device's queue had no room for.
+    /// Writes the rest. `dropped` is the number of packets that the device's queue dropped.
     pub(super) fn close(self, dropped: u64, output: Output) -> Result<(), CliError> {
         let closed = self.capture.borrow_mut().close();
         let (summary, result) = match closed {

@@ -1,4 +1,4 @@
-//! `tcplab serve`: a built-in server for programs of the real kernel.
+//! `tcplab serve`: runs a server of the registry on the userspace host, for clients on the kernel's TCP.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -14,7 +14,7 @@ use crate::net::{JoinHandle, Net};
 use crate::socket::descriptor_table;
 use crate::view::Flows;
 
-/// A server that runs.
+/// A running server.
 type Server = JoinHandle<io::Result<Done>>;
 
 pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> Result<u8, CliError> {
@@ -28,7 +28,7 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     }
     let (ip, port) = args.listen.unwrap_or((None, program.port()));
     let own = session.net().host().config().addresses.clone();
-    // Every address: IPv4 comes to the same socket, unless there is nothing but IPv4.
+    // An IPv6 socket on every address takes IPv4 too. A host with IPv4 only needs an IPv4 socket.
     let all = if own.iter().any(|(ip, _)| ip.is_ipv6()) { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from([0; 4]) };
     let addr = SocketAddr::new(ip.unwrap_or(all), port);
     let listen = Listen { addr, backlog: usize::from(args.backlog) };
@@ -60,7 +60,7 @@ fn serve(
         let ip = if listen.addr.ip().is_unspecified() { own } else { listen.addr.ip() };
         let client = program.command_for(SocketAddr::new(ip, listen.addr.port()));
         output.note(format_args!("in a second terminal: {}{client}", session.joining()));
-        output.note("Ctrl-C ends it");
+        output.note("press Ctrl-C to stop");
     } else {
         session.start(&args.command, false)?;
     }
@@ -86,7 +86,9 @@ fn check(servers: &mut [Server], addr: SocketAddr) -> Result<(), CliError> {
     match servers.iter_mut().find_map(JoinHandle::try_take) {
         Some(Err(error)) => {
             let hint = match app::errno(&error) {
-                Some(crate::socket::Errno::EADDRNOTAVAIL) => "; it is no address of the userspace host (--address)",
+                Some(crate::socket::Errno::EADDRNOTAVAIL) => {
+                    "; this is not an address of the userspace host (see --address)"
+                }
                 _ => "",
             };
             Err(CliError::Run(format!("listen on {addr}: {error}{hint}")))

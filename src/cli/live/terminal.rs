@@ -1,5 +1,5 @@
-//! Standard input and output on threads of their own, so that a terminal that is stuck stops no ACK: two pipes of
-//! bounded size, with a thread at one end and a program of the host at the other.
+//! Standard input and output on threads of their own, so that a blocked terminal delays no ACK. Each is a pipe of bounded
+//! size with a thread at one end and a program of the host at the other. `connect` uses them.
 
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
@@ -10,7 +10,7 @@ use std::thread;
 use crate::live::WakeSender;
 
 /// Bytes in a pipe at most.
-const ROOM: usize = 64 * 1024;
+const CAPACITY: usize = 64 * 1024;
 
 /// One direction.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ struct State {
     bytes: Vec<u8>,
     /// The writing end has ended.
     ended: bool,
-    /// The thread takes or gives no more.
+    /// The thread has stopped with this error.
     broken: Option<io::Error>,
     waker: Option<Waker>,
 }
@@ -44,7 +44,7 @@ impl Pipe {
     }
 
     /// Wakes both ends.
-    fn tell(&self, mut state: MutexGuard<'_, State>) {
+    fn notify(&self, mut state: MutexGuard<'_, State>) {
         let waker = state.waker.take();
         drop(state);
         self.0.changed.notify_all();
@@ -60,7 +60,7 @@ impl Pipe {
 
     // ---- the end of the program
 
-    /// What has come; empty at the end.
+    /// Waits for bytes. Empty at the end.
     pub(super) async fn take(&self) -> Vec<u8> {
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -69,31 +69,31 @@ impl Pipe {
                 return Poll::Pending;
             }
             let bytes = core::mem::take(&mut state.bytes);
-            self.tell(state);
+            self.notify(state);
             Poll::Ready(bytes)
         })
         .await
     }
 
-    /// Waits for room and gives the bytes to the thread.
+    /// Waits for free space, then gives the bytes to the thread.
     pub(super) async fn give(&self, bytes: &[u8]) -> io::Result<()> {
         poll_fn(|cx| {
             let mut state = self.lock();
             if let Some(error) = state.broken.take() {
                 return Poll::Ready(Err(error));
             }
-            if state.bytes.len() >= ROOM {
+            if state.bytes.len() >= CAPACITY {
                 state.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             state.bytes.extend_from_slice(bytes);
-            self.tell(state);
+            self.notify(state);
             Poll::Ready(Ok(()))
         })
         .await
     }
 
-    /// No more will be given. Ends when the thread has written everything.
+    /// Ends the pipe. Returns when the thread has written everything.
     pub(super) async fn end(&self) -> io::Result<()> {
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -104,7 +104,7 @@ impl Pipe {
             if state.bytes.is_empty() && !first {
                 return Poll::Ready(Ok(()));
             }
-            // Before the thread is told, which may be quick to answer.
+            // Set before the thread is notified, because it may answer at once.
             state.waker = Some(cx.waker().clone());
             drop(state);
             self.0.changed.notify_all();
@@ -128,15 +128,15 @@ fn read_all(pipe: &Pipe) {
         let count = match io::stdin().lock().read(&mut buf) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => 0, // as the end: what was read is sent
+            Err(_) => 0, // as at the end of input: what was read is sent
         };
         let mut state = pipe.lock();
-        while state.bytes.len() >= ROOM {
+        while state.bytes.len() >= CAPACITY {
             state = pipe.wait(state);
         }
         state.bytes.extend_from_slice(&buf[..count]);
         state.ended = count == 0;
-        pipe.tell(state);
+        pipe.notify(state);
         if count == 0 {
             return;
         }
@@ -156,11 +156,11 @@ fn write_all(pipe: &Pipe) {
         let mut state = pipe.lock();
         while state.bytes.is_empty() {
             if state.ended {
-                return pipe.tell(state);
+                return pipe.notify(state);
             }
             state = pipe.wait(state);
         }
-        // They stay until they are out, so that the end means that.
+        // The bytes stay in the pipe until they are written, so that an empty pipe means written.
         let bytes = state.bytes.clone();
         drop(state);
         let mut out = io::stdout().lock();
@@ -170,7 +170,7 @@ fn write_all(pipe: &Pipe) {
         state.bytes.drain(..bytes.len());
         let failed = result.is_err();
         state.broken = result.err();
-        pipe.tell(state);
+        pipe.notify(state);
         if failed {
             return;
         }

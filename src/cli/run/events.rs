@@ -1,4 +1,4 @@
-//! `run --json`: each event as one object on a line. docs/events.md describes every field.
+//! `run --json`: an observer that prints each event as one JSON object on a line. docs/events.md describes every field.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,18 +6,18 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use crate::event::{Event, Fate, HostEvent, HostId, Observer};
-use crate::scenario::Outcome;
+use crate::scenario::RunOutcome;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::{Duration, Instant};
 
-/// Lines that are gathered before they are written.
+/// Bytes of lines that are gathered before they are written.
 const GATHER: usize = 64 * 1024;
 
 /// Writes events as lines of JSON.
 pub(super) struct Events {
     names: BTreeMap<HostId, String>,
     to_stdout: bool,
-    /// Each line at once.
+    /// Writes each line at once.
     at_once: bool,
     text: Vec<u8>,
     error: Option<io::Error>,
@@ -28,8 +28,8 @@ impl Events {
         Self { names: names.collect(), to_stdout, at_once, text: Vec::new(), error: None }
     }
 
-    /// Writes the line of the end and what is left.
-    pub(super) fn finish(&mut self, outcome: &Outcome) -> io::Result<()> {
+    /// Writes the results of the programs and the last line.
+    pub(super) fn finish(&mut self, outcome: &RunOutcome) -> io::Result<()> {
         for report in &outcome.reports {
             let (sent, received, failure) = match &report.result {
                 Some(Ok(done)) => (json!(done.sent), json!(done.received), Value::Null),

@@ -1,5 +1,5 @@
-//! `tcplab run`: a scenario in virtual time. It prints the story, the ladder and a summary, or the events as JSON, and writes
-//! captures.
+//! `tcplab run`: runs a scenario in virtual time. It prints the story, the ladder and a summary, or the events as JSON. It
+//! writes captures.
 
 mod events;
 mod pace;
@@ -17,7 +17,7 @@ use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
-use crate::scenario::{Outcome, Recipe, Scenario, World};
+use crate::scenario::{Recipe, RunOutcome, Scenario, World};
 use crate::view::{Ladder, filled, printable};
 use events::Events;
 use pace::Pace;
@@ -27,17 +27,17 @@ use pace::Pace;
 pub(super) struct Run {
     #[command(flatten)]
     which: Which,
-    /// Random seed [default: that of the scenario, else 1]
+    /// Random seed [default: the seed of the scenario, else 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Change a key of the scenario; can be repeated
+    /// Change a key of the scenario; may be repeated [default: no changes]
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// Take the capture at this host, or at all of them, one file for each: x.client.pcapng [default: that of the
-    /// scenario, else the first]
+    /// Capture at this host; `all` writes one file for each host, such as x.client.pcapng [default: the host that the
+    /// scenario names, else the first]
     #[arg(long, value_name = "HOST|all")]
     at: Option<String>,
-    /// Run as slowly as the wall clock goes, but for the end of TIME-WAIT
+    /// Pace the run by the wall clock, except for the end of TIME-WAIT [default: as fast as possible]
     #[arg(long)]
     realtime: bool,
     #[command(flatten)]
@@ -46,31 +46,31 @@ pub(super) struct Run {
     view: View,
 }
 
-/// What is captured.
+/// The options of the capture.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Capture")]
 struct Taken {
-    /// Every packet into a file for Wireshark; `-` is standard output
+    /// Write a capture for Wireshark to FILE; `-` is standard output [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
-    /// The first N packets only
+    /// Capture only the first N packets [default: all packets]
     #[arg(short, long = "count", value_name = "N", requires = "write")]
     count: Option<u64>,
-    /// At most N bytes of each packet; 0 is all of them
+    /// Capture at most N bytes of each packet; 0 is all bytes [default: 0]
     #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
     snaplen: Option<u32>,
-    /// Overwrite FILE also when it is not a capture [default: such a file is kept]
+    /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
     force: bool,
-    /// The old format, without comments (also by a name that ends in .pcap)
+    /// Write pcap, which has no comments [default: pcapng, unless the name ends in .pcap]
     #[arg(long, requires = "write")]
     pcap: bool,
-    /// What is said about each packet
+    /// How much each comment says
     #[arg(long, value_name = "HOW", default_value = "brief")]
     comments: How,
 }
 
-/// Captures that are open: where each goes.
+/// Open captures, each with its destination.
 type Captures = Vec<(String, Rc<RefCell<Capture>>)>;
 
 pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(), CliError> {
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
         events.borrow_mut().finish(&outcome)?;
     } else {
         let ladder = ladder.map_or(String::new(), |ladder| ladder.borrow().draw(&args.view.style(output)));
-        output.result(told(&scenario, &ladder, &outcome, output.width()))?;
+        output.result(report_text(&scenario, &ladder, &outcome, output.width()))?;
     }
     for (path, summary) in closed {
         let summary = summary.map_err(|error| failed(&error))?;
@@ -120,7 +120,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
 fn destinations(args: &Run, scenario: &Scenario, world: &World) -> Result<Vec<(String, Destination)>, CliError> {
     let known = || scenario.hosts().collect::<Vec<_>>().join(", ");
     let unknown =
-        |at: &str| CliError::Usage(format!("--at {at}: there is no host of that name; there are {}", known()));
+        |at: &str| CliError::Usage(format!("--at {at}: there is no host of that name; the hosts are {}", known()));
     let hosts = match args.at.as_deref() {
         None => vec![scenario.at().to_owned()],
         Some("all") if world.find("all").is_none() => scenario.hosts().map(str::to_owned).collect(),
@@ -135,7 +135,9 @@ fn destinations(args: &Run, scenario: &Scenario, world: &World) -> Result<Vec<(S
         return Ok(hosts.into_iter().map(|host| (host, destination.clone())).collect());
     }
     if path == Path::new("-") || check(path).is_ok_and(|destination| destination.is_stdout()) {
-        return Err(CliError::Usage("--at all writes one file for each host: give -w a name, not `-`".to_owned()));
+        return Err(CliError::Usage(
+            "--at all writes one file for each host; name a file with -w instead of `-`".to_owned(),
+        ));
     }
     let each = |host: String| check(&beside(path, &host)).map(|destination| (host, destination));
     hosts.into_iter().map(each).collect()
@@ -175,11 +177,11 @@ fn beside(path: &Path, host: &str) -> PathBuf {
 }
 
 fn failed(error: &WriteError) -> CliError {
-    CliError::Run(format!("{error}; another place for the capture is given with -w"))
+    CliError::Run(format!("{error}; -w FILE names another place for the capture"))
 }
 
 /// The story, the ladder, the descriptors, what to look at, and what the programs did. Prose is filled to the width.
-fn told(scenario: &Scenario, ladder: &str, outcome: &Outcome, width: usize) -> String {
+fn report_text(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, width: usize) -> String {
     let mut parts = Vec::new();
     if let Some(name) = scenario.name() {
         parts.push(filled(&format!("{name}: {}", scenario.summary()), width));
@@ -203,8 +205,8 @@ fn told(scenario: &Scenario, ladder: &str, outcome: &Outcome, width: usize) -> S
     parts.join("\n")
 }
 
-/// What a program did, in a line.
-fn did(report: &crate::scenario::Report) -> String {
+/// One line that says what a program did.
+fn did(report: &crate::scenario::ProgramReport) -> String {
     let at = report.ended.map_or(String::new(), |at| format!(", ended at {at}"));
     match &report.result {
         None => "has not ended".to_owned(),

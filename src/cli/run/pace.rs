@@ -1,4 +1,5 @@
-//! The wall clock for a run in virtual time, and captures that are shown as they grow.
+//! `run --realtime`: an observer that holds each event back until its time on the wall clock. It also flushes the captures
+//! before it waits, so that a reader sees them grow.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,8 +8,8 @@ use crate::capture::Capture;
 use crate::event::{Event, HostEvent, Observer};
 use crate::time::Instant;
 
-/// Lets no event pass before its time has come on the wall clock, and has the captures written out before it waits. It
-/// has to observe first.
+/// Waits until the time of each event on the wall clock. It flushes the captures before it waits. It must be the first
+/// observer.
 pub(super) struct Pace {
     began: std::time::Instant,
     last: Instant,
@@ -23,14 +24,14 @@ impl Pace {
 
 impl Observer for Pace {
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        // What goes on inside of a host shows itself by a call or a packet; the end of TIME-WAIT, which shows itself by
-        // nothing, nobody wants to wait for.
+        // Events inside a host do not wait: a call or a packet follows them, which does. The end of TIME-WAIT has neither,
+        // and the run does not wait for it.
         let inside = matches!(event, Event::Host { event, .. } if !matches!(event, HostEvent::Call { .. }));
         if at <= self.last || inside {
             return;
         }
         self.last = at;
-        // What is known of a packet may come behind it, at the same instant: not before now is it whole.
+        // More about a packet may follow it at the same instant. The record is complete when the time advances.
         for capture in self.captures.borrow().iter() {
             capture.borrow_mut().flush();
         }
@@ -39,7 +40,7 @@ impl Observer for Pace {
     }
 }
 
-/// A capture that somebody else closes.
+/// A capture that observes the run and that its owner closes.
 pub(super) struct Shared(pub(super) Rc<RefCell<Capture>>);
 
 impl Observer for Shared {

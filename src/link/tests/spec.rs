@@ -1,7 +1,7 @@
-//! The link line: what it says, and what is said to those who write it wrong.
+//! Tests of the link line: its values, and the errors of malformed lines.
 
 use crate::link::{
-    Distribution, GilbertElliott, Jitter, Kind, Limit, LinkLine, LinkSpec, Loss, Outage, Percent, Rate, Script,
+    Distribution, GilbertElliott, Jitter, Limit, LinkLine, LinkSpec, Loss, Outage, PacketKind, Percent, Rate, Script,
 };
 use crate::time::Duration;
 
@@ -37,9 +37,9 @@ fn a_whole_line() {
         mtu: Some(1400),
         down: [(1, 2), (5, 6)].map(|(from, until)| outage(from, until)).to_vec(),
         scripts: vec![
-            Script { what: Kind::Data, which: vec![(3, 3)], hold: None },
-            Script { what: Kind::Rst, which: Vec::new(), hold: None },
-            Script { what: Kind::Packet, which: vec![(7, 7), (9, 11)], hold: Some(Duration::from_millis(300)) },
+            Script { what: PacketKind::Data, which: vec![(3, 3)], hold: None },
+            Script { what: PacketKind::Rst, which: Vec::new(), hold: None },
+            Script { what: PacketKind::Packet, which: vec![(7, 7), (9, 11)], hold: Some(Duration::from_millis(300)) },
         ],
     };
     assert_eq!(line, LinkLine { direction: Some(("client".to_owned(), "server".to_owned())), spec });

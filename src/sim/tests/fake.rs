@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::device::End;
+use crate::device::CableEnd;
 use crate::drive::Endpoint;
 use crate::event::{DropReason, Event, HostEvent, HostId, Observer};
 use crate::link::LinkLine;
@@ -99,8 +99,8 @@ pub(super) fn network(seed: u64, links: &[(usize, usize, &str)]) -> (Network<Fak
     for (a, b, line) in links {
         let cable = network.cable(HostId(*a as u32), HostId(*b as u32));
         let spec = line.parse::<LinkLine>().expect(line).spec;
-        network.fabric.cables[cable][End::A].set_spec(&spec);
-        network.fabric.cables[cable][End::B].set_spec(&spec);
+        network.fabric.cables[cable][CableEnd::A].set_spec(&spec);
+        network.fabric.cables[cable][CableEnd::B].set_spec(&spec);
     }
     assert_eq!(idle(&mut network), Ok(()));
     log.borrow_mut().clear();

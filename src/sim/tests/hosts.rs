@@ -3,14 +3,14 @@
 use core::net::SocketAddr;
 
 use super::fake::Seen;
-use crate::link::Verdict;
+use crate::link::FaultAction;
 use crate::net::{JoinHandle, TcpListener, TcpStream};
 use crate::segment::{IpView, Packet, Segment};
 use crate::sim::{HostHandle, LinkHandle, Reason, Sim};
 use crate::socket::{Domain, Type};
 use crate::time::{Duration, Instant};
 
-/// client and server, and an echo server that serves for ever.
+/// client and server, and an echo server that serves without end.
 fn pair(seed: u64, line: &str) -> (Sim, HostHandle, LinkHandle, SocketAddr) {
     let sim = Sim::seeded(seed);
     let server = sim.host("server", "192.0.2.1/24");
@@ -67,7 +67,7 @@ fn a_scripted_fault_costs_one_retransmission_timeout() {
     let mut first = true;
     link.fault("server", move |_: Instant, packet: &Packet| {
         let is_syn = IpView::parse(&packet.bytes).is_ok_and(|ip| Segment::parse(&ip).is_ok_and(|tcp| tcp.is_syn()));
-        if is_syn && core::mem::replace(&mut first, false) { Verdict::Drop } else { Verdict::Pass }
+        if is_syn && core::mem::replace(&mut first, false) { FaultAction::Drop } else { FaultAction::Pass }
     });
     let echoed = echo(&client, addr, 10);
     sim.run_until(|| echoed.is_finished());
@@ -95,9 +95,9 @@ fn a_program_that_waits_for_ever_is_named_and_a_daemon_is_not() {
     sim.run_until_idle();
     client.spawn(async move |net| {
         let listener = TcpListener::bind(&net, SocketAddr::new("0.0.0.0".parse().expect("an address"), 9));
-        listener.expect("the port is free").accept().await.map(|_| ()).expect("nobody comes");
+        listener.expect("the port is free").accept().await.map(|_| ()).expect("no client connects");
     });
-    let gave_up = sim.try_run_until_idle().expect_err("nobody connects");
+    let gave_up = sim.try_run_until_idle().expect_err("no client connects");
     assert!(
         matches!(&gave_up.reason, Reason::Unfinished(programs) if programs[..] == ["client program 2"]),
         "{gave_up}"

@@ -100,7 +100,7 @@ fn what_arrives_beyond_the_limit_is_refused_and_counted() {
     for _ in 0..=limit {
         peer.inject(syn(1));
     }
-    // Arrivals are taken out of the link when somebody asks.
+    // Arrivals are taken out of the link when a test asks for them.
     let mut taken = 0;
     while peer.poll_packet().is_some() {
         taken += 1;

@@ -14,29 +14,29 @@ const TIME: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
 
 /// How the value of an option is read.
 #[derive(Clone, Copy)]
-enum Kind {
+enum SettingKind {
     Switch(fn(bool) -> O),
     Count(u64, fn(u64) -> O),
     Time(fn(Duration) -> O),
 }
 
-const SETTINGS: [(&str, Kind); 16] = [
-    ("reuseaddr", Kind::Switch(O::ReuseAddr)),
-    ("nodelay", Kind::Switch(O::NoDelay)),
-    ("quickack", Kind::Switch(O::QuickAck)),
-    ("keepalive", Kind::Switch(O::KeepAlive)),
-    ("v6only", Kind::Switch(O::V6Only)),
-    ("rcvbuf", Kind::Count(MOST_BUFFER, |size| O::RcvBuf(size as usize))),
-    ("sndbuf", Kind::Count(MOST_BUFFER, |size| O::SndBuf(size as usize))),
-    ("maxseg", Kind::Count(u16::MAX as u64, |size| O::MaxSeg(size as u16))),
-    ("keepcnt", Kind::Count(127, |count| O::KeepCnt(count as u32))),
-    ("ttl", Kind::Count(255, |ttl| O::Ttl(ttl as u8))),
-    ("keepidle", Kind::Time(O::KeepIdle)),
-    ("keepintvl", Kind::Time(O::KeepIntvl)),
-    ("usertimeout", Kind::Time(O::UserTimeout)),
-    ("rcvtimeo", Kind::Time(|time| O::RcvTimeo(Some(time)))),
-    ("sndtimeo", Kind::Time(|time| O::SndTimeo(Some(time)))),
-    ("linger", Kind::Time(|time| O::Linger(Some(time)))),
+const SETTINGS: [(&str, SettingKind); 16] = [
+    ("reuseaddr", SettingKind::Switch(O::ReuseAddr)),
+    ("nodelay", SettingKind::Switch(O::NoDelay)),
+    ("quickack", SettingKind::Switch(O::QuickAck)),
+    ("keepalive", SettingKind::Switch(O::KeepAlive)),
+    ("v6only", SettingKind::Switch(O::V6Only)),
+    ("rcvbuf", SettingKind::Count(MOST_BUFFER, |size| O::RcvBuf(size as usize))),
+    ("sndbuf", SettingKind::Count(MOST_BUFFER, |size| O::SndBuf(size as usize))),
+    ("maxseg", SettingKind::Count(u16::MAX as u64, |size| O::MaxSeg(size as u16))),
+    ("keepcnt", SettingKind::Count(127, |count| O::KeepCnt(count as u32))),
+    ("ttl", SettingKind::Count(255, |ttl| O::Ttl(ttl as u8))),
+    ("keepidle", SettingKind::Time(O::KeepIdle)),
+    ("keepintvl", SettingKind::Time(O::KeepIntvl)),
+    ("usertimeout", SettingKind::Time(O::UserTimeout)),
+    ("rcvtimeo", SettingKind::Time(|time| O::RcvTimeo(Some(time)))),
+    ("sndtimeo", SettingKind::Time(|time| O::SndTimeo(Some(time)))),
+    ("linger", SettingKind::Time(|time| O::Linger(Some(time)))),
 ];
 
 /// The largest buffer that a program can ask for: 16 MiB.
@@ -46,15 +46,15 @@ const MOST_BUFFER: u64 = 16 << 20;
 pub(super) fn read(line: &mut Line<'_>) -> Result<O, ParseError> {
     let kind = line.take(NAMES, |name| SETTINGS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind))?;
     match kind {
-        Kind::Switch(option) => line.take(SWITCH, |word| match word {
+        SettingKind::Switch(option) => line.take(SWITCH, |word| match word {
             "on" => Some(option(true)),
             "off" => Some(option(false)),
             _ => None,
         }),
-        Kind::Count(most, option) => {
+        SettingKind::Count(most, option) => {
             line.take(&format!("a number up to {most}"), |word| number(word).filter(|&count| count <= most).map(option))
         }
-        Kind::Time(option) => line.take(TIME, |word| duration(word).map(option)),
+        SettingKind::Time(option) => line.take(TIME, |word| duration(word).map(option)),
     }
 }
 
