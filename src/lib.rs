@@ -101,9 +101,9 @@ pub mod link;
 #[allow(clippy::disallowed_methods)] // its clock is the wall clock
 pub mod live;
 pub mod net;
+pub mod recovery;
 #[cfg(feature = "replay")]
 pub mod replay;
-pub mod recovery;
 pub mod rng;
 #[cfg(feature = "scenario")]
 pub mod scenario;
