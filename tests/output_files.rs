@@ -67,7 +67,7 @@ fn refused(dir: &Path, args: &[&str], stdin: Option<&Path>, reason: &str) {
     assert!(contents(dir) == before, "{args:?} changed a file");
 }
 
-const INPUT: &str = "which would be destroyed";
+const INPUT: &str = "and writing would destroy it";
 const STDIN: &str = "this is standard input";
 
 #[test]
