@@ -1,5 +1,5 @@
 //! The scoreboard: what was sent and is not cumulatively `ACKed`, as units in sequence order, with the marks of RFC
-//! 6675. It takes cumulative ACKs and SACK blocks (RFC 2018), keeps `pipe` with each change and answers `NextSeg`. Who
+//! 6675. It takes cumulative ACKs and SACK blocks (RFC 2018), keeps `pipe` with each change and answers `NextSeg`. What
 //! is lost is decided elsewhere ([`rack`](super::rack), `dup_thresh`,
 //! [`newreno`](super::newreno)); here it is marked. [`Recovery`](super::Recovery) calls it.
 
