@@ -113,9 +113,9 @@ impl Unit {
 
     /// Its share of `pipe`, in charged bytes.
     ///
-    /// RFC 6675, section 4, `SetPipe`: nothing for what was `SACKed`; "(a) If `IsLost` (S1) returns false: Pipe is
-    /// incremented by 1 octet"; "(b) If S1 <= `HighRxt`: Pipe is incremented by 1 octet". So a probe beside its
-    /// original counts twice. In place of `HighRxt` the mark of the unit says whether its retransmission is in flight.
+    /// RFC 6675, section 4, `SetPipe`: a byte that was `SACKed` does not count. One that is not lost counts (a). One at or
+    /// below `HighRxt` counts (b). So a probe beside its original counts twice. In place of `HighRxt` the mark of the unit
+    /// says whether its retransmission is in flight.
     pub const fn in_pipe(&self) -> u64 {
         if self.is_sacked() {
             return 0;
