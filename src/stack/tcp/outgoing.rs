@@ -1,0 +1,168 @@
+//! Builds the segments of a connection from one template: SYN, SYN|ACK, ACK, text, FIN, probes, RST. What leaves next is
+//! decided in this order: RST, SYN, keep-alive, what the sender has, an ACK that is due.
+
+use super::opening::Opening;
+use super::sender::Outgoing;
+use super::{Context, Departure, Flow, Tcp};
+use crate::event::{Reason, State};
+use crate::segment::{Flags, Options, SegmentTemplate, Seq, Timestamps};
+use crate::time::Instant;
+
+/// A segment that answers another one at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Reply {
+    /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`
+    Ack,
+    /// An RST for a segment that belongs to no connection.
+    Reset(SegmentTemplate<'static>),
+}
+
+/// ECT(0) of RFC 3168, section 5.
+const ECT_0: u8 = 0b10;
+
+impl Tcp {
+    /// Writes the next segment that is due into `bytes`. `None` if there is none.
+    pub(in crate::stack) fn poll(&mut self, context: &mut Context<'_>, bytes: &mut Vec<u8>) -> Option<Departure> {
+        if core::mem::take(&mut self.rst_due) {
+            return Some(self.write_rst(context.now, bytes));
+        }
+        if let Some(mut opening) = self.opening
+            && opening.due
+        {
+            opening.on_sent(context.now, context.config);
+            self.opening = Some(opening);
+            return Some(self.write_syn(context.now, &opening, bytes));
+        }
+        if self.state == State::Closed {
+            return None;
+        }
+        let Some(flow) = &mut self.flow else { return None };
+        if self.opening.is_none() {
+            let outgoing = if core::mem::take(&mut self.keep_alive_due) {
+                Some(flow.sender.probe(Reason::KeepAlive))
+            } else {
+                let blocks = flow.receiver.sack_count(sack_room(flow.terms.timestamps));
+                flow.sender.poll(context.now, sack_len(blocks))
+            };
+            if let Some(outgoing) = outgoing {
+                return Some(self.write_outgoing(context, &outgoing, bytes));
+            }
+        }
+        let flow = self.flow.as_ref()?;
+        if !flow.receiver.ack.is_due() {
+            return None;
+        }
+        self.write_ack(context, bytes);
+        Some(Departure { flags: Flags::ACK, reason: None })
+    }
+
+    fn template(&self, now: Instant, seq: Seq, flags: Flags) -> SegmentTemplate<'static> {
+        let ts = self.ts_recent.map(|(ts_ecr, _)| Timestamps { ts_val: self.clock.at(now), ts_ecr });
+        SegmentTemplate {
+            seq,
+            flags,
+            ttl: self.options.ttl,
+            layout: self.layout,
+            options: Options { ts, ..Options::default() },
+            ..SegmentTemplate::new(self.tuple.local_addr(), self.tuple.remote_addr())
+        }
+    }
+
+    /// The same with RCV.NXT and the window.
+    fn acknowledging(&mut self, context: &Context<'_>, seq: Seq, flags: Flags) -> SegmentTemplate<'static> {
+        let mut template = self.template(context.now, seq, flags | Flags::ACK);
+        if let Some(flow) = &mut self.flow {
+            template.ack = flow.receiver.rcv_nxt();
+            template.window = flow.receiver.window_field(context.pool.is_under_pressure());
+        }
+        if self.ece {
+            template.flags = template.flags | Flags::ECE;
+        }
+        template
+    }
+
+    /// Writes an ACK without text.
+    pub(in crate::stack) fn write_ack(&mut self, context: &Context<'_>, bytes: &mut Vec<u8>) {
+        let Some(flow) = &self.flow else { return };
+        // In SYN-RECEIVED SND.NXT is behind the SYN.
+        let seq = if self.opening.is_some() { self.sent().1 } else { flow.sender.acceptable_seq() };
+        let mut template = self.acknowledging(context, seq, Flags::ACK);
+        if let Some(flow) = &mut self.flow {
+            template.options.sack = flow.receiver.sack_blocks(sack_room(flow.terms.timestamps));
+            flow.receiver.on_ack_sent(true);
+        }
+        template.write(bytes);
+    }
+
+    fn write_outgoing(&mut self, context: &mut Context<'_>, sent: &Outgoing, bytes: &mut Vec<u8>) -> Departure {
+        let mut flags = Flags::ACK;
+        for (set, flag) in [(sent.fin, Flags::FIN), (sent.push, Flags::PSH), (sent.cwr, Flags::CWR)] {
+            if set {
+                flags = flags | flag;
+            }
+        }
+        let mut template = self.acknowledging(context, sent.seq, flags);
+        let now = context.now;
+        let Some(Flow { terms, sender, receiver }) = &mut self.flow else {
+            return Departure { flags, reason: None };
+        };
+        let blocks = receiver.sack_count(sack_room(terms.timestamps));
+        // A full segment that is sent again has no room for SACK blocks; then an ACK is owed beside it.
+        let fits = sent.len + sack_len(blocks) <= sender.mss();
+        if blocks > 0 && fits {
+            template.options.sack = receiver.sack_blocks(sack_room(terms.timestamps));
+        }
+        if blocks == 0 || fits {
+            receiver.on_ack_sent(true);
+        }
+        if terms.ecn && sent.new && sent.len > 0 {
+            template.ecn = ECT_0;
+        }
+        template.write_with(bytes, sent.len as usize, |bytes| sender.append_text(sent, bytes));
+        if sent.new && sent.len > 0 {
+            receiver.ack.on_text_sent(now);
+        }
+        sender.on_sent(now, sent);
+        Departure { flags: template.flags, reason: Some(sent.reason) }
+    }
+
+    fn write_syn(&mut self, now: Instant, opening: &Opening, bytes: &mut Vec<u8>) -> Departure {
+        let flags = if opening.syn_ack { Flags::SYN | Flags::ACK } else { Flags::SYN };
+        let mut template = self.template(now, opening.iss, flags);
+        let ts_ecr = self.ts_recent.map_or(0, |(recent, _)| recent);
+        let mut offer = self.offer;
+        if let Some(flow) = self.flow.as_ref().filter(|_| opening.syn_ack) {
+            (offer.sack, offer.timestamps) = (flow.terms.sack, flow.terms.timestamps);
+            offer.shift = flow.terms.shifts.map(|(ours, _)| ours);
+            template.ack = flow.receiver.rcv_nxt();
+        } else if offer.ecn {
+            template.flags = template.flags | Flags::ECE | Flags::CWR;
+        }
+        template.window = offer.window;
+        template.options = offer.options(Timestamps { ts_val: self.clock.at(now), ts_ecr });
+        template.write(bytes);
+        Departure { flags: template.flags, reason: None }
+    }
+
+    /// RFC 9293, section 3.10.5. The sequence number lies in the peer's window, as on Linux.
+    fn write_rst(&mut self, now: Instant, bytes: &mut Vec<u8>) -> Departure {
+        let seq = match (&self.opening, &self.flow) {
+            (None, Some(flow)) => flow.sender.acceptable_seq(),
+            _ => self.sent().1,
+        };
+        let mut template = self.template(now, seq, Flags::RST | Flags::ACK);
+        template.ack = self.rcv_nxt();
+        template.write(bytes);
+        Departure { flags: template.flags, reason: None }
+    }
+}
+
+/// How many SACK blocks fit (RFC 2018, section 3): three beside timestamps, else four.
+const fn sack_room(timestamps: bool) -> usize {
+    if timestamps { 3 } else { 4 }
+}
+
+/// Bytes of a SACK option with its padding.
+const fn sack_len(blocks: usize) -> u32 {
+    if blocks == 0 { 0 } else { 4 + 8 * blocks as u32 }
+}
