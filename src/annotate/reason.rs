@@ -23,6 +23,7 @@ pub fn reason(why: DropReason) -> String {
         DropReason::BadSource => "the source address is not valid",
         DropReason::SynQueueFull => "the SYN queue is full",
         DropReason::AcceptQueueFull => "the accept queue is full",
+        DropReason::NoMemory => "the buffers of the host have reached their limit",
         DropReason::ReceiveQueueFull => "the receive queue of the socket is full",
         DropReason::TimeWait => "the connection is in TIME-WAIT",
         DropReason::HalfOpen => "the half-open connection does not need it",

@@ -233,6 +233,8 @@ pub enum DropReason {
     AcceptQueueFull,
     /// The receive queue of the UDP socket is full.
     ReceiveQueueFull,
+    /// The buffers of the host have reached their limit.
+    NoMemory,
     /// A rule of TCP refused the segment.
     Rule(Rule),
     /// TIME-WAIT has no use for it.

@@ -25,7 +25,7 @@ impl Fate {
 
 impl DropReason {
     /// One of each, rules left out: those are [`Rule::ALL`].
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Loss,
         Self::BurstLoss(ChannelState::Good),
         Self::BurstLoss(ChannelState::Bad),
@@ -44,6 +44,7 @@ impl DropReason {
         Self::SynQueueFull,
         Self::AcceptQueueFull,
         Self::ReceiveQueueFull,
+        Self::NoMemory,
         Self::TimeWait,
         Self::HalfOpen,
         Self::NoSocket,
@@ -70,6 +71,7 @@ impl DropReason {
             Self::SynQueueFull => "syn-queue-full",
             Self::AcceptQueueFull => "accept-queue-full",
             Self::ReceiveQueueFull => "receive-queue-full",
+            Self::NoMemory => "no-memory",
             Self::Rule(rule) => rule.name(),
             Self::TimeWait => "time-wait",
             Self::HalfOpen => "half-open",

@@ -69,6 +69,8 @@ pub struct RecoveryConfig {
     pub undo: bool,
     /// Limited transmit (RFC 3042).
     pub limited_transmit: bool,
+    /// Restart after idle (RFC 5681, section 4.1). Linux's `tcp_slow_start_after_idle`.
+    pub idle_restart: bool,
     /// `DupThresh` of RFC 6675 and the number of duplicate ACKs of RFC 5681: 3.
     pub dup_thresh: u32,
     /// `TLP.max_ack_delay`: the longest time that the peer may delay an ACK (RFC 8985, section 7.2). Linux: 200 ms.
@@ -87,6 +89,7 @@ impl Default for RecoveryConfig {
             frto: true,
             undo: true,
             limited_transmit: true,
+            idle_restart: true,
             dup_thresh: 3,
             max_ack_delay: Duration::from_millis(200),
         }
@@ -255,6 +258,11 @@ impl Recovery {
     /// `FlightSize` of RFC 5681: SND.NXT - SND.UNA.
     pub fn flight_size(&self) -> u32 {
         self.snd_nxt() - self.snd_una()
+    }
+
+    /// The peer sends SACK.
+    pub const fn has_sack(&self) -> bool {
+        self.config.sack
     }
 
     /// The phase.

@@ -71,7 +71,8 @@ impl Recovery {
             return 0;
         }
         // RFC 5681, section 4.1: restart after idle.
-        if self.board.is_empty()
+        if self.config.idle_restart
+            && self.board.is_empty()
             && self.last_sent_at.is_some_and(|at| now.as_nanos().saturating_sub(at.as_nanos()) > self.rto.rto())
         {
             controller.on_idle_restart(now);

@@ -12,7 +12,7 @@ use super::connection::{Account, ConnectionError, ConnectionId, Owner};
 use super::listener::{Listener, ListenerId};
 use super::open::connection_holder;
 use super::ports::{Holder, Ports, Role};
-use super::tcp::to_smoltcp;
+use super::tcp::{Receiver, Sender};
 
 /// How a socket is bound: the address as the socket layer was given it, and how it holds its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) enum ConnectRefusal {
 /// What a receive call found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// So many octets.
+    /// So many bytes.
     Data(usize),
     /// Nothing yet.
     Nothing,
@@ -64,7 +64,7 @@ pub(crate) enum Received {
 /// What a send call found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// So many octets were taken; zero if the buffer is full.
+    /// So many bytes were taken; zero if the buffer is full.
     Taken(usize),
     /// The handshake is not over.
     NotYet,
@@ -135,10 +135,13 @@ impl Stack {
             port,
             v6_only: binding.v6_only,
             backlog: backlog.max(1),
+            plus_one: self.config.backlog_plus_one,
+            holds: false,
+            held: std::collections::VecDeque::new(),
             syn_queue: 0,
             accept_queue: std::collections::VecDeque::new(),
             token,
-            options: *options,
+            options: options.clone(),
             reuse: binding.reuse,
         });
         self.tables.listening.insert((addr, port), id);
@@ -152,7 +155,7 @@ impl Stack {
 
     /// What connections made from now on inherit.
     pub(crate) fn set_listener_options(&mut self, id: ListenerId, options: &TcpOptions) {
-        self.tables.listeners[id].options = *options;
+        self.tables.listeners[id].options = options.clone();
     }
 
     /// Takes the oldest established connection and gives it to a descriptor.
@@ -207,7 +210,7 @@ impl Stack {
         if ip.is_loopback() && !self.addresses.is_own(remote.ip()) {
             return Err(ConnectRefusal::LoopbackSource);
         }
-        if !self.pool.has_room_for(options.rcv_buf + options.snd_buf) {
+        if self.pool.is_under_pressure() {
             return Err(ConnectRefusal::NoBuffers);
         }
         let tuple_at = |port| FourTuple::new(SocketAddr::new(ip, port), remote);
@@ -228,8 +231,8 @@ impl Stack {
         Ok(id)
     }
 
-    /// Puts octets into the send buffer.
-    pub(crate) fn send(&mut self, id: ConnectionId, octets: &[u8]) -> Sent {
+    /// Puts bytes into the send buffer.
+    pub(crate) fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> Sent {
         let connection = &mut *self.tables.connections[id];
         let Some(tcp) = connection.tcp.as_mut().filter(|_| !connection.shut.write) else { return Sent::Ended };
         match connection.state {
@@ -237,8 +240,9 @@ impl Stack {
             State::Established | State::CloseWait => {}
             _ => return Sent::Ended,
         }
-        let taken = tcp.socket_mut().send_slice(octets).unwrap_or(0);
+        let taken = tcp.write(bytes, &mut self.pool);
         if taken > 0 {
+            connection.limits.idle = false;
             connection.account.messages_sent += 1;
             connection.account.bytes_sent += taken as u64;
             self.mark_dirty(id);
@@ -246,16 +250,16 @@ impl Stack {
         Sent::Taken(taken)
     }
 
-    /// Takes octets from the receive buffer, or only looks at them.
-    pub(crate) fn receive(&mut self, id: ConnectionId, octets: &mut [u8], peek: bool) -> Received {
+    /// Takes bytes from the receive buffer, or only looks at them.
+    pub(crate) fn receive(&mut self, id: ConnectionId, bytes: &mut [u8], peek: bool) -> Received {
         let connection = &mut *self.tables.connections[id];
         let Some(tcp) = &mut connection.tcp else {
             let remaining = connection.unread.remaining();
-            let len = remaining.len().min(octets.len());
+            let len = remaining.len().min(bytes.len());
             if remaining.is_empty() {
                 return Received::End;
             }
-            octets[..len].copy_from_slice(&remaining[..len]);
+            bytes[..len].copy_from_slice(&remaining[..len]);
             if !peek {
                 connection.unread.consume(len);
                 connection.account.messages_received += 1;
@@ -263,30 +267,29 @@ impl Stack {
             }
             return Received::Data(len);
         };
-        let waiting = tcp.socket().recv_queue();
-        if waiting == 0 {
-            return if connection.fin_received || connection.state == State::Closed {
+        let len = tcp.read(self.now, bytes, peek, &mut self.pool);
+        if len == 0 {
+            let waiting = tcp.receiver().map_or(0, Receiver::unread);
+            return if waiting == 0 && (connection.fin_received || connection.state == State::Closed) {
                 Received::End
             } else {
                 Received::Nothing
             };
         }
-        let socket = tcp.socket_mut();
-        if peek {
-            return Received::Data(socket.peek_slice(octets).unwrap_or(0));
+        if !peek {
+            connection.account.messages_received += 1;
+            connection.account.bytes_received += len as u64;
+            // The window may have opened.
+            self.mark_dirty(id);
         }
-        let len = socket.recv_slice(octets).unwrap_or(0);
-        connection.account.messages_received += 1;
-        connection.account.bytes_received += len as u64;
-        // The window has opened: smoltcp decides whether that is worth an ACK.
-        self.mark_dirty(id);
         Received::Data(len)
     }
 
-    /// Octets that wait to be read.
+    /// Bytes that wait to be read.
     pub(crate) fn unread(&self, id: ConnectionId) -> usize {
         let connection = &*self.tables.connections[id];
-        connection.tcp.as_ref().map_or(connection.unread.remaining().len(), |tcp| tcp.socket().recv_queue())
+        let tcp = connection.tcp.as_ref();
+        tcp.map_or(connection.unread.remaining().len(), |tcp| tcp.receiver().map_or(0, Receiver::unread))
     }
 
     /// What poll(2) asks about.
@@ -294,10 +297,7 @@ impl Stack {
         let connection = &*self.tables.connections[id];
         let ended = connection.tcp.is_none() || connection.state == State::Closed;
         let peer_ended = connection.fin_received || ended;
-        let room = connection.tcp.as_ref().is_some_and(|tcp| {
-            let socket = tcp.socket();
-            socket.send_queue() < socket.send_capacity()
-        });
+        let room = connection.tcp.as_ref().and_then(|tcp| tcp.sender()).is_some_and(Sender::is_writable);
         let open = matches!(connection.state, State::Established | State::CloseWait);
         Condition {
             state: self.shown_state(connection),
@@ -364,7 +364,7 @@ impl Stack {
         match connection.state {
             State::SynSent => self.finish(id, None, Cause::Call("close")),
             State::Closed => {}
-            _ if reset || unread > 0 => self.abort(id, Cause::Call("close")),
+            _ if reset || (unread > 0 && self.config.reset_on_unread_close) => self.abort(id, Cause::Call("close")),
             State::FinWait2 => {
                 connection.limits.fin_wait_2_until = Some(self.now + self.config.fin_timeout);
                 self.mark_dirty(id);
@@ -375,15 +375,12 @@ impl Stack {
 
     /// Applies options that may change while a connection lives.
     pub(crate) fn apply_options(&mut self, id: ConnectionId, options: &TcpOptions) {
-        let ack_delay = self.config.ack_delay.filter(|_| !options.quick_ack).map(to_smoltcp);
+        let now = self.now;
         let connection = &mut *self.tables.connections[id];
         connection.limits.user_timeout = options.user_timeout;
         connection.limits.keep_alive = options.keep_alive.then_some(options.keep_alive_times);
         if let Some(tcp) = &mut connection.tcp {
-            let socket = tcp.socket_mut();
-            socket.set_nagle_enabled(!options.nodelay);
-            socket.set_hop_limit(Some(options.ttl));
-            socket.set_ack_delay(ack_delay);
+            tcp.set_options(now, options);
         }
         self.mark_dirty(id);
     }

@@ -1,28 +1,18 @@
-//! How connections end: what follows from a change of state, TIME-WAIT as a record, and the end of a socket.
+//! How connections end: what follows from a change of state, TIME-WAIT as a record, and the end of TCP (RFC 9293,
+//! sections 3.6 and 3.10.4 to 3.10.7).
 
-use crate::conversation::Side;
 use crate::event::{Cause, DropReason, State, TimerKind};
 use crate::segment::Segment;
 use crate::time::Instant;
 
-use super::connection::{Connection, ConnectionError, ConnectionId, Owner};
+use super::connection::{Connection, ConnectionError, ConnectionId, Owner, Unread};
 use super::open::connection_holder;
+use super::tcp::{Context, Receiver, Sender};
 use super::time_wait::{Outcome, TimeWait, TimeWaitId};
 use super::{Slot, Stack, Tables};
 
 /// More records than this, and the oldest goes before its time. Linux's `tcp_max_tw_buckets`.
 const TIME_WAIT_LIMIT: usize = 262_144;
-
-impl Drop for Stack {
-    /// Buffers that are lent to smoltcp are freed by the pool alone.
-    fn drop(&mut self) {
-        for connection in self.tables.connections.values_mut() {
-            if let Some(tcp) = connection.tcp.take() {
-                tcp.release(&mut self.pool);
-            }
-        }
-    }
-}
 
 impl Stack {
     /// Does what a new state of a connection asks for.
@@ -42,7 +32,7 @@ impl Stack {
             State::FinWait2 if connection.owner == Owner::Orphan => {
                 connection.limits.fin_wait_2_until = Some(now + self.config.fin_timeout);
             }
-            State::TimeWait => self.enter_time_wait(id, before),
+            State::TimeWait => self.enter_time_wait(id),
             State::Closed => {
                 let error = match (cause, before) {
                     (Cause::Received(_), State::SynSent) => Some(ConnectionError::Refused),
@@ -62,27 +52,24 @@ impl Stack {
     fn on_established(&mut self, id: ConnectionId) {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
-        if !matches!(connection.state, State::Established | State::CloseWait) || connection.account.opened_at.is_some()
-        {
+        if matches!(connection.state, State::SynReceived) || connection.account.opened_at.is_some() {
             return;
         }
         connection.account.opened_at = Some(now);
-        if core::mem::take(&mut connection.shut.write_when_established) {
-            self.end_writing(id, "close");
-        }
     }
 
     /// Sends a FIN after what is in the send buffer (RFC 9293, section 3.10.4).
     pub(super) fn end_writing(&mut self, id: ConnectionId, call: &'static str) {
         let connection = &mut *self.tables.connections[id];
         connection.shut.write = true;
-        if connection.state == State::SynReceived {
-            connection.shut.write_when_established = true;
-            return;
-        }
         let Some(tcp) = &mut connection.tcp else { return };
         let before = connection.state;
-        tcp.socket_mut().close();
+        tcp.shutdown(&mut Context {
+            now: self.now,
+            config: &self.config,
+            pool: &mut self.pool,
+            machines: &mut self.machines,
+        });
         connection.state = tcp.state();
         self.follow_state(id, before, Cause::Call(call));
         self.touch(id);
@@ -103,13 +90,13 @@ impl Stack {
             return;
         }
         let before = connection.state;
-        tcp.socket_mut().abort();
+        tcp.abort();
         connection.state = State::Closed;
         self.events.state(&connection.tuple, before, State::Closed, cause);
         self.touch(id);
     }
 
-    /// Ends TCP for a connection: the socket goes, the tuple and the port are free. What was received stays for a
+    /// Ends TCP for a connection: the tuple and the port are free. What was received stays for a
     /// descriptor to read.
     pub(super) fn finish(&mut self, id: ConnectionId, error: Option<ConnectionError>, cause: Cause) {
         let connection = &mut *self.tables.connections[id];
@@ -123,21 +110,18 @@ impl Stack {
         let holder = connection_holder(&tuple, connection.reuse);
         self.tables.exact.remove(&tuple);
         self.ports.release(tuple.local_port, &holder);
-        self.drop_socket(id);
+        self.drop_tcp(id);
     }
 
-    /// Takes the socket from a connection; forgets the connection if nobody has it.
-    fn drop_socket(&mut self, id: ConnectionId) {
+    /// Takes TCP from a connection and gives its memory back; forgets the connection if nobody has it.
+    fn drop_tcp(&mut self, id: ConnectionId) {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
-        let Some(mut tcp) = connection.tcp.take() else { return };
         self.retransmissions += connection.retransmissions();
+        let Some(mut tcp) = connection.tcp.take() else { return };
         connection.account.closed_at = Some(now);
         connection.limits.stop();
-        if connection.owner != Owner::Orphan {
-            connection.unread.salvage(&mut tcp);
-        }
-        tcp.release(&mut self.pool);
+        connection.unread = Unread::new(tcp.release(&mut self.pool));
         match connection.owner {
             Owner::Orphan => {
                 self.tables.connections.remove(id);
@@ -148,24 +132,27 @@ impl Stack {
     }
 
     /// RFC 9293, section 3.10.7.4: the FIN is acknowledged, the rest is waiting. The record does both.
-    fn enter_time_wait(&mut self, id: ConnectionId, before: State) {
+    fn enter_time_wait(&mut self, id: ConnectionId) {
         let now = self.now;
         let connection = &*self.tables.connections[id];
         let Some(tcp) = &connection.tcp else { return };
-        let ours = connection.conversation.sender(Side::Local);
+        let rcv_wnd = tcp.receiver().map_or(0, Receiver::rcv_wnd);
+        let shift = tcp.terms().and_then(|terms| terms.shifts).map_or(0, |(ours, _)| ours);
         let record = TimeWait {
             tuple: connection.tuple,
-            snd_nxt: ours.snd_nxt,
-            rcv_nxt: connection.rcv_nxt(tcp),
-            window: ours.window,
-            rcv_wnd: ours.rcv_wnd,
-            ts_recent: connection.ts_recent.map(|(recent, _)| recent),
-            ts_offset: self.secret.timestamp_offset(&connection.tuple),
+            snd_nxt: tcp.sender().map_or(tcp.sent().1, Sender::snd_nxt),
+            rcv_nxt: tcp.rcv_nxt(),
+            window: u16::try_from(rcv_wnd >> shift).unwrap_or(u16::MAX),
+            rcv_wnd,
+            ts_recent: tcp.ts_recent(),
+            clock: *tcp.clock(),
+            layout: self.config.option_layout,
             until: now + self.config.time_wait,
             quiet_until: now,
             reuse: connection.reuse,
         };
-        if before != State::Closing {
+        // After a simultaneous close the peer's FIN may have been acknowledged before.
+        if tcp.owes_ack() {
             self.queue_segment(&record.ack(now));
         }
         let (tuple, until) = (record.tuple, record.until);
@@ -179,7 +166,7 @@ impl Stack {
         {
             self.forget_time_wait(oldest, Cause::Timer(TimerKind::TimeWait));
         }
-        self.drop_socket(id);
+        self.drop_tcp(id);
     }
 
     /// A segment for a connection in TIME-WAIT.

@@ -1,15 +1,12 @@
 //! The way of a packet out of the host: answers first, then each dirty connection in order of first touch until it has
-//! nothing due (law 5), then its deadline. What goes to an address of this host comes back in.
+//! nothing due (invariant 5), then its deadline. What goes to an address of this host comes back in.
 
-use crate::conversation::Side;
 use crate::event::{Cause, State, TimerKind};
 use crate::segment::{IpView, Packet};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
-use super::config::HostConfig;
-use super::connection::{Connection, ConnectionError, ConnectionId, Owner, earlier};
-use super::note::note_egress;
-use super::watch::{Departure, Snapshot};
+use super::connection::{ConnectionError, ConnectionId, Owner, earlier};
+use super::tcp::{Context, Expired, Sender};
 use super::{Origin, Stack, TimerOwner};
 
 /// What came of asking a connection for a packet.
@@ -103,61 +100,46 @@ impl Stack {
 
     /// Lets a connection send one packet. If it has nothing due, its deadline is set.
     fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> Egress {
-        let (now, mtu) = (self.now, self.config.mtu);
+        let now = self.now;
         let Some(connection) = self.tables.connections.get_mut(id) else { return Egress::Nothing };
         let connection = &mut **connection;
         let Some(tcp) = &mut connection.tcp else {
             connection.dirty = false;
             return Egress::Nothing;
         };
-        // After the last SYN there is nothing to send: smoltcp, whose RTO ends at 60 s, would send one more before the
-        // 64 s are over that this host waits for its answer.
-        let last_syn_is_out = connection.state == State::SynSent && connection.limits.give_up_at.is_some();
-        let mut next_at = if last_syn_is_out { None } else { tcp.next_at(&mut self.interface, now) };
-        if next_at.is_some_and(|at| at <= now) {
-            let (state, before) = (connection.state, Snapshot::of(tcp.socket()));
-            if tcp.egress(&mut self.interface, mtu, now, &mut packet.bytes) {
-                connection.state = tcp.state();
-                let mut departure = None;
-                let flags = note_egress(connection, now, &mut packet.bytes, |watch, segment| {
-                    departure = watch.on_egress(now, Some(segment), before);
-                });
-                if let Some(Departure::Timeout { .. }) = departure {
-                    self.events.timer(&connection.tuple, TimerKind::Retransmission);
-                }
-                let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
-                limit_retransmissions(connection, &self.config, now);
-                let changed = connection.state != state;
-                self.tell_numbers(id);
-                if changed {
-                    self.follow_state(id, state, Cause::Sent(flags));
-                }
-                return sent;
+        let context = &mut Context {
+            now,
+            config: &self.config,
+            pool: &mut self.pool,
+            machines: &mut self.machines,
+        };
+        if let Some(departure) = tcp.poll(context, &mut packet.bytes) {
+            let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
+            let limits = &mut connection.limits;
+            if limits.unacked_since.is_none() && tcp.is_waiting() {
+                (limits.unacked_since, limits.idle) = (Some(now), false);
             }
-            connection.watch.on_egress(now, None, before);
-            connection.state = tcp.state();
-            next_at = tcp.next_at(&mut self.interface, now).map(|at| at.max(now + MINIMUM_WAIT));
+            self.tell_numbers(id, departure.reason);
+            return sent;
         }
-        let at = earlier(next_at, connection.limits.next_at());
+        connection.limits.idle = tcp.is_idle();
+        let at = earlier(tcp.next_at(), connection.limits.next_at());
         self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
         connection.dirty = false;
-        // A reset that had nothing to say (no peer yet) ends here; one that had, in `follow_state`.
         if connection.state == State::Closed {
             self.finish(id, None, Cause::Call("close"));
         }
         Egress::Nothing
     }
 
-    /// A timer of a connection went off: the host's own limits, then smoltcp's.
+    /// A timer of a connection expired: the host's own limits, then TCP's.
     pub(super) fn on_connection_timer(&mut self, id: ConnectionId) {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let tuple = connection.tuple;
-        if due(connection.limits.give_up_at) || due(connection.limits.user_timeout_at()) {
-            self.events.timer(&tuple, TimerKind::UserTimeout);
-            let error = connection.soft_error.unwrap_or(ConnectionError::TimedOut);
-            self.finish(id, Some(error), Cause::Timer(TimerKind::UserTimeout));
+        if due(connection.limits.user_timeout_at()) {
+            self.give_up_on(id, TimerKind::UserTimeout);
             return;
         }
         if due(connection.limits.fin_wait_2_until) {
@@ -175,37 +157,38 @@ impl Stack {
             }
             connection.limits.keep_alives += 1;
             if let Some(tcp) = &mut connection.tcp {
-                // smoltcp sends one probe when an interval is set, and none when it is gone again.
-                tcp.socket_mut().set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
-                tcp.socket_mut().set_keep_alive(None);
+                tcp.keep_alive();
+            }
+        }
+        let retries = connection.retries(&self.config);
+        while let Some(tcp) = &mut connection.tcp {
+            let phase = tcp.phase();
+            match tcp.handle_timeout(now, &retries) {
+                Some(Expired::Timer(timer)) => {
+                    self.events.phase(&tuple, phase, tcp.phase(), false);
+                    self.events.timer(&tuple, timer);
+                }
+                Some(Expired::GiveUp(timer)) => {
+                    self.events.timer(&tuple, timer);
+                    self.give_up_on(id, TimerKind::UserTimeout);
+                    return;
+                }
+                None => {
+                    if connection.limits.unacked_since.is_none() && tcp.sender().map_or(0, Sender::probes) > 0 {
+                        connection.limits.unacked_since = Some(now);
+                    }
+                    break;
+                }
             }
         }
         self.mark_dirty(id);
     }
-}
 
-/// After the last retransmission that is allowed, the connection waits one RTO more and is given up (RFC 9293,
-/// section 3.8.3: R2).
-fn limit_retransmissions(connection: &mut Connection, config: &HostConfig, now: Instant) {
-    let allowed = match connection.state {
-        State::SynSent => config.syn_retries,
-        State::SynReceived => config.synack_retries,
-        _ if connection.owner == Owner::Orphan => config.orphan_retries,
-        _ => connection.limits.retries,
-    };
-    // A window that stays closed is no reason to stop as long as the peer answers (RFC 9293, section 3.8.6.1).
-    let ours = connection.conversation.sender(Side::Local);
-    let retries = ours.retries.max(connection.limits.window_probes);
-    let waits = retries > 0 || ours.snd_una != ours.snd_nxt;
-    if retries >= allowed && waits && connection.limits.give_up_at.is_none() {
-        let timeout = match connection.state {
-            // Linux's 127 seconds in all for 6 retries.
-            State::SynSent => Duration::from_secs(1 << retries.min(6)),
-            _ => connection.watch.rto(),
-        };
-        connection.limits.give_up_at = Some(now + timeout);
+    /// The peer has not answered for too long (RFC 9293, section 3.8.3: R2).
+    fn give_up_on(&mut self, id: ConnectionId, timer: TimerKind) {
+        let connection = &*self.tables.connections[id];
+        let error = connection.soft_error.unwrap_or(ConnectionError::TimedOut);
+        self.events.timer(&connection.tuple, timer);
+        self.finish(id, Some(error), Cause::Timer(timer));
     }
 }
-
-/// smoltcp never says "now" without sending; should it, the host does not spin.
-const MINIMUM_WAIT: Duration = Duration::from_millis(1);

@@ -1,14 +1,13 @@
 //! ICMP errors to sockets (RFC 1122, section 4.2.3.9; RFC 5461; RFC 5927).
 //!
 //! smoltcp answers echo requests by itself but lets no TCP socket hear of an error. An error quotes the IP header and
-//! the first octets of the packet that it is about: enough to find the connection, and to see whether the sequence
+//! the first bytes of the packet that it is about: enough to find the connection, and to see whether the sequence
 //! number is one that was really sent. While the handshake is under way an error ends it; afterwards it is only
-//! remembered and becomes the reason when the connection times out. A smaller MTU on the way (RFC 1191) is remembered as
-//! such an error: smoltcp cannot lower the MSS of a connection.
+//! remembered and becomes the reason when the connection times out. A smaller MTU on the way (RFC 1191, RFC 8201) lowers
+//! the segment size of the connection.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::conversation::Side;
 use crate::event::{Cause, State};
 use crate::segment::{IpView, Protocol, Seq};
 
@@ -25,7 +24,12 @@ pub(super) struct Report {
     tuple: FourTuple,
     /// The sequence number of the packet, if it was TCP.
     seq: Seq,
+    /// The MTU of the next link, if a packet was too large for it.
+    mtu: Option<usize>,
 }
+
+/// The plateaus of RFC 1191, section 7.1, for routers that do not tell the MTU.
+const PLATEAUS: [usize; 8] = [32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508];
 
 impl Report {
     /// Reads an ICMP error; `None` for other messages and for those that quote too little.
@@ -44,7 +48,23 @@ impl Report {
         let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
         let tuple = FourTuple::new(SocketAddr::new(src, port(0)), SocketAddr::new(dst, port(2)));
         let seq = Seq(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
-        Some(Self { error, protocol, tuple, seq })
+        let mtu = (error == ConnectionError::MessageTooLong).then(|| next_mtu(ip, quoted));
+        Some(Self { error, protocol, tuple, seq, mtu })
+    }
+}
+
+/// The MTU that a report tells (RFC 1191, section 4; RFC 8201, section 4; RFC 4443, section 3.2).
+fn next_mtu(ip: &IpView<'_>, quoted: &[u8]) -> usize {
+    let word = |at: usize| ip.payload.get(at).map_or(0, |byte| usize::from(*byte));
+    if ip.protocol == Protocol::Icmpv6 {
+        return (4..8).fold(0, |mtu, at| mtu << 8 | word(at));
+    }
+    match word(6) << 8 | word(7) {
+        0 => {
+            let len = quoted.get(2..4).map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
+            PLATEAUS.into_iter().find(|plateau| *plateau < len).unwrap_or(len)
+        }
+        mtu => mtu,
     }
 }
 
@@ -60,8 +80,8 @@ fn quoted_header(quoted: &[u8]) -> Option<(IpAddr, IpAddr, Protocol, &[u8])> {
         6 => {
             let fixed = quoted.first_chunk::<40>()?;
             let v6 = |at: usize| {
-                let octets: [u8; 16] = core::array::from_fn(|i| fixed[at + i]);
-                IpAddr::V6(Ipv6Addr::from(octets))
+                let bytes: [u8; 16] = core::array::from_fn(|i| fixed[at + i]);
+                IpAddr::V6(Ipv6Addr::from(bytes))
             };
             Some((v6(8), v6(24), fixed[6].into(), &quoted[40..]))
         }
@@ -74,14 +94,23 @@ impl Stack {
         match report.protocol {
             Protocol::Udp => self.udp.on_icmp(&report.tuple, report.error, &mut self.ready),
             Protocol::Tcp => match self.tables.exact.get(&report.tuple).copied() {
-                Some(Slot::HalfOpen(id)) if self.tables.half_open[id].iss == report.seq => {
+                Some(Slot::HalfOpen(id)) if self.tables.half_open[id].iss == report.seq && report.mtu.is_none() => {
                     self.forget_half_open(id, Cause::Icmp);
                 }
                 Some(Slot::Connection(id)) => {
                     let connection = &mut *self.tables.connections[id];
-                    let ours = connection.conversation.sender(Side::Local);
+                    let Some(tcp) = &mut connection.tcp else { return };
+                    let (snd_una, snd_nxt) = tcp.sent();
                     // RFC 5927, section 4.1: only what is in flight can have met an obstacle.
-                    if report.seq < ours.snd_una || report.seq >= ours.snd_nxt {
+                    if report.seq < snd_una || report.seq >= snd_nxt {
+                        return;
+                    }
+                    if let Some(mtu) = report.mtu.filter(|_| connection.state != State::SynSent) {
+                        if tcp.on_packet_too_big(report.seq, mtu) {
+                            self.touch(id);
+                        } else {
+                            connection.soft_error = Some(report.error);
+                        }
                         return;
                     }
                     if connection.state == State::SynSent && report.error != ConnectionError::MessageTooLong {

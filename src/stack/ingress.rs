@@ -1,29 +1,20 @@
-//! The way of a packet into the host: checks, demultiplexer, guard, smoltcp.
-//!
-//! Order of the look-ups: the exact 4-tuple (connection, half-open record or TIME-WAIT record), then the listeners (the
-//! address itself, then the wildcards). What matches nothing is given to smoltcp with no sockets, which answers with RST
-//! or ICMP by itself.
+//! The way of a packet into the host: checks, then the demultiplexer. Order of the look-ups: the exact 4-tuple
+//! (connection, half-open record or TIME-WAIT record), then the listeners (the address itself, then the wildcards). A
+//! segment that matches nothing is answered with an RST. Other packets without a socket are given to smoltcp's interface,
+//! which answers echo requests and sends ICMP errors.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::conversation::Side;
-use crate::event::{Cause, DropReason, HostEvent, Rule, State};
-use crate::segment::{Flags, IpView, Options, Packet, Protocol, Segment, SegmentTemplate, Timestamps};
-use crate::time::Duration;
+use crate::event::{Cause, DropReason, HostEvent};
+use crate::segment::{Flags, IpView, Packet, Protocol, Segment, SegmentTemplate};
 
 use super::address::{Addr, FourTuple, is_good_source};
-use super::connection::ConnectionId;
-use super::guard::{self, Disposition, Situation};
+use super::connection::{ConnectionId, Owner};
 use super::icmp::Report;
 use super::listener::ListenerId;
-use super::note::{note_egress, note_ingress};
 use super::one_packet::OnePacket;
-use super::rewrite::lower_mss;
-use super::watch::Snapshot;
+use super::tcp::{Context, Reply};
 use super::{Origin, Slot, Stack};
-
-/// RFC 5961, section 10, leaves the rate of challenge ACKs to the host; Linux's `tcp_invalid_ratelimit`.
-pub(super) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Stack {
     pub(super) fn ingress(&mut self, packet: &Packet, origin: Origin) {
@@ -55,8 +46,8 @@ impl Stack {
             }
             let tuple = FourTuple::new(segment.dst, segment.src);
             return match self.tables.exact.get(&tuple).copied() {
-                Some(Slot::Connection(id)) => self.connection_ingress(id, bytes, &segment),
-                Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, bytes, &segment),
+                Some(Slot::Connection(id)) => self.connection_ingress(id, &segment),
+                Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, &segment),
                 Some(Slot::TimeWait(id)) => self.time_wait_ingress(id, &segment),
                 None => self.unmatched_tcp(&tuple, &segment),
             };
@@ -161,133 +152,70 @@ impl Stack {
         self.queues.out.push_back(packet);
     }
 
-    /// One segment for a connection: the guard, then smoltcp, then what follows from the new state.
-    pub(super) fn connection_ingress(
-        &mut self,
-        id: ConnectionId,
-        bytes: &[u8],
-        segment: &Segment<'_>,
-    ) -> Result<(), DropReason> {
-        let connection = &*self.tables.connections[id];
-        let Some(tcp) = &connection.tcp else {
-            return Err(DropReason::NoSocket);
-        };
-        let situation = Situation::new(connection, tcp, self.now);
-        match guard::judge(&situation, segment) {
-            Disposition::Pass => {
-                let accepted = situation.accepts(segment);
-                self.feed(id, bytes, segment, accepted);
-                Ok(())
-            }
-            Disposition::Rewrite(rule, mend) => {
-                self.events.push(HostEvent::Edited { rule });
-                let mut mended = self.queues.take_spare();
-                mended.bytes.clear();
-                mended.bytes.extend_from_slice(bytes);
-                mend.apply(&mut mended.bytes);
-                if let Ok(segment) = IpView::parse(&mended.bytes).and_then(|ip| Segment::parse(&ip)) {
-                    let accepted = situation.accepts(&segment);
-                    self.feed(id, &mended.bytes, &segment, accepted);
-                }
-                self.queues.give_back(mended);
-                Ok(())
-            }
-            Disposition::Drop(rule) => Err(DropReason::Rule(rule)),
-            Disposition::Reply(rule) => {
-                self.challenge(id, rule != Rule::RightEdge);
-                Err(DropReason::Rule(rule))
-            }
-            Disposition::Reset(rule) => {
-                self.abort(id, Cause::Received(segment.flags));
-                Err(DropReason::Rule(rule))
-            }
-        }
-    }
-
-    /// Gives a segment that the guard let through to smoltcp.
-    fn feed(&mut self, id: ConnectionId, bytes: &[u8], segment: &Segment<'_>, accepted: bool) {
-        let connection = &mut *self.tables.connections[id];
-        if let (State::SynSent, Some(max_seg), Some(mss)) = (connection.state, connection.max_seg, segment.options.mss)
-            && mss > max_seg
-        {
-            let mut lowered = bytes.to_vec();
-            lower_mss(&mut lowered, max_seg);
-            if let Ok(segment) = IpView::parse(&lowered).and_then(|ip| Segment::parse(&ip)) {
-                self.feed(id, &lowered, &segment, accepted);
-            }
-            return;
-        }
-        let Some(tcp) = &mut connection.tcp else { return };
-        let (state, before) = (connection.state, Snapshot::of(tcp.socket()));
-        let mut reply = self.queues.take_spare();
-        tcp.ingress(&mut self.interface, self.config.mtu, self.now, bytes, &mut reply.bytes);
-        connection.watch.on_ingress(self.now, segment, before, Snapshot::of(tcp.socket()));
-        connection.state = tcp.state();
-        note_ingress(connection, self.now, state, segment, accepted);
-        self.send_reply_of(id, reply);
-        if self.tables.connections[id].state != state {
-            self.follow_state(id, state, Cause::Received(segment.flags));
-            if !self.tables.connections.contains_key(id) {
-                return;
-            }
-        }
-        self.touch(id);
-    }
-
-    /// Answers with where this end stands: SND.NXT, RCV.NXT, RCV.WND. smoltcp says it when it is shown an octet from
-    /// before its window, so that its own notion of what it has acknowledged stays true.
-    fn challenge(&mut self, id: ConnectionId, limited: bool) {
+    /// One segment for a connection, and what follows from the new state.
+    pub(super) fn connection_ingress(&mut self, id: ConnectionId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
-        if !connection.is_synchronized() || (limited && now < connection.challenge_at) {
-            return;
-        }
-        if limited {
-            connection.challenge_at = now + CHALLENGE_INTERVAL;
-        }
-        let ours = connection.conversation.sender(Side::Local);
-        let Some(tcp) = &mut connection.tcp else { return };
-        let rcv_nxt = tcp.rcv_nxt(connection.irs, connection.account.bytes_received, connection.fin_received);
-        let ts = connection.ts_recent.map(|(ts_val, _)| Timestamps { ts_val, ts_ecr: 0 });
-        let ack = if connection.state == State::SynReceived { ours.snd_nxt } else { ours.snd_una };
-        let octet = SegmentTemplate {
-            seq: rcv_nxt - 1,
-            ack,
-            options: Options { ts, ..Default::default() },
-            payload: &[0],
-            ..SegmentTemplate::new(connection.tuple.remote_addr(), connection.tuple.local_addr())
+        let Some(tcp) = &mut connection.tcp else { return Err(DropReason::NoSocket) };
+        let (state, phase) = (connection.state, tcp.phase());
+        let context = &mut Context {
+            now,
+            config: &self.config,
+            pool: &mut self.pool,
+            machines: &mut self.machines,
         };
-        let mut shown = self.queues.take_spare();
-        let mut reply = self.queues.take_spare();
-        octet.write(&mut shown.bytes);
-        tcp.ingress(&mut self.interface, self.config.mtu, now, &shown.bytes, &mut reply.bytes);
-        self.queues.give_back(shown);
-        self.send_reply_of(id, reply);
-    }
-
-    /// Queues what a connection answered at once, and takes note of it.
-    fn send_reply_of(&mut self, id: ConnectionId, mut reply: Packet) {
-        if reply.bytes.is_empty() {
-            self.queues.give_back(reply);
-            return;
+        let verdict = tcp.handle_segment(context, segment, connection.owner == Owner::Orphan);
+        connection.state = tcp.state();
+        if verdict.heard {
+            let limits = &mut connection.limits;
+            (limits.heard_at, limits.keep_alives, limits.idle) = (now, 0, tcp.is_idle());
+            if verdict.advanced {
+                limits.unacked_since = tcp.is_waiting().then_some(now);
+            }
         }
-        note_egress(&mut self.tables.connections[id], self.now, &mut reply.bytes, |watch, segment| {
-            watch.on_reply(segment);
-        });
-        self.queues.out.push_back(reply);
+        connection.fin_received |= tcp.receiver().is_some_and(super::tcp::Receiver::fin_received);
+        if self.events.observed {
+            self.events.phase(&connection.tuple, phase, tcp.phase(), verdict.undone);
+            if let Some(rule) = verdict.edited {
+                self.events.push(HostEvent::Edited { rule });
+            }
+        }
+        match verdict.reply {
+            Some(Reply::Ack) => {
+                let mut packet = self.queues.take_spare();
+                tcp.write_ack(context, &mut packet.bytes);
+                self.queues.out.push_back(packet);
+            }
+            Some(Reply::Reset(reset)) => self.queue_segment(&reset),
+            None => {}
+        }
+        if verdict.reset {
+            self.abort(id, Cause::Received(segment.flags));
+        } else {
+            let changed = self.tables.connections[id].state != state;
+            if changed {
+                self.follow_state(id, state, Cause::Received(segment.flags));
+            }
+            if self.tables.connections.contains_key(id) {
+                if changed || verdict.readable || verdict.writable {
+                    self.touch(id);
+                } else {
+                    self.mark_dirty(id);
+                }
+            }
+        }
+        verdict.dropped.map_or(Ok(()), Err)
     }
 }
 
 const IPV6_HEADER: usize = 40;
 
-/// What smoltcp would not parse: no port, contradictory control bits, an option of impossible length. It is dropped
-/// here, so that nobody takes note of a segment that TCP never saw.
+/// A segment that no TCP sends: no port, or contradictory control bits.
 fn is_sane(segment: &Segment<'_>) -> bool {
     let contradictory = [Flags::SYN | Flags::FIN, Flags::SYN | Flags::RST, Flags::FIN | Flags::RST];
     segment.src.port() != 0
         && segment.dst.port() != 0
         && !contradictory.iter().any(|flags| segment.flags.contains(*flags))
-        && !segment.options.irregular
 }
 
 /// RFC 9293, section 3.10.7.1: `<SEQ=SEG.ACK><CTL=RST>`, or `<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>` where there is no

@@ -5,19 +5,20 @@
 //!           SYN queue                         FIFO
 //! ```
 //!
-//! A half-open connection is a record, not a socket: the socket is made when the final ACK proves that somebody is there
+//! A half-open connection is a record: the connection is made when the final ACK proves that somebody is there
 //! (RFC 4987 calls it a SYN cache). Both queues take `backlog` entries. A SYN that finds either full is dropped without a
 //! word, as Linux does, so that the client tries again; a final ACK that finds the accept queue full is dropped too, and
-//! the record stays. Linux's accept queue takes one more than the backlog; here a backlog of 2 is 2.
+//! the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of the host.
 
 use std::collections::VecDeque;
 
-use crate::segment::{Options, Seq, Timestamps};
-use crate::time::{Duration, Instant};
+use crate::segment::Seq;
+use crate::time::Instant;
 
 use super::address::{Addr, FourTuple};
 use super::config::TcpOptions;
 use super::connection::ConnectionId;
+use super::tcp::{Offer, Terms};
 use super::timers::Deadline;
 
 slotmap::new_key_type! {
@@ -34,6 +35,11 @@ pub(super) struct Listener {
     pub(super) port: u16,
     pub(super) v6_only: bool,
     pub(super) backlog: usize,
+    /// The accept queue takes one connection more than the backlog, as on Linux.
+    pub(super) plus_one: bool,
+    /// SYNs wait for [`Stack::answer_syn`](super::Stack::answer_syn).
+    pub(super) holds: bool,
+    pub(super) held: VecDeque<HalfOpenId>,
     /// Half-open connections.
     pub(super) syn_queue: usize,
     /// Established connections that wait for accept, oldest first.
@@ -54,62 +60,34 @@ impl Listener {
 
     /// True if another established connection finds room.
     pub(super) fn takes_connection(&self) -> bool {
-        self.accept_queue.len() < self.backlog
+        self.accept_queue.len() < self.backlog + usize::from(self.plus_one)
     }
 }
 
-/// A connection in SYN-RECEIVED: what came with the SYN, what our SYN|ACK said, and when it was sent.
+/// A connection in SYN-RECEIVED: what our SYN|ACK says, and when it left.
 #[derive(Debug)]
 pub(super) struct HalfOpen {
     pub(super) tuple: FourTuple,
     pub(super) listener: ListenerId,
     pub(super) iss: Seq,
-    pub(super) irs: Seq,
-    /// The options of the SYN.
-    pub(super) offered: Offered,
-    /// The window of the SYN.
-    pub(super) window: u16,
-    /// The receive buffer and `TCP_MAXSEG` that the SYN|ACK spoke of; the listener's may change meanwhile.
-    pub(super) rcv_buf: usize,
-    pub(super) max_seg: Option<u16>,
-    /// When the first SYN|ACK was sent.
+    /// What our SYN|ACK offers.
+    pub(super) offer: Offer,
+    /// What follows from the SYN.
+    pub(super) terms: Terms,
+    /// `SO_RCVBUF` when the SYN came; the listener's may change meanwhile.
+    pub(super) rcv_buf: Option<usize>,
+    /// `TSval` of the SYN, and when it came.
+    pub(super) ts_recent: Option<(u32, Instant)>,
+    /// When the SYN|ACK last left, and how often it left.
     pub(super) sent_at: Instant,
-    /// How often it was sent again by the timer.
+    pub(super) sends: u32,
+    /// How often the timer sent it again.
     pub(super) retries: u32,
-    /// A retransmitted SYN called for it again.
-    pub(super) said_again: bool,
+    /// The listener has not answered: no SYN|ACK leaves.
+    pub(super) held: bool,
     pub(super) deadline: Deadline,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,
-}
-
-/// The options of a SYN, without the SACK blocks that it cannot have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offered {
-    pub(super) mss: Option<u16>,
-    pub(super) wscale: Option<u8>,
-    pub(super) sack_permitted: bool,
-    pub(super) ts: Option<Timestamps>,
-}
-
-impl From<Options> for Offered {
-    fn from(options: Options) -> Self {
-        let Options { mss, wscale, sack_permitted, ts, sack: _, irregular: _ } = options;
-        Self { mss, wscale, sack_permitted, ts }
-    }
-}
-
-impl From<Offered> for Options {
-    fn from(offered: Offered) -> Self {
-        let Offered { mss, wscale, sack_permitted, ts } = offered;
-        Self { mss, wscale, sack_permitted, ts, ..Self::default() }
-    }
-}
-
-/// How long to wait for the answer to the `n`-th SYN|ACK, counted from 0: smoltcp's own RTO for a SYN, one second doubled
-/// each time up to 60 (RFC 6298, sections 2.1 and 5.5).
-pub(super) fn syn_ack_timeout(n: u32) -> Duration {
-    Duration::from_secs((1_u64 << n.min(6)).min(60))
 }
 
 #[cfg(test)]

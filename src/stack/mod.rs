@@ -1,47 +1,43 @@
-//! smoltcp made to behave like a host.
+//! TCP/IP of one host.
 //!
 //! ```text
-//!   handle_packet --> demux --+--> connection: guard --> smoltcp --> dirty, ready
-//!                             +--> half-open record, TIME-WAIT record, listener
-//!                             +--> UDP socket
-//!                             '--> nobody: smoltcp answers RST, ICMP
-//!   poll_transmit <-- replies, then the egress of each dirty connection in order of first touch
+//!   handle_packet --> ingress: demultiplexer --+--> connection: tcp (rules, sender, machine, receiver) --> dirty, ready
+//!                                              +--> half-open record, TIME-WAIT record, listener
+//!                                              +--> UDP socket
+//!                                              '--> nobody: RST, ICMP
+//!   poll_transmit <-- egress: replies, then each dirty connection in order of first touch
 //! ```
 //!
-//! One smoltcp `Interface` serves all connections; each has a `SocketSet` of its own with one socket, and our own
-//! demultiplexer chooses it, so that the cost of a packet does not depend on their number. The face is the same for the
-//! loop in virtual time and for the one on a TUN:
+//! Our own demultiplexer finds the connection, so that the cost of a packet does not depend on their number. The interface
+//! is the same for the loop in virtual time and for the one on a TUN:
 //!
 //! * inputs: [`Stack::handle_packet`], [`Stack::handle_timeout`], and the calls of the socket layer;
 //! * outputs: [`Stack::poll_transmit`], [`Stack::poll_ready`], [`Stack::poll_event`], to be asked until they have nothing;
 //! * [`Stack::next_at`]: when to call again at the latest. Earlier calls do no harm.
 //!
-//! No I/O, no clock, no randomness of its own: time is an argument, luck follows from the seed.
+//! No I/O, no clock, no randomness of its own: time is an argument, random numbers follow from the seed.
 
 mod address;
-mod buffers;
 mod calls;
 mod close;
 mod config;
+mod connect;
 mod connection;
 mod egress;
-mod guard;
+mod half_open;
 mod icmp;
 mod info;
 mod ingress;
 mod isn;
 mod listener;
-mod note;
 mod one_packet;
-mod open;
 mod ports;
 mod ready;
-mod rewrite;
+mod rules;
 mod tcp;
 mod time_wait;
 mod timers;
 mod udp;
-mod watch;
 
 pub use config::{Congestion, HostConfig};
 pub use connection::{Account, ConnectionError, ConnectionId};
@@ -62,7 +58,7 @@ use slotmap::SlotMap;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
-use crate::event::{Cause, HostEvent, State, TimerKind};
+use crate::event::{Cause, HostEvent, Phase, State, TimerKind};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -73,6 +69,7 @@ use listener::{HalfOpen, HalfOpenId, Listener};
 use one_packet::OnePacket;
 use ports::Ports;
 use ready::Ready;
+use tcp::{BlockPool, Machines};
 use time_wait::{TimeWait, TimeWaitId};
 use timers::{Deadline, Deadlines, Timers};
 use udp::Udp;
@@ -89,7 +86,8 @@ pub struct Stack {
     tables: Tables,
     ports: Ports,
     udp: Udp,
-    pool: buffers::Pool,
+    pool: BlockPool,
+    machines: Machines,
     timers: Timers<TimerOwner>,
     /// Connections to be given their egress, in order of first touch.
     dirty: VecDeque<ConnectionId>,
@@ -98,7 +96,7 @@ pub struct Stack {
     events: Events,
     /// How many local ports were chosen: the next search begins behind the last.
     connects: u32,
-    /// Of connections whose socket has gone.
+    /// Of connections whose TCP is over.
     retransmissions: u64,
 }
 
@@ -194,6 +192,13 @@ impl Events {
         }
     }
 
+    fn phase(&mut self, tuple: &FourTuple, from: Phase, to: Phase, undone: bool) {
+        if self.observed && (from != to || undone) {
+            let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
+            self.queue.push_back(HostEvent::Recovery { local, remote, from, to, undone });
+        }
+    }
+
     fn timer(&mut self, tuple: &FourTuple, timer: TimerKind) {
         if self.observed {
             let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
@@ -219,7 +224,8 @@ impl Stack {
             tables: Tables::default(),
             ports: Ports::default(),
             udp: Udp::default(),
-            pool: buffers::Pool::new(config.buffer_limit),
+            pool: BlockPool::new(config.buffer_limit),
+            machines: Machines::new(),
             timers: Timers::new(),
             dirty: VecDeque::new(),
             queues: PacketQueues::default(),
@@ -327,7 +333,7 @@ impl Stack {
 
     /// Segments that connections of this host sent again, those that are over included.
     pub fn retransmissions(&self) -> u64 {
-        let open = self.tables.connections.values().filter(|connection| connection.tcp.is_some());
+        let open = self.tables.connections.values();
         self.retransmissions + open.map(|connection| connection.retransmissions()).sum::<u64>()
     }
 

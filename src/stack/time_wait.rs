@@ -4,11 +4,11 @@
 //! All records wait equally long, so that a queue in the order of their beginning is a queue in the order of their end.
 //! A record that begins again stands in the queue twice; the entry that is too early is skipped.
 
-use crate::segment::{Flags, Options, Segment, SegmentTemplate, Seq, Timestamps};
+use crate::segment::{Flags, OptionLayout, Options, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::{Duration, Instant};
 
 use super::address::FourTuple;
-use super::tcp::ts_val_at;
+use crate::recovery::TsClock;
 
 slotmap::new_key_type! {
     /// Names a connection in TIME-WAIT.
@@ -23,10 +23,11 @@ pub(super) struct TimeWait {
     pub(super) rcv_nxt: Seq,
     /// The window field of the last ACK.
     pub(super) window: u16,
-    /// The window that it said, in octets.
+    /// The window that it said, in bytes.
     pub(super) rcv_wnd: u32,
     pub(super) ts_recent: Option<u32>,
-    pub(super) ts_offset: u32,
+    pub(super) clock: TsClock,
+    pub(super) layout: OptionLayout,
     pub(super) until: Instant,
     /// No ACK for a segment without data before this instant: two ends in TIME-WAIT must not talk for ever.
     pub(super) quiet_until: Instant,
@@ -87,13 +88,14 @@ impl TimeWait {
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`
     pub(super) fn ack(&self, now: Instant) -> SegmentTemplate<'static> {
-        let ts = self.ts_recent.map(|ts_ecr| Timestamps { ts_val: ts_val_at(now, self.ts_offset), ts_ecr });
+        let ts = self.ts_recent.map(|ts_ecr| Timestamps { ts_val: self.clock.at(now), ts_ecr });
         SegmentTemplate {
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
             flags: Flags::ACK,
             window: self.window,
             options: Options { ts, ..Options::default() },
+            layout: self.layout,
             ..SegmentTemplate::new(self.tuple.local_addr(), self.tuple.remote_addr())
         }
     }
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_takes_under_100_octets() {
+    fn a_record_takes_under_100_bytes() {
         assert!(size_of::<TimeWait>() < 100, "{}", size_of::<TimeWait>());
     }
 }

@@ -91,6 +91,7 @@ impl Tcp {
     /// Our SYN is acknowledged by this segment.
     fn end_handshake(&mut self, context: &Context<'_>, segment: &Segment<'_>) {
         let (Some(opening), Some(flow)) = (self.opening.take(), &mut self.flow) else { return };
+        self.syn_resends = opening.sends.saturating_sub(1);
         // Karn's rule (RFC 6298, section 3), unless the echo names the last SYN.
         let echo = segment.options.ts.filter(|_| flow.terms.timestamps).map(|ts| ts.ts_ecr);
         let named = echo.is_some_and(|echo| echo == self.clock.at(opening.sent_at));
@@ -130,6 +131,7 @@ impl Tcp {
         let window_changed = flow.sender.on_window(segment);
         let acked = flow.sender.on_ack(context.now, segment, window_changed, context.pool);
         verdict.advanced = acked.advanced;
+        verdict.undone = acked.outcome.undone.is_some();
         verdict.writable |= acked.writable;
         if acked.outcome.rtt.is_some() {
             let recovery = flow.sender.recovery();

@@ -19,13 +19,11 @@ mod path_mtu;
 mod receiver;
 mod sender;
 mod terms;
-#[cfg(test)]
-mod tests;
 mod workarounds;
 
 use crate::event::{DropReason, Phase, Reason, Rule, State, TimerKind};
 use crate::recovery::TsClock;
-use crate::segment::{Flags, Seq};
+use crate::segment::{Flags, OptionLayout, Seq};
 use crate::time::{Duration, Instant};
 
 use super::address::FourTuple;
@@ -74,6 +72,9 @@ pub(super) struct Tcp {
     rst_due: bool,
     /// RFC 3168, section 6.1.3: our ACKs carry ECE.
     ece: bool,
+    /// How often the SYN or SYN|ACK was sent again before the handshake was over.
+    syn_resends: u32,
+    layout: OptionLayout,
 }
 
 /// What exists once the peer's SYN is known.
@@ -100,6 +101,8 @@ pub(super) struct Verdict {
     pub(super) advanced: bool,
     pub(super) readable: bool,
     pub(super) writable: bool,
+    /// A congestion event was undone.
+    pub(super) undone: bool,
 }
 
 /// What a timer did.
@@ -199,6 +202,8 @@ impl Tcp {
             keep_alive_due: false,
             rst_due: false,
             ece: false,
+            syn_resends: 0,
+            layout: context.config.option_layout,
         }
     }
 
@@ -268,9 +273,10 @@ impl Tcp {
         self.sender().map_or(Phase::Open, |sender| sender.recovery().phase())
     }
 
-    /// How often the SYN or SYN|ACK was sent again.
-    pub(super) fn syn_retransmissions(&self) -> u64 {
-        self.opening.as_ref().map_or(0, |opening| u64::from(opening.sends.saturating_sub(1)))
+    /// Segments that were sent again, SYN and SYN|ACK included.
+    pub(super) fn retransmissions(&self) -> u64 {
+        let opening = self.opening.as_ref().map_or(self.syn_resends, |opening| opening.sends.saturating_sub(1));
+        u64::from(opening) + self.sender().map_or(0, |sender| sender.recovery().counters().retransmissions)
     }
 
     /// An ACK of something that was received is still owed.

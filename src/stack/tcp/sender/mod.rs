@@ -122,6 +122,7 @@ impl Sender {
             frto: config.frto,
             undo: config.undo,
             limited_transmit: config.limited_transmit,
+            idle_restart: config.idle_restart,
             dup_thresh: config.dup_thresh,
             ..RecoveryConfig::default()
         };
@@ -299,6 +300,16 @@ impl Sender {
     /// Bytes of text in a full segment.
     pub(in crate::stack) const fn mss(&self) -> u32 {
         self.mss
+    }
+
+    /// Bytes that were written and never sent.
+    pub(in crate::stack) const fn unsent(&self) -> u64 {
+        self.end - self.nxt
+    }
+
+    /// The pacing rate in bytes per second, if what leaves is paced.
+    pub(in crate::stack) fn pacing_rate(&self) -> Option<u64> {
+        self.pacer.as_ref().and_then(Pacer::rate)
     }
 
     /// Retransmission timeouts since SND.UNA last moved.
