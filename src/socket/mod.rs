@@ -26,7 +26,8 @@ pub use types::{
     CongestionName, Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type,
 };
 
-pub use crate::stack::{Account, HostConfig, Phase, TcpInfo, WindowUpdate};
+pub use crate::event::Phase;
+pub use crate::stack::{Account, HostConfig, TcpInfo, WindowUpdate};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};

@@ -85,8 +85,8 @@ pub struct HostConfig {
     pub initial_rto: Duration,
     /// The largest retransmission timeout (RFC 6298, section 2.5). Linux: `tcp_rto_max_ms`.
     pub max_rto: Duration,
-    /// `DupThresh`: how many duplicate ACKs, or segments above a hole that were selectively acknowledged, show a loss (RFC 5681, section 3.2). Linux:
-    /// `tcp_reordering`.
+    /// `DupThresh`: how many duplicate ACKs, or segments with a SACK above a hole, show a loss (RFC 5681, section 3.2).
+    /// Linux: `tcp_reordering`.
     pub dup_thresh: u32,
     /// True if RACK detects losses by time (RFC 8985). Linux: `tcp_recovery`.
     pub rack: bool,
