@@ -120,9 +120,8 @@ impl Variables {
     /// These, with what the host tells of the connection.
     #[must_use]
     pub(crate) fn with(self, numbers: &Numbers) -> Self {
-        let Numbers { srtt, rttvar, rto, cwnd, ssthresh } = *numbers;
-        let bytes = |value: Option<usize>| value.map(|value| value as u64);
-        Self { srtt, rttvar, rto, cwnd: bytes(cwnd), ssthresh: bytes(ssthresh), ..self }
+        let Numbers { srtt, rttvar, rto, cwnd, ssthresh, flight_size, pipe, .. } = *numbers;
+        Self { srtt, rttvar, rto, cwnd, ssthresh, flight_size: flight_size.or(self.flight_size), pipe, ..self }
     }
 
     fn counts(&self) -> [(&'static str, Option<u64>); 3] {

@@ -339,21 +339,78 @@ pub enum TimerKind {
     TimeWait,
     /// `SO_LINGER` is over.
     Linger,
+    /// A delayed ACK is due (RFC 9293, section 3.8.6.3).
+    DelayedAck,
+    /// The reordering window of RACK is over (RFC 8985, section 6.3).
+    Rack,
+    /// A tail loss probe is due (RFC 8985, section 7.3).
+    Tlp,
+    /// A window of zero is probed (RFC 9293, section 3.8.6.1).
+    Persist,
+    /// `TCP_CORK` holds a partial segment no longer.
+    Cork,
+    /// A larger path MTU may be probed (RFC 4821, section 7.3).
+    PathMtuProbe,
 }
 
-/// What a connection knows of its path and its congestion. What is not known is left out.
+/// The phase of loss recovery (Linux's `ca_state`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Nothing is known to be missing.
+    #[default]
+    Open,
+    /// Duplicate ACKs or SACKs came, but nothing is judged lost yet.
+    Disorder,
+    /// Fast recovery (RFC 5681, section 3.2; RFC 6675).
+    Recovery,
+    /// Recovery after a retransmission timeout (RFC 6298, section 5).
+    Loss,
+}
+
+/// Why a segment that occupies sequence space, or a probe, is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It carries new text.
+    #[default]
+    New,
+    /// `DupThresh` judged it lost (RFC 5681, section 3.2; RFC 6675; RFC 6582).
+    FastRetransmit,
+    /// RACK judged it lost by time (RFC 8985, section 6).
+    Rack,
+    /// A tail loss probe (RFC 8985, section 7), with new or old text.
+    Tlp,
+    /// The retransmission timer expired (RFC 6298).
+    Rto,
+    /// It was too large for the path (RFC 1191).
+    PathMtu,
+    /// It probes a window of zero (RFC 9293, section 3.8.6.1).
+    Probe,
+    /// It asks whether the peer is alive (RFC 9293, section 3.8.4).
+    KeepAlive,
+}
+
+/// What a connection knows of its path and its congestion, right after it has sent a segment. What is not known is left
+/// out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Numbers {
-    /// Smoothed round-trip time (RFC 6298).
+    /// SRTT: smoothed round-trip time (RFC 6298).
     pub srtt: Option<Duration>,
-    /// Its variation.
+    /// RTTVAR: its variation (RFC 6298).
     pub rttvar: Option<Duration>,
-    /// Retransmission timeout.
+    /// RTO: retransmission timeout, back-off included (RFC 6298).
     pub rto: Option<Duration>,
     /// Congestion window in bytes (RFC 5681).
-    pub cwnd: Option<usize>,
-    /// Slow start threshold in bytes.
-    pub ssthresh: Option<usize>,
+    pub cwnd: Option<u64>,
+    /// Slow start threshold in bytes (RFC 5681); `None` before the first reduction.
+    pub ssthresh: Option<u64>,
+    /// Bytes sent and not acknowledged (`FlightSize` of RFC 5681).
+    pub flight_size: Option<u64>,
+    /// Estimate of the bytes in the network (`pipe` of RFC 6675).
+    pub pipe: Option<u64>,
+    /// The phase of loss recovery.
+    pub phase: Option<Phase>,
+    /// Why the segment was sent; `None` if it is an ACK only.
+    pub reason: Option<Reason>,
 }
 
 /// Something that happened inside a host.
@@ -402,6 +459,19 @@ pub enum HostEvent {
         remote: SocketAddr,
         /// Which.
         timer: TimerKind,
+    },
+    /// Loss recovery of a connection entered another phase.
+    Recovery {
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+        /// The phase before.
+        from: Phase,
+        /// The phase after.
+        to: Phase,
+        /// The loss was spurious: cwnd and ssthresh are again what they were (RFC 3522, RFC 3708, RFC 5682).
+        undone: bool,
     },
     /// What a connection knows of its path, right after a segment of it was sent. Only for those who ask
     /// ([`Observer::wants_numbers`]).

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::{Cause, ChannelState, DropReason, Fate, Rule, TimerKind};
+use super::{Cause, ChannelState, DropReason, Fate, Phase, Reason, Rule, TimerKind};
 use crate::time::Duration;
 
 impl Fate {
@@ -119,7 +119,7 @@ impl Rule {
 
 impl TimerKind {
     /// Every timer.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::SynAck,
         Self::Retransmission,
         Self::UserTimeout,
@@ -127,6 +127,12 @@ impl TimerKind {
         Self::FinWait2,
         Self::TimeWait,
         Self::Linger,
+        Self::DelayedAck,
+        Self::Rack,
+        Self::Tlp,
+        Self::Persist,
+        Self::Cork,
+        Self::PathMtuProbe,
     ];
 
     /// Its stable name.
@@ -139,7 +145,66 @@ impl TimerKind {
             Self::FinWait2 => "fin-wait-2",
             Self::TimeWait => "time-wait",
             Self::Linger => "linger",
+            Self::DelayedAck => "delayed-ack",
+            Self::Rack => "rack",
+            Self::Tlp => "tlp",
+            Self::Persist => "persist",
+            Self::Cork => "cork",
+            Self::PathMtuProbe => "path-mtu-probe",
         }
+    }
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Disorder, Self::Recovery, Self::Loss];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Disorder => "disorder",
+            Self::Recovery => "recovery",
+            Self::Loss => "loss",
+        }
+    }
+
+    /// The phase with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::New,
+        Self::FastRetransmit,
+        Self::Rack,
+        Self::Tlp,
+        Self::Rto,
+        Self::PathMtu,
+        Self::Probe,
+        Self::KeepAlive,
+    ];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::FastRetransmit => "fast-retransmit",
+            Self::Rack => "rack",
+            Self::Tlp => "tlp",
+            Self::Rto => "rto",
+            Self::PathMtu => "path-mtu",
+            Self::Probe => "window-probe",
+            Self::KeepAlive => "keep-alive",
+        }
+    }
+
+    /// The reason with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 }
 
@@ -174,12 +239,16 @@ mod tests {
         let names: BTreeSet<_> = reasons.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), reasons.len());
         let timers = TimerKind::ALL.map(TimerKind::name);
-        for name in names.iter().chain(&timers).chain(&Fate::NAMES).chain(&Cause::NAMES) {
+        let (phases, sends) = (Phase::ALL.map(Phase::name), Reason::ALL.map(Reason::name));
+        let others = timers.iter().chain(&phases).chain(&sends).chain(&Fate::NAMES).chain(&Cause::NAMES);
+        for name in names.iter().chain(others) {
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
         }
         for reason in reasons {
             assert_eq!(DropReason::from_name(reason.name()), Some(reason));
         }
+        assert_eq!(phases.map(Phase::from_name), Phase::ALL.map(Some));
+        assert_eq!(sends.map(Reason::from_name), Reason::ALL.map(Some));
     }
 
     /// The names in the first column of the table below a heading of docs/events.md.
@@ -198,5 +267,7 @@ mod tests {
         assert_eq!(listed(page, "Rules"), Rule::ALL.map(Rule::name));
         assert_eq!(listed(page, "Timers"), TimerKind::ALL.map(TimerKind::name));
         assert_eq!(listed(page, "Causes"), Cause::NAMES);
+        assert_eq!(listed(page, "Phases"), Phase::ALL.map(Phase::name));
+        assert_eq!(listed(page, "Transmissions"), Reason::ALL.map(Reason::name));
     }
 }

@@ -25,6 +25,7 @@ pub mod tlp;
 mod transmit;
 pub mod undo;
 
+pub use crate::event::{Phase, Reason};
 pub use ack::{AckInfo, Outcome};
 pub use rto::RtoConfig;
 pub use scoreboard::SentRange;
@@ -90,38 +91,6 @@ impl Default for RecoveryConfig {
             max_ack_delay: Duration::from_millis(200),
         }
     }
-}
-
-/// The phase of recovery (Linux's `ca_state`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing is known to be missing.
-    #[default]
-    Open,
-    /// Duplicate ACKs or SACKs came, but nothing is judged lost yet.
-    Disorder,
-    /// Fast recovery.
-    Recovery,
-    /// Recovery after a retransmission timeout.
-    Loss,
-}
-
-/// Why a segment is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reason {
-    /// It carries new text.
-    #[default]
-    New,
-    /// `DupThresh` judged it lost (RFC 5681, section 3.2; RFC 6675; RFC 6582).
-    FastRetransmit,
-    /// RACK judged it lost by time (RFC 8985, section 6).
-    Rack,
-    /// A tail loss probe (RFC 8985, section 7), with new or old text.
-    Tlp,
-    /// The retransmission timer expired (RFC 6298).
-    Rto,
-    /// It was too large for the path (RFC 1191).
-    PathMtu,
 }
 
 /// What happened on a connection, counted.

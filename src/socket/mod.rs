@@ -24,7 +24,8 @@ pub use options::{OptionName, SocketOption};
 pub use transcript::Transcript;
 pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
 
-pub use crate::stack::{Account, Congestion, HostConfig, Phase, TcpInfo};
+pub use crate::event::Phase;
+pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};

@@ -1,12 +1,11 @@
 //! `TCP_INFO`: what Linux shows of a connection, as far as it exists here.
 
 use crate::conversation::Side;
-use crate::event::{HostEvent, Numbers, State};
+use crate::event::{HostEvent, Numbers, Phase, State};
 use crate::time::Duration;
 
 use super::Stack;
 use super::connection::ConnectionId;
-use super::watch::Phase;
 
 /// What getsockopt(`TCP_INFO`) gives. Names are those of Linux's `struct tcp_info` without the prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +64,16 @@ impl Stack {
         }
         let Some(connection) = self.tables.connections.get(id) else { return };
         let (tuple, watch) = (&connection.tuple, &connection.watch);
-        let bounded = |octets: usize| (octets != usize::MAX).then_some(octets);
+        let bounded = |octets: usize| (octets != usize::MAX).then_some(octets as u64);
         let numbers = Numbers {
             srtt: watch.srtt(),
             rttvar: watch.rttvar(),
             rto: Some(watch.rto()),
             cwnd: bounded(watch.cwnd()),
             ssthresh: bounded(watch.ssthresh()),
+            flight_size: Some(connection.conversation.sender(Side::Local).flight_size().into()),
+            phase: Some(watch.phase()),
+            ..Numbers::default()
         };
         let (local, remote) = (tuple.local_addr(), tuple.remote_addr());
         self.events.push(HostEvent::Numbers { local, remote, numbers });

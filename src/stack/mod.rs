@@ -48,7 +48,6 @@ pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
 pub use listener::ListenerId;
 pub use udp::UdpId;
-pub use watch::Phase;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent};
 pub(crate) use config::TcpOptions;

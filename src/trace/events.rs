@@ -195,7 +195,7 @@ impl Trace {
                 self.hosts.entry(host).or_default().annotator.numbers(at, local, remote, numbers);
                 let Some((number, side)) = flow_of(self, local, remote) else { return };
                 let variables = Variables::default().with(&numbers);
-                let step = SenderStep { side, variables, phase: None, scoreboard: None, timers: None };
+                let step = SenderStep { side, variables, phase: numbers.phase, scoreboard: None, timers: None };
                 self.push(at, vantage, Some(number), Content::Sender(Box::new(step)));
             }
             HostEvent::Call { fd, call, ends, result } => {
@@ -224,7 +224,7 @@ impl Trace {
                 let content = Content::ListenQueues { local, syn_queue, accept_queue, backlog };
                 self.push(at, vantage, None, content);
             }
-            HostEvent::Dropped { .. } | HostEvent::Edited { .. } => {}
+            HostEvent::Dropped { .. } | HostEvent::Edited { .. } | HostEvent::Recovery { .. } => {}
         }
     }
 

@@ -28,7 +28,7 @@ use foldhash::fast::FixedState;
 
 use crate::annotate::{Annotated, Annotator, Tag, Variables};
 use crate::conversation::{Kinds, Seen, Side};
-use crate::event::{Cause, DropReason, HostId, LinkId, State, TimerKind};
+use crate::event::{Cause, DropReason, HostId, LinkId, Phase, State, TimerKind};
 #[cfg(feature = "capture")]
 use crate::segment::CaptureParser;
 use crate::segment::{Flags, Options, PacketId, Segment};
@@ -198,24 +198,11 @@ pub struct SenderStep {
     /// cwnd, ssthresh, pipe, srtt, rttvar, rto and the rest.
     pub variables: Variables,
     /// Where loss recovery stands.
-    pub phase: Option<RecoveryPhase>,
+    pub phase: Option<Phase>,
     /// Ranges that the peer has selectively acknowledged, relative, in order.
     pub scoreboard: Option<Vec<(u32, u32)>>,
     /// Timers that run, and when they go off.
     pub timers: Option<Vec<(TimerKind, Instant)>>,
-}
-
-/// Where loss recovery stands (RFC 6675; the names of Linux).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RecoveryPhase {
-    /// Nothing is missing.
-    Open,
-    /// Duplicate ACKs or SACK blocks have come.
-    Disorder,
-    /// Fast recovery.
-    Recovery,
-    /// After a retransmission timeout.
-    Loss,
 }
 
 /// A host or router of a run.

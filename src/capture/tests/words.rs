@@ -94,7 +94,7 @@ fn numbers_that_a_connection_tells_stand_in_full_comments() {
         rttvar: None,
         rto: Some(Duration::from_secs(1)),
         cwnd: Some(14_480),
-        ssthresh: None,
+        ..Numbers::default()
     };
     let said = comments(Settings::default().comments(Comments::Full), |capture| {
         capture.numbers("192.0.2.1:80".parse().unwrap(), "192.0.2.2:4000".parse().unwrap(), numbers);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{Event, Fate, HostEvent, HostId, Observer};
+use crate::event::{Event, Fate, HostEvent, HostId, Observer, Phase, Reason};
 use crate::scenario::RunOutcome;
 use crate::segment::{IpView, Packet, Protocol, Segment};
 use crate::time::{Duration, Instant};
@@ -203,9 +203,15 @@ fn inside(event: HostEvent) -> Map<String, Value> {
             json!({
                 "event": "numbers", "local": local.to_string(), "remote": remote.to_string(),
                 "srtt_s": seconds(numbers.srtt), "rttvar_s": seconds(numbers.rttvar), "rto_s": seconds(numbers.rto),
-                "cwnd": numbers.cwnd, "ssthresh": numbers.ssthresh,
+                "cwnd": numbers.cwnd, "ssthresh": numbers.ssthresh, "flight_size": numbers.flight_size,
+                "pipe": numbers.pipe, "phase": numbers.phase.map(Phase::name),
+                "reason": numbers.reason.map(Reason::name),
             })
         }
+        HostEvent::Recovery { local, remote, from, to, undone } => json!({
+            "event": "recovery", "local": local.to_string(), "remote": remote.to_string(),
+            "from": from.name(), "to": to.name(), "undone": undone,
+        }),
         HostEvent::Call { fd, call, ends, result } => json!({
             "event": "call", "fd": fd, "call": call, "result": result.ok(), "errno": result.err(),
             "local": ends.map(|(local, _)| local.to_string()), "remote": ends.map(|(_, remote)| remote.to_string()),

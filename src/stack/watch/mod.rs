@@ -33,6 +33,7 @@ mod timer;
 
 use smoltcp::socket::tcp::{self, CongestionControl, State};
 
+use crate::event::Phase;
 use crate::segment::{Segment, Seq};
 use crate::time::{Duration, Instant};
 use congestion::Congestion;
@@ -69,17 +70,6 @@ impl Snapshot {
     pub(crate) fn of(socket: &tcp::Socket<'_>) -> Self {
         Self { state: socket.state(), send_queue: socket.send_queue(), recv_queue: socket.recv_queue() }
     }
-}
-
-/// Which phase of loss recovery a connection is in (RFC 5681, section 3.2; RFC 6298, section 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Nothing is known to be lost.
-    Open,
-    /// After a fast retransmission, until something new is acknowledged.
-    Recovery,
-    /// After a timeout, until something new is acknowledged.
-    Loss,
 }
 
 /// The hidden half of one smoltcp connection.
