@@ -70,6 +70,7 @@ fn so_sndtimeo_limits_connect_and_write() {
     let (address, nobody) = (lab.at(PORT), "192.168.69.77:1".parse().unwrap());
     lab.run(async move |net| {
         let fd = net.socket(Domain::Inet, Type::Stream).unwrap();
+        net.setsockopt(fd, SocketOption::SndBuf(65_536)).unwrap();
         net.connect(fd, address).await.unwrap();
         net.setsockopt(fd, SocketOption::SndTimeo(Some(SECOND * 3))).unwrap();
         let begin = net.now();

@@ -5,10 +5,11 @@ mod common;
 use std::time::Duration;
 
 use common::calls::{DELAY, PORT, Pair, Shot, any, at, datagram, read, stream};
+use tcplab::congestion;
 use tcplab::event::State;
 use tcplab::link::FaultAction;
 use tcplab::segment::{IpView, Packet, Segment};
-use tcplab::socket::{Congestion, Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
+use tcplab::socket::{Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
 use tcplab::time::Instant;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -33,10 +34,12 @@ fn every_option_has_linux_default_and_gives_back_what_was_set() {
         (N::Linger, O::Linger(None), O::Linger(Some(seconds(5)))),
         (N::KeepAlive, O::KeepAlive(false), O::KeepAlive(true)),
         (N::RcvBuf, O::RcvBuf(65_536), O::RcvBuf(4096)),
-        (N::SndBuf, O::SndBuf(65_536), O::SndBuf(4096)),
+        (N::SndBuf, O::SndBuf(16_384), O::SndBuf(4096)),
         (N::RcvTimeo, O::RcvTimeo(None), O::RcvTimeo(Some(MILLI))),
         (N::SndTimeo, O::SndTimeo(None), O::SndTimeo(Some(MILLI))),
         (N::NoDelay, O::NoDelay(false), O::NoDelay(true)),
+        (N::Cork, O::Cork(false), O::Cork(true)),
+        (N::Congestion, O::Congestion("cubic".into()), O::Congestion("bbr".into())),
         (N::MaxSeg, O::MaxSeg(536), O::MaxSeg(88)),
         (N::KeepIdle, O::KeepIdle(seconds(7200)), O::KeepIdle(seconds(32_767))),
         (N::KeepIntvl, O::KeepIntvl(seconds(75)), O::KeepIntvl(seconds(1))),
@@ -117,8 +120,8 @@ fn maxseg_is_announced_with_the_syn_and_kept_in_both_directions() {
     }
     assert_eq!(
         net.server.sys(|host| host.tcp_info(server)).expect("connected").rcv_mss,
-        500,
-        "no more than was announced"
+        488,
+        "the size of the segments that came, as on Linux"
     );
 }
 
@@ -166,8 +169,8 @@ fn nodelay_may_be_set_while_nagle_holds_a_segment_back() {
 
 #[test]
 fn quickack_acknowledges_at_once_and_without_it_an_ack_is_delayed() {
-    for (quick, wait) in [(true, Duration::ZERO), (false, Duration::from_millis(10))] {
-        let net = Pair::new();
+    for (quick, wait) in [(true, Duration::ZERO), (false, Duration::from_millis(40))] {
+        let net = Pair::with(|config| config.quick_acks = 0);
         let (client, server) = net.established();
         net.server.sys(|host| host.setsockopt(server, SocketOption::QuickAck(quick))).expect("set");
         net.client.sys(|host| host.write(client, b"hello")).expect("taken");
@@ -209,7 +212,10 @@ fn rcvbuf_is_the_window_and_all_that_a_sender_can_put_there() {
     let syn_ack = net.take_from(&net.server).remove(0);
     assert_eq!((syn_ack.segment().window, syn_ack.segment().options.wscale), (5000, Some(0)));
     net.client.sys(|host| host.write(client, &[7; 5001])).expect("taken");
+    // The last part of the window is less than a segment: it is filled by the override timeout.
     net.sim.run_for(Duration::from_millis(190));
+    assert_eq!(net.server.sys(|host| host.fionread(server)), Ok(3 * 1448));
+    net.sim.run_for(Duration::from_millis(200));
     assert_eq!(net.server.sys(|host| host.fionread(server)), Ok(5000));
     let shots = net.take_from(&net.server);
     assert_eq!(shots.last().expect("ACKs").segment().window, 0);
@@ -255,7 +261,9 @@ fn linger_of_zero_throws_away_what_was_not_sent() {
     });
     net.settle();
     let kinds = net.kinds();
-    assert_eq!(kinds.last().map(String::as_str), Some("R. 0"));
+    // ACKs that were on the way are answered by an RST too.
+    let reset = kinds.iter().position(|kind| kind == "R. 0").expect("a reset");
+    assert!(kinds[reset + 1..].iter().all(|kind| kind == "R 0" || kind == ". 0"), "{kinds:?}");
     let sent: usize = kinds.iter().filter_map(|kind| kind.split_once(' ')?.1.parse::<usize>().ok()).sum();
     assert!((1..written).contains(&sent), "what the congestion window let go, and no more: {kinds:?}");
     assert_eq!(net.server.sys(|host| read(host, server).map(|octets| octets.len())), Ok(sent));
@@ -346,7 +354,7 @@ fn rcvtimeo_ends_a_blocking_read_and_accept_with_eagain_at_its_instant() {
 #[test]
 fn sndtimeo_ends_a_blocking_write_with_what_was_taken_or_eagain() {
     let net = Pair::new();
-    let (client, server) = net.established();
+    let (client, server) = net.established_with(&[SocketOption::SndBuf(65_536)], &[SocketOption::RcvBuf(65_536)]);
     let start = net.sim.now();
     let mut writer = net.client.spawn(async move |net| {
         net.setsockopt(client, SocketOption::SndTimeo(Some(Duration::from_secs(1)))).expect("set");
@@ -366,7 +374,7 @@ fn sndtimeo_ends_a_blocking_write_with_what_was_taken_or_eagain() {
 
 #[test]
 fn tcp_info_tells_state_options_round_trip_and_segment_sizes() {
-    let net = Pair::with(|config| config.congestion = Congestion::None);
+    let net = Pair::with(|config| config.congestion = congestion::by_name("none").expect("a built-in controller"));
     let (client, server) = net.established();
     net.client.sys(|host| host.write(client, &[7; 3 * 1448])).expect("taken");
     net.sim.run_for(MILLI);
@@ -389,7 +397,8 @@ fn tcp_info_tells_state_options_round_trip_and_segment_sizes() {
 
 #[test]
 fn tcp_info_counts_retransmissions_after_a_loss() {
-    let net = Pair::new();
+    // A tail loss probe would come before the timeout.
+    let net = Pair::with(|config| config.tlp = false);
     let (client, server) = net.established();
     let mut lost = 0;
     net.link.fault(&net.client, move |_: Instant, packet: &Packet| {

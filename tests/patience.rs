@@ -32,7 +32,8 @@ fn a_silent_peer_is_probed_at_the_set_instants_then_reset() {
     assert_eq!(shots.iter().map(|shot| shot.at - heard).collect::<Vec<_>>(), [10, 15, 20, 25].map(|n| n * SECOND));
     let [probe, .., reset] = &shots[..] else { panic!("{shots:?}") };
     assert!(!probe.segment().is_syn() && !probe.segment().is_rst());
-    assert_eq!(probe.segment().seq + 1 + probe.segment().payload.len() as u32, reset.segment().seq + 1);
+    assert!(probe.segment().payload.is_empty());
+    assert_eq!(probe.segment().seq + 1, reset.segment().seq, "RFC 9293, section 3.8.4: SEG.SEQ = SND.NXT - 1");
     assert!(reset.segment().is_rst());
     net.client.sys(|host| {
         assert!(poll(host, client).contains(Readiness::ERROR | Readiness::HANG_UP));

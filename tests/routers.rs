@@ -161,7 +161,7 @@ fn too_big(silent: bool, mtu: u16) -> (usize, usize, u64) {
     let received = path.server.spawn(move |net| bulk::receive(net, Listen::new(at)));
     drop(path.client.spawn(move |net| bulk::send(net, at, 10_000)));
     path.sim.run_for(Duration::from_secs(20));
-    assert_eq!(received.is_finished(), mtu == 1500);
+    assert!(received.is_finished(), "path MTU discovery finds what passes, also in silence");
     let told = path.told.borrow();
     assert!(told.icmp.iter().all(|line| line == "198.18.0.2 3 4"), "{:?}", told.icmp);
     let too_big = told.dropped.iter().filter(|drop| **drop == (2, DropReason::TooBig)).count();
@@ -172,9 +172,10 @@ fn too_big(silent: bool, mtu: u16) -> (usize, usize, u64) {
 fn a_packet_too_big_for_the_next_link_is_told_of_unless_the_router_is_a_black_hole() {
     assert_eq!(too_big(false, 1500), (0, 0, 0));
     let (told, dropped, counted) = too_big(false, 1499);
-    assert!(dropped >= 4 && told == dropped && counted == dropped as u64, "{told} {dropped} {counted}");
+    // Of the initial window six segments are full; the reports about the first stop the rest.
+    assert!(dropped == 6 && told == dropped && counted == dropped as u64, "{told} {dropped} {counted}");
     let (told, dropped, _) = too_big(true, 1499);
-    assert!(told == 0 && dropped >= 4, "{told} {dropped}");
+    assert!(told == 0 && (6..10).contains(&dropped), "{told} {dropped}");
 }
 
 #[test]

@@ -235,6 +235,11 @@ impl Recovery {
         self.forced |= cut && self.board.totals().waiting_units > 0;
     }
 
+    /// Gives back the memory that an idle connection does not need.
+    pub fn shrink(&mut self) {
+        self.board.shrink();
+    }
+
     /// SND.UNA.
     pub const fn snd_una(&self) -> Seq {
         self.board.snd_una()

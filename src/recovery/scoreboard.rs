@@ -180,7 +180,6 @@ impl Scoreboard {
         self.fack = self.fack.max(ack);
         self.waiting_from = self.waiting_from.max(ack);
         self.judged_to = self.judged_to.max(ack);
-        self.shrink();
         before - self.totals.outstanding
     }
 
@@ -302,8 +301,9 @@ impl Scoreboard {
         true
     }
 
-    /// An idle connection keeps nothing large; a flow whose window has shrunk gives the rest of the ring back.
-    fn shrink(&mut self) {
+    /// Gives back memory: all of an empty board but a little; most of a ring that is nearly empty. Bursts use the memory
+    /// again, so that not each ACK calls it.
+    pub fn shrink(&mut self) {
         let (len, capacity) = (self.units.len(), self.units.capacity());
         if len == 0 && capacity > KEPT_CAPACITY {
             self.units = VecDeque::new();

@@ -22,10 +22,12 @@ pub use errno::Errno;
 pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
 pub use transcript::Transcript;
-pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
+pub use types::{
+    CongestionName, Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type,
+};
 
 pub use crate::event::Phase;
-pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
+pub use crate::stack::{Account, HostConfig, TcpInfo, WindowUpdate};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
@@ -58,6 +60,10 @@ pub struct Host {
     /// Whether events are kept.
     observed: bool,
 }
+
+/// A SYN that waits for [`Host::answer_syn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSyn(crate::stack::HalfOpenId);
 
 /// What a descriptor refers to.
 #[derive(Debug)]
@@ -184,7 +190,7 @@ impl Host {
             let entry = match kind {
                 Type::Stream => Descriptor::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
-                    let id = self.stack.open_udp(fd.0, options.tcp.rcv_buf, options.tcp.ttl);
+                    let id = self.stack.open_udp(fd.0, options.udp_queue(self.stack.config()), options.tcp.ttl);
                     Descriptor::Datagram(Datagram::new(domain, options, id))
                 }
             };
@@ -457,6 +463,44 @@ impl Host {
             Descriptor::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
             Descriptor::Epoll(_) => Err(Errno::EINVAL),
         }
+    }
+
+    /// ioctl(2) `SIOCOUTQ`: bytes that were written and not acknowledged; 0 for a datagram socket.
+    ///
+    /// # Errors
+    /// `EINVAL` for a listening socket and for epoll, `EBADF`.
+    pub fn siocoutq(&self, fd: Fd) -> Result<usize, Errno> {
+        match self.table.at(fd).ok_or(Errno::EBADF)? {
+            Descriptor::Stream(Stream { role: StreamState::Listening(_), .. }) | Descriptor::Epoll(_) => {
+                Err(Errno::EINVAL)
+            }
+            Descriptor::Stream(stream) => Ok(stream.connection().map_or(0, |id| self.stack.unacknowledged(id))),
+            Descriptor::Datagram(_) => Ok(0),
+        }
+    }
+
+    /// Whether the SYNs of a listener wait for [`Host::answer_syn`]. BSD sockets have no such call; a proxy needs it.
+    ///
+    /// # Errors
+    /// `EINVAL` if `fd` does not listen, and as [`Host::listen`].
+    pub fn hold_syns(&mut self, fd: Fd, on: bool) -> Result<(), Errno> {
+        let id = self.listener(fd)?;
+        self.stack.hold_syns(id, on);
+        Ok(())
+    }
+
+    /// The next SYN of a listener that waits for an answer, and its sender. A held SYN is forgotten after 127 s.
+    ///
+    /// # Errors
+    /// As [`Host::hold_syns`].
+    pub fn poll_held_syn(&mut self, fd: Fd) -> Result<Option<(HeldSyn, SocketAddr)>, Errno> {
+        let id = self.listener(fd)?;
+        Ok(self.stack.poll_held_syn(id).map(|(held, from)| (HeldSyn(held), from)))
+    }
+
+    /// Answers a held SYN: a SYN|ACK if it is accepted, else an RST. Nothing happens if it was forgotten.
+    pub fn answer_syn(&mut self, held: HeldSyn, accept: bool) {
+        self.stack.answer_syn(held.0, accept);
     }
 
     /// fcntl(2) `F_SETFL` with or without `O_NONBLOCK`. Only the waiting calls of [`crate::net`] look at it.

@@ -10,7 +10,7 @@ use super::address::{Addr, FourTuple};
 use super::config::TcpOptions;
 use super::connection::{Account, ConnectionError, ConnectionId, Owner};
 use super::listener::{Listener, ListenerId};
-use super::open::connection_holder;
+use super::half_open::connection_holder;
 use super::ports::{Holder, Ports, Role};
 use super::tcp::{Receiver, Sender};
 

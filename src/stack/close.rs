@@ -6,7 +6,7 @@ use crate::segment::Segment;
 use crate::time::Instant;
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner, Unread};
-use super::open::connection_holder;
+use super::half_open::connection_holder;
 use super::tcp::{Context, Receiver, Sender};
 use super::time_wait::{Outcome, TimeWait, TimeWaitId};
 use super::{Slot, Stack, Tables};

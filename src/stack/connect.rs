@@ -55,6 +55,7 @@ impl Stack {
             owner,
             deadline: Deadline::default(),
             dirty: false,
+            resting: false,
             loops_back: self.addresses.is_own(tuple.remote.ip()),
             active,
             reuse: false,

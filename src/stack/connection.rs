@@ -30,6 +30,8 @@ pub(super) struct Connection {
     pub(super) deadline: Deadline,
     /// Stands in the queue of connections that are to be given their egress.
     pub(super) dirty: bool,
+    /// Stands in the queue of connections that may give memory back.
+    pub(super) resting: bool,
     /// The other end is this host too.
     pub(super) loops_back: bool,
     /// Made by connect: false for one that a listener made.

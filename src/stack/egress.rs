@@ -123,6 +123,9 @@ impl Stack {
             return sent;
         }
         connection.limits.idle = tcp.is_idle();
+        if connection.limits.idle && !core::mem::replace(&mut connection.resting, true) {
+            self.resting.push_back((now, id));
+        }
         let at = earlier(tcp.next_at(), connection.limits.next_at());
         self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
         connection.dirty = false;

@@ -21,15 +21,6 @@ use super::{Slot, Stack, TimerOwner};
 /// How long a held SYN waits for the answer of the listener's owner: as long as Linux sends SYNs.
 const HELD_FOR: Duration = Duration::from_secs(127);
 
-/// The answer to a held SYN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SynAnswer {
-    /// A SYN|ACK leaves.
-    Accept,
-    /// An RST leaves.
-    Refuse,
-}
-
 impl Stack {
     /// A segment for a listening socket (RFC 9293, section 3.10.7.2). `beyond` is SND.NXT of a connection in TIME-WAIT
     /// whose tuple a SYN takes over: the new one begins above it (section 3.10.7.4, MAY-2), as far above as on Linux.
@@ -111,28 +102,24 @@ impl Stack {
     }
 
     /// Answers a SYN that was held. Nothing happens if it has gone.
-    pub(crate) fn answer_syn(&mut self, id: HalfOpenId, answer: SynAnswer) {
+    pub(crate) fn answer_syn(&mut self, id: HalfOpenId, accept: bool) {
         let Some(half_open) = self.tables.half_open.get_mut(id).filter(|half_open| half_open.held) else { return };
-        match answer {
-            SynAnswer::Accept => {
-                half_open.held = false;
-                self.send_syn_ack(id);
-                let deadline = &mut self.tables.half_open[id].deadline;
-                let at = self.now + syn_timeout(&self.config, 0);
-                *deadline = Deadline::default();
-                self.timers.set(TimerOwner::HalfOpen(id), deadline, Some(at));
-            }
-            SynAnswer::Refuse => {
-                let (tuple, ack) = (half_open.tuple, half_open.terms.irs + 1);
-                let reset = SegmentTemplate {
-                    ack,
-                    flags: Flags::RST | Flags::ACK,
-                    ..SegmentTemplate::new(tuple.local_addr(), tuple.remote_addr())
-                };
-                self.queue_segment(&reset);
-                self.forget_half_open(id, Cause::Call("refuse"));
-            }
+        let (tuple, ack) = (half_open.tuple, half_open.terms.irs + 1);
+        if !accept {
+            let reset = SegmentTemplate {
+                ack,
+                flags: Flags::RST | Flags::ACK,
+                ..SegmentTemplate::new(tuple.local_addr(), tuple.remote_addr())
+            };
+            self.queue_segment(&reset);
+            self.forget_half_open(id, Cause::Call("refuse"));
+            return;
         }
+        half_open.held = false;
+        self.send_syn_ack(id);
+        let deadline = &mut self.tables.half_open[id].deadline;
+        let at = self.now + syn_timeout(&self.config, 0);
+        self.timers.set(TimerOwner::HalfOpen(id), deadline, Some(at));
     }
 
     fn hold_connection_port(&mut self, tuple: &FourTuple, listener: ListenerId) {
@@ -143,7 +130,7 @@ impl Stack {
     pub(super) fn report_queue(&mut self, id: ListenerId) {
         if let Some(listener) = self.tables.listeners.get(id) {
             self.events.push(HostEvent::Queue {
-                local: core::net::SocketAddr::new(listener.addr.ip(), listener.port),
+                local: SocketAddr::new(listener.addr.ip(), listener.port),
                 syn_queue: listener.syn_queue,
                 accept_queue: listener.accept_queue.len(),
                 backlog: listener.backlog,

@@ -25,7 +25,7 @@ slotmap::new_key_type! {
     /// Names a listening socket of a stack.
     pub struct ListenerId;
     /// Names a half-open connection.
-    pub(super) struct HalfOpenId;
+    pub struct HalfOpenId;
 }
 
 /// A socket in LISTEN.

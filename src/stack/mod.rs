@@ -39,15 +39,14 @@ mod time_wait;
 mod timers;
 mod udp;
 
-pub use config::{Congestion, HostConfig};
+pub use config::{HostConfig, WindowUpdate};
 pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
-pub use listener::ListenerId;
+pub use listener::{HalfOpenId, ListenerId};
 pub use udp::UdpId;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent};
 pub(crate) use config::TcpOptions;
-pub(crate) use connection::KeepAlive;
 pub(crate) use udp::SendRefusal;
 
 use core::net::SocketAddr;
@@ -60,12 +59,12 @@ use smoltcp::wire::HardwareAddress;
 
 use crate::event::{Cause, HostEvent, Phase, State, TimerKind};
 use crate::segment::Packet;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 use address::{Addr, Addresses, FourTuple};
 use connection::Connection;
 use isn::Secret;
-use listener::{HalfOpen, HalfOpenId, Listener};
+use listener::{HalfOpen, Listener};
 use one_packet::OnePacket;
 use ports::Ports;
 use ready::Ready;
@@ -73,6 +72,9 @@ use tcp::{BlockPool, Machines};
 use time_wait::{TimeWait, TimeWaitId};
 use timers::{Deadline, Deadlines, Timers};
 use udp::Udp;
+
+/// How long a connection keeps memory that it does not use.
+const IDLE_FOR: Duration = Duration::from_secs(1);
 
 /// The TCP/IP of one host.
 pub struct Stack {
@@ -91,6 +93,8 @@ pub struct Stack {
     timers: Timers<TimerOwner>,
     /// Connections to be given their egress, in order of first touch.
     dirty: VecDeque<ConnectionId>,
+    /// Connections that became idle, and when: later they give back the memory that they do not need.
+    resting: VecDeque<(Instant, ConnectionId)>,
     queues: PacketQueues,
     ready: Ready,
     events: Events,
@@ -228,6 +232,7 @@ impl Stack {
             machines: Machines::new(),
             timers: Timers::new(),
             dirty: VecDeque::new(),
+            resting: VecDeque::new(),
             queues: PacketQueues::default(),
             ready: Ready::default(),
             events: Events::default(),
@@ -256,6 +261,27 @@ impl Stack {
     pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.set_now(now);
         self.ingress(packet, Origin::Link);
+        self.release_idle();
+    }
+
+    /// Lets connections give back memory that have been idle for a second. No timer of its own: a host without packets
+    /// does nothing.
+    fn release_idle(&mut self) {
+        while let Some((since, id)) = self.resting.front().copied() {
+            if self.now - since < IDLE_FOR {
+                return;
+            }
+            self.resting.pop_front();
+            let Some(connection) = self.tables.connections.get_mut(id) else { continue };
+            if self.now - connection.limits.heard_at < IDLE_FOR {
+                self.resting.push_back((self.now, id));
+                continue;
+            }
+            connection.resting = false;
+            if let Some(tcp) = &mut connection.tcp {
+                tcp.shrink();
+            }
+        }
     }
 
     /// Fires every timer that is due.

@@ -234,8 +234,10 @@ fn the_ring_gives_memory_back() {
     let mut board = board_of(3_000, 1_000);
     let full = board.memory();
     ack(&mut board, 2_900_000);
+    board.shrink();
     assert!(board.memory() < full / 4, "{} of {full}", board.memory());
     ack(&mut board, 3_000_000);
+    board.shrink();
     assert!(board.memory() <= KEPT_CAPACITY * size_of::<Unit>(), "{}", board.memory());
 }
 

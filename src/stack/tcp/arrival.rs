@@ -74,6 +74,7 @@ impl Tcp {
         if segment.is_ack() {
             self.state = self.machine.show(Shown::SynAck, context.machines);
             self.end_handshake(context, segment);
+            verdict.advanced = true;
             if let Some(flow) = &mut self.flow {
                 flow.receiver.ack.set_now();
             }
@@ -96,7 +97,7 @@ impl Tcp {
         let echo = segment.options.ts.filter(|_| flow.terms.timestamps).map(|ts| ts.ts_ecr);
         let named = echo.is_some_and(|echo| echo == self.clock.at(opening.sent_at));
         let rtt = (opening.sends == 1 || named).then(|| context.now - opening.sent_at);
-        flow.sender.on_handshake(context.now, rtt, opening.sends, &self.options);
+        flow.sender.on_handshake(context.now, rtt, opening.sends, &self.options, context.config.pacing);
         let recovery = flow.sender.recovery();
         flow.receiver.ack.set_rtt(recovery.srtt(), recovery.rto());
         if let Some(rtt) = rtt {
@@ -120,7 +121,7 @@ impl Tcp {
             }
             self.state = self.machine.show(Shown::AckOfSyn, context.machines);
             self.end_handshake(context, segment);
-            verdict.writable = true;
+            (verdict.writable, verdict.advanced) = (true, true);
         }
         self.take_ack(context, segment, verdict);
         self.take_text(context, segment, verdict);
@@ -130,7 +131,7 @@ impl Tcp {
         let Some(flow) = &mut self.flow else { return };
         let window_changed = flow.sender.on_window(segment);
         let acked = flow.sender.on_ack(context.now, segment, window_changed, context.pool);
-        verdict.advanced = acked.advanced;
+        verdict.advanced |= acked.advanced;
         verdict.undone = acked.outcome.undone.is_some();
         verdict.writable |= acked.writable;
         if acked.outcome.rtt.is_some() {

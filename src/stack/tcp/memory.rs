@@ -68,7 +68,7 @@ pub(in crate::stack) struct Buffer {
     blocks: VecDeque<Option<Block>>,
 }
 
-/// An empty buffer with more places for blocks than this gives them back.
+/// A buffer that is not used for a while gives back more places for blocks than this.
 const KEPT_PLACES: usize = 8;
 
 impl Buffer {
@@ -149,7 +149,11 @@ impl Buffer {
                 pool.give_back(block);
             }
         }
-        if self.blocks.capacity() > KEPT_PLACES {
+    }
+
+    /// Gives back the room for blocks that an empty buffer does not need.
+    pub(super) fn shrink(&mut self) {
+        if self.blocks.is_empty() && self.blocks.capacity() > KEPT_PLACES {
             self.blocks = VecDeque::new();
         }
     }

@@ -24,7 +24,7 @@ mod workarounds;
 use crate::event::{DropReason, Phase, Reason, Rule, State, TimerKind};
 use crate::recovery::TsClock;
 use crate::segment::{Flags, OptionLayout, Seq};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 use super::address::FourTuple;
 use super::config::{HostConfig, TcpOptions};
@@ -32,7 +32,7 @@ use super::rules::Situation;
 
 use machine::Machine;
 pub(super) use machine::Machines;
-pub(super) use memory::{BLOCK, BlockPool};
+pub(super) use memory::BlockPool;
 use opening::Opening;
 pub(super) use opening::syn_timeout;
 pub(super) use outgoing::Reply;
@@ -411,15 +411,18 @@ impl Tcp {
         })
     }
 
+    /// Gives back the memory that an idle connection does not need.
+    pub(super) fn shrink(&mut self) {
+        if let Some(flow) = &mut self.flow {
+            flow.sender.shrink();
+            flow.receiver.shrink();
+        }
+    }
+
     /// Gives all memory back. Returns what the application has not read.
     pub(super) fn release(&mut self, pool: &mut BlockPool) -> Vec<u8> {
         let Some(flow) = &mut self.flow else { return Vec::new() };
         flow.sender.release(pool);
         flow.receiver.take_unread(pool)
-    }
-
-    /// How long until the peer must have answered what was sent last.
-    pub(super) fn rto(&self) -> Duration {
-        self.sender().map_or(Duration::ZERO, |sender| sender.recovery().rto())
     }
 }

@@ -118,7 +118,7 @@ impl Tcp {
         if terms.ecn && sent.new && sent.len > 0 {
             template.ecn = ECT_0;
         }
-        template.write_with(bytes, sent.len as usize, |bytes| sender.append_text(sent, bytes));
+        template.write_with(sent.len as usize, bytes, |bytes| sender.append_text(sent, bytes));
         if sent.new && sent.len > 0 {
             receiver.ack.on_text_sent(now);
         }

@@ -119,12 +119,6 @@ impl Receiver {
         (self.nxt - self.read) as usize
     }
 
-    /// Bytes that the application has read.
-    #[cfg(test)]
-    pub(in crate::stack) const fn bytes_read(&self) -> u64 {
-        self.read
-    }
-
     /// The peer has ended its direction, and all before its FIN has come.
     pub(in crate::stack) const fn fin_received(&self) -> bool {
         self.fin_received
@@ -328,6 +322,12 @@ impl Receiver {
         self.read = self.nxt;
         self.release(pool);
         bytes
+    }
+
+    /// Gives back the memory that an idle connection does not need.
+    pub(super) fn shrink(&mut self) {
+        self.text.shrink();
+        self.reassembly.shrink();
     }
 
     /// Gives the memory back.

@@ -77,9 +77,6 @@ impl Reassembly {
             count += 1;
         }
         self.ranges.drain(..count);
-        if self.ranges.is_empty() && self.ranges.capacity() > RECENT {
-            self.ranges = Vec::new();
-        }
         let kept = self.recent_len;
         let mut len = 0;
         for at in 0..kept {
@@ -90,6 +87,13 @@ impl Reassembly {
         }
         self.recent_len = len;
         nxt
+    }
+
+    /// Gives back the memory of an empty list.
+    pub(super) fn shrink(&mut self) {
+        if self.ranges.is_empty() {
+            self.ranges = Vec::new();
+        }
     }
 
     /// The range with the position `at` changed last.

@@ -31,8 +31,6 @@ pub(in crate::stack) struct Sender {
     controller: Box<dyn Controller>,
     pacer: Option<Pacer>,
     text: Buffer,
-    /// ISS + 1: the sequence number of position 0.
-    start: Seq,
     /// The positions of the first byte not acknowledged, of the first never sent, and behind the last written.
     una: u64,
     nxt: u64,
@@ -128,12 +126,12 @@ impl Sender {
         };
         let segments = u64::from(config.initial_window.max(1));
         let initial_window = initial_window(segments, u64::from(mss));
-        let mut sender = Self {
+        Self {
             recovery: Recovery::new(recovery, mss, iss + 1, now),
+            // Until the handshake is over nothing leaves. A type without fields takes no memory.
             controller: Box::new(crate::congestion::Unlimited::new(&Setup::new(u64::from(mss), now))),
             pacer: None,
             text: Buffer::default(),
-            start: iss + 1,
             una: 0,
             nxt: 0,
             end: 0,
@@ -157,18 +155,22 @@ impl Sender {
             seed,
             ecn: terms.ecn,
             cwr: false,
-        };
-        let setup = sender.setup(now, config.pacing, initial_window, u64::MAX);
-        sender.install(&options.congestion, &setup);
-        sender
+        }
     }
 
     /// The handshake is over. `rtt`: a sample, if there is one; `sends`: how often the SYN or SYN|ACK left.
-    pub(super) fn on_handshake(&mut self, now: Instant, rtt: Option<Duration>, sends: u32, options: &TcpOptions) {
+    pub(super) fn on_handshake(
+        &mut self,
+        now: Instant,
+        rtt: Option<Duration>,
+        sends: u32,
+        options: &TcpOptions,
+        paced: bool,
+    ) {
         self.recovery.on_handshake(now, rtt, sends > 1);
         // RFC 6928, section 2: after a lost SYN the initial window is one segment. Linux: after two.
         let cwnd = if sends > 2 { u64::from(self.mss) } else { self.initial_window };
-        let setup = self.setup(now, self.pacer.is_some(), cwnd, u64::MAX);
+        let setup = self.setup(now, paced, cwnd, u64::MAX);
         self.install(&options.congestion, &setup);
         self.grow_space();
     }
@@ -239,11 +241,6 @@ impl Sender {
     /// A FIN follows what is written.
     pub(super) fn shutdown(&mut self) {
         self.fin = self.fin.max(Fin::Wanted);
-    }
-
-    /// The application has ended this direction.
-    pub(super) fn is_shut(&self) -> bool {
-        self.fin > Fin::None
     }
 
     /// Applies options that can change while the connection lives.
@@ -469,6 +466,13 @@ impl Sender {
     /// The first segment that waits for its acknowledgment is full-sized.
     pub(super) fn waits_for_full_segment(&self) -> bool {
         self.recovery.board().units().front().is_some_and(|unit| unit.len >= self.mss)
+    }
+
+    /// Gives back the memory that an idle connection does not need.
+    pub(super) fn shrink(&mut self) {
+        self.text.shrink();
+        self.write_ends.shrink();
+        self.recovery.shrink();
     }
 
     /// Gives the memory back.

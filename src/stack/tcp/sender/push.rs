@@ -23,7 +23,11 @@ impl WriteEnds {
         while self.0.front().is_some_and(|end| *end <= una) {
             self.0.pop_front();
         }
-        if self.0.is_empty() && self.0.capacity() > 4 {
+    }
+
+    /// Gives back the memory of an empty list.
+    pub(super) fn shrink(&mut self) {
+        if self.0.is_empty() {
             self.0 = VecDeque::new();
         }
     }
