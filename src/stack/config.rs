@@ -5,6 +5,7 @@
 use core::net::IpAddr;
 
 use crate::congestion::{Algorithm, Algorithms};
+use crate::segment::OptionLayout;
 use crate::time::Duration;
 
 use super::connection::KeepAlive;
@@ -66,6 +67,8 @@ pub struct HostConfig {
     /// Linux: `tcp_mem`, which counts pages.
     pub buffer_limit: usize,
 
+    /// The order and the padding of TCP options.
+    pub option_layout: OptionLayout,
     /// True if timestamps are offered (RFC 7323). Linux: `tcp_timestamps`.
     pub timestamps: bool,
     /// True if window scaling is offered (RFC 7323, section 2). Linux: `tcp_window_scaling`.
@@ -181,6 +184,7 @@ impl Default for HostConfig {
             snd_buf_max: 4 << 20,
             udp_buf: 212_992,
             buffer_limit: 512 << 20,
+            option_layout: OptionLayout::default(),
             timestamps: true,
             window_scaling: true,
             window_scale: None,
