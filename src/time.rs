@@ -62,11 +62,6 @@ impl Instant {
     pub(crate) const fn to_smoltcp(self) -> smoltcp::time::Instant {
         smoltcp::time::Instant::from_micros_const((self.0 / 1_000) as i64)
     }
-
-    /// A deadline of smoltcp.
-    pub(crate) const fn from_smoltcp(at: smoltcp::time::Instant) -> Self {
-        Self::from_micros(at.total_micros() as u64)
-    }
 }
 
 impl Add<Duration> for Instant {
@@ -112,7 +107,6 @@ mod tests {
     fn smoltcp_sees_time_rounded_down_to_microseconds() {
         assert_eq!(Instant::from_nanos(1_999).to_smoltcp().total_micros(), 1);
         assert_eq!(Instant::from_nanos(2_000).to_smoltcp().total_micros(), 2);
-        assert_eq!(Instant::from_smoltcp(smoltcp::time::Instant::from_micros(7)), Instant::from_micros(7));
     }
 
     #[test]

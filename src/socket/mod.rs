@@ -471,7 +471,7 @@ impl Host {
     /// `EINVAL` for a listening socket and for epoll, `EBADF`.
     pub fn siocoutq(&self, fd: Fd) -> Result<usize, Errno> {
         match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Descriptor::Stream(Stream { role: StreamState::Listening(_), .. }) | Descriptor::Epoll(_) => {
+            Descriptor::Stream(Stream { role: stream::StreamState::Listening(_), .. }) | Descriptor::Epoll(_) => {
                 Err(Errno::EINVAL)
             }
             Descriptor::Stream(stream) => Ok(stream.connection().map_or(0, |id| self.stack.unacknowledged(id))),

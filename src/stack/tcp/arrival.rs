@@ -28,8 +28,14 @@ impl Tcp {
             Disposition::Pass => self.process(context, segment, &mut verdict),
             Disposition::Edit(rule) => {
                 verdict.edited = Some(rule);
-                let seq = segment.seq + 1;
-                let plain = Segment { seq, flags: segment.flags.without(Flags::SYN), ..*segment };
+                // The window of a segment with SYN is not scaled (RFC 7323, section 2.2); the one of this segment is.
+                let shift = self.terms().map_or(0, Terms::peer_shift);
+                let plain = Segment {
+                    seq: segment.seq + 1,
+                    flags: segment.flags.without(Flags::SYN),
+                    window: segment.window >> shift,
+                    ..*segment
+                };
                 self.process(context, &plain, &mut verdict);
             }
             Disposition::Drop(rule) => verdict.dropped = Some(DropReason::Rule(rule)),
