@@ -77,7 +77,7 @@ reached! {
     EBADF by own::every_call_on_a_closed_descriptor;
     ENOTSOCK by own::socket_calls_on_an_epoll_instance;
     EMFILE by own::one_descriptor_more_than_the_limit;
-    ENOBUFS by own::one_byte_of_buffer_less_than_two_connections_need,
+    ENOBUFS by own::a_limit_of_buffers_of_one_byte_less_than_a_block,
         own::one_datagram_more_than_the_queue_of_the_interface;
     EHOSTUNREACH by network::a_syn_answered_by_icmp_host_unreachable,
         network::data_that_met_icmp_host_unreachable_and_timed_out,

@@ -89,7 +89,8 @@ impl Server {
     fn new(connections: u32) -> Self {
         let config = HostConfig {
             addresses: vec![("192.0.2.1".parse().expect("an address"), 24)],
-            rcv_buf: Some(1024),
+            // So much that no window update is due.
+            rcv_buf: Some(1 << 20),
             snd_buf: Some(1024),
             ack_delay: None,
             ..HostConfig::default()

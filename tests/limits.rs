@@ -120,7 +120,8 @@ fn data_that_nobody_acknowledges_is_sent_15_times_more_and_then_the_connection_i
     wire.host.write(fd, b"anybody there?").expect("write");
     let said = wire.run_for(DAY);
     let expected: Vec<u128> =
-        [0, 1, 3, 7, 15, 31, 63, 123, 183, 243, 303, 363, 423, 483, 543, 603].map(|s| s * 1000).into();
+        // The RTO is 200 ms and doubles up to 120 s.
+        [0, 2, 6, 14, 30, 62, 126, 254, 510, 1022, 2046, 3246, 4446, 5646, 6846, 8046].map(|tenths| tenths * 100).into();
     assert_eq!(times(&said, Instant::EPOCH), expected);
     assert!(said.iter().all(|said| said.seq == peer.rcv && said.payload == b"anybody there?"), "nothing but that");
     assert_eq!(wire.states(), [State::Closed]);
@@ -134,7 +135,8 @@ fn the_last_retransmission_is_given_one_timeout_more() {
     let mut peer = Peer::new(4001);
     let (mut wire, fd) = connected_with(&mut peer, |config| config.retries = 3);
     wire.host.write(fd, b"x").expect("write");
-    assert_eq!(wire.run_until(Instant::from_secs(15).just_before()).len(), 4);
+    // 200 ms, doubled three times.
+    assert_eq!(wire.run_until(Instant::from_secs(3).just_before()).len(), 4);
     assert_eq!(wire.states(), []);
     nothing(&wire.run_for(NS));
     assert_eq!(wire.states(), [State::Closed]);
@@ -146,9 +148,9 @@ fn an_acknowledgment_begins_the_count_again() {
     let mut peer = Peer::new(4001);
     let (mut wire, fd) = connected_with(&mut peer, |config| config.retries = 3);
     // Two retransmissions each time are six in all. The RTO stays backed off without a sample (RFC 6298, section 5.7).
-    for timeouts in [1 + 2, 4 + 8, 16 + 32] {
+    for timeouts in [2 + 4, 8 + 16, 32 + 64] {
         wire.host.write(fd, b"abc").expect("write");
-        assert_eq!(wire.run_for(secs(timeouts)).len(), 3);
+        assert_eq!(wire.run_for(100 * timeouts * MS).len(), 3);
         peer.rcv += 3;
         nothing(&wire.feed(&peer.ack()));
     }
@@ -180,16 +182,16 @@ fn zero_window_probes_go_on_for_as_long_as_they_are_answered() {
     while wire.now - start < DAY {
         let said = wire.run_for(secs(1));
         for _ in &said {
-            // The probe's byte does not fit: the answer is the same ACK, window shut.
+            // A probe is outside of the window: the answer is the same ACK, window shut.
             nothing(&wire.feed(&peer.ack()));
         }
         probes.extend(said);
     }
-    assert!(probes.len() > 1000, "a probe each minute at least: {}", probes.len());
+    assert!(probes.len() > 700, "a probe each two minutes at least: {}", probes.len());
     let gaps: Vec<_> = probes.windows(2).map(|pair| (pair[1].at - pair[0].at).as_secs()).collect();
     assert!(gaps.windows(2).all(|pair| pair[0] <= pair[1]), "RFC 9293, section 3.8.6.1: intervals grow: {gaps:?}");
-    assert!(gaps.iter().all(|gap| *gap <= 60));
-    assert!(probes.iter().all(|probe| probe.payload.len() <= 1 && probe.is(ACK)));
+    assert!(gaps.iter().all(|gap| *gap <= 120));
+    assert!(probes.iter().all(|probe| probe.payload.is_empty() && probe.is(ACK)));
     assert_eq!(wire.states(), []);
 
     peer.window = 1000;
@@ -221,7 +223,7 @@ fn a_fin_that_nobody_acknowledges_is_sent_eight_times_more() {
     let (mut wire, fd) = connected(&mut peer);
     wire.host.close(fd).expect("close");
     let said = wire.run_for(DAY);
-    assert_eq!(times(&said, Instant::EPOCH), [0, 1, 3, 7, 15, 31, 63, 123, 183].map(|s| s * 1000));
+    assert_eq!(times(&said, Instant::EPOCH), [0, 2, 6, 14, 30, 62, 126, 254, 510].map(|tenths| tenths * 100));
     assert!(said.iter().all(|said| said.is(FIN_ACK)), "{said:#?}");
     assert_eq!(wire.states(), [State::FinWait1, State::Closed]);
     assert_eq!(wire.host.next_at(), None);
@@ -234,7 +236,7 @@ fn data_left_behind_by_close_is_sent_and_retransmitted_as_often_as_the_fin() {
     wire.host.write(fd, b"last words").expect("write");
     wire.host.close(fd).expect("close");
     let said = wire.run_for(DAY);
-    assert_eq!(times(&said, Instant::EPOCH).last(), Some(&3000), "{said:#?}");
+    assert_eq!(times(&said, Instant::EPOCH).last(), Some(&600), "{said:#?}");
     assert!(said.iter().any(|said| said.payload == b"last words"));
     assert_eq!(wire.states(), [State::FinWait1, State::Closed]);
 }
@@ -244,11 +246,11 @@ fn a_close_in_the_midst_of_retransmissions_takes_the_smaller_limit() {
     let mut peer = Peer::new(4001);
     let (mut wire, fd) = connected_with(&mut peer, |config| config.orphan_retries = 2);
     wire.host.write(fd, b"x").expect("write");
-    assert_eq!(wire.run_until(Instant::from_secs(10)).len(), 4);
+    assert_eq!(wire.run_until(Instant::from_millis(2_000)).len(), 4);
     wire.host.close(fd).expect("close");
-    wire.run_until(Instant::from_secs(15));
+    nothing(&wire.run_until(Instant::from_millis(3_000)));
     wire.states();
-    wire.run_for(DAY);
+    nothing(&wire.run_for(DAY));
     assert_eq!(wire.host.next_at(), None);
 }
 

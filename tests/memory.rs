@@ -163,24 +163,33 @@ fn a_fin_that_is_retransmitted_without_end_costs_nothing() {
 }
 
 #[test]
-fn time_wait_gives_the_buffers_back_at_once() {
-    // Room for the buffers of exactly one connection.
-    let mut wire = Wire::new(|config| config.buffer_limit = 2 * 64 * 1024);
+fn past_the_limit_of_buffers_new_connections_wait_until_something_is_read() {
+    // Eight blocks of 4 KiB; with seven in use no window opens further and nobody new is taken.
+    let mut wire = Wire::new(|config| config.buffer_limit = 8 * 4096);
     let listener = wire.listen(16);
     let (mut first, mut second) = (peer(1), peer(2));
     let fd = accepted(&mut wire, listener, &mut first);
     second.half_open(&mut wire);
-    nothing(&wire.feed(&second.ack()));
-    assert_eq!(wire.drops(), [DropReason::AcceptQueueFull], "no buffers: as if there were no place");
+    for _ in 0..24 {
+        wire.feed(&first.data(&[7; 1_024]));
+    }
+    nothing(&wire.feed(&second.ack()).into_iter().filter(|said| said.is(RST)).collect::<Vec<_>>());
+    wire.host.accept(listener).expect("six blocks are in use: one more connection is taken");
+    for _ in 0..4 {
+        wire.feed(&first.data(&[7; 1_024]));
+    }
+    wire.drops();
+    let mut third = peer(3);
+    nothing(&wire.feed(&third.syn()));
+    assert_eq!(wire.drops(), [DropReason::NoMemory]);
     let active = wire.host.socket(Domain::Inet, Type::Stream).expect("socket");
-    assert_eq!(wire.host.connect(active, second.addr), Err(Errno::ENOBUFS));
+    assert_eq!(wire.host.connect(active, third.addr), Err(Errno::ENOBUFS));
 
-    wire.host.shutdown(fd, tcplab::socket::Shutdown::Write).expect("shutdown");
-    only(wire.drain());
-    first.rcv += 1;
-    only(wire.feed(&first.segment(FIN_ACK)));
-    nothing(&wire.feed(&second.ack()));
-    wire.host.accept(listener).expect("the second has the buffers of the first, which still has its descriptor");
+    assert_eq!(wire.read(fd).len(), 28 * 1_024);
+    wire.drain();
+    third.half_open(&mut wire);
+    nothing(&wire.feed(&third.ack()));
+    wire.host.accept(listener).expect("there is room again");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::calls::{PORT, Pair, at, poll, read};
 use tcplab::event::State;
-use tcplab::socket::{Errno, Fd, Readiness, Shutdown};
+use tcplab::socket::{Errno, Fd, Readiness, Shutdown, SocketOption};
 
 const IN: Readiness = Readiness::READABLE;
 const OUT: Readiness = Readiness::WRITABLE;
@@ -107,7 +107,7 @@ fn shutdown_of_both_is_a_fin_and_the_end_of_reads() {
 #[test]
 fn a_fin_follows_everything_that_was_written() {
     let net = Pair::new();
-    let (client, server) = net.established();
+    let (client, server) = net.established_with(&[SocketOption::SndBuf(65_536)], &[]);
     net.client.sys(|host| {
         assert_eq!(host.write(client, &vec![7; 60_000]), Ok(60_000));
         host.close(client).expect("open");
@@ -222,7 +222,7 @@ fn a_connection_reset_before_accept_can_be_accepted_and_tells_of_it() {
     let client = net.connect(&[]);
     net.settle();
     net.client.sys(|host| {
-        let linger = tcplab::socket::SocketOption::Linger(Some(Duration::ZERO));
+        let linger = SocketOption::Linger(Some(Duration::ZERO));
         host.setsockopt(client, linger).expect("set");
     });
     let local = net.client.sys(|host| host.getsockname(client)).expect("connected");

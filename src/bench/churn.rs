@@ -68,7 +68,10 @@ async fn work(net: Net, server: IpAddr, next: Rc<Cell<usize>>, workload: Workloa
 /// Runs it on tcplab.
 pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let workload = *workload;
-    let hosts = two_hosts(1, LINK, |config| config.time_wait = workload.time_wait);
+    let hosts = two_hosts(1, LINK, |config| {
+        // As bare smoltcp, which has no quick ACKs.
+        (config.time_wait, config.quick_acks) = (workload.time_wait, 0);
+    });
     let server = hosts.server.address();
     for n in 0..workload.count.div_ceil(PORTS_EACH) {
         let (addr, backlog) = (SocketAddr::new(server, 1024 + n as u16), workload.parallel.max(128));

@@ -52,7 +52,8 @@ impl FlowSettings {
         (config.rcv_buf, config.snd_buf) = (Some(self.buffer), Some(self.buffer));
         config.congestion = self.congestion.clone();
         config.timestamps = false;
-        config.ack_delay = Some(ACK_DELAY);
+        // As bare smoltcp, which has no quick ACKs.
+        (config.ack_delay, config.quick_acks) = (Some(ACK_DELAY), 0);
     }
 
     /// Begins the capture, if one is wanted.

@@ -235,6 +235,11 @@ impl Recovery {
         self.forced |= cut && self.board.totals().waiting_units > 0;
     }
 
+    /// True if [`Recovery::shrink`] would give memory back.
+    pub fn has_spare_memory(&self) -> bool {
+        self.board.has_spare_memory()
+    }
+
     /// Gives back the memory that an idle connection does not need.
     pub fn shrink(&mut self) {
         self.board.shrink();

@@ -301,6 +301,11 @@ impl Scoreboard {
         true
     }
 
+    /// True if the board is empty and holds more memory than a small flow needs.
+    pub fn has_spare_memory(&self) -> bool {
+        self.units.is_empty() && (self.units.capacity() > KEPT_CAPACITY || self.resent.capacity() > 0)
+    }
+
     /// Gives back memory: all of an empty board but a little; most of a ring that is nearly empty. Bursts use the memory
     /// again, so that not each ACK calls it.
     pub fn shrink(&mut self) {

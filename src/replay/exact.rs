@@ -1,9 +1,9 @@
 //! Derives the program of one side of a capture of this stack, so exactly that every segment is the same. `one` uses it
 //! in strict mode.
 //!
-//! A recording of this stack has three more sources. PSH is set when a segment empties the send buffer, so the bytes
-//! after a segment without PSH were written before. The window is the free part of the receive buffer, so it shows how
-//! far the program had read. At the host's own interface the instants are those of its calls.
+//! A recording of this stack has three more sources. PSH is set where a write ends, so the bytes after a segment without
+//! PSH were written before. The right edge of the window moves when the program has read enough, so it shows how far that
+//! was. At the host's own interface the instants are those of its calls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,11 +43,8 @@ pub(super) struct Exact {
     pub(super) keep_alive: Option<(Duration, Duration, Option<u32>)>,
 }
 
-/// The send buffer is a ring: what is sent ends at its end.
-const RING: u32 = 64 * 1024;
-
-/// What the program on `end` did. `rcv_buf` is the size of its receive buffer; `quick_acks`, whether it may have asked for
-/// ACKs without delay on the way.
+/// What the program on `end` did. `rcv_buf` is the size of its receive buffer, at first; `quick_acks`, whether it may have
+/// asked for ACKs without delay on the way.
 pub(super) fn derive(
     recording: &Recording,
     facts: &[SideFacts; 2],
@@ -70,6 +67,7 @@ pub(super) fn derive(
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
     let (mut closed, mut quick, mut on_read) = (false, false, Duration::ZERO);
+    let mut window = Window::new(rcv_buf, shift, recording.mss(end.other()));
     for (index, packet) in recording.packets.iter().enumerate().filter(|(_, packet)| packet.from == end) {
         if packet.has(Flags::SYN) || !packet.is_acceptable() || closed {
             continue;
@@ -80,9 +78,8 @@ pub(super) fn derive(
             quick = true;
         }
         on_read = packet.at;
-        let unread = unread(packet, rcv_buf, shift);
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
-        let to = if acked { place(packet.ack, peer.iss).min(text_end).saturating_sub(unread) } else { read };
+        let to = if acked { window.read_to(packet, place(packet.ack, peer.iss).min(text_end), read) } else { read };
         if to > read {
             // A program with unread bytes was not reading, so it begins again now. Else it reads as bytes arrive.
             if lags {
@@ -166,7 +163,7 @@ fn closed_at(recording: &Recording, own: &SideFacts, end: Side) -> Option<Durati
         let full = packet.payload.len() as u32 + options >= mss;
         let in_flight = recording.packets[..content.packet].iter().rev().find(|p| p.from != end && p.has(Flags::ACK));
         let idle = in_flight.is_none_or(|p| place(p.ack, own.iss) >= content.start);
-        !full && !idle && !packet.has(Flags::FIN) && (content.end - 1) % RING != 0
+        !full && !idle && !packet.has(Flags::FIN)
     });
     early.map(|content| recording.packets[content.packet].at)
 }
@@ -190,13 +187,41 @@ fn acknowledges_at_once(recording: &Recording, own: &SideFacts, peer: &SideFacts
         && place(packet.ack, peer.iss) == place(before.seq, peer.iss) + before.payload.len() as u32
 }
 
-/// Bytes that had come and were not read when this was sent.
-fn unread(packet: &Recorded, rcv_buf: usize, shift: u8) -> u32 {
-    let window = u32::from(packet.window) << shift;
-    let free = if packet.window == u16::MAX && shift == 0 { rcv_buf as u32 } else { window };
-    let unread = (rcv_buf as u32).saturating_sub(free);
-    // The window field is rounded by its shift.
-    if unread < 1 << shift { 0 } else { unread }
+/// What the windows of a host say about how far its program has read.
+struct Window {
+    buffer: u32,
+    shift: u8,
+    /// The edge does not move by less than this (RFC 9293, section 3.8.6.2.2).
+    step: u32,
+    /// The place of the right edge.
+    edge: u32,
+}
+
+impl Window {
+    fn new(buffer: usize, shift: u8, mss: u16) -> Self {
+        let buffer = u32::try_from(buffer).unwrap_or(u32::MAX);
+        let step = u32::from(mss).min(buffer / 2);
+        Self { buffer, shift, step, edge: 1 + buffer.min(65_535) }
+    }
+
+    /// How far the program had read when this packet left, which acknowledges all before the place `acked`.
+    fn read_to(&mut self, packet: &Recorded, acked: u32, read: u32) -> u32 {
+        let edge = acked + (u32::from(packet.window) << self.shift);
+        let before = core::mem::replace(&mut self.edge, edge);
+        // The window field is rounded down.
+        let unit = 1 << self.shift;
+        let possible = acked.saturating_add(self.buffer);
+        if edge > possible {
+            // The buffer has grown, which it does while everything is read.
+            self.buffer = edge - acked;
+            return acked;
+        }
+        if possible - edge < unit || possible < before.saturating_add(self.step) {
+            return acked;
+        }
+        // Less was read than came. Where the edge moved, it shows how much.
+        if edge > before.saturating_add(unit) { edge.saturating_sub(self.buffer).clamp(read, acked) } else { read }
+    }
 }
 
 struct Actions {

@@ -124,7 +124,7 @@ impl One<'_> {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(&usual.congestion, |host| &host.congestion).clone();
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
-        let plain = HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: SND_BUF, ack_delay };
+        let plain = HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: None, ack_delay };
         // Options of sockets, which the settings of a host do not contain.
         let mut manners = vec![
             plain.clone(),
@@ -136,8 +136,8 @@ impl One<'_> {
             let others = ["cubic", "none"].into_iter().filter_map(congestion::by_name);
             for congestion in core::iter::once(usual.congestion).chain(others) {
                 for ack_delay in [usual.ack_delay, None] {
-                    // The ring of the send buffer shows in where segments end.
-                    for snd_buf in (0..sizes).map(|doubled| SND_BUF << doubled) {
+                    // The size of the send buffer shows in where writes end.
+                    for snd_buf in core::iter::once(None).chain((0..sizes).map(|doubled| Some(SND_BUF << doubled))) {
                         let congestion = congestion.clone();
                         let manner = HostManner { congestion, snd_buf, ack_delay, ..plain };
                         manners.extend([manner.clone(), HostManner { nodelay: true, ..manner }]);
@@ -173,8 +173,8 @@ impl One<'_> {
         let config = HostConfig {
             congestion: manner.congestion.clone(),
             ack_delay: manner.ack_delay,
-            rcv_buf: Some(rcv_buf),
-            snd_buf: Some(manner.snd_buf),
+            rcv_buf,
+            snd_buf: manner.snd_buf,
             syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
@@ -187,7 +187,8 @@ impl One<'_> {
             OurProgram::User(program.clone())
         } else {
             let ends = (ends[ours], ends[ours.other()]);
-            let exact = exact::derive(recording, facts, ours, opening, ends, rcv_buf, manner.quick_acks);
+            let size = rcv_buf.unwrap_or(HostConfig::default().rcv_buf_initial);
+            let exact = exact::derive(recording, facts, ours, opening, ends, size, manner.quick_acks);
             OurProgram::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
@@ -203,7 +204,7 @@ struct HostManner {
     congestion: Algorithm,
     nodelay: bool,
     quick_acks: bool,
-    snd_buf: usize,
+    snd_buf: Option<usize>,
     ack_delay: Option<Duration>,
 }
 
@@ -213,20 +214,32 @@ fn syn_retries(recording: &Recording, ours: Side) -> Option<u32> {
     silent.then_some(recording.packets.len() as u32 - 1)
 }
 
-/// The receive buffer of a host of this stack: the largest window that it offered. One that did not scale may have more.
-fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> usize {
+/// The receive buffer of a host of this stack: `None` if it grows. Else the largest window that it offered. One that did
+/// not scale may have more.
+fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> Option<usize> {
+    let default = HostConfig::default();
     let own = recording.conversation.sender(ours);
     let shift = recording.conversation.window_shift(ours);
+    let grows = own.offer.wscale == Some(window_shift(default.rcv_buf_max));
+    let syn = recording.packets.iter().find(|packet| packet.from == ours && packet.has(Flags::SYN));
+    if grows && syn.is_some_and(|syn| syn.window == u16::MAX) {
+        return None;
+    }
     let offered = own.offer.wscale.filter(|shift| (1..=14).contains(shift));
     let resets = recording.packets.iter().filter(|p| p.from == ours && p.has(Flags::RST) && p.is_acceptable());
     let of_resets = resets.map(|p| u32::from(p.window) << shift).max().unwrap_or(0);
     let largest = facts[ours].window.max(of_resets) as usize;
-    match offered {
+    Some(match offered {
         // Nothing but the SYN was seen, or the peer does not scale.
         Some(offered) if largest <= 0xffff => 1 << (15 + u32::from(offered)),
-        _ if largest == 0xffff && shift == 0 && offered.is_none() => HostConfig::default().rcv_buf_initial,
+        _ if largest == 0xffff && shift == 0 && offered.is_none() => default.rcv_buf_initial,
         _ => largest.max(1),
-    }
+    })
+}
+
+/// The window scale of a receive buffer (RFC 7323, section 2.2).
+const fn window_shift(rcv_buf: usize) -> u8 {
+    (usize::BITS - rcv_buf.leading_zeros()).saturating_sub(16) as u8
 }
 
 /// How a conversation begins and what both sides did, or why it is not replayed.

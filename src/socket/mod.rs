@@ -10,6 +10,8 @@
 
 mod datagram;
 mod errno;
+mod held;
+mod ioctl;
 mod listing;
 mod options;
 mod poll;
@@ -19,6 +21,7 @@ mod transcript;
 mod types;
 
 pub use errno::Errno;
+pub use held::HeldSyn;
 pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
 pub use transcript::Transcript;
@@ -60,10 +63,6 @@ pub struct Host {
     /// Whether events are kept.
     observed: bool,
 }
-
-/// A SYN that waits for [`Host::answer_syn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldSyn(crate::stack::HalfOpenId);
 
 /// What a descriptor refers to.
 #[derive(Debug)]
@@ -451,56 +450,6 @@ impl Host {
             Descriptor::Datagram(datagram) => self.datagram_endpoints(datagram).1.ok_or(Errno::ENOTCONN),
             Descriptor::Epoll(_) => Err(Errno::ENOTSOCK),
         }
-    }
-
-    /// ioctl(2) `FIONREAD`: bytes that can be read; for a datagram socket, of the next datagram.
-    ///
-    /// # Errors
-    /// `EINVAL` for a listening socket, `EBADF`.
-    pub fn fionread(&self, fd: Fd) -> Result<usize, Errno> {
-        match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Descriptor::Stream(stream) => self.stream_unread(stream),
-            Descriptor::Datagram(datagram) => Ok(self.stack.next_datagram(datagram.id).unwrap_or(0)),
-            Descriptor::Epoll(_) => Err(Errno::EINVAL),
-        }
-    }
-
-    /// ioctl(2) `SIOCOUTQ`: bytes that were written and not acknowledged; 0 for a datagram socket.
-    ///
-    /// # Errors
-    /// `EINVAL` for a listening socket and for epoll, `EBADF`.
-    pub fn siocoutq(&self, fd: Fd) -> Result<usize, Errno> {
-        match self.table.at(fd).ok_or(Errno::EBADF)? {
-            Descriptor::Stream(Stream { role: stream::StreamState::Listening(_), .. }) | Descriptor::Epoll(_) => {
-                Err(Errno::EINVAL)
-            }
-            Descriptor::Stream(stream) => Ok(stream.connection().map_or(0, |id| self.stack.unacknowledged(id))),
-            Descriptor::Datagram(_) => Ok(0),
-        }
-    }
-
-    /// Whether the SYNs of a listener wait for [`Host::answer_syn`]. BSD sockets have no such call; a proxy needs it.
-    ///
-    /// # Errors
-    /// `EINVAL` if `fd` does not listen, and as [`Host::listen`].
-    pub fn hold_syns(&mut self, fd: Fd, on: bool) -> Result<(), Errno> {
-        let id = self.listener(fd)?;
-        self.stack.hold_syns(id, on);
-        Ok(())
-    }
-
-    /// The next SYN of a listener that waits for an answer, and its sender. A held SYN is forgotten after 127 s.
-    ///
-    /// # Errors
-    /// As [`Host::hold_syns`].
-    pub fn poll_held_syn(&mut self, fd: Fd) -> Result<Option<(HeldSyn, SocketAddr)>, Errno> {
-        let id = self.listener(fd)?;
-        Ok(self.stack.poll_held_syn(id).map(|(held, from)| (HeldSyn(held), from)))
-    }
-
-    /// Answers a held SYN: a SYN|ACK if it is accepted, else an RST. Nothing happens if it was forgotten.
-    pub fn answer_syn(&mut self, held: HeldSyn, accept: bool) {
-        self.stack.answer_syn(held.0, accept);
     }
 
     /// fcntl(2) `F_SETFL` with or without `O_NONBLOCK`. Only the waiting calls of [`crate::net`] look at it.

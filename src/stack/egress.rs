@@ -123,7 +123,8 @@ impl Stack {
             return sent;
         }
         connection.limits.idle = tcp.is_idle();
-        if connection.limits.idle && !core::mem::replace(&mut connection.resting, true) {
+        if connection.limits.idle && !connection.resting && tcp.has_spare_memory() {
+            connection.resting = true;
             self.resting.push_back((now, id));
         }
         let at = earlier(tcp.next_at(), connection.limits.next_at());

@@ -5,7 +5,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::event::{Cause, DropReason, HostEvent};
+use crate::event::{Cause, DropReason, HostEvent, State};
 use crate::segment::{Flags, IpView, Packet, Protocol, Segment, SegmentTemplate};
 
 use super::address::{Addr, FourTuple, is_good_source};
@@ -181,6 +181,7 @@ impl Stack {
             }
         }
         match verdict.reply {
+            Some(Reply::Ack) if connection.state == State::Closed => {}
             Some(Reply::Ack) => {
                 let mut packet = self.queues.take_spare();
                 tcp.write_ack(context, &mut packet.bytes);

@@ -46,7 +46,9 @@ impl Situation {
         if start == end {
             return start == self.rcv_nxt || (self.rcv_nxt < start && start < self.right_edge);
         }
-        start < self.right_edge && self.rcv_nxt < end
+        // As Linux: a FIN alone is taken although the window is closed, because it needs no room.
+        let bare_fin = start == self.rcv_nxt && segment.payload.is_empty();
+        (start < self.right_edge || bare_fin) && self.rcv_nxt < end
     }
 
     /// The common case, which no rule touches: the next bytes or a bare ACK, in the window, of something sent.

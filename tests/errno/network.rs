@@ -12,7 +12,7 @@ pub(crate) fn a_connect_over_a_dead_link() -> Errno {
     let net = Pair::new();
     net.cut();
     let fd = net.connect(&[]);
-    // Six retransmissions, after 1, 2, 4, ... 32 s, and 64 s of hope; smoltcp ends doubling at 60.
+    // Six retransmissions, after 1, 2, 4, ... 32 s, and 64 s of waiting.
     net.sim.run_for(Duration::from_secs(122));
     assert_eq!(net.client.sys(|host| host.connect(fd, server())), Err(Errno::EALREADY));
     net.sim.run_for(Duration::from_secs(5));
@@ -23,7 +23,7 @@ pub(crate) fn a_connect_over_a_dead_link() -> Errno {
 }
 
 pub(crate) fn a_read_when_what_was_written_is_never_acknowledged() -> Errno {
-    let net = Pair::with(|config| config.retries = 3);
+    let net = Pair::with(|config| (config.retries, config.tlp) = (3, false));
     let (client, _) = net.established();
     net.cut();
     net.client.sys(|host| host.write(client, b"hello")).expect("taken");

@@ -408,6 +408,7 @@ fn a_connection_takes_less_than_a_kibibyte_when_idle() {
     let mut f = Fixture::sack(100);
     f.send(100);
     f.at(100).ack(100, &[]);
+    f.recovery.shrink();
     let idle = size_of::<Recovery>() + f.recovery.board().memory();
     assert!(idle < 1_024, "{idle}");
 }

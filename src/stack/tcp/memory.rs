@@ -151,6 +151,10 @@ impl Buffer {
         }
     }
 
+    pub(super) fn has_spare_places(&self) -> bool {
+        self.blocks.is_empty() && self.blocks.capacity() > KEPT_PLACES
+    }
+
     /// Gives back the room for blocks that an empty buffer does not need.
     pub(super) fn shrink(&mut self) {
         if self.blocks.is_empty() && self.blocks.capacity() > KEPT_PLACES {

@@ -411,6 +411,12 @@ impl Tcp {
         })
     }
 
+    /// True if [`Tcp::shrink`] would give memory back.
+    pub(super) fn has_spare_memory(&self) -> bool {
+        let flow = self.flow.as_ref();
+        flow.is_some_and(|flow| flow.sender.has_spare_memory() || flow.receiver.has_spare_memory())
+    }
+
     /// Gives back the memory that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
         if let Some(flow) = &mut self.flow {

@@ -86,7 +86,7 @@ impl Receiver {
 
     /// The right edge of the window that was advertised.
     pub(super) fn right_edge(&self) -> Seq {
-        self.start + self.window.edge() as u32
+        self.start + self.window.edge() as u32 + u32::from(self.fin_received)
     }
 
     /// RCV.NXT as the last ACK said it (`Last.ACK.sent` of RFC 7323, section 4.3).
@@ -147,6 +147,11 @@ impl Receiver {
         let begin = self.position(seq);
         let end = begin + text.len() as i64;
         let nxt = self.nxt as i64;
+        if self.fin_received && begin > nxt {
+            // RFC 9293, section 3.10.7.4: "This should not occur since a FIN has been received from the remote side. Ignore
+            // the segment text."
+            return taken;
+        }
         if self.fin_received || (end < nxt) || (end == nxt && !(fin && self.fin_at.is_none_or(|at| at == self.nxt))) {
             // Nothing new. RFC 2883, section 4: report the duplicate; RFC 5681, section 4.2: at once.
             self.note_duplicate(begin, end);
@@ -158,12 +163,11 @@ impl Receiver {
         }
         let skip = (nxt - begin).clamp(0, text.len() as i64) as usize;
         let (from, mut text, mut fin) = ((begin + skip as i64) as u64, &text[skip..], fin);
-        // RFC 9293, section 3.4: text beyond the right edge is not taken, and neither is a FIN behind it.
+        // RFC 9293, section 3.4: text beyond the right edge is not taken, and neither is a FIN behind it. A FIN right at the
+        // edge is taken, as on Linux: it needs no room.
         let room = self.window.edge().saturating_sub(from) as usize;
         if text.len() > room {
             (text, fin, taken.cut, taken.ack_now) = (&text[..room], false, true, true);
-        } else if fin && text.len() == room {
-            (fin, taken.cut, taken.ack_now) = (false, true, true);
         }
         if let Some(fin_at) = self.fin_at {
             // RFC 9293, section 3.10.7.4: nothing comes after a FIN.
@@ -322,6 +326,10 @@ impl Receiver {
         self.read = self.nxt;
         self.release(pool);
         bytes
+    }
+
+    pub(super) fn has_spare_memory(&self) -> bool {
+        self.text.has_spare_places() || self.reassembly.has_spare_memory()
     }
 
     /// Gives back the memory that an idle connection does not need.

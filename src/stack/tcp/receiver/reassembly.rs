@@ -89,6 +89,10 @@ impl Reassembly {
         nxt
     }
 
+    pub(super) fn has_spare_memory(&self) -> bool {
+        self.ranges.is_empty() && self.ranges.capacity() > 0
+    }
+
     /// Gives back the memory of an empty list.
     pub(super) fn shrink(&mut self) {
         if self.ranges.is_empty() {

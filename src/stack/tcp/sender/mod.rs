@@ -468,6 +468,10 @@ impl Sender {
         self.recovery.board().units().front().is_some_and(|unit| unit.len >= self.mss)
     }
 
+    pub(super) fn has_spare_memory(&self) -> bool {
+        self.text.has_spare_places() || self.recovery.has_spare_memory()
+    }
+
     /// Gives back the memory that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
         self.text.shrink();
