@@ -84,7 +84,7 @@ fn read(path: &Path) -> Vec<Packet> {
         let record = record.expect("a record");
         let bytes = record.packet.expect("a packet");
         let segment = Segment::parse(&IpView::parse(bytes).expect("IP")).expect("a segment");
-        let Segment { src, dst, seq, ack, flags, window, options, payload, ttl } = segment;
+        let Segment { src, dst, seq, ack, flags, window, options, payload, ttl, ecn: _ } = segment;
         let (at, direction, payload) = (record.at, record.direction, payload.to_vec());
         packets.push(Packet { at, direction, src, dst, seq: seq.0, ack: ack.0, flags, window, options, payload, ttl });
     }

@@ -30,7 +30,7 @@ fn segment_of(port: u16, client: bool, flags: Flags, seq: u32, ack: u32) -> Segm
     let (own, peer) = (end(port), server());
     let (src, dst) = if client { (own, peer) } else { (peer, own) };
     let options = Options::default();
-    Segment { src, dst, seq: Seq(seq), ack: Seq(ack), flags, window: 8000, options, payload: &[], ttl: 64 }
+    Segment { src, dst, seq: Seq(seq), ack: Seq(ack), flags, window: 8000, options, payload: &[], ttl: 64, ecn: 0 }
 }
 
 /// Segments of the client with this port (`true`) and of the server, a millisecond apart.

@@ -19,7 +19,7 @@ static BYTES: [u8; 70_000] = [0; 70_000];
 pub(super) fn segment(flags: Flags, seq: Seq, ack: Seq, len: usize) -> Segment<'static> {
     let end = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let payload = &BYTES[..len];
-    Segment { src: end, dst: end, seq, ack, flags, window: 1000, options: Options::default(), payload, ttl: 64 }
+    Segment { src: end, dst: end, seq, ack, flags, window: 1000, options: Options::default(), payload, ttl: 64, ecn: 0 }
 }
 
 /// A connection in relative numbers: the SYN of each side is 0, its first byte is 1.

@@ -178,6 +178,7 @@ impl<'a> Mapping<'a> {
             options: self.options(packet, with_syn, live),
             payload,
             ttl: packet.ttl.max(1),
+            ecn: packet.ecn,
             ..SegmentTemplate::new(ends.1, ends.0)
         }
     }

@@ -141,9 +141,9 @@ impl Recording {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(segment.payload);
         let unseen = self.unseen(record, from, start..self.bytes.len());
-        let Segment { seq, ack, flags, window, options, ttl, .. } = *segment;
+        let Segment { seq, ack, flags, window, options, ttl, ecn, .. } = *segment;
         let kind = DataKind::New; // until the recording is settled
-        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, kind, bad_checksum, ..unseen });
+        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, ecn, kind, bad_checksum, ..unseen });
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
         self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
     }
@@ -163,8 +163,8 @@ impl Recording {
         self.bytes.extend_from_slice(segment.payload);
         let from = self.end_of(segment.src);
         let unseen = self.unseen(record, from, start..self.bytes.len());
-        let Segment { seq, ack, flags, window, options, ttl, .. } = *segment;
-        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, bad_checksum: true, ..unseen });
+        let Segment { seq, ack, flags, window, options, ttl, ecn, .. } = *segment;
+        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, ecn, bad_checksum: true, ..unseen });
     }
 
     /// A packet that no TCP took anything from.
@@ -179,6 +179,7 @@ impl Recording {
             window: 0,
             options: Options::default(),
             ttl: 64,
+            ecn: 0,
             payload,
             kind: DataKind::Unacceptable,
             bad_checksum: false,

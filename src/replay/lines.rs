@@ -33,6 +33,10 @@ impl SegmentLine {
         words.push((Some(Field::Payload), format!("({})", segment.payload.len())));
         words.push((None, "ttl".to_owned()));
         words.push((Some(Field::Ttl), segment.ttl.to_string()));
+        if segment.ecn != 0 {
+            words.push((None, "ecn".to_owned()));
+            words.push((Some(Field::Ecn), segment.ecn.to_string()));
+        }
         Self { from, words }
     }
 
@@ -65,8 +69,8 @@ fn flags(flags: Flags) -> String {
         (Flags::PSH.0, "PSH"),
         (Flags::URG.0, "URG"),
         (Flags::ACK.0, "ACK"),
-        (0x40, "ECE"),
-        (0x80, "CWR"),
+        (Flags::ECE.0, "ECE"),
+        (Flags::CWR.0, "CWR"),
     ];
     let words: Vec<_> = WORDS.iter().filter(|(flag, _)| flags.0 & flag != 0).map(|(_, word)| *word).collect();
     if words.is_empty() { "none".to_owned() } else { words.join("|") }

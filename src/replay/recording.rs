@@ -51,6 +51,7 @@ pub(super) struct Recorded {
     pub(super) window: u16,
     pub(super) options: Options,
     pub(super) ttl: u8,
+    pub(super) ecn: u8,
     /// The range of its bytes in [`Recording::bytes`].
     pub(super) payload: Range<usize>,
     pub(super) kind: DataKind,
@@ -151,7 +152,7 @@ impl SideFacts {
 
 impl Recording {
     pub(super) fn segment(&self, packet: &Recorded) -> Segment<'_> {
-        let Recorded { seq, ack, flags, window, options, ttl, .. } = *packet;
+        let Recorded { seq, ack, flags, window, options, ttl, ecn, .. } = *packet;
         Segment {
             src: self.ends[packet.from],
             dst: self.ends[packet.from.other()],
@@ -162,6 +163,7 @@ impl Recording {
             options,
             payload: &self.bytes[packet.payload.clone()],
             ttl,
+            ecn,
         }
     }
 

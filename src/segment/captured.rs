@@ -144,12 +144,13 @@ fn read_segment<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::{Flags, SegmentTemplate, Timestamps};
+    use crate::segment::{Flags, OptionLayout, SegmentTemplate, Timestamps};
 
     fn packet(v6: bool, payload: &[u8]) -> Vec<u8> {
         let ends = if v6 { ["[fd69::1]:1000", "[fd69::2]:80"] } else { ["192.0.2.1:1000", "192.0.2.2:80"] };
         let [src, dst] = ends.map(|end| end.parse().expect("an address"));
         let mut template = SegmentTemplate { payload, flags: Flags::SYN, ..SegmentTemplate::new(src, dst) };
+        template.layout = OptionLayout::Compact;
         template.options.mss = Some(1460);
         template.options.ts = Some(Timestamps { ts_val: 1, ts_ecr: 0 });
         template.to_bytes()

@@ -96,7 +96,7 @@ pub(super) fn transport_ok(ip: &IpView<'_>) -> bool {
 pub(crate) fn fill_checksums(packet: &mut [u8]) -> Option<IpView<'_>> {
     let ip = IpView::parse(packet).ok()?;
     let (start, end, pseudo) = (ip.header.len(), ip.total_len(), pseudo_sum(&ip));
-    let IpView { src, dst, protocol, ttl, fragment, header: _, payload: _ } = ip;
+    let IpView { src, dst, protocol, ttl, ecn, fragment, header: _, payload: _ } = ip;
     if src.is_ipv4() {
         packet[10..12].fill(0);
         let check = !fold(sum(&packet[..start]));
@@ -112,7 +112,7 @@ pub(crate) fn fill_checksums(packet: &mut [u8]) -> Option<IpView<'_>> {
         packet[at..at + 2].copy_from_slice(&check.to_be_bytes());
     }
     let (header, payload) = (&packet[..start], &packet[start..end]);
-    Some(IpView { src, dst, protocol, ttl, fragment, header, payload })
+    Some(IpView { src, dst, protocol, ttl, ecn, fragment, header, payload })
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub enum Field {
     Payload,
     /// Time to live or hop limit.
     Ttl,
+    /// The ECN field of the IP header.
+    Ecn,
 }
 
 impl fmt::Display for Field {
@@ -40,6 +42,7 @@ impl fmt::Display for Field {
             Self::Options => "options",
             Self::Payload => "payload",
             Self::Ttl => "ttl",
+            Self::Ecn => "ecn",
         })
     }
 }
@@ -64,7 +67,7 @@ impl fmt::Display for Difference {
 /// The fields in which `actual` differs from `expected`, in header order; empty if none does.
 pub fn diff(expected: &Segment<'_>, actual: &Segment<'_>) -> Vec<Difference> {
     // Exhaustive, so that a new field cannot be forgotten here.
-    let Segment { src, dst, seq, ack, flags, window, options, payload, ttl } = *expected;
+    let Segment { src, dst, seq, ack, flags, window, options, payload, ttl, ecn } = *expected;
     let mut differences = Vec::new();
     let mut note = |field, differs: bool, expected: String, actual: String| {
         if differs {
@@ -87,6 +90,7 @@ pub fn diff(expected: &Segment<'_>, actual: &Segment<'_>) -> Vec<Difference> {
     );
     note(Field::Payload, payload != actual.payload, payload_text(payload), payload_text(actual.payload));
     note(Field::Ttl, ttl != actual.ttl, ttl.to_string(), actual.ttl.to_string());
+    note(Field::Ecn, ecn != actual.ecn, ecn.to_string(), actual.ecn.to_string());
     let _ = ack;
     differences
 }

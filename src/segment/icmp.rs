@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use super::build::write_ip;
+use super::build::IpFields;
 use super::{IpView, Protocol, fill_checksums};
 
 /// Why a router does not forward a packet.
@@ -39,11 +39,11 @@ impl IcmpError {
     /// old content is gone. As much is quoted as fits into 576 bytes (RFC 1812, section 4.3.2.3) or 1280 (RFC 4443,
     /// section 2.4).
     pub(crate) fn write(self, src: IpAddr, about: &IpView<'_>, about_bytes: &[u8], bytes: &mut Vec<u8>) {
-        bytes.clear();
         let v6 = src.is_ipv6();
         let (longest, header, protocol) = if v6 { (1280, 40, Protocol::Icmpv6) } else { (576, 20, Protocol::Icmp) };
         let quoted = &about_bytes[..about.total_len().min(longest - header - 8)];
-        write_ip(bytes, src, about.src, protocol.number(), 64, 8 + quoted.len());
+        let fields = IpFields { src, dst: about.src, protocol: protocol.number(), ttl: 64, ecn: 0 };
+        fields.begin(8 + quoted.len(), bytes);
         let (kind, code, word) = self.head(v6);
         bytes.extend_from_slice(&[kind, code, 0, 0]);
         bytes.extend_from_slice(&word.to_be_bytes());

@@ -20,9 +20,6 @@ pub enum Malformed {
     /// The TCP header is cut off or its data offset is impossible.
     #[error("the TCP header is cut off or its data offset is impossible")]
     TcpHeader,
-    /// An option's length does not fit.
-    #[error("a TCP option has an impossible length")]
-    TcpOptions,
     /// A fragment cannot be read as a segment.
     #[error("the packet is an IP fragment")]
     Fragment,
@@ -82,6 +79,8 @@ pub struct IpView<'a> {
     pub protocol: Protocol,
     /// Time to live or hop limit.
     pub ttl: u8,
+    /// The ECN field, from 0 to 3 (RFC 3168, section 5).
+    pub ecn: u8,
     /// A fragment of a larger datagram (version 4: offset or more-fragments; version 6: a fragment header).
     pub fragment: bool,
     /// The IP header with its options or extension headers.
@@ -137,6 +136,7 @@ impl<'a> IpView<'a> {
             dst: IpAddr::V4(Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19])),
             protocol: fixed[9].into(),
             ttl: fixed[8],
+            ecn: fixed[1] & 3,
             // Everything but the reserved bit and don't-fragment.
             fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & 0x3fff != 0,
             header: &bytes[..header_len],
@@ -166,6 +166,7 @@ impl<'a> IpView<'a> {
             dst: address(24),
             protocol: next.into(),
             ttl: fixed[7],
+            ecn: (fixed[1] >> 4) & 3,
             fragment,
             header: &bytes[..header_len],
             payload: &bytes[header_len..total_len],

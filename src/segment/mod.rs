@@ -8,7 +8,8 @@
 //! whose checksums were left to the hardware. Parsing does not allocate.
 //!
 //! - `ip`, `options`: the strict parser of a host; `captured`, `fragments`: the lenient one of captures;
-//! - `edit`, `build`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in them;
+//! - `edit`, `build`, `layout`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in
+//!   them;
 //! - `checksum`, `notation`, `diff`, `seq`, `packet`.
 //!
 //! Formats: RFC 791, RFC 8200, RFC 9293 section 3.1, RFC 7323, RFC 2018.
@@ -21,6 +22,7 @@ mod edit;
 mod fragments;
 mod icmp;
 mod ip;
+mod layout;
 mod notation;
 mod options;
 mod packet;
@@ -32,6 +34,7 @@ pub use captured::{CaptureParser, Captured};
 pub use diff::{Difference, Field, diff};
 pub use edit::HeaderEditor;
 pub use ip::{IpView, Malformed, Protocol};
+pub use layout::OptionLayout;
 pub use options::{Options, SackBlock, Timestamps};
 pub use packet::{Packet, PacketId, PacketMeta};
 pub use quoted::Quoted;
@@ -71,6 +74,10 @@ impl Flags {
     pub const ACK: Self = Self(0x10);
     /// The urgent pointer is significant.
     pub const URG: Self = Self(0x20);
+    /// Echo of a congestion mark; on a SYN, part of the negotiation of ECN (RFC 3168, section 6.1).
+    pub const ECE: Self = Self(0x40);
+    /// Congestion window reduced (RFC 3168, section 6.1).
+    pub const CWR: Self = Self(0x80);
 
     /// True if every bit of `other` is set.
     pub const fn contains(self, other: Self) -> bool {
@@ -118,6 +125,8 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// IP time to live or hop limit.
     pub ttl: u8,
+    /// The ECN field of the IP header, from 0 to 3 (RFC 3168, section 5).
+    pub ecn: u8,
 }
 
 impl<'a> Segment<'a> {
@@ -140,7 +149,7 @@ impl<'a> Segment<'a> {
         if header_len < 20 || header_len > tcp.len() {
             return Err(Malformed::TcpHeader);
         }
-        let options = Options::parse(&tcp[20..header_len])?;
+        let options = Options::parse(&tcp[20..header_len]);
         Ok(Self::from_header(ip, header, header_len, options))
     }
 
@@ -168,6 +177,7 @@ impl<'a> Segment<'a> {
             options,
             payload: &ip.payload[header_len..],
             ttl: ip.ttl,
+            ecn: ip.ecn,
         }
     }
 

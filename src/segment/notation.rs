@@ -5,15 +5,17 @@ use core::fmt;
 use super::{Flags, IpView, Protocol, Segment};
 
 impl fmt::Display for Flags {
-    /// `S` SYN, `F` FIN, `R` RST, `P` PSH, `U` URG, `.` ACK; `none` without any.
+    /// `S` SYN, `F` FIN, `R` RST, `P` PSH, `U` URG, `.` ACK, `E` ECE, `W` CWR; `none` without any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LETTERS: [(Flags, &str); 6] = [
+        const LETTERS: [(Flags, &str); 8] = [
             (Flags::SYN, "S"),
             (Flags::FIN, "F"),
             (Flags::RST, "R"),
             (Flags::PSH, "P"),
             (Flags::URG, "U"),
             (Flags::ACK, "."),
+            (Flags::ECE, "E"),
+            (Flags::CWR, "W"),
         ];
         if !LETTERS.iter().any(|(flag, _)| self.contains(*flag)) {
             return f.write_str("none");

@@ -25,6 +25,7 @@ fn segment(seq: u32, ack: u32, flags: Flags, len: usize) -> Segment<'static> {
         options: Options::default(),
         payload: &DATA[..len],
         ttl: 64,
+        ecn: 0,
     }
 }
 
