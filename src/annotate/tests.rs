@@ -105,6 +105,47 @@ fn every_answer_to_a_zero_window_probe_is_named() {
 }
 
 #[test]
+fn probes_without_data_are_named_by_the_window_and_so_are_their_answers() {
+    let mut host = Interface::new();
+    host.open();
+    host.pass(30, Outbound, Flags::ACK, (1, 1, 100), 1000);
+    host.pass(50, Inbound, Flags::ACK, (1, 101, 0), 0);
+    for at in [250, 650] {
+        host.pass(at, Outbound, Flags::ACK, (100, 1, 0), 1000);
+        host.pass(at + 20, Inbound, Flags::ACK, (1, 101, 0), 0);
+    }
+    host.pass(1450, Outbound, Flags::ACK, (100, 1, 0), 1000);
+    host.pass(1470, Inbound, Flags::ACK, (1, 101, 0), 500);
+    host.pass(9000, Outbound, Flags::ACK, (100, 1, 0), 1000);
+    host.pass(9020, Inbound, Flags::ACK, (1, 101, 0), 500);
+    assert_eq!(
+        host.said[2..],
+        [
+            "zero-window probe",
+            "ACK of the zero-window probe: expects 101, window 0",
+            "zero-window probe",
+            "ACK of the zero-window probe: expects 101, window 0",
+            "zero-window probe",
+            "ACK of the zero-window probe: expects 101, window 500",
+            "keep-alive probe",
+            "ACK of the keep-alive probe",
+        ]
+    );
+}
+
+#[test]
+fn a_tail_loss_probe_is_named_by_what_the_wire_shows() {
+    let mut host = Interface::new();
+    host.open();
+    let [local, remote] = ends();
+    host.pass(30, Outbound, Flags::ACK, (1, 1, 100), 1000);
+    host.pass(30, Outbound, Flags::ACK, (101, 1, 100), 1000);
+    host.annotator.timer(Instant::from_millis(75), local, remote, TimerKind::Tlp);
+    host.pass(75, Outbound, Flags::ACK, (101, 1, 100), 1000);
+    assert_eq!(host.said[2], "retransmission of 101:201");
+}
+
+#[test]
 fn a_copy_that_a_link_has_made_is_not_a_retransmission() {
     let mut host = Interface::new();
     host.open();
