@@ -125,7 +125,8 @@ fn the_benches_print_one_json_object_for_each_side() {
             assert_eq!((line["dropped"].as_u64(), line["retransmissions"].as_u64()), (Some(0), Some(0)), "{line}");
         }
         let of = |at: usize| lines[at]["packets"].as_u64().expect("a number");
-        assert!(of(0).abs_diff(of(1)) * 20 <= of(1), "{args:?}: the same work makes about the same packets: {text}");
+        // smoltcp sends the FIN of a short connection behind its text; here they leave together.
+        assert!(of(0).abs_diff(of(1)) * 12 <= of(1), "{args:?}: the same work makes about the same packets: {text}");
     }
 }
 

@@ -185,8 +185,8 @@ fn a_packet_costs_no_more_with_ten_thousand_connections_than_with_one() {
     let cost = |connections: u32| {
         let mut server = Server::new(connections);
         let nth = |packet: u32| (packet.wrapping_mul(2_654_435_761) % connections) as usize;
-        // Queues and spare packets grow to their size first.
-        (0..64).for_each(|packet| server.exchange(nth(packet)));
+        // Queues and spare packets grow to their size first, and each connection gets the place of its first block.
+        (0..connections.max(64)).for_each(|packet| server.exchange((packet % connections) as usize));
         let before = ALLOCATIONS.get();
         (0..1000).for_each(|packet| server.exchange(nth(packet)));
         ALLOCATIONS.get() - before

@@ -172,11 +172,13 @@ fn past_the_limit_of_buffers_new_connections_wait_until_something_is_read() {
     second.half_open(&mut wire);
     for _ in 0..24 {
         wire.feed(&first.data(&[7; 1_024]));
+        first.nxt += 1_024;
     }
     nothing(&wire.feed(&second.ack()).into_iter().filter(|said| said.is(RST)).collect::<Vec<_>>());
     wire.host.accept(listener).expect("six blocks are in use: one more connection is taken");
     for _ in 0..4 {
         wire.feed(&first.data(&[7; 1_024]));
+        first.nxt += 1_024;
     }
     wire.drops();
     let mut third = peer(3);

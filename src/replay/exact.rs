@@ -67,7 +67,8 @@ pub(super) fn derive(
     let (mut read, mut written, mut goes_on, mut lags, mut eof) = (1, 1, false, false, false);
     let mut contents = own.content.iter().peekable();
     let (mut closed, mut quick, mut on_read) = (false, false, Duration::ZERO);
-    let mut window = Window::new(rcv_buf, shift, recording.mss(end.other()));
+    let mut window = Window::new(rcv_buf, shift);
+    let mut seen = 0;
     for (index, packet) in recording.packets.iter().enumerate().filter(|(_, packet)| packet.from == end) {
         if packet.has(Flags::SYN) || !packet.is_acceptable() || closed {
             continue;
@@ -78,6 +79,10 @@ pub(super) fn derive(
             quick = true;
         }
         on_read = packet.at;
+        for other in recording.packets[seen..index].iter().filter(|other| other.from != end) {
+            window.on_text(other.payload.len() as u32);
+        }
+        seen = index;
         let acked = packet.has(Flags::ACK) && packet.ack >= peer.iss;
         let to = if acked { window.read_to(packet, place(packet.ack, peer.iss).min(text_end), read) } else { read };
         if to > read {
@@ -198,10 +203,16 @@ struct Window {
 }
 
 impl Window {
-    fn new(buffer: usize, shift: u8, mss: u16) -> Self {
+    fn new(buffer: usize, shift: u8) -> Self {
         let buffer = u32::try_from(buffer).unwrap_or(u32::MAX);
-        let step = u32::from(mss).min(buffer / 2);
+        // As the receiver estimates the segments of its peer, at first.
+        let step = 536.min(buffer / 2);
         Self { buffer, shift, step, edge: 1 + buffer.min(65_535) }
+    }
+
+    /// A segment of the peer has come.
+    fn on_text(&mut self, len: u32) {
+        self.step = self.step.max(len.min(self.buffer / 2));
     }
 
     /// How far the program had read when this packet left, which acknowledges all before the place `acked`.

@@ -159,7 +159,7 @@ impl Stack {
         }
         let Some(connection) = self.tables.connections.get(id) else { return };
         let Some(tcp) = &connection.tcp else { return };
-        let mut numbers = Numbers { reason, ..Numbers::default() };
+        let mut numbers = Numbers { reason, rto: Some(self.config.initial_rto), ..Numbers::default() };
         if let Some(sender) = tcp.sender() {
             let (recovery, controller) = (sender.recovery(), sender.controller());
             let bounded = |bytes: u64| (bytes != u64::MAX).then_some(bytes);

@@ -33,10 +33,10 @@ fn a_lost_segment_is_marked_and_its_retransmission_is_named_and_marked() {
     sim.run_until_idle();
     let text = ladder.borrow().draw(&Style { width: 112, ..Style::default() });
     let line = |needle: &str| text.lines().find(|line| line.contains(needle)).unwrap_or_else(|| panic!("{text}"));
-    assert!(line("✗│").contains("FIN|ACK 1:202 ack 1 (200)"), "{text}");
+    assert!(line("✗│").contains("FIN|PSH|ACK 1:202 ack 1 win 65408 (200)"), "{text}");
     assert!(text.contains("[lost: scripted]"), "{text}");
     let again = text.split_once("✗│").expect("it is lost").1;
-    assert!(again.contains("══ FIN|ACK 1:202 ack 1 (200) ═") && again.contains("retransmission of 1:201 and FIN"));
+    assert!(again.contains("══ FIN|PSH|ACK 1:202 ack 1 (200) ═") && again.contains("retransmission of 1:201 and FIN"));
     assert!(line("ESTABLISHED").trim_start().starts_with("0.002"), "{text}");
     assert!(text.contains("TIME-WAIT") && text.contains("client 192.0.2.2:"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 112 && line == line.trim_end()), "{text}");

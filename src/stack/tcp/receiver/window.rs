@@ -56,7 +56,9 @@ impl AdvertisedWindow {
     /// buffer. `step`: a segment, in bytes.
     fn next_edge(&self, nxt: u64, unread: usize, step: u64, pressure: bool) -> u64 {
         let edge = self.edge.max(nxt);
-        let possible = nxt + self.buffer.saturating_sub(unread) as u64;
+        let free = self.buffer.saturating_sub(unread) as u64;
+        // The window field has 16 bits.
+        let possible = nxt + free.min(65_535 << self.shift);
         let step = step.min(self.buffer as u64 / 2).max(1);
         if pressure || possible < edge + step { edge } else { possible }
     }
