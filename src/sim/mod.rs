@@ -454,6 +454,12 @@ fn check_config(host: &str, config: &HostConfig) -> Result<(), SimError> {
     if !(576..=65_535).contains(&config.mtu) {
         return wrong("the mtu is from 576 to 65535 bytes");
     }
+    if [config.min_rto, config.initial_rto, config.max_rto].iter().any(|timeout| timeout.is_zero()) {
+        return wrong("min_rto, initial_rto and max_rto are above zero");
+    }
+    if config.window_scale.is_some_and(|shift| shift > 14) {
+        return wrong("the window scale is at most 14 (RFC 7323, section 2.3)");
+    }
     if config.addresses.is_empty() {
         return wrong("a host has at least one address");
     }
