@@ -54,8 +54,8 @@ fn mean(congestion: &Algorithm, link: &str) -> f64 {
 #[test]
 fn at_one_percent_loss_reno_is_near_the_estimate_of_mathis_and_cubic_at_least_as_fast() {
     let estimate = 1460.0 * 8.0 / 0.05 * 1.5_f64.sqrt() / 0.01_f64.sqrt() / 1e6;
-    let [reno, cubic] = ["reno", "cubic"]
-        .map(|name| mean(&by_name(name).expect("a built-in controller"), "rate=100Mbit,delay=25ms"));
+    let [reno, cubic] =
+        ["reno", "cubic"].map(|name| mean(&by_name(name).expect("a built-in controller"), "rate=100Mbit,delay=25ms"));
     assert!((0.80..1.15).contains(&(reno / estimate)), "Reno: {reno} Mbit/s, estimated {estimate}");
     assert!(cubic >= reno, "CUBIC: {cubic} Mbit/s, Reno: {reno}");
 }

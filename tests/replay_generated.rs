@@ -102,8 +102,9 @@ fn cases() -> std::ops::Range<u64> {
 }
 
 /// Without a recipe some of what a program did is not told by its packets: when a write was made that Nagle's algorithm
-/// held back, whether a close was called before or after a pause. So a few of these may differ; all of them are looked
-/// at closely enough to say in which field.
+/// held back, whether a close was called before or after a pause, and, since the window moves in steps of a segment (RFC
+/// 9293, section 3.8.6.2.2), when less than a segment was read. So a few of these may differ; all of them are looked at
+/// closely enough to say in which field.
 #[test]
 fn what_a_host_of_the_simulator_captured_comes_out_packet_by_packet() {
     let mut wrong = Vec::new();
@@ -124,7 +125,7 @@ fn what_a_host_of_the_simulator_captured_comes_out_packet_by_packet() {
         }
     }
     let all = cases().count() * 2;
-    assert!(wrong.len() * 25 <= all, "{} of {all}\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.len() * 18 <= all, "{} of {all}\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_run_tells_its_story_and_leaves_no_file_unless_asked() {
     let output = command.args(["run", "many-clients"]).current_dir(&place).output().expect("it starts");
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     let told = stdout(&output);
-    for expected in ["How can one port serve", "SYN|ACK", "3 LISTEN 0.0.0.0:80\n", "8 ESTABLISHED", "In Wireshark"] {
+    for expected in ["One port can serve", "SYN|ACK", "3 LISTEN 0.0.0.0:80\n", "8 ESTABLISHED", "In Wireshark"] {
         assert!(told.contains(expected), "{expected}\n{told}");
     }
     assert_eq!(fs::read_dir(&place).expect("a directory").count(), 0);

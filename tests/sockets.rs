@@ -82,7 +82,7 @@ fn poll_reports_what_was_asked_for_and_what_is_always_told() {
         let revents = fds.map(|entry| entry.revents);
         assert_eq!(revents, [Readiness::NONE, OUT, Readiness::HANG_UP, Readiness::INVALID]);
         // A send buffer is writable while a third of it is free (Linux's `sk_stream_is_writeable`).
-        assert_eq!(host.write(client, &[7; 43_690]), Ok(43_690));
+        assert_eq!(host.write(client, &vec![7; 43_690]), Ok(43_690));
         assert_eq!(poll(host, client), OUT);
         assert_eq!(host.write(client, &[7; 2]), Ok(2));
         assert_eq!(poll(host, client), Readiness::NONE);

@@ -46,10 +46,7 @@ fn rule(rule: Rule) -> &'static str {
         Rule::SynChallenge => "a SYN on an open connection gets a challenge ACK (RFC 5961)",
         Rule::OutOfWindow => "outside the receive window",
         Rule::AckOutOfRange => "the ACK is out of range",
-        Rule::OldAck => "the ACK is old",
-        Rule::ClosedOverFlight => "the window has closed over bytes in flight",
         Rule::Paws => "the timestamp is old (PAWS)",
-        Rule::AfterFin => "nothing may follow a FIN",
         Rule::RightEdge => "beyond the right edge of the window",
         Rule::NoReader => "no program will read it",
     }

@@ -68,7 +68,6 @@ impl Algorithm {
     pub fn controller(&self, setup: &Setup) -> Box<dyn Controller> {
         (self.0.make)(setup)
     }
-
 }
 
 // A panic of `make` cannot leave an algorithm half changed: nothing in it changes.

@@ -257,14 +257,8 @@ pub enum Rule {
     OutOfWindow,
     /// RFC 5961, section 5.2, and RFC 9293, section 3.10.7.4: the ACK is of something not sent, or far too old.
     AckOutOfRange,
-    /// RFC 9293, section 3.10.7.4: an old ACK is ignored.
-    OldAck,
-    /// RFC 9293, section 3.8.6.1: the window closed over bytes in flight.
-    ClosedOverFlight,
     /// RFC 7323, section 5.3: the timestamp is older than the last one.
     Paws,
-    /// RFC 9293, section 3.10.7.4: nothing comes after a FIN.
-    AfterFin,
     /// RFC 9293, section 3.10.7.4: data beyond the right edge of the window is cut, and the FIN behind it.
     RightEdge,
     /// RFC 1122, section 4.2.2.13: data for an application that has gone.

@@ -89,15 +89,12 @@ impl DropReason {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 7] = [
         Self::ExactRst,
         Self::SynChallenge,
         Self::OutOfWindow,
         Self::AckOutOfRange,
-        Self::OldAck,
-        Self::ClosedOverFlight,
         Self::Paws,
-        Self::AfterFin,
         Self::RightEdge,
         Self::NoReader,
     ];
@@ -109,10 +106,7 @@ impl Rule {
             Self::SynChallenge => "syn-challenge",
             Self::OutOfWindow => "out-of-window",
             Self::AckOutOfRange => "ack-out-of-range",
-            Self::OldAck => "old-ack",
-            Self::ClosedOverFlight => "closed-over-flight",
             Self::Paws => "paws",
-            Self::AfterFin => "after-fin",
             Self::RightEdge => "right-edge",
             Self::NoReader => "no-reader",
         }

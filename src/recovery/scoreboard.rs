@@ -176,6 +176,9 @@ impl Scoreboard {
                 break;
             }
         }
+        if self.units.is_empty() {
+            self.resent.clear();
+        }
         self.snd_una = ack;
         self.fack = self.fack.max(ack);
         self.waiting_from = self.waiting_from.max(ack);

@@ -9,8 +9,8 @@ use super::Stack;
 use super::address::{Addr, FourTuple};
 use super::config::TcpOptions;
 use super::connection::{Account, ConnectionError, ConnectionId, Owner};
-use super::listener::{Listener, ListenerId};
 use super::half_open::connection_holder;
+use super::listener::{Listener, ListenerId};
 use super::ports::{Holder, Ports, Role};
 use super::tcp::{Receiver, Sender};
 

@@ -21,6 +21,7 @@ slotmap::new_key_type! {
 
 /// What a host knows of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; the state machine is `state`")]
 pub(super) struct Connection {
     pub(super) tuple: FourTuple,
     /// Gone once TCP is over.

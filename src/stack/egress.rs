@@ -107,12 +107,7 @@ impl Stack {
             connection.dirty = false;
             return Egress::Nothing;
         };
-        let context = &mut Context {
-            now,
-            config: &self.config,
-            pool: &mut self.pool,
-            machines: &mut self.machines,
-        };
+        let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
         if let Some(departure) = tcp.poll(context, &mut packet.bytes) {
             let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
             let limits = &mut connection.limits;

@@ -174,11 +174,7 @@ impl Stack {
     }
 
     /// A segment for a half-open connection (RFC 9293, section 3.10.7.4, for SYN-RECEIVED).
-    pub(super) fn half_open_ingress(
-        &mut self,
-        id: HalfOpenId,
-        segment: &Segment<'_>,
-    ) -> Result<(), DropReason> {
+    pub(super) fn half_open_ingress(&mut self, id: HalfOpenId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let half_open = &self.tables.half_open[id];
         let listener = &self.tables.listeners[half_open.listener];
         let rcv_nxt = half_open.terms.irs + 1;
@@ -268,12 +264,8 @@ impl Stack {
             sends: half_open.sends,
             sent_at: half_open.sent_at,
         };
-        let context = &mut Context {
-            now: self.now,
-            config: &self.config,
-            pool: &mut self.pool,
-            machines: &mut self.machines,
-        };
+        let context =
+            &mut Context { now: self.now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
         let tcp = Tcp::accept(context, tuple, &options, &handshake, clock, seed);
         let mut connection = self.make_connection(tuple, tcp, &options, Owner::Queue(listener_id), false);
         connection.reuse = reuse;

@@ -130,8 +130,7 @@ impl TcpInfo {
         self.rto = recovery.rto();
         self.snd_mss = sender.mss();
         self.unacked = recovery.board().units().len() as u32;
-        (self.sacked, self.lost, self.retrans) =
-            (totals.sacked_units, totals.lost_units, totals.retransmitted_units);
+        (self.sacked, self.lost, self.retrans) = (totals.sacked_units, totals.lost_units, totals.retransmitted_units);
         self.ca_state = recovery.phase();
         self.backoff = recovery.backoff().min(255) as u8;
         self.probes = sender.probes().min(255) as u8;

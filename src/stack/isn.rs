@@ -4,10 +4,10 @@
 
 use core::hash::Hasher;
 
-use siphasher::sip::SipHasher13;
 use crate::rng::Rng;
 use crate::segment::Seq;
 use crate::time::Instant;
+use siphasher::sip::SipHasher13;
 
 use super::address::FourTuple;
 

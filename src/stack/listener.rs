@@ -30,6 +30,7 @@ slotmap::new_key_type! {
 
 /// A socket in LISTEN.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "settings, each of its own")]
 pub(super) struct Listener {
     pub(super) addr: Addr,
     pub(super) port: u16,

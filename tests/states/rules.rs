@@ -372,7 +372,10 @@ fn an_ack_after_a_timeout_carries_snd_nxt_as_far_as_the_window_reaches() {
         data.window = 1;
         let una = wire.snd_una;
         let acks = wire.deliver(&data);
-        assert_eq!(acks.iter().map(|seen| (seen.flags, seen.seq, seen.ack)).collect::<Vec<_>>(), [(ACK, una + 1, rcv + 5)]);
+        assert_eq!(
+            acks.iter().map(|seen| (seen.flags, seen.seq, seen.ack)).collect::<Vec<_>>(),
+            [(ACK, una + 1, rcv + 5)]
+        );
     }
 }
 

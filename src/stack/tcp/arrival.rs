@@ -144,9 +144,6 @@ impl Tcp {
             let recovery = flow.sender.recovery();
             flow.receiver.ack.set_rtt(recovery.srtt(), recovery.rto());
         }
-        if acked.advanced {
-            self.path_mtu.on_progress(&mut flow.sender, &flow.terms);
-        }
         if acked.fin {
             self.state = self.machine.show(Shown::AckOfFin, context.machines);
         }
@@ -162,8 +159,7 @@ impl Tcp {
         if segment.payload.is_empty() && !segment.is_fin() {
             return;
         }
-        let taken =
-            flow.receiver.on_text(context.now, segment.seq, segment.payload, segment.is_fin(), context.pool);
+        let taken = flow.receiver.on_text(context.now, segment.seq, segment.payload, segment.is_fin(), context.pool);
         verdict.readable = taken.readable || taken.fin;
         if taken.no_memory {
             verdict.dropped = Some(DropReason::NoMemory);

@@ -57,9 +57,6 @@ impl PathMtu {
         }
     }
 
-    /// SND.UNA moved.
-    pub(super) fn on_progress(&mut self, _sender: &mut Sender, _terms: &Terms) {}
-
     fn lower(&mut self, sender: &mut Sender, terms: &Terms, mtu: usize) {
         self.mtu = mtu;
         let mss = terms.send_mss(mtu);

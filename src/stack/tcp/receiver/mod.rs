@@ -44,6 +44,7 @@ pub(in crate::stack) struct Receiver {
 
 /// What became of the text and the FIN of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Taken {
     /// There is more to read.
     pub(super) readable: bool,
@@ -86,7 +87,7 @@ impl Receiver {
 
     /// The right edge of the window that was advertised.
     pub(super) fn right_edge(&self) -> Seq {
-        self.start + self.window.edge() as u32 + u32::from(self.fin_received)
+        self.start + self.window.limit() as u32 + u32::from(self.fin_received)
     }
 
     /// RCV.NXT as the last ACK said it (`Last.ACK.sent` of RFC 7323, section 4.3).
@@ -165,7 +166,7 @@ impl Receiver {
         let (from, mut text, mut fin) = ((begin + skip as i64) as u64, &text[skip..], fin);
         // RFC 9293, section 3.4: text beyond the right edge is not taken, and neither is a FIN behind it. A FIN right at the
         // edge is taken, as on Linux: it needs no room.
-        let room = self.window.edge().saturating_sub(from) as usize;
+        let room = self.window.limit().saturating_sub(from) as usize;
         if text.len() > room {
             (text, fin, taken.cut, taken.ack_now) = (&text[..room], false, true, true);
         }
@@ -310,7 +311,7 @@ impl Receiver {
 
     /// Without timestamps: a round trip is the time in which one window arrives.
     pub(super) fn measure_rtt(&mut self, now: Instant) {
-        self.growth.on_received(now, self.nxt, self.window.edge());
+        self.growth.on_received(now, self.nxt, self.window.limit());
     }
 
     /// `SO_RCVBUF`: the size is fixed from now on.

@@ -167,9 +167,9 @@ mod tests {
             for _ in 0..60 {
                 let from = nxt + rng.below(60);
                 let to = from + 1 + rng.below(12);
-                let expected = (from..to).find(|at| set.contains(at)).map(|begin| {
-                    (begin, (begin..to).find(|at| !set.contains(at)).unwrap_or(to))
-                });
+                let expected = (from..to)
+                    .find(|at| set.contains(at))
+                    .map(|begin| (begin, (begin..to).find(|at| !set.contains(at)).unwrap_or(to)));
                 assert_eq!(reassembly.overlap(from, to), expected, "seed {seed}");
                 if from == nxt {
                     nxt = reassembly.advance(to);

@@ -9,7 +9,7 @@ pub(super) struct AdvertisedWindow {
     buffer: usize,
     shift: u8,
     /// The position of the right edge as the last ACK said it.
-    edge: u64,
+    advertised: u64,
     /// The rightmost edge so far. What lies before it is taken: rounding moves the edge to the left by less than
     /// 2^shift (RFC 7323, section 2.4).
     promised: u64,
@@ -22,17 +22,17 @@ impl AdvertisedWindow {
     /// The window of our SYN, which is not scaled (RFC 7323, section 2.2).
     pub(super) fn new(buffer: usize, shift: u8, update: WindowUpdate) -> Self {
         let edge = buffer.min(65_535) as u64;
-        Self { buffer, shift, edge, promised: edge, last_ack: 0, update }
+        Self { buffer, shift, advertised: edge, promised: edge, last_ack: 0, update }
     }
 
     /// The position before which text is taken.
-    pub(super) const fn edge(&self) -> u64 {
+    pub(super) const fn limit(&self) -> u64 {
         self.promised
     }
 
     /// The position that the last ACK gave as the right edge.
     pub(super) const fn advertised(&self) -> u64 {
-        self.edge
+        self.advertised
     }
 
     pub(super) const fn buffer(&self) -> usize {
@@ -55,7 +55,7 @@ impl AdvertisedWindow {
     /// Where the right edge can stand. RFC 9293, section 3.8.6.2.2: it does not move by less than a segment or half of the
     /// buffer. `step`: a segment, in bytes.
     fn next_edge(&self, nxt: u64, unread: usize, step: u64, pressure: bool) -> u64 {
-        let edge = self.edge.max(nxt);
+        let edge = self.advertised.max(nxt);
         let free = self.buffer.saturating_sub(unread) as u64;
         // The window field has 16 bits.
         let possible = nxt + free.min(65_535 << self.shift);
@@ -67,19 +67,19 @@ impl AdvertisedWindow {
     pub(super) fn offer(&mut self, nxt: u64, unread: usize, step: u64, pressure: bool) -> u16 {
         let window = self.next_edge(nxt, unread, step, pressure) - nxt;
         let field = u16::try_from(window >> self.shift).unwrap_or(u16::MAX);
-        self.edge = nxt + (u64::from(field) << self.shift);
-        self.promised = self.promised.max(self.edge);
+        self.advertised = nxt + (u64::from(field) << self.shift);
+        self.promised = self.promised.max(self.advertised);
         field
     }
 
     /// True if the window stays as large as it was when the last ACK left. Linux delays the second ACK otherwise.
     pub(super) fn can_keep(&self, nxt: u64, unread: usize, pressure: bool) -> bool {
-        self.next_edge(nxt, unread, 1, pressure) - nxt >= self.edge - self.last_ack
+        self.next_edge(nxt, unread, 1, pressure) - nxt >= self.advertised - self.last_ack
     }
 
     /// True if the application has read so much that the peer must hear of it.
     pub(super) fn update_is_due(&self, nxt: u64, unread: usize, peer_mss: u32, pressure: bool) -> bool {
-        let now = self.edge.saturating_sub(nxt);
+        let now = self.advertised.saturating_sub(nxt);
         let new = self.next_edge(nxt, unread, u64::from(peer_mss), pressure) - nxt;
         let whole = 1 << self.shift;
         match self.update {
@@ -113,8 +113,8 @@ mod tests {
         for nxt in (0..50_000).step_by(333) {
             window.offer(nxt, 0, 1_000, false);
             assert!(window.advertised() + 128 > last, "at {nxt}");
-            assert!(window.edge() >= last && window.edge() <= nxt + (1 << 20));
-            last = window.edge();
+            assert!(window.limit() >= last && window.limit() <= nxt + (1 << 20));
+            last = window.limit();
         }
     }
 

@@ -107,11 +107,7 @@ impl Sender {
         let SenderSettings { now, config, options, terms, iss, clock, seed } = *settings;
         let mss = terms.send_mss(config.mtu);
         let recovery = RecoveryConfig {
-            rto: crate::recovery::RtoConfig {
-                initial: config.initial_rto,
-                min: config.min_rto,
-                max: config.max_rto,
-            },
+            rto: crate::recovery::RtoConfig { initial: config.initial_rto, min: config.min_rto, max: config.max_rto },
             sack: terms.sack,
             timestamps: clock.filter(|_| terms.timestamps),
             rack: config.rack,

@@ -9,6 +9,7 @@ use crate::time::Instant;
 
 /// A segment that leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "control bits of a segment")]
 pub(in crate::stack) struct Outgoing {
     pub(in crate::stack) seq: Seq,
     /// The position of its first byte.
@@ -137,16 +138,7 @@ impl Sender {
             }
         }
         let push = len > 0 && self.write_ends.is_in(self.nxt, self.nxt + len);
-        Ok(Outgoing {
-            seq: self.snd_nxt(),
-            at: self.nxt,
-            len: len as u32,
-            fin,
-            push,
-            cwr: self.cwr,
-            new: true,
-            reason,
-        })
+        Ok(Outgoing { seq: self.snd_nxt(), at: self.nxt, len: len as u32, fin, push, cwr: self.cwr, new: true, reason })
     }
 
     /// Bytes of a full segment now: half of the largest window if that is less (as Linux's `tcp_bound_to_half_wnd`), so

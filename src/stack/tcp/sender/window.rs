@@ -36,7 +36,8 @@ impl SendWindow {
     /// SND.WND <- SEG.WND, set SND.WL1 <- SEG.SEQ, and set SND.WL2 <- SEG.ACK." As Linux, we also take the window of an ACK
     /// that acknowledges more: a peer that retransmits sends its newest windows with old sequence numbers.
     pub(super) fn update(&mut self, segment: &Segment<'_>) -> bool {
-        let newer = self.wl1 < segment.seq || (self.wl1 == segment.seq && self.wl2 <= segment.ack) || self.wl2 < segment.ack;
+        let newer =
+            self.wl1 < segment.seq || (self.wl1 == segment.seq && self.wl2 <= segment.ack) || self.wl2 < segment.ack;
         if !newer {
             return false;
         }
