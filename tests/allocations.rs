@@ -100,7 +100,7 @@ fn steady_state(link: &str, size: usize, rest: Duration) {
     let sent = || link.counters(&client).sent + link.counters(&server).sent;
     let wait_for = |packets: u64| sim.run_until(|| sent() >= packets);
     // Warm: every pool has its packets, every heap its room.
-    wait_for(100_000);
+    wait_for(400_000);
     let (packets, allocations, in_use) = (sent(), ALLOCATIONS.get(), IN_USE.get());
     TRAP.set(std::env::var("TCPLAB_TRAP").is_ok());
     wait_for(packets + PACKETS);

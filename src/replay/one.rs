@@ -5,7 +5,7 @@ use super::exact;
 use super::feeder;
 use super::live;
 use super::program;
-use super::recording::{CLIENT, Opening, Recording, SERVER, SideFacts, Skip};
+use super::recording::{CLIENT, Opening, Recorded, Recording, SERVER, SideFacts, Skip};
 use super::report::{Mode, Outcome, Verdict};
 use super::run::{Ending, Observers, OurProgram, Played, Setup, UserProgram};
 use super::semantic::{self, Finding};
@@ -178,6 +178,7 @@ impl One<'_> {
             rcv_buf,
             snd_buf: manner.snd_buf,
             mtu_probing: manner.mtu_probing,
+            retries: retries(recording, ours).unwrap_or(HostConfig::default().retries),
             syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
@@ -216,6 +217,17 @@ struct HostManner {
 fn syn_retries(recording: &Recording, ours: Side) -> Option<u32> {
     let silent = recording.packets.iter().all(|packet| packet.from == ours);
     silent.then_some(recording.packets.len() as u32 - 1)
+}
+
+/// How often a segment was sent again by the retransmission timer before the connection was given up: at intervals that
+/// double, without an answer.
+fn retries(recording: &Recording, ours: Side) -> Option<u32> {
+    let last = recording.packets.last().filter(|last| last.from == ours && !last.payload.is_empty())?;
+    let again = |packet: &&Recorded| packet.from == ours && packet.seq == last.seq && !packet.payload.is_empty();
+    let times: Vec<_> = recording.packets.iter().rev().take_while(again).map(|packet| packet.at).collect();
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[0].saturating_sub(pair[1])).collect();
+    let doubles = |pair: &&[Duration]| (pair[1] * 19..pair[1] * 21).contains(&(pair[0] * 10));
+    (gaps.len() > 1).then(|| 1 + gaps.windows(2).take_while(doubles).count() as u32)
 }
 
 /// The receive buffer of a host of this stack: `None` if it grows. Else the largest window that it offered. One that did
