@@ -112,7 +112,7 @@ mod tests {
         sim.link(&client, &server, "rate=10Mbit,delay=10ms,limit=100");
         let to = std::net::SocketAddr::new(server.address(), 80);
         server.spawn_daemon(async move |net| bulk::server(net, Listen { addr: to, backlog: 1 }, |_, _| {}).await);
-        let sent = client.spawn(async move |net| bulk::send(net, to, 1_000_000).await);
+        let mut sent = client.spawn(async move |net| bulk::send(net, to, 1_000_000).await);
         sim.run_until_idle();
         sent.try_take().expect("it has ended").expect("all bytes are acknowledged");
         let name = client.sys(|host| {
