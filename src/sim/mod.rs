@@ -121,7 +121,7 @@ use crate::link::{LinkLine, SpecError};
 use crate::net::Runtime;
 use crate::rng::Rng;
 use crate::socket::{Host, HostConfig};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use fabric::{Fabric, NodeKind};
 use network::Network;
 use run::Limits;

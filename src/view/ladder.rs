@@ -340,13 +340,15 @@ fn write_options(text: &mut String, options: &Options, cut: bool) {
 
 /// `SYN|ACK`
 pub(crate) fn flags(flags: Flags) -> String {
-    const WORDS: [(Flags, &str); 6] = [
+    const WORDS: [(Flags, &str); 8] = [
         (Flags::SYN, "SYN"),
         (Flags::FIN, "FIN"),
         (Flags::RST, "RST"),
         (Flags::PSH, "PSH"),
         (Flags::URG, "URG"),
         (Flags::ACK, "ACK"),
+        (Flags::ECE, "ECE"),
+        (Flags::CWR, "CWR"),
     ];
     let words: Vec<_> = WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect();
     if words.is_empty() { "no flags".to_owned() } else { words.join("|") }

@@ -97,7 +97,8 @@ fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
     Ok([out, back])
 }
 
-/// A seed from the operating system: the draws of the link follow from it, and the secret of RFC 6528, so that initial sequence numbers cannot be predicted (RFC 6528).
+/// A seed from the operating system. The draws of the link follow from it, and the secret of the initial sequence numbers,
+/// which cannot be predicted then (RFC 6528). Who gives `--seed` chooses both.
 fn seed() -> Result<u64, CliError> {
     let mut bytes = [0; 8];
     let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
