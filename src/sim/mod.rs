@@ -454,7 +454,7 @@ fn check_config(host: &str, config: &HostConfig) -> Result<(), SimError> {
     if !(576..=65_535).contains(&config.mtu) {
         return wrong("the mtu is from 576 to 65535 bytes");
     }
-    if [config.min_rto, config.initial_rto, config.max_rto].iter().any(crate::time::Duration::is_zero) {
+    if [config.min_rto, config.initial_rto, config.max_rto].iter().any(Duration::is_zero) {
         return wrong("min_rto, initial_rto and max_rto are above zero");
     }
     if config.window_scale.is_some_and(|shift| shift > 14) {
