@@ -534,7 +534,7 @@ fn a_syn_ack_offers_what_the_syn_offered_and_nothing_else() {
 #[test]
 fn the_syn_ack_of_a_larger_buffer_has_a_larger_shift() {
     for (rcv_buf, shift, window) in [(4096, 0, 4096), (65_535, 0, 65_535), (65_536, 1, 65_535), (1 << 20, 5, 65_535)] {
-        let mut wire = Wire::new(|config| config.rcv_buf = rcv_buf);
+        let mut wire = Wire::new(|config| config.rcv_buf = Some(rcv_buf));
         wire.listen(1);
         let options = Options { wscale: Some(2), ..Options::default() };
         let said = only(wire.feed(&SegmentTemplate { options, ..Peer::new(4001).syn() }));

@@ -7,25 +7,25 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tcplab::app::bulk;
+use tcplab::congestion::{Algorithm, by_name};
 use tcplab::net::TcpListener;
 use tcplab::sim::Sim;
-use tcplab::socket::Congestion;
 use tcplab::time::Duration;
 
 const SEEDS: u64 = 20;
 const SECONDS: u64 = 60;
 
 /// Bytes that a sender gets acknowledged in a minute, in Mbit/s.
-fn goodput(seed: u64, congestion: Congestion, link: &str) -> f64 {
+fn goodput(seed: u64, congestion: &Algorithm, link: &str) -> f64 {
     let sim = Sim::seeded(seed);
     let client = sim.host_with("client", "192.0.2.2/24", |host| {
-        host.congestion = congestion;
+        host.congestion = congestion.clone();
         host.timestamps = false;
-        host.snd_buf = 1 << 20;
+        host.snd_buf = Some(1 << 20);
     });
     let server = sim.host_with("server", "192.0.2.1/24", |host| {
         host.timestamps = false;
-        host.rcv_buf = 1 << 20;
+        host.rcv_buf = Some(1 << 20);
     });
     sim.link(&client, &server, link);
     sim.link(&client, &server, &format!("client>server:{link},loss=1%"));
@@ -47,15 +47,15 @@ fn goodput(seed: u64, congestion: Congestion, link: &str) -> f64 {
     received.get() as f64 * 8.0 / SECONDS as f64 / 1e6
 }
 
-fn mean(congestion: Congestion, link: &str) -> f64 {
+fn mean(congestion: &Algorithm, link: &str) -> f64 {
     (1..=SEEDS).map(|seed| goodput(seed, congestion, link)).sum::<f64>() / SEEDS as f64
 }
 
 #[test]
 fn at_one_percent_loss_reno_and_cubic_come_near_the_estimate_of_mathis() {
     let estimate = 1460.0 * 8.0 / 0.05 * 0.75_f64.sqrt() / 0.01_f64.sqrt() / 1e6;
-    for congestion in [Congestion::Reno, Congestion::Cubic] {
-        let mean = mean(congestion, "rate=100Mbit,delay=25ms");
+    for congestion in ["reno", "cubic"].map(|name| by_name(name).expect("a built-in controller")) {
+        let mean = mean(&congestion, "rate=100Mbit,delay=25ms");
         assert!((0.7..1.2).contains(&(mean / estimate)), "{congestion:?}: {mean} Mbit/s, estimated {estimate}");
     }
 }

@@ -10,9 +10,10 @@ use core::time::Duration;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use tcplab::congestion;
 use tcplab::rng::Rng;
 use tcplab::segment::{Flags, IpView, Options, Packet, Protocol, SackBlock, Segment, SegmentTemplate, Seq, Timestamps};
-use tcplab::socket::{Congestion, Domain, Fd, Host, HostConfig, Shutdown, SocketOption, Type};
+use tcplab::socket::{Domain, Fd, Host, HostConfig, Shutdown, SocketOption, Type};
 use tcplab::time::Instant;
 
 /// How many packets by default.
@@ -46,9 +47,10 @@ impl World {
                 seed: rng.next_u64(),
                 addresses: vec![(address(v6, last), if v6 { 64 } else { 24 })],
                 mtu: [1280, 1500][rng.below(2) as usize],
-                rcv_buf: [100, 1000, 65_535, 300_000][rng.below(4) as usize],
-                snd_buf: [100, 1000, 65_535, 300_000][rng.below(4) as usize],
-                congestion: [Congestion::None, Congestion::Reno, Congestion::Cubic][rng.below(3) as usize],
+                rcv_buf: Some([100, 1000, 65_535, 300_000][rng.below(4) as usize]),
+                snd_buf: Some([100, 1000, 65_535, 300_000][rng.below(4) as usize]),
+                congestion: congestion::by_name(["none", "reno", "cubic"][rng.below(3) as usize])
+                    .expect("a built-in controller"),
                 timestamps: rng.chance(0.5),
                 ack_delay: rng.chance(0.5).then_some(Duration::from_millis(10)),
                 ..HostConfig::default()

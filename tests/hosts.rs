@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tcplab::app::{Listen, bulk};
+use tcplab::congestion;
 use tcplab::event::{Event, HostId, Observer};
 use tcplab::net::{TcpListener, TcpStream};
 use tcplab::segment::{IpView, Segment};
 use tcplab::sim::{HostHandle, Sim};
-use tcplab::socket::{Congestion, Domain, Errno, HostConfig, OptionName, SocketOption, Type};
+use tcplab::socket::{Domain, Errno, HostConfig, OptionName, SocketOption, Type};
 use tcplab::time::{Duration, Instant};
 
 /// When each segment was sent, by whom, with how many bytes of data, and whether it is a SYN.
@@ -155,10 +156,10 @@ fn the_backlog_of_a_listener_is_at_most_that_of_its_host() {
 fn buffers_and_congestion_control_are_those_of_the_host() {
     let pair = pair(
         |host| {
-            host.congestion = Congestion::Cubic;
-            host.snd_buf = 5_000;
+            host.congestion = congestion::by_name("reno").expect("a built-in controller");
+            host.snd_buf = Some(5_000);
         },
-        |host| host.rcv_buf = 3_000,
+        |host| host.rcv_buf = Some(3_000),
     );
     let option = |host: &HostHandle, name| {
         host.sys(|host| {
@@ -175,5 +176,5 @@ fn buffers_and_congestion_control_are_those_of_the_host() {
     assert_eq!(received.try_take().expect("ended").expect("received"), 100_000);
     // A window of 3,000 bytes for each round trip of 40 ms.
     assert!(pair.sim.now() >= Instant::from_millis(100_000 / 3_000 * 40), "{}", pair.sim.now());
-    assert_eq!(HostConfig::default().congestion, Congestion::Reno, "nobody is without unless asked to be");
+    assert_eq!(HostConfig::default().congestion.name(), "cubic", "the default of Linux");
 }

@@ -48,7 +48,7 @@ static ALLOCATOR: Counting = Counting;
 fn a_batch_of_segments_is_acknowledged_once() {
     for setting in Setting::all() {
         for segments in [1_u32, 2, 7, 40] {
-            let mut wire = Wire::established(setting, |config| config.rcv_buf = 60_000);
+            let mut wire = Wire::established(setting, |config| config.rcv_buf = Some(60_000));
             let (rcv, nxt) = (wire.rcv_nxt, wire.snd_nxt);
             for nth in 0..segments {
                 let segment = wire.segment(Flags::ACK, rcv + nth * 100, nxt, &[0; 100]);
@@ -89,8 +89,8 @@ impl Server {
     fn new(connections: u32) -> Self {
         let config = HostConfig {
             addresses: vec![("192.0.2.1".parse().expect("an address"), 24)],
-            rcv_buf: 1024,
-            snd_buf: 1024,
+            rcv_buf: Some(1024),
+            snd_buf: Some(1024),
             ack_delay: None,
             ..HostConfig::default()
         };

@@ -5,10 +5,11 @@ mod common;
 use std::time::Duration;
 
 use common::calls::{DELAY, PORT, Pair, Shot, any, at, datagram, read, stream};
+use tcplab::congestion;
 use tcplab::event::State;
 use tcplab::link::FaultAction;
 use tcplab::segment::{IpView, Packet, Segment};
-use tcplab::socket::{Congestion, Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
+use tcplab::socket::{Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
 use tcplab::time::Instant;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -33,10 +34,12 @@ fn every_option_has_linux_default_and_gives_back_what_was_set() {
         (N::Linger, O::Linger(None), O::Linger(Some(seconds(5)))),
         (N::KeepAlive, O::KeepAlive(false), O::KeepAlive(true)),
         (N::RcvBuf, O::RcvBuf(65_536), O::RcvBuf(4096)),
-        (N::SndBuf, O::SndBuf(65_536), O::SndBuf(4096)),
+        (N::SndBuf, O::SndBuf(16_384), O::SndBuf(4096)),
         (N::RcvTimeo, O::RcvTimeo(None), O::RcvTimeo(Some(MILLI))),
         (N::SndTimeo, O::SndTimeo(None), O::SndTimeo(Some(MILLI))),
         (N::NoDelay, O::NoDelay(false), O::NoDelay(true)),
+        (N::Cork, O::Cork(false), O::Cork(true)),
+        (N::Congestion, O::Congestion("cubic".into()), O::Congestion("bbr".into())),
         (N::MaxSeg, O::MaxSeg(536), O::MaxSeg(88)),
         (N::KeepIdle, O::KeepIdle(seconds(7200)), O::KeepIdle(seconds(32_767))),
         (N::KeepIntvl, O::KeepIntvl(seconds(75)), O::KeepIntvl(seconds(1))),
@@ -366,7 +369,7 @@ fn sndtimeo_ends_a_blocking_write_with_what_was_taken_or_eagain() {
 
 #[test]
 fn tcp_info_tells_state_options_round_trip_and_segment_sizes() {
-    let net = Pair::with(|config| config.congestion = Congestion::None);
+    let net = Pair::with(|config| config.congestion = congestion::by_name("none").expect("a built-in controller"));
     let (client, server) = net.established();
     net.client.sys(|host| host.write(client, &[7; 3 * 1448])).expect("taken");
     net.sim.run_for(MILLI);

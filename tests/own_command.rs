@@ -94,14 +94,14 @@ fn every_command_lists_the_names_of_the_registry() {
     assert!(text(&run(&own, &["completions", "bash"]).stdout).contains("shout"));
     for command in [&["run", "--help"][..], &["sweep", "--help"], &["bench", "bulk", "--help"]] {
         let help = text(&run(plain, command).stdout);
-        assert!(["- reno:", "- cubic:", "- none:"].iter().all(|name| help.contains(name)), "{help}");
+        assert!(["- reno:", "- cubic:", "- bbr:", "- none:"].iter().all(|name| help.contains(name)), "{help}");
     }
 }
 
 #[test]
 fn every_congestion_controller_that_is_offered_is_taken() {
     let tcplab = assert_cmd::cargo::cargo_bin!("tcplab");
-    for name in ["reno", "cubic", "none"] {
+    for name in ["cubic", "reno", "bbr", "none"] {
         let ran = run(tcplab, &["-q", "run", "handshake", "--cc", name]);
         assert_eq!((ran.status.code(), text(&ran.stderr)), (Some(0), String::new()), "{name}");
         let set = run(tcplab, &["-q", "run", "handshake", "--set", &format!("hosts.client.cc={name}")]);
@@ -111,5 +111,5 @@ fn every_congestion_controller_that_is_offered_is_taken() {
     assert_eq!(unknown.status.code(), Some(2));
     let set = run(tcplab, &["run", "handshake", "--set", "host.cc=vegas"]);
     assert_eq!(set.status.code(), Some(2));
-    assert!(text(&set.stderr).contains("reno, cubic or none"), "{}", text(&set.stderr));
+    assert!(text(&set.stderr).contains("cubic, reno, bbr or none"), "{}", text(&set.stderr));
 }

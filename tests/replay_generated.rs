@@ -71,7 +71,7 @@ fn record(case: u64, name: &str) -> ([std::path::PathBuf; 2], String) {
     let sim = Sim::seeded(case);
     let rcv_buf = [2_000, 16_000, 65_536, 300_000][rng.below(4) as usize];
     let hosts = [("client", "192.0.2.2/24"), ("server", "192.0.2.1/24")]
-        .map(|(name, addresses)| sim.host_with(name, addresses, |config| config.rcv_buf = rcv_buf));
+        .map(|(name, addresses)| sim.host_with(name, addresses, |config| config.rcv_buf = Some(rcv_buf)));
     let spec = link(&mut rng);
     sim.link(&hosts[0], &hosts[1], &spec);
     let files = ["client", "server"].map(|host| programs::scratch(&format!("{name}-{case}-{host}.pcapng")));

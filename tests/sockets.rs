@@ -204,8 +204,8 @@ fn several_buffers_are_written_and_filled_in_turn() {
 fn ephemeral_ports_lie_in_linux_range_and_are_not_used_twice() {
     let mut host = Host::new(&HostConfig {
         addresses: vec![("192.0.2.2".parse().expect("an address"), 24)],
-        rcv_buf: 64,
-        snd_buf: 64,
+        rcv_buf: Some(64),
+        snd_buf: Some(64),
         ..HostConfig::default()
     });
     let mut ports = BTreeSet::new();

@@ -12,13 +12,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use futures_util::future::join;
+use tcplab::congestion;
 use tcplab::event::{Event, LinkId, Observer};
 use tcplab::link::Counters;
 use tcplab::net::{Net, TcpListener, TcpStream};
 use tcplab::rng::Rng;
 use tcplab::segment::{IpView, Packet, Segment};
 use tcplab::sim::{LinkHandle, Sim};
-use tcplab::socket::{Congestion, Domain, Fd, HostConfig, SocketOption, Type};
+use tcplab::socket::{Domain, Fd, HostConfig, SocketOption, Type};
 use tcplab::time::Instant;
 
 /// How many cases by default: some seconds.
@@ -91,9 +92,10 @@ impl Side {
         // A receive buffer below a segment makes a handful of bytes travel at a time.
         let config = HostConfig {
             mtu: if v6 { 1280 } else { pick(rng, &[576, 1500]) },
-            rcv_buf: pick(rng, &[300, 2000, 5000, 65_535, 100_000]),
-            snd_buf: pick(rng, &[200, 1000, 4000, 65_536]),
-            congestion: [Congestion::None, Congestion::Reno, Congestion::Cubic][rng.below(3) as usize],
+            rcv_buf: Some(pick(rng, &[300, 2000, 5000, 65_535, 100_000])),
+            snd_buf: Some(pick(rng, &[200, 1000, 4000, 65_536])),
+            congestion: congestion::by_name(["none", "reno", "cubic"][rng.below(3) as usize])
+                .expect("a built-in controller"),
             timestamps: rng.chance(0.6),
             ack_delay: [None, Some(Duration::from_millis(10)), Some(Duration::from_millis(200))][rng.below(3) as usize],
             // No case shall end because somebody gave up.

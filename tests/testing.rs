@@ -182,7 +182,8 @@ fn what_is_tried_gives_an_error_and_never_panics() {
         assert!(sim.try_scripted_peer("a", addresses).is_err(), "{addresses}");
     }
     let odd = |host: &mut tcplab::socket::HostConfig| {
-        (host.rcv_buf, host.snd_buf, host.descriptor_limit, host.backlog_limit, host.buffer_limit) = (0, 0, 0, 0, 0);
+        (host.rcv_buf, host.snd_buf, host.descriptor_limit, host.backlog_limit, host.buffer_limit) =
+            (Some(0), Some(0), 0, 0, 0);
     };
     assert!(sim.try_host("odd", "192.0.2.100/24", odd).is_ok());
     for spec in ["", "delay", "loss=200%", "a>b", "mtu-576>odd:rate=0", "odd>nobody:delay=1ms"] {

@@ -1,7 +1,8 @@
 //! Counts what segments are, stream by stream, and compares the packets counted with those that tshark counts.
 //!
-//! Two sets of captures are compared: every lesson, captured at each of its hosts, with the segments that this host sent; and
-//! the captures of the shared corpus, taken from kernels and other stacks, with the segments of both ends.
+//! Three sets of captures are compared: every lesson, captured at each of its hosts, with the segments that this host sent;
+//! the captures of the shared corpus, taken from kernels and other stacks, with the segments of both ends; and random
+//! histories of probes, keep-alives and tail loss probes.
 #![cfg(feature = "scenario")]
 
 mod common;
@@ -11,13 +12,15 @@ mod programs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tcplab::capture::{Direction, Reader};
+use tcplab::capture::{Capture, Direction, Reader};
 use tcplab::conversation::{Kind, Kinds, Table};
+use tcplab::rng::Rng;
 use tcplab::scenario::lessons;
-use tcplab::segment::CaptureParser;
+use tcplab::segment::{CaptureParser, Flags, SegmentTemplate, Seq};
+use tcplab::time::{Duration, Instant};
 
 /// A name, the field that tshark prints, and the test for it.
 type Counted = (&'static str, &'static str, fn(Kinds) -> bool);
@@ -180,6 +183,84 @@ fn compare(files: &[PathBuf], sent: bool, name: &str) -> Option<BTreeMap<String,
     }
     assert!(packets > 100, "{packets} packets were counted: there was something to compare");
     Some(found)
+}
+
+/// What the left end does next in a history.
+const TURNS: u64 = 9;
+
+/// A connection whose left end probes: windows of zero, keep-alives and tails, with 0 or 1 byte, at all of its edges.
+fn history(seed: u64, path: &Path) {
+    let mut rng = Rng::new(seed, "probes");
+    let mut capture = Capture::create(path).expect("a place for it");
+    let ends = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse().expect("an address"));
+    let mut now = Instant::EPOCH;
+    let mut pass = |after: u64, from: usize, flags: Flags, (seq, ack): (u32, u32), window: u16, len: usize| {
+        now += Duration::from_millis(after);
+        let payload = vec![b'x'; len];
+        let mut template = SegmentTemplate::new(ends[from], ends[1 - from]);
+        (template.flags, template.seq, template.ack) = (flags, Seq(seq), Seq(ack));
+        (template.window, template.payload) = (window, &payload);
+        let direction = if from == 0 { Direction::Outbound } else { Direction::Inbound };
+        capture.packet(now, Some(direction), &template.to_bytes(), None);
+    };
+    let ack = Flags::ACK;
+    pass(0, 0, Flags::SYN, (99, 0), 1000, 0);
+    pass(20, 1, Flags::SYN | ack, (499, 100), 1000, 0);
+    pass(0, 0, ack, (100, 500), 1000, 0);
+    // SND.UNA and SND.NXT of the left end, RCV.NXT of the same, and the window that the right end advertised last.
+    let (mut una, mut nxt, mut rcv, mut window) = (100, 100, 500, 1000);
+    for _ in 0..40 {
+        let after = [1, 15, 45, 220][rng.below(4) as usize];
+        let byte = rng.below(2) as usize;
+        match rng.below(TURNS) {
+            0 if window > 0 => {
+                let len = [1, 2, 100][rng.below(3) as usize];
+                pass(after, 0, ack, (nxt, rcv), 1000, len);
+                nxt += len as u32;
+            }
+            // The last segment again, or one byte of it.
+            1 if nxt > una => pass(after, 0, ack, (nxt - 1, rcv), 1000, 1),
+            2 if nxt > una => pass(after, 0, ack, (una, rcv), 1000, (nxt - una) as usize),
+            3 => {
+                (una, window) = (nxt, [0, 0, 500, 1000][rng.below(4) as usize]);
+                pass(after, 1, ack, (rcv, una), window, 0);
+            }
+            // Linux and others probe below SND.UNA, with nothing in flight.
+            4 | 5 if nxt == una => {
+                pass(after, 0, ack, (una - 1, rcv), 1000, byte);
+                if rng.below(3) > 0 {
+                    pass(20, 1, ack, (rcv, una), window, 0);
+                }
+            }
+            // Others send the first byte beyond the window; the receiver does not take it.
+            6 if nxt == una && window == 0 => {
+                pass(after, 0, ack, (una, rcv), 1000, 1);
+                if rng.below(3) > 0 {
+                    pass(20, 1, ack, (rcv, una), 0, 0);
+                }
+            }
+            7 => {
+                pass(after, 1, ack, (rcv, una), window, 10);
+                rcv += 10;
+            }
+            8 => pass(after, 0, ack, (nxt, rcv), 1000, 0),
+            _ => {}
+        }
+    }
+    capture.close().expect("written");
+}
+
+#[test]
+fn random_histories_of_probes_agree_with_tshark() {
+    let dir = programs::scratch("tshark-probes");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).expect("a directory");
+    let files: Vec<_> = (0..200).map(|seed| dir.join(format!("{seed:03}.pcap"))).collect();
+    for (seed, path) in files.iter().enumerate() {
+        history(seed as u64, path);
+    }
+    let Some(found) = compare(&files, false, "tshark-probes.pcap") else { return };
+    assert!(found.is_empty(), "{}", report(&found));
 }
 
 fn report(found: &BTreeMap<String, String>) -> String {

@@ -6,8 +6,10 @@
 //! duplicate ACKs and retransmissions, are those of this place. `capture` has one for each file, `trace` one for each host.
 //!
 //! - `words`: segments, in the terms of RFC 9293, RFC 5681 and RFC 6298; `packet`: UDP, ICMP and the rest;
-//! - `tags`: the brackets behind the words, and their grammar; `reason`: why a packet was dropped, in words.
+//! - `tags`: the brackets behind the words, and their grammar; `reason`: why a packet was dropped, in words;
+//! - `notes`: what a host tells of itself and no packet shows, in words.
 
+mod notes;
 mod packet;
 mod reason;
 pub mod tags;
@@ -17,6 +19,7 @@ mod words;
 
 use core::net::SocketAddr;
 
+pub use notes::{recovery, timer};
 pub use reason::reason;
 pub use tags::{Tag, Variables};
 pub(crate) use words::write_duration;
@@ -24,7 +27,7 @@ pub(crate) use words::write_duration;
 use crate::conversation::{DataKind, Observed, Side, Stream, Table};
 use crate::event::{Numbers, TimerKind};
 use crate::segment::{IpView, Malformed, Segment};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use tags::put;
 
 /// Which way a packet passes the vantage point.
@@ -78,8 +81,8 @@ pub(crate) struct Annotation<'a> {
 pub(crate) struct Annotated<'a> {
     pub(crate) stream: &'a Stream<Notes>,
     pub(crate) observed: Observed,
-    /// The vantage point is at this side.
-    own: Side,
+    /// What its host told of the connection right behind it, or last. At the interface of that host only.
+    numbers: Option<Numbers>,
 }
 
 impl Annotated<'_> {
@@ -98,10 +101,7 @@ impl Annotated<'_> {
             flight_size: Some(own.flight_size().into()),
             ..Variables::default()
         };
-        match &self.stream.notes.numbers {
-            Some(numbers) if from == self.own => variables.with(numbers),
-            _ => variables,
-        }
+        self.numbers.map_or(variables, |numbers| variables.with(&numbers))
     }
 }
 
@@ -110,9 +110,10 @@ impl Annotated<'_> {
 pub(crate) struct Notes {
     /// When the retransmission timer of each side was last started (RFC 6298, section 5).
     timer_started: [Instant; 2],
-    /// The last timer of the host that went off.
+    /// The last retransmission timer of the host that went off.
     timer: Option<(Instant, TimerKind)>,
-    /// What the host told of the connection.
+    /// What the host told of the connection. What holds for one segment only is taken with it: a segment of which nothing
+    /// is told, as those of TIME-WAIT, has other values.
     numbers: Option<Numbers>,
     /// Calls that send, made since the last segment of the host, and when.
     calls: [Option<&'static str>; 2],
@@ -123,6 +124,17 @@ pub(crate) struct Notes {
     probed: [Option<DataKind>; 2],
     /// The number under which the owner of the annotator knows the connection.
     pub(crate) flow: Option<usize>,
+}
+
+impl Notes {
+    /// What the host told, for a segment of its own.
+    fn take_numbers(&mut self, own: bool) -> Option<Numbers> {
+        let told = self.numbers.filter(|_| own);
+        if let Some(numbers) = self.numbers.as_mut().filter(|_| own) {
+            (numbers.flight_size, numbers.pipe, numbers.reason) = (None, None, None);
+        }
+        told
+    }
 }
 
 /// Says what packets are, one after the other, in the order in which they pass the interface of a host.
@@ -163,7 +175,8 @@ impl Annotator {
                 let stream = placed.stream;
                 let own = own_side(stream, subject.direction, segment);
                 let observed = words::write(words, stream, (own, reopens), subject, segment);
-                Some(Annotated { stream, observed, own })
+                let numbers = stream.notes.take_numbers(own == observed.from);
+                Some(Annotated { stream, observed, numbers })
             }
             (Ok(ip), Err(why)) => {
                 packet::write(words, ip, *why);
@@ -178,7 +191,8 @@ impl Annotator {
         let stream = self.table.place(at, segment).stream;
         let own = own_side(stream, direction, segment);
         let observed = words::observe(stream, own, at, segment);
-        Annotated { stream, observed, own }
+        let numbers = stream.notes.take_numbers(own == observed.from);
+        Annotated { stream, observed, numbers }
     }
 
     /// Fixes which end is the first of a connection that was not seen here so far.
@@ -198,9 +212,30 @@ impl Annotator {
         }
     }
 
-    /// A timer of the host went off.
-    pub(crate) fn timer(&mut self, at: Instant, local: SocketAddr, remote: SocketAddr, timer: TimerKind) {
-        self.table.find_or_begin(at, local, remote).notes.timer = Some((at, timer));
+    /// A timer of the host went off. Returns how long a retransmission timer has run, as far as that was seen.
+    pub(crate) fn timer(
+        &mut self,
+        at: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        timer: TimerKind,
+    ) -> Option<Duration> {
+        let stream = self.table.find_or_begin(at, local, remote);
+        let side = stream.side_of(local);
+        let outstanding = stream.conversation.sender(side).flight_size() > 0;
+        let started = &mut stream.notes.timer_started[side as usize];
+        match timer {
+            TimerKind::Retransmission | TimerKind::SynAck => {
+                stream.notes.timer = Some((at, timer));
+                Some(at - *started).filter(|ran| outstanding && *ran > Duration::ZERO)
+            }
+            // RFC 8985, section 7.3: the sender re-arms the retransmission timer.
+            TimerKind::Tlp => {
+                *started = at;
+                None
+            }
+            _ => None,
+        }
     }
 
     /// The host told of a connection, right after it has sent a segment.

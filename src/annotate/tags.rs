@@ -2,22 +2,26 @@
 //! the words. `capture` writes them, `trace` reads them.
 //!
 //! ```text
-//! comment   = words [ " [" [ fate ] "]" ] [ " [" variable *( " " variable ) "]" ]
+//! comment   = words [ " [" [ fate ] "]" ] [ " [" pair *( " " pair ) "]" ]
 //! fate      = "lost: " reason        the first link drops the packet; the reasons are those of docs/events.md
 //!           | "duplicated"           the link delivers it twice
 //!           | "reordered"            the link holds it back: later packets may overtake it
 //!           | "overtakes"            the link sends it ahead of earlier packets
 //!           | "corrupted: byte=" number " bit=" number
 //!           | "copy"                 a copy that a link has made arrives
-//! variable  = name "=" value         lower case and underscores; times in milliseconds with the unit ms
+//! pair      = variable "=" value     a variable is of lower-case letters and underscores
+//! value     = number | time | name   of one variable always the same
+//! time      = number [ "." 1*6digit ] "ms"
+//! number    = digits                 without zeros in front
+//! name      = letters, digits and "-"
 //! ```
 //!
 //! A packet that its first link simply delivers has no first bracket. An empty one stands where the words themselves end
-//! like a bracket. Readers skip variables that they do not know.
+//! like a bracket. Readers skip variables that they do not know, and names of phases and reasons that they do not know.
 
 use core::fmt::{self, Write};
 
-use crate::event::{DropReason, Fate, Flip, Numbers};
+use crate::event::{DropReason, Fate, Flip, Numbers, Phase, Reason};
 use crate::time::Duration;
 
 /// What became of a packet, as the first bracket tells it.
@@ -109,6 +113,10 @@ pub struct Variables {
     pub ssthresh: Option<u64>,
     pub flight_size: Option<u64>,
     pub pipe: Option<u64>,
+    /// The phase of loss recovery.
+    pub phase: Option<Phase>,
+    /// Why the packet was sent; `None` if it only acknowledges.
+    pub reason: Option<Reason>,
 }
 
 impl Variables {
@@ -120,8 +128,9 @@ impl Variables {
     /// These, with what the host tells of the connection.
     #[must_use]
     pub(crate) fn with(self, numbers: &Numbers) -> Self {
-        let Numbers { srtt, rttvar, rto, cwnd, ssthresh, flight_size, pipe, .. } = *numbers;
-        Self { srtt, rttvar, rto, cwnd, ssthresh, flight_size: flight_size.or(self.flight_size), pipe, ..self }
+        let Numbers { srtt, rttvar, rto, cwnd, ssthresh, flight_size, pipe, phase, reason } = *numbers;
+        let flight_size = flight_size.or(self.flight_size);
+        Self { srtt, rttvar, rto, cwnd, ssthresh, flight_size, pipe, phase, reason, ..self }
     }
 
     fn counts(&self) -> [(&'static str, Option<u64>); 3] {
@@ -135,6 +144,10 @@ impl Variables {
     fn congestion(&self) -> [(&'static str, Option<u64>); 4] {
         let Self { cwnd, ssthresh, flight_size, pipe, .. } = *self;
         [("cwnd", cwnd), ("ssthresh", ssthresh), ("flight_size", flight_size), ("pipe", pipe)]
+    }
+
+    fn names(&self) -> [(&'static str, Option<&'static str>); 2] {
+        [("phase", self.phase.map(Phase::name)), ("reason", self.reason.map(Reason::name))]
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -157,7 +170,10 @@ impl Variables {
                 "ssthresh" => variables.ssthresh = Some(count()?),
                 "flight_size" => variables.flight_size = Some(count()?),
                 "pipe" => variables.pipe = Some(count()?),
-                // Newer writers may know more.
+                // Newer writers may know more phases and reasons.
+                "phase" => variables.phase = Phase::from_name(value),
+                "reason" => variables.reason = Reason::from_name(value),
+                // And more variables.
                 _ => {}
             }
         }
@@ -188,6 +204,12 @@ impl fmt::Display for Variables {
             }
         }
         for (name, value) in self.congestion() {
+            if let Some(value) = value {
+                write!(f, "{separator}{name}={value}")?;
+                separator = " ";
+            }
+        }
+        for (name, value) in self.names() {
             if let Some(value) = value {
                 write!(f, "{separator}{name}={value}")?;
                 separator = " ";
@@ -301,18 +323,26 @@ mod tests {
     fn variables() -> impl Strategy<Value = Variables> {
         let count = || proptest::option::of(any::<u64>());
         let time = || proptest::option::of((0..u64::MAX / 2).prop_map(Duration::from_nanos));
-        (count(), count(), count(), time(), time(), time(), (count(), count(), count(), count())).prop_map(
-            |(snd_una, snd_nxt, snd_wnd, srtt, rttvar, rto, (cwnd, ssthresh, flight_size, pipe))| Variables {
-                snd_una,
-                snd_nxt,
-                snd_wnd,
-                srtt,
-                rttvar,
-                rto,
-                cwnd,
-                ssthresh,
-                flight_size,
-                pipe,
+        let names = (
+            proptest::option::of(proptest::sample::select(Phase::ALL.to_vec())),
+            proptest::option::of(proptest::sample::select(Reason::ALL.to_vec())),
+        );
+        (count(), count(), count(), time(), time(), time(), (count(), count(), count(), count()), names).prop_map(
+            |(snd_una, snd_nxt, snd_wnd, srtt, rttvar, rto, (cwnd, ssthresh, flight_size, pipe), (phase, reason))| {
+                Variables {
+                    snd_una,
+                    snd_nxt,
+                    snd_wnd,
+                    srtt,
+                    rttvar,
+                    rto,
+                    cwnd,
+                    ssthresh,
+                    flight_size,
+                    pipe,
+                    phase,
+                    reason,
+                }
             },
         )
     }
@@ -396,6 +426,8 @@ mod tests {
         let read = parse("ACK [later=on cwnd=10]");
         assert_eq!(read.words, "ACK");
         assert_eq!(read.variables, Some(Variables { cwnd: Some(10), ..Variables::default() }));
+        let read = parse("ACK [phase=later reason=rack cwnd=10]").variables;
+        assert_eq!(read, Some(Variables { cwnd: Some(10), reason: Some(Reason::Rack), ..Variables::default() }));
         assert_eq!(parse("ACK [cwnd=ten]").variables, None);
         assert_eq!(parse("ACK [cwnd=10 ]").variables, None);
         assert_eq!(parse("ACK[cwnd=10]").variables, None);

@@ -5,6 +5,7 @@ use super::*;
 use crate::segment::{Flags, SegmentTemplate, Seq};
 
 const SYN_ACK: Flags = Flags(0x12);
+const CE: u8 = 0b11;
 
 /// A host at 192.0.2.1:80 and what passes its interface.
 struct Interface {
@@ -100,6 +101,76 @@ fn every_answer_to_a_zero_window_probe_is_named() {
             "zero-window probe with byte 101",
             "ACK of the zero-window probe: expects 101, window 0",
             "window update: 500 bytes from 101 on",
+        ]
+    );
+}
+
+#[test]
+fn probes_without_data_are_named_by_the_window_and_so_are_their_answers() {
+    let mut host = Interface::new();
+    host.open();
+    host.pass(30, Outbound, Flags::ACK, (1, 1, 100), 1000);
+    host.pass(50, Inbound, Flags::ACK, (1, 101, 0), 0);
+    for at in [250, 650] {
+        host.pass(at, Outbound, Flags::ACK, (100, 1, 0), 1000);
+        host.pass(at + 20, Inbound, Flags::ACK, (1, 101, 0), 0);
+    }
+    host.pass(1450, Outbound, Flags::ACK, (100, 1, 0), 1000);
+    host.pass(1470, Inbound, Flags::ACK, (1, 101, 0), 500);
+    host.pass(9000, Outbound, Flags::ACK, (100, 1, 0), 1000);
+    host.pass(9020, Inbound, Flags::ACK, (1, 101, 0), 500);
+    assert_eq!(
+        host.said[2..],
+        [
+            "zero-window probe",
+            "ACK of the zero-window probe: expects 101, window 0",
+            "zero-window probe",
+            "ACK of the zero-window probe: expects 101, window 0",
+            "zero-window probe",
+            "ACK of the zero-window probe: expects 101, window 500",
+            "keep-alive probe",
+            "ACK of the keep-alive probe",
+        ]
+    );
+}
+
+#[test]
+fn a_tail_loss_probe_is_named_by_what_the_wire_shows() {
+    let mut host = Interface::new();
+    host.open();
+    let [local, remote] = ends();
+    host.pass(30, Outbound, Flags::ACK, (1, 1, 100), 1000);
+    host.pass(30, Outbound, Flags::ACK, (101, 1, 100), 1000);
+    host.annotator.timer(Instant::from_millis(75), local, remote, TimerKind::Tlp);
+    host.pass(75, Outbound, Flags::ACK, (101, 1, 100), 1000);
+    assert_eq!(host.said[2], "retransmission of 101:201");
+}
+
+#[test]
+fn what_ecn_says_is_named() {
+    let mut host = Interface::new();
+    let (ece, cwr) = (Flags::ECE, Flags::CWR);
+    host.pass(0, Outbound, Flags::SYN | ece | cwr, (0, 0, 0), 1000);
+    host.pass(20, Inbound, SYN_ACK | ece, (0, 1, 0), 1000);
+    host.pass(20, Outbound, Flags::ACK, (1, 1, 10), 1000);
+    host.pass(40, Inbound, Flags::ACK | ece, (1, 11, 0), 1000);
+    host.pass(40, Outbound, Flags::ACK | cwr, (11, 1, 10), 1000);
+    let [dst, src] = ends();
+    let mut template = SegmentTemplate::new(src, dst);
+    (template.flags, template.seq, template.ack, template.window) = (Flags::ACK, Seq(1), Seq(11), 1000);
+    (template.payload, template.ecn) = (b"x", CE);
+    let marked = template.to_bytes();
+    let subject = Subject::parse(Instant::from_millis(41), Inbound, &marked);
+    host.said.push(host.annotator.annotate(&subject).words.to_owned());
+    assert_eq!(
+        host.said,
+        [
+            "SYN: opens the connection, offers ECN",
+            "SYN|ACK: accepts the connection, offers ECN",
+            "data 1:11, completes the handshake",
+            "ACK: acknowledges everything up to 11, echoes a congestion mark (ECE)",
+            "data 11:21, has reduced cwnd (CWR)",
+            "data 1:2, marked CE: congestion on the way",
         ]
     );
 }

@@ -9,8 +9,11 @@ use super::tags::put;
 use super::{Direction, Notes, Subject};
 use crate::conversation::{AckKind, DataKind, Kind, Observed, Side, Stream};
 use crate::event::TimerKind;
-use crate::segment::{Options, Segment};
+use crate::segment::{Flags, Options, Segment};
 use crate::time::{Duration, Instant};
+
+/// The codepoint "congestion experienced" (RFC 3168, section 5).
+const CE: u8 = 0b11;
 
 /// What has to be known of a connection from before the segment.
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
@@ -108,6 +111,20 @@ impl Sentence<'_> {
             if window == 0 && self.before.own_window != 0 && self.before.own_known && taken {
                 self.out.push_str(", the window closes");
             }
+            self.ecn();
+        }
+    }
+
+    /// Explicit Congestion Notification (RFC 3168), after the handshake.
+    fn ecn(&mut self) {
+        if self.segment.ecn == CE {
+            self.out.push_str(", marked CE: congestion on the way");
+        }
+        if self.segment.flags.contains(Flags::ECE) {
+            self.out.push_str(", echoes a congestion mark (ECE)");
+        }
+        if self.segment.flags.contains(Flags::CWR) {
+            self.out.push_str(", has reduced cwnd (CWR)");
         }
     }
 
@@ -218,6 +235,11 @@ impl Sentence<'_> {
         }
         if options.ts.is_some() {
             item(format_args!("timestamps"));
+        }
+        // RFC 3168, section 6.1.1: the ECN-setup SYN has both flags, the ECN-setup SYN|ACK only ECE.
+        let ecn = [Flags::ECE, Flags::CWR].map(|flag| self.segment.flags.contains(flag));
+        if ecn == [true, !self.segment.is_ack()] {
+            item(format_args!("ECN"));
         }
         if separator != ", " {
             self.out.push_str(", no options");

@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use super::calls::Done;
 use super::{Listen, bulk, chat, discard, echo, hello};
+use crate::congestion::{Algorithm, Algorithms};
 use crate::net::Net;
-use crate::stack::Congestion;
 
 /// A running program. It ends with the bytes that it sent and received, or with an error.
 pub type Running = Pin<Box<dyn Future<Output = io::Result<Done>>>>;
@@ -225,35 +225,16 @@ where
     })
 }
 
-/// A congestion controller that has a name.
-#[derive(Clone, Debug)]
-struct Named {
-    name: &'static str,
-    summary: &'static str,
-    congestion: Congestion,
-}
-
-/// The controllers of the stack, the default first.
-const CONTROLLERS: [Named; 3] = [
-    Named { name: "reno", summary: "RFC 5681", congestion: Congestion::Reno },
-    Named { name: "cubic", summary: "RFC 9438", congestion: Congestion::Cubic },
-    Named {
-        name: "none",
-        summary: "no congestion control: only the window of the receiver",
-        congestion: Congestion::None,
-    },
-];
-
 /// The programs and congestion controllers that can be named. [`Registry::default`] has the built-in ones.
 #[derive(Clone)]
 pub struct Registry {
     programs: Arc<Vec<Program>>,
-    controllers: Arc<Vec<Named>>,
+    algorithms: Arc<Algorithms>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { programs: Arc::new(built_in()), controllers: Arc::new(CONTROLLERS.to_vec()) }
+        Self { programs: Arc::new(built_in()), algorithms: Arc::default() }
     }
 }
 
@@ -276,6 +257,19 @@ impl Registry {
         self
     }
 
+    /// Adds a congestion controller. Every `--cc`, every scenario file and `TCP_CONGESTION` can name it from then on.
+    ///
+    /// # Panics
+    /// The name is taken, or there are 64 controllers already.
+    #[must_use]
+    #[track_caller]
+    pub fn with_controller(mut self, algorithm: Algorithm) -> Self {
+        if let Err(error) = Arc::make_mut(&mut self.algorithms).add(algorithm) {
+            panic!("{error}");
+        }
+        self
+    }
+
     /// The programs, the built-in ones first.
     pub fn programs(&self) -> impl Iterator<Item = &Program> {
         self.programs.iter()
@@ -286,26 +280,15 @@ impl Registry {
         self.programs().find(|program| program.name() == name)
     }
 
-    /// Name and summary of each congestion controller, the default first.
-    pub fn controllers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.controllers.iter().map(|controller| (controller.name, controller.summary))
-    }
-
-    /// The congestion controller of that name.
-    pub fn controller(&self, name: &str) -> Option<Congestion> {
-        self.controllers.iter().find(|known| known.name == name).map(|known| known.congestion)
-    }
-
-    /// The name of a congestion controller.
-    pub fn controller_name(&self, congestion: Congestion) -> &str {
-        self.controllers.iter().find(|known| known.congestion == congestion).map_or("", |known| known.name)
+    /// The congestion controllers, the default first.
+    pub fn algorithms(&self) -> &Algorithms {
+        &self.algorithms
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let controllers: Vec<_> = self.controllers().map(|(name, _)| name).collect();
-        f.debug_struct("Registry").field("programs", &self.programs).field("controllers", &controllers).finish()
+        f.debug_struct("Registry").field("programs", &self.programs).field("algorithms", &self.algorithms).finish()
     }
 }
 
@@ -372,15 +355,21 @@ fn http() -> Program {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::congestion::Reno;
 
     #[test]
-    fn each_congestion_controller_has_one_name() {
-        let registry = Registry::default();
-        for congestion in [Congestion::None, Congestion::Reno, Congestion::Cubic] {
-            assert_eq!(registry.controller(registry.controller_name(congestion)), Some(congestion));
-        }
-        assert_eq!(registry.controllers().next().map(|(name, _)| name), Some("reno"));
-        assert_eq!(registry.controller("vegas"), None);
+    fn a_controller_that_is_added_is_found_beside_the_others() {
+        let before = Registry::default().algorithms().names();
+        let own = Algorithm::new("own", "my own", Reno::new).expect("a good name");
+        let registry = Registry::default().with_controller(own);
+        assert_eq!(registry.algorithms().names(), format!("{before}, own"));
+        assert!(Registry::default().algorithms().by_name("own").is_none(), "another registry is as before");
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot register the controller cubic")]
+    fn the_name_of_a_controller_is_not_taken_twice() {
+        let _ = Registry::default().with_controller(Algorithm::default());
     }
 
     #[test]

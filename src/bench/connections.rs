@@ -84,7 +84,7 @@ async fn talk(net: Net, streams: Rc<[TcpStream]>, messages: usize) -> io::Result
 pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let resident = resident_kib();
     let hosts = two_hosts(1, LINK, |config| {
-        (config.rcv_buf, config.snd_buf, config.ack_delay) = (BUFFER, BUFFER, None);
+        (config.rcv_buf, config.snd_buf, config.ack_delay) = (Some(BUFFER), Some(BUFFER), None);
     });
     let server = hosts.server.address();
     for n in 0..workload.count.div_ceil(PORTS_EACH) {

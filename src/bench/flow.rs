@@ -10,11 +10,11 @@ use std::rc::Rc;
 
 use super::BenchError;
 use crate::capture::{Capture, Settings};
+use crate::congestion::Algorithm;
 use crate::event::HostId;
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::sim::Sim;
 use crate::socket::HostConfig;
-use crate::stack::Congestion;
 use crate::time::{Duration, Instant};
 
 /// Bytes of one call of a program.
@@ -30,7 +30,7 @@ pub(crate) struct FlowSettings {
     /// Bytes of each socket buffer.
     pub buffer: usize,
     /// The controller of every host.
-    pub congestion: Congestion,
+    pub congestion: Algorithm,
     /// The random seed.
     pub seed: u64,
     /// A capture of the first host that sends.
@@ -49,8 +49,8 @@ pub(crate) struct FlowCapture {
 impl FlowSettings {
     /// The settings of a host.
     pub(super) fn apply(&self, config: &mut HostConfig) {
-        (config.rcv_buf, config.snd_buf) = (self.buffer, self.buffer);
-        config.congestion = self.congestion;
+        (config.rcv_buf, config.snd_buf) = (Some(self.buffer), Some(self.buffer));
+        config.congestion = self.congestion.clone();
         config.timestamps = false;
         config.ack_delay = Some(ACK_DELAY);
     }

@@ -8,7 +8,6 @@ use serde_json::json;
 use super::loss::mathis;
 use super::measure::CPU_TIME_KNOWN;
 use super::{Bench, FlowSettings, Measured, Subject};
-use crate::app::Registry;
 
 /// One side of a run.
 #[derive(Clone, Copy, Debug)]
@@ -245,8 +244,7 @@ impl fmt::Display for BenchReport {
 }
 
 fn described(flows: &FlowSettings) -> String {
-    let registry = Registry::default();
-    format!("congestion control {}, buffers of {} KiB", registry.controller_name(flows.congestion), flows.buffer / 1024)
+    format!("congestion control {}, buffers of {} KiB", flows.congestion.name(), flows.buffer / 1024)
 }
 
 /// Groups of three digits; decimals for small ones.

@@ -13,12 +13,12 @@ use std::time::Instant;
 
 use super::measure::{Stopwatch, Taken};
 use super::{BenchError, Measured};
+use crate::congestion;
 use crate::device::{InterfaceSettings, Tun};
 use crate::link::LinkSpec;
 use crate::live::{self, Live, WakeReceiver, WakeSender};
 use crate::net::{Net, TcpListener};
 use crate::socket::HostConfig;
-use crate::stack::Congestion;
 use crate::time::Duration;
 
 /// The name of the device.
@@ -175,9 +175,9 @@ pub(super) fn run(workload: Workload) -> Result<Measured, BenchError> {
     let config = HostConfig {
         addresses: vec![(IpAddr::from(HOST), PREFIX)],
         mtu: MTU,
-        rcv_buf: BUFFER,
-        snd_buf: BUFFER,
-        congestion: Congestion::Cubic,
+        rcv_buf: Some(BUFFER),
+        snd_buf: Some(BUFFER),
+        congestion: congestion::by_name("cubic").unwrap_or_default(),
         ..HostConfig::default()
     };
     let mut live = Live::new(&config, device()?, [&LinkSpec::default(); 2]);

@@ -275,7 +275,7 @@ impl Observer for Capture {
             Event::Duplicated { packet, .. } => self.copies.copied(packet.meta.id),
             Event::Host { host, event } if host == self.at => match event {
                 HostEvent::Timer { local, remote, timer }
-                    if matches!(timer, TimerKind::Retransmission | TimerKind::SynAck) =>
+                    if matches!(timer, TimerKind::Retransmission | TimerKind::SynAck | TimerKind::Tlp) =>
                 {
                     self.note(at, local, remote, What::Timer(timer));
                 }

@@ -159,7 +159,8 @@ impl Writer {
                     // A host reports the timer that fired, and its numbers, right after it has sent.
                     let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, BatchEntry::Note));
                     for note in &notes[..behind.count()] {
-                        if matches!(note.what, What::Call(_)) {
+                        let later = matches!(note.what, What::Timer(_)) && note.at != facts.at;
+                        if later || matches!(note.what, What::Call(_)) {
                             break;
                         }
                         self.note(note);
@@ -194,7 +195,7 @@ impl Writer {
     fn note(&mut self, note: &Note) {
         let Note { at, local, remote, what } = *note;
         match what {
-            What::Timer(timer) => self.annotator.timer(at, local, remote, timer),
+            What::Timer(timer) => _ = self.annotator.timer(at, local, remote, timer),
             What::Numbers(numbers) => self.annotator.numbers(at, local, remote, numbers),
             What::Call(call) => self.annotator.call(at, local, remote, call),
         }

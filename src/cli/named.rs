@@ -9,13 +9,15 @@ use clap::{Command, CommandFactory};
 use super::CliError;
 use super::args::Args;
 use crate::app::{Listen, Program, Registry, ServerOptions};
-use crate::socket::Congestion;
+use crate::congestion::Algorithm;
 
 /// The command line with the names of this registry.
 pub(super) fn command(registry: &Registry) -> Command {
     let controllers = || {
-        let value = |(name, summary): (&str, &str)| PossibleValue::new(name.to_owned()).help(summary.to_owned());
-        PossibleValuesParser::new(registry.controllers().map(value))
+        let value = |algorithm: &Algorithm| {
+            PossibleValue::new(algorithm.name().to_owned()).help(algorithm.summary().to_owned())
+        };
+        PossibleValuesParser::new(registry.algorithms().iter().map(value))
     };
     let servers = || {
         let value = |program: &Program| {
@@ -46,8 +48,9 @@ pub(super) fn program<'r>(registry: &'r Registry, name: &str) -> Result<&'r Prog
 }
 
 /// The congestion controller of that name. clap has refused other names.
-pub(super) fn controller(registry: &Registry, name: &str) -> Result<Congestion, CliError> {
-    registry.controller(name).ok_or_else(|| CliError::Usage(format!("there is no congestion controller `{name}`")))
+pub(super) fn controller(registry: &Registry, name: &str) -> Result<Algorithm, CliError> {
+    let known = registry.algorithms().by_name(name).cloned();
+    known.ok_or_else(|| CliError::Usage(format!("there is no congestion controller `{name}`")))
 }
 
 /// `--dir` and `--size`: the files that a server serves.

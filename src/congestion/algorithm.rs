@@ -2,7 +2,8 @@
 //! The order of [`names`] is the order in which help shows them; the first is the default, as on Linux.
 
 use core::fmt;
-use std::sync::Arc;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::{Arc, LazyLock};
 
 use super::{Bbr, Controller, Cubic, Reno, Setup, Unlimited};
 
@@ -13,12 +14,21 @@ const ALGORITHMS_MAX: usize = 64;
 
 type Make = dyn Fn(&Setup) -> Box<dyn Controller> + Send + Sync;
 
-/// A kind of controller: its name, one line of help, and how one is made. Cheap to clone.
+/// A kind of controller: its name, one line of help, and how one is made. A clone is a pointer to the same.
 #[derive(Clone)]
-pub struct Algorithm {
-    name: Arc<str>,
-    summary: Arc<str>,
-    make: Arc<Make>,
+pub struct Algorithm(Arc<Parts>);
+
+struct Parts {
+    name: Box<str>,
+    summary: Box<str>,
+    make: Box<Make>,
+}
+
+/// What a host has that was told nothing.
+static DEFAULT: LazyLock<Algorithm> = LazyLock::new(cubic);
+
+fn cubic() -> Algorithm {
+    Algorithm::built_in("cubic", "RFC 9438, with HyStart++ (RFC 9406); the default, as on Linux", Cubic::new)
 }
 
 impl Algorithm {
@@ -40,24 +50,34 @@ impl Algorithm {
         F: Fn(&Setup) -> C + Send + Sync + 'static,
         C: Controller + 'static,
     {
-        Self { name: name.into(), summary: summary.into(), make: Arc::new(move |setup| Box::new(make(setup))) }
+        let make = Box::new(move |setup: &Setup| Box::new(make(setup)) as Box<dyn Controller>);
+        Self(Arc::new(Parts { name: name.into(), summary: summary.into(), make }))
     }
 
     /// The name, as `TCP_CONGESTION` and `--cc` have it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// One line for help.
     pub fn summary(&self) -> &str {
-        &self.summary
+        &self.0.summary
     }
 
     /// A controller for one connection.
     pub fn controller(&self, setup: &Setup) -> Box<dyn Controller> {
-        (self.make)(setup)
+        (self.0.make)(setup)
+    }
+
+    /// TEMPORARY, for `stack/bridge.rs`: true if nobody chose it, not even by the name of the default.
+    pub(crate) fn is_unchosen(&self) -> bool {
+        Arc::ptr_eq(&self.0, &DEFAULT.0)
     }
 }
+
+// A panic of `make` cannot leave an algorithm half changed: nothing in it changes.
+impl UnwindSafe for Algorithm {}
+impl RefUnwindSafe for Algorithm {}
 
 impl fmt::Debug for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,21 +88,21 @@ impl fmt::Debug for Algorithm {
 impl Default for Algorithm {
     /// CUBIC, as on Linux.
     fn default() -> Self {
-        Self::built_in("cubic", "RFC 9438, with HyStart++ (RFC 9406); the default, as on Linux", Cubic::new)
+        DEFAULT.clone()
     }
 }
 
 impl PartialEq for Algorithm {
     /// Two algorithms are the same if they have the same name.
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name() == other.name()
     }
 }
 
 impl Eq for Algorithm {}
 
 /// The controllers that can be chosen by name, in the order in which help shows them. At most 64.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Algorithms(Vec<Algorithm>);
 
 impl Algorithms {
@@ -118,7 +138,7 @@ impl Default for Algorithms {
     /// The built-in ones.
     fn default() -> Self {
         Self(vec![
-            Algorithm::default(),
+            cubic(),
             Algorithm::built_in("reno", "RFC 5681, with HyStart++ (RFC 9406)", Reno::new),
             Algorithm::built_in("bbr", "BBR version 3 (draft-ietf-ccwg-bbr)", Bbr::new),
             Algorithm::built_in(

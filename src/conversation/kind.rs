@@ -30,7 +30,8 @@ pub enum Kind {
     DuplicateAck,
     /// Advertises a window of zero.
     ZeroWindow,
-    /// One byte into a window of zero.
+    /// One byte into a window of zero. A probe without data, as Linux sends it, is a keep-alive to Wireshark; see
+    /// [`super::DataKind::Probe`].
     ZeroWindowProbe,
     /// Answers a zero-window probe; the window is still zero.
     ZeroWindowProbeAck,
@@ -38,7 +39,7 @@ pub enum Kind {
     WindowUpdate,
     /// Zero or one byte below the next expected sequence number.
     KeepAlive,
-    /// Answers a keep-alive.
+    /// Answers a keep-alive; the window is as before and not zero.
     KeepAliveAck,
     /// A retransmission whose bytes are not those of the original. Wireshark reports this in its reassembly.
     BytesDiffer,
@@ -198,9 +199,10 @@ impl Watch {
         }
         let mut dup_acks = 0;
         if len == 0 && !control && at_next && same_ack {
-            if segment.window == 0 && peer.probe {
+            let same_window = own.window == Some(segment.window);
+            if segment.window == 0 && same_window && peer.probe {
                 kinds.add(Kind::ZeroWindowProbeAck);
-            } else if peer.keep_alive && own.window == Some(segment.window) {
+            } else if segment.window != 0 && same_window && peer.keep_alive {
                 kinds.add(Kind::KeepAliveAck);
             } else if segment.window != 0 && own.window.is_some_and(|window| window != segment.window) {
                 kinds.add(Kind::WindowUpdate);

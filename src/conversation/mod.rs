@@ -169,8 +169,11 @@ impl Conversation {
     fn observe_plain(&mut self, from: Side, segment: &Segment<'_>, len: u32) -> Seen {
         let (own, peer) = self.pair(from);
         let placed = own.take_data(peer, segment, len);
+        // A probe without data is no duplicate ACK: it stands below the window, and its receiver answers and drops it
+        // (RFC 9293, section 3.10.7.4).
+        let is_probe = matches!(placed.kind, DataKind::Probe | DataKind::KeepAlive);
         let ack = if segment.is_ack() && placed.kind != DataKind::Unacceptable {
-            peer.take_ack(own, segment, len)
+            peer.take_ack(own, segment, if is_probe { 1 } else { len })
         } else {
             AckKind::None
         };

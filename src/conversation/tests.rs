@@ -197,6 +197,54 @@ fn probes_go_to_a_zero_window_and_keep_alives_to_an_open_one() {
 }
 
 #[test]
+fn a_probe_without_data_below_snd_una_is_one_of_the_window_while_that_is_zero_and_a_keep_alive_else() {
+    let mut tale = Tale::open();
+    tale.send(Local, ACK, 1, 1, 10);
+    tale.window = 0;
+    tale.expect(Remote, ACK, 1, 11, 0, "acknowledges 10 bytes");
+    for _ in 0..3 {
+        tale.window = 1000;
+        tale.expect(Local, ACK, 10, 1, 0, "zero-window probe");
+        tale.window = 0;
+        tale.expect(Remote, ACK, 1, 11, 0, "ACK");
+    }
+    tale.window = 1000;
+    tale.expect(Remote, ACK, 1, 11, 0, "window update");
+    tale.expect(Local, ACK, 10, 1, 0, "keep-alive");
+    tale.expect(Remote, ACK, 1, 11, 0, "ACK");
+    tale.local_is(11, 11, 11);
+    tale.expect(Local, ACK, 11, 1, 5, "in order");
+    tale.expect(Local, ACK, 15, 1, 1, "retransmission");
+    assert_eq!(tale.talk.sender(Local).retransmissions, 1, "neither probes nor keep-alives count");
+}
+
+#[test]
+fn the_ack_that_a_probe_or_a_keep_alive_carries_is_no_duplicate() {
+    let mut tale = Tale::open();
+    tale.send(Remote, ACK, 1, 1, 10);
+    tale.expect(Local, ACK, 0, 1, 0, "keep-alive");
+    tale.window = 0;
+    tale.send(Remote, ACK, 11, 1, 10);
+    tale.window = 1000;
+    tale.expect(Local, ACK, 0, 1, 0, "zero-window probe");
+    assert_eq!(tale.talk.sender(Remote).dup_acks, 0, "it stands below the window of the receiver");
+    tale.expect(Local, ACK, 1, 1, 0, "duplicate ACK 1");
+}
+
+#[test]
+fn a_tail_loss_probe_is_new_data_or_the_last_segment_again() {
+    let mut tale = Tale::open();
+    tale.send(Local, ACK, 1, 1, 10);
+    tale.send(Local, ACK, 11, 1, 10);
+    tale.expect(Local, ACK, 11, 1, 10, "retransmission");
+    tale.expect(Remote, ACK, 1, 21, 0, "acknowledges 20 bytes");
+    tale.send(Local, ACK, 21, 1, 1);
+    // One byte, but something is outstanding.
+    tale.expect(Local, ACK, 21, 1, 1, "retransmission 1");
+    tale.expect(Local, ACK, 22, 1, 10, "in order");
+}
+
+#[test]
 fn a_fin_is_no_probe_and_is_retransmitted_like_data() {
     let mut tale = Tale::open();
     tale.window = 0;

@@ -10,9 +10,10 @@ use super::report::{Mode, Outcome, Verdict};
 use super::run::{Ending, Observers, OurProgram, Played, Setup, UserProgram};
 use super::semantic::{self, Finding};
 use super::strict;
+use crate::congestion::{self, Algorithm};
 use crate::conversation::Side;
 use crate::segment::Flags;
-use crate::socket::{Congestion, HostConfig};
+use crate::socket::HostConfig;
 use crate::time::{Duration, Instant};
 
 /// The longest conversation that is replayed, since virtual time is limited.
@@ -20,6 +21,9 @@ const LONGEST: Duration = Duration::from_hours(24 * 30);
 
 /// The most bytes of a stream that is replayed, since it is kept in memory.
 const MOST_BYTES: usize = 1 << 30;
+
+/// Bytes of the usual send buffer.
+const SND_BUF: usize = 64 << 10;
 
 /// A clock that begins later leaves no room for timers.
 const LATEST: Instant = Instant::from_secs(1 << 33);
@@ -118,19 +122,25 @@ impl One<'_> {
     /// farthest is reported.
     fn strictly(&self, observers: &Observers) -> (Played, Vec<Finding>) {
         let usual = HostConfig::default();
-        let congestion = self.host.map_or(usual.congestion, |host| host.congestion);
+        let congestion = self.host.map_or(&usual.congestion, |host| &host.congestion).clone();
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
-        let plain = HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: usual.snd_buf, ack_delay };
+        let plain = HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: SND_BUF, ack_delay };
         // Options of sockets, which the settings of a host do not contain.
-        let mut manners = vec![plain, HostManner { nodelay: true, ..plain }, HostManner { quick_acks: true, ..plain }];
+        let mut manners = vec![
+            plain.clone(),
+            HostManner { nodelay: true, ..plain.clone() },
+            HostManner { quick_acks: true, ..plain.clone() },
+        ];
         let sizes = if self.program.is_some() { 1 } else { 5 };
         if self.host.is_none() {
-            for congestion in [usual.congestion, Congestion::Cubic, Congestion::None] {
+            let others = ["cubic", "none"].into_iter().filter_map(congestion::by_name);
+            for congestion in core::iter::once(usual.congestion).chain(others) {
                 for ack_delay in [usual.ack_delay, None] {
                     // The ring of the send buffer shows in where segments end.
-                    for snd_buf in (0..sizes).map(|doubled| usual.snd_buf << doubled) {
+                    for snd_buf in (0..sizes).map(|doubled| SND_BUF << doubled) {
+                        let congestion = congestion.clone();
                         let manner = HostManner { congestion, snd_buf, ack_delay, ..plain };
-                        manners.extend([manner, HostManner { nodelay: true, ..manner }]);
+                        manners.extend([manner.clone(), HostManner { nodelay: true, ..manner }]);
                     }
                 }
             }
@@ -159,11 +169,12 @@ impl One<'_> {
     fn strictly_with(&self, manner: &HostManner, observers: &Observers) -> (Played, Vec<Finding>) {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = live::addresses(recording.ends);
+        let rcv_buf = receive_buffer(recording, facts, ours);
         let config = HostConfig {
-            congestion: manner.congestion,
+            congestion: manner.congestion.clone(),
             ack_delay: manner.ack_delay,
-            rcv_buf: receive_buffer(recording, facts, ours),
-            snd_buf: manner.snd_buf,
+            rcv_buf: Some(rcv_buf),
+            snd_buf: Some(manner.snd_buf),
             syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
         };
@@ -176,7 +187,7 @@ impl One<'_> {
             OurProgram::User(program.clone())
         } else {
             let ends = (ends[ours], ends[ours.other()]);
-            let exact = exact::derive(recording, facts, ours, opening, ends, config.rcv_buf, manner.quick_acks);
+            let exact = exact::derive(recording, facts, ours, opening, ends, rcv_buf, manner.quick_acks);
             OurProgram::Exact(exact::Exact { nodelay: manner.nodelay, ..exact })
         };
         // Timestamps count milliseconds of the clock: they run as recorded if the clock does.
@@ -187,9 +198,9 @@ impl One<'_> {
 }
 
 /// Settings of a host that cannot be inferred from segments.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct HostManner {
-    congestion: Congestion,
+    congestion: Algorithm,
     nodelay: bool,
     quick_acks: bool,
     snd_buf: usize,
@@ -213,7 +224,7 @@ fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> 
     match offered {
         // Nothing but the SYN was seen, or the peer does not scale.
         Some(offered) if largest <= 0xffff => 1 << (15 + u32::from(offered)),
-        _ if largest == 0xffff && shift == 0 && offered.is_none() => HostConfig::default().rcv_buf,
+        _ if largest == 0xffff && shift == 0 && offered.is_none() => HostConfig::default().rcv_buf_initial,
         _ => largest.max(1),
     }
 }
@@ -256,9 +267,9 @@ fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::
     HostConfig {
         addresses: vec![(ip, prefix)],
         mtu: offer.mss.map_or(default.mtu, |mss| usize::from(mss) + headers).clamp(576, 65_535),
-        rcv_buf: wanted.clamp(default.rcv_buf, 16 << 20),
-        snd_buf: own.stream.len().clamp(default.snd_buf, 4 << 20),
-        congestion: Congestion::None,
+        rcv_buf: Some(wanted.clamp(default.rcv_buf_initial, 16 << 20)),
+        snd_buf: Some(own.stream.len().clamp(SND_BUF, 4 << 20)),
+        congestion: congestion::by_name("none").unwrap_or_default(),
         timestamps: offer.timestamps,
         ..default
     }

@@ -3,6 +3,7 @@
 use super::error::ScenarioError;
 use super::source::Section;
 use crate::app::{Registry, one_of};
+use crate::congestion::Algorithm;
 use crate::link::{TIME_EXPECTED, parse_time};
 use crate::socket::HostConfig;
 use crate::time::Duration;
@@ -66,7 +67,7 @@ impl HostPart {
         router: bool,
         registry: &Registry,
     ) -> Result<Self, ScenarioError> {
-        let config = HostConfig::default();
+        let config = HostConfig { algorithms: registry.algorithms().clone(), ..HostConfig::default() };
         let mut host = Self { name: name.to_owned(), router, address: String::new(), config, icmp: true };
         let known = if router { ROUTER_KEYS.map(|(key, _)| key).to_vec() } else { KEYS.map(|(key, _)| key).to_vec() };
         for entry in section.entries() {
@@ -89,12 +90,12 @@ impl HostPart {
         match key {
             "address" => value.clone_into(&mut self.address),
             "cc" => {
-                let expected = || one_of(registry.controllers().map(|(name, _)| name));
-                config.congestion = registry.controller(value).ok_or_else(expected)?;
+                let expected = || one_of(registry.algorithms().iter().map(Algorithm::name));
+                config.congestion = registry.algorithms().by_name(value).ok_or_else(expected)?.clone();
             }
             "mtu" => config.mtu = number(value, 576, 65_535)?,
-            "rcv_buf" => config.rcv_buf = bytes(value)?,
-            "snd_buf" => config.snd_buf = bytes(value)?,
+            "rcv_buf" => config.rcv_buf = Some(bytes(value)?),
+            "snd_buf" => config.snd_buf = Some(bytes(value)?),
             "timestamps" => config.timestamps = switch(value)?,
             "ack_delay" => config.ack_delay = Some(time(value)?).filter(|delay| !delay.is_zero()),
             "time_wait" => config.time_wait = time(value)?,

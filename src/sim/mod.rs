@@ -42,13 +42,14 @@
 //! use std::net::SocketAddr;
 //! use std::rc::Rc;
 //! use tcplab::app::{Listen, echo};
+//! use tcplab::congestion;
 //! use tcplab::event::{Event, HostEvent, State};
 //! use tcplab::sim::Sim;
-//! use tcplab::socket::Congestion;
 //! use tcplab::time::{Duration, Instant};
 //!
 //! let sim = Sim::seeded(7);
-//! let client = sim.host_with("client", "10.0.1.2/24", |host| host.congestion = Congestion::Cubic);
+//! let reno = congestion::by_name("reno").expect("a built-in controller");
+//! let client = sim.host_with("client", "10.0.1.2/24", |host| host.congestion = reno);
 //! let server = sim.host("server", "10.0.2.2/24");
 //! sim.router("router");
 //! sim.link("client", "router", "rate=100Mbit,delay=1ms");

@@ -22,10 +22,12 @@ pub use errno::Errno;
 pub use listing::{DescriptorRow, descriptor_table};
 pub use options::{OptionName, SocketOption};
 pub use transcript::Transcript;
-pub use types::{Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type};
+pub use types::{
+    CongestionName, Domain, EpollCtl, EpollEvent, Fd, Message, MsgFlags, PollFd, Readiness, Shutdown, Type,
+};
 
 pub use crate::event::Phase;
-pub use crate::stack::{Account, Congestion, HostConfig, TcpInfo};
+pub use crate::stack::{Account, HostConfig, TcpInfo, WindowUpdate};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
@@ -184,7 +186,7 @@ impl Host {
             let entry = match kind {
                 Type::Stream => Descriptor::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
-                    let id = self.stack.open_udp(fd.0, options.tcp.rcv_buf, options.tcp.ttl);
+                    let id = self.stack.open_udp(fd.0, options.udp_queue(self.stack.config()), options.tcp.ttl);
                     Descriptor::Datagram(Datagram::new(domain, options, id))
                 }
             };

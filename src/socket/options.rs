@@ -1,10 +1,11 @@
 //! Socket options: one value per option, for setsockopt(2) and getsockopt(2).
 
-use crate::stack::{HostConfig, KeepAlive, TcpInfo, TcpOptions};
+use crate::congestion::Algorithms;
+use crate::stack::{HostConfig, TcpInfo, TcpOptions};
 use crate::time::Duration;
 
 use super::stream::StreamState;
-use super::{Descriptor, Domain, Errno, Fd, Host};
+use super::{CongestionName, Descriptor, Domain, Errno, Fd, Host};
 
 /// An option with its value. `setsockopt` takes one; `getsockopt` takes an [`OptionName`] and gives one back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +18,11 @@ pub enum SocketOption {
     Linger(Option<Duration>),
     /// `SO_KEEPALIVE`
     KeepAlive(bool),
-    /// `SO_RCVBUF`: bytes of the receive buffer. Linux doubles the value; this host takes it as it is. This host
-    /// refuses zero, which Linux would raise to its minimum.
+    /// `SO_RCVBUF`: bytes of the receive buffer, which from then on does not grow. Linux doubles the value; this host
+    /// takes it as it is. This host refuses zero, which Linux would raise to its minimum. getsockopt tells the initial
+    /// size of a buffer that was not set.
     RcvBuf(usize),
-    /// `SO_SNDBUF`: bytes of the send buffer, taken as they are. Zero is refused.
+    /// `SO_SNDBUF`: bytes of the send buffer, as [`RcvBuf`](Self::RcvBuf).
     SndBuf(usize),
     /// `SO_RCVTIMEO`: how long a blocking read or accept waits; `None` is without a limit.
     RcvTimeo(Option<Duration>),
@@ -28,6 +30,11 @@ pub enum SocketOption {
     SndTimeo(Option<Duration>),
     /// `TCP_NODELAY`: no Nagle algorithm.
     NoDelay(bool),
+    /// `TCP_CORK`: only full-sized segments are sent, until the option is cleared or 200 ms have passed.
+    Cork(bool),
+    /// `TCP_CONGESTION`: the congestion controller, one of [`HostConfig::algorithms`]. Other names are refused with
+    /// `ENOENT`.
+    Congestion(CongestionName),
     /// `TCP_MAXSEG`: the largest segment to announce and to send; zero takes the limit away.
     MaxSeg(u16),
     /// `TCP_KEEPIDLE`: time without a segment before the first probe.
@@ -59,6 +66,8 @@ pub enum OptionName {
     RcvTimeo,
     SndTimeo,
     NoDelay,
+    Cork,
+    Congestion,
     MaxSeg,
     KeepIdle,
     KeepIntvl,
@@ -70,7 +79,7 @@ pub enum OptionName {
 }
 
 /// The options of a socket, set or default.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Options {
     pub(super) nonblocking: bool,
     pub(super) reuse_addr: bool,
@@ -82,7 +91,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The options of a new socket: Linux's defaults, and the buffer sizes of the host.
+    /// The options of a new socket: Linux's defaults, and what the host says.
     pub(super) fn new(config: &HostConfig) -> Self {
         Self {
             nonblocking: false,
@@ -91,26 +100,17 @@ impl Options {
             rcv_timeo: None,
             snd_timeo: None,
             v6_only: false,
-            tcp: TcpOptions {
-                rcv_buf: config.rcv_buf,
-                snd_buf: config.snd_buf,
-                nodelay: config.nodelay,
-                quick_ack: false,
-                keep_alive: config.keep_alive,
-                keep_alive_times: KeepAlive {
-                    idle: config.keep_alive_idle,
-                    interval: config.keep_alive_interval,
-                    count: config.keep_alive_probes,
-                },
-                user_timeout: None,
-                max_seg: None,
-                ttl: 64,
-            },
+            tcp: TcpOptions::new(config),
         }
+    }
+
+    /// Bytes that the queue of a datagram socket takes.
+    pub(super) fn udp_queue(&self, config: &HostConfig) -> usize {
+        self.tcp.rcv_buf.unwrap_or(config.udp_buf)
     }
 }
 
-/// smoltcp takes no larger buffer (RFC 7323, section 2.2: windows end at 2^30).
+/// No window is larger (RFC 7323, section 2.2).
 const MAX_BUFFER: usize = 1 << 30;
 
 impl Host {
@@ -134,11 +134,14 @@ impl Host {
     /// are fixed (Linux could still enlarge them).
     ///
     /// # Errors
-    /// `EINVAL` for a value out of range, `ENOPROTOOPT` for a TCP option of a datagram socket or an IPv6 option of an
+    /// `EINVAL` for a value out of range, `ENOENT` for a congestion controller that the host does not have, `ENOPROTOOPT` for a TCP option of a datagram socket or an IPv6 option of an
     /// IPv4 socket, `EBADF`, `ENOTSOCK`.
     pub fn setsockopt(&mut self, fd: Fd, option: SocketOption) -> Result<(), Errno> {
         let result = self.check_option(fd, &option).and_then(|()| {
-            self.options_mut(fd)?.set(option);
+            let algorithms = &self.stack.config().algorithms;
+            let mut options = self.options_of(fd)?.clone();
+            options.set(option, algorithms)?;
+            *self.options_mut(fd)? = options;
             self.apply_options(fd);
             Ok(())
         });
@@ -170,6 +173,8 @@ impl Host {
         let of_tcp = matches!(
             option,
             O::NoDelay(_)
+                | O::Cork(_)
+                | O::Congestion(_)
                 | O::MaxSeg(_)
                 | O::KeepIdle(_)
                 | O::KeepIntvl(_)
@@ -196,8 +201,9 @@ impl Host {
                 }
             },
             Some(Descriptor::Datagram(datagram)) => {
-                let tcp = &datagram.options.tcp;
-                self.stack.set_udp_options(datagram.id, tcp.rcv_buf, tcp.ttl);
+                let options = &datagram.options;
+                let limit = options.udp_queue(self.stack.config());
+                self.stack.set_udp_options(datagram.id, limit, options.tcp.ttl);
             }
             Some(Descriptor::Epoll(_)) | None => {}
         }
@@ -208,7 +214,11 @@ impl Host {
     /// # Errors
     /// `ENOPROTOOPT` as [`Host::setsockopt`], `EBADF`, `ENOTSOCK`.
     pub fn getsockopt(&self, fd: Fd, name: OptionName) -> Result<SocketOption, Errno> {
-        let value = self.options_of(fd)?.value(name);
+        let config = self.stack.config();
+        let is_stream = matches!(self.table.at(fd), Some(Descriptor::Stream(_)));
+        let initial =
+            if is_stream { (config.rcv_buf_initial, config.snd_buf_initial) } else { (config.udp_buf, config.udp_buf) };
+        let value = self.options_of(fd)?.value(name, initial);
         if let Err(Errno::ENOPROTOOPT) = self.check_option(fd, &value) {
             return Err(Errno::ENOPROTOOPT);
         }
@@ -259,18 +269,22 @@ impl Host {
 }
 
 impl Options {
-    fn set(&mut self, option: SocketOption) {
+    fn set(&mut self, option: SocketOption, algorithms: &Algorithms) -> Result<(), Errno> {
         use SocketOption as O;
         let tcp = &mut self.tcp;
         match option {
             O::ReuseAddr(on) => self.reuse_addr = on,
             O::Linger(time) => self.linger = time,
             O::KeepAlive(on) => tcp.keep_alive = on,
-            O::RcvBuf(size) => tcp.rcv_buf = size,
-            O::SndBuf(size) => tcp.snd_buf = size,
+            O::RcvBuf(size) => tcp.rcv_buf = Some(size),
+            O::SndBuf(size) => tcp.snd_buf = Some(size),
             O::RcvTimeo(time) => self.rcv_timeo = time.filter(|time| !time.is_zero()),
             O::SndTimeo(time) => self.snd_timeo = time.filter(|time| !time.is_zero()),
             O::NoDelay(on) => tcp.nodelay = on,
+            O::Cork(on) => tcp.cork = on,
+            O::Congestion(name) => {
+                tcp.congestion = algorithms.by_name(name.as_str()).ok_or(Errno::ENOENT)?.clone();
+            }
             O::MaxSeg(size) => tcp.max_seg = Some(size).filter(|size| *size != 0),
             O::KeepIdle(time) => tcp.keep_alive_times.idle = time,
             O::KeepIntvl(time) => tcp.keep_alive_times.interval = time,
@@ -280,9 +294,11 @@ impl Options {
             O::V6Only(on) => self.v6_only = on,
             O::Ttl(ttl) => tcp.ttl = ttl,
         }
+        Ok(())
     }
 
-    fn value(&self, name: OptionName) -> SocketOption {
+    /// `initial`: the sizes of receive and send buffer that nobody has set.
+    fn value(&self, name: OptionName, initial: (usize, usize)) -> SocketOption {
         use OptionName as N;
         use SocketOption as O;
         let tcp = &self.tcp;
@@ -290,11 +306,13 @@ impl Options {
             N::ReuseAddr => O::ReuseAddr(self.reuse_addr),
             N::Linger => O::Linger(self.linger),
             N::KeepAlive => O::KeepAlive(tcp.keep_alive),
-            N::RcvBuf => O::RcvBuf(tcp.rcv_buf),
-            N::SndBuf => O::SndBuf(tcp.snd_buf),
+            N::RcvBuf => O::RcvBuf(tcp.rcv_buf.unwrap_or(initial.0)),
+            N::SndBuf => O::SndBuf(tcp.snd_buf.unwrap_or(initial.1)),
             N::RcvTimeo => O::RcvTimeo(self.rcv_timeo),
             N::SndTimeo => O::SndTimeo(self.snd_timeo),
             N::NoDelay => O::NoDelay(tcp.nodelay),
+            N::Cork => O::Cork(tcp.cork),
+            N::Congestion => O::Congestion(tcp.congestion.name().into()),
             N::MaxSeg => O::MaxSeg(tcp.max_seg.unwrap_or(536)),
             N::KeepIdle => O::KeepIdle(tcp.keep_alive_times.idle),
             N::KeepIntvl => O::KeepIntvl(tcp.keep_alive_times.interval),

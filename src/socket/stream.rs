@@ -104,7 +104,7 @@ impl Host {
             self.bind_stream(fd, unbound(self.stream(fd)?.domain))?;
         }
         let stream = self.stream(fd)?;
-        let (binding, options) = (stream.binding.ok_or(Errno::EINVAL)?, stream.options.tcp);
+        let (binding, options) = (stream.binding.ok_or(Errno::EINVAL)?, stream.options.tcp.clone());
         let id = self.stack.listen(&binding, backlog, &options, fd.0)?;
         self.stream_mut(fd)?.role = StreamState::Listening(id);
         Ok(())
@@ -113,7 +113,7 @@ impl Host {
     pub(super) fn accept_stream(&mut self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> {
         let stream = self.stream(fd)?;
         let StreamState::Listening(listener) = stream.role else { return Err(Errno::EINVAL) };
-        let (domain, options) = (stream.domain, Options { nonblocking: false, ..stream.options });
+        let (domain, options) = (stream.domain, Options { nonblocking: false, ..stream.options.clone() });
         let new = self.table.next_free().ok_or(Errno::EMFILE)?;
         let id = self.stack.accept(listener, new.0).ok_or(Errno::EAGAIN)?;
         self.table.insert(
@@ -157,7 +157,7 @@ impl Host {
             // Linux sends the SYN and gets an RST, because no socket can listen on port 0.
             return Err(Errno::ECONNREFUSED);
         }
-        let (binding, options) = (stream.binding, stream.options.tcp);
+        let (binding, options) = (stream.binding, stream.options.tcp.clone());
         match self.stack.connect(binding.as_ref(), remote, &options, fd.0) {
             Ok(id) => {
                 self.stream_mut(fd)?.role = StreamState::Connecting(id);
@@ -295,21 +295,21 @@ impl Host {
     }
 
     pub(super) fn close_stream(&mut self, stream: &Stream) {
-        let Stream { domain: _, options, binding, role } = *stream;
+        let Stream { domain: _, options, binding, role } = stream;
         match role {
             StreamState::Fresh => {}
             StreamState::Listening(id) => {
                 if let Some(binding) = binding {
-                    self.stack.close_listener(id, &binding);
+                    self.stack.close_listener(*id, binding);
                 }
                 return;
             }
             StreamState::Connecting(id) | StreamState::Connected(id) => {
-                self.stack.close(id, options.linger.is_some_and(|linger| linger.is_zero()));
+                self.stack.close(*id, options.linger.is_some_and(|linger| linger.is_zero()));
             }
         }
         if let Some(binding) = binding {
-            self.stack.unbind_tcp(&binding);
+            self.stack.unbind_tcp(binding);
         }
     }
 

@@ -53,6 +53,50 @@ pub enum Shutdown {
     Both,
 }
 
+/// The name of a congestion controller, the value of `TCP_CONGESTION`: at most 15 bytes, as on Linux.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CongestionName {
+    len: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl CongestionName {
+    /// The most bytes of a name. Linux's `TCP_CA_NAME_MAX` counts a zero byte too.
+    pub const MAX: usize = 15;
+
+    /// The name; `None` if it is longer than 15 bytes.
+    pub fn exact(name: &str) -> Option<Self> {
+        (name.len() <= Self::MAX).then(|| name.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl From<&str> for CongestionName {
+    /// A longer name ends after 15 bytes, as on Linux, or before the character that the limit would cut.
+    fn from(name: &str) -> Self {
+        let len = name.floor_char_boundary(Self::MAX);
+        let mut bytes = [0; Self::MAX];
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        Self { len: len as u8, bytes }
+    }
+}
+
+impl fmt::Display for CongestionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Debug for CongestionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
 macro_rules! bit_set {
     ($type:ident) => {
         impl $type {

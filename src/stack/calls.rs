@@ -5,7 +5,6 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::event::{Cause, State};
 
-use super::Stack;
 use super::address::{Addr, FourTuple};
 use super::config::TcpOptions;
 use super::connection::{Account, ConnectionError, ConnectionId, Owner};
@@ -13,6 +12,7 @@ use super::listener::{Listener, ListenerId};
 use super::open::connection_holder;
 use super::ports::{Holder, Ports, Role};
 use super::tcp::to_smoltcp;
+use super::{Stack, bridge};
 
 /// How a socket is bound: the address as the socket layer was given it, and how it holds its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Stack {
             syn_queue: 0,
             accept_queue: std::collections::VecDeque::new(),
             token,
-            options: *options,
+            options: options.clone(),
             reuse: binding.reuse,
         });
         self.tables.listening.insert((addr, port), id);
@@ -152,7 +152,7 @@ impl Stack {
 
     /// What connections made from now on inherit.
     pub(crate) fn set_listener_options(&mut self, id: ListenerId, options: &TcpOptions) {
-        self.tables.listeners[id].options = *options;
+        self.tables.listeners[id].options = options.clone();
     }
 
     /// Takes the oldest established connection and gives it to a descriptor.
@@ -207,7 +207,7 @@ impl Stack {
         if ip.is_loopback() && !self.addresses.is_own(remote.ip()) {
             return Err(ConnectRefusal::LoopbackSource);
         }
-        if !self.pool.has_room_for(options.rcv_buf + options.snd_buf) {
+        if !self.pool.has_room_for(bridge::rcv_buf(&self.config, options) + bridge::snd_buf(options)) {
             return Err(ConnectRefusal::NoBuffers);
         }
         let tuple_at = |port| FourTuple::new(SocketAddr::new(ip, port), remote);
@@ -375,7 +375,7 @@ impl Stack {
 
     /// Applies options that may change while a connection lives.
     pub(crate) fn apply_options(&mut self, id: ConnectionId, options: &TcpOptions) {
-        let ack_delay = self.config.ack_delay.filter(|_| !options.quick_ack).map(to_smoltcp);
+        let ack_delay = bridge::ack_delay(&self.config, options).map(to_smoltcp);
         let connection = &mut *self.tables.connections[id];
         connection.limits.user_timeout = options.user_timeout;
         connection.limits.keep_alive = options.keep_alive.then_some(options.keep_alive_times);

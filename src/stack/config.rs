@@ -1,75 +1,167 @@
-//! What a host is told when it is made.
+//! The settings of a host, and the TCP options of a socket. Everything that an experiment may want to set is a field of
+//! [`HostConfig`]; its defaults are those of Linux. The comment of a field names Linux's sysctl or call for it, if there
+//! is one, and the RFC. Scenario files set the fields by name, programs set them with `Sim::host_with`.
 
 use core::net::IpAddr;
 
+use crate::congestion::{Algorithm, Algorithms};
+use crate::segment::OptionLayout;
 use crate::time::Duration;
 
 use super::connection::KeepAlive;
 
-/// How the sender is throttled.
+/// When a receiver tells that its window is open again after the application has read (RFC 9293, section 3.8.6.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Congestion {
-    /// Not at all: only where nothing is a bottleneck (replay and drill). Behind one the sender drowns in its own
-    /// retransmissions.
-    None,
-    /// RFC 5681.
+pub enum WindowUpdate {
+    /// When the window has at least doubled, as on Linux.
     #[default]
-    Reno,
-    /// RFC 9438.
-    Cubic,
+    Doubled,
+    /// When the window has grown by two segments or by half of the buffer, as on BSD.
+    TwoSegments,
 }
 
 /// Settings of a host. Start from [`HostConfig::default`] and change what differs.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // sysctl(8) has them one by one
 pub struct HostConfig {
-    /// Everything random about this host follows from it: initial sequence numbers, ephemeral ports, timestamp offsets.
+    /// Random seed of the host: initial sequence numbers, ephemeral ports, timestamp offsets and the draws of controllers
+    /// follow from it.
     pub seed: u64,
     /// The addresses of the host with the length of their on-link prefix.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Whether addresses outside the prefixes are reached through a router.
+    /// True if addresses outside of the prefixes are reached through a router.
     pub default_route: bool,
-    /// The largest packet of the interface, in octets (576 to 65,535).
+    /// The largest packet of the interface, in bytes (576 to 65,535).
     pub mtu: usize,
-    /// Octets of the receive buffer of a new TCP socket, and of a UDP socket's queue.
-    pub rcv_buf: usize,
-    /// Octets of the send buffer of a new TCP socket.
-    pub snd_buf: usize,
-    /// Congestion control of every connection.
-    pub congestion: Congestion,
-    /// Whether to offer timestamps (RFC 7323).
+
+    /// The congestion controller of a new socket. Linux: `tcp_congestion_control`.
+    pub congestion: Algorithm,
+    /// The controllers that `TCP_CONGESTION` can name on this host. Linux: `tcp_available_congestion_control`.
+    pub algorithms: Algorithms,
+    /// The initial window in segments (RFC 6928: 10). Linux: `initcwnd` of a route.
+    pub initial_window: u32,
+    /// True if senders pace what they send, whatever the controller is. BBR always paces. Linux: the queue discipline `fq`.
+    pub pacing: bool,
+    /// True if cwnd is reduced to the restart window after an idle time of more than one RTO (RFC 5681, section 4.1).
+    /// Linux: `tcp_slow_start_after_idle`.
+    pub idle_restart: bool,
+
+    /// `SO_RCVBUF` of a new socket in bytes: the receive buffer has this size. `None`: the buffer of a TCP socket grows
+    /// with the flow from [`rcv_buf_initial`](Self::rcv_buf_initial) to [`rcv_buf_max`](Self::rcv_buf_max), and the
+    /// queue of a UDP socket has [`udp_buf`](Self::udp_buf).
+    pub rcv_buf: Option<usize>,
+    /// Bytes of a receive buffer that grows, at first. Linux has 128 KiB in `tcp_rmem`, and counts half of it as window.
+    pub rcv_buf_initial: usize,
+    /// Bytes that a receive buffer grows to at most. Linux: the third number of `tcp_rmem`.
+    pub rcv_buf_max: usize,
+    /// `SO_SNDBUF` of a new socket in bytes: the send buffer has this size. `None`: it grows with cwnd from
+    /// [`snd_buf_initial`](Self::snd_buf_initial) to [`snd_buf_max`](Self::snd_buf_max).
+    pub snd_buf: Option<usize>,
+    /// Bytes of a send buffer that grows, at first. Linux: the second number of `tcp_wmem`.
+    pub snd_buf_initial: usize,
+    /// Bytes that a send buffer grows to at most. Linux: the third number of `tcp_wmem`.
+    pub snd_buf_max: usize,
+    /// Bytes that the queue of a UDP socket takes. Linux: `net.core.rmem_default`.
+    pub udp_buf: usize,
+    /// Bytes that all socket buffers of the host may take. Past it no window opens further, and new connections wait.
+    /// Linux: `tcp_mem`, which counts pages.
+    pub buffer_limit: usize,
+
+    /// The order and the padding of TCP options.
+    pub option_layout: OptionLayout,
+    /// True if timestamps are offered (RFC 7323). Linux: `tcp_timestamps`.
     pub timestamps: bool,
-    /// How long an ACK may be delayed (RFC 9293, section 3.8.6.3); `None` is not at all.
+    /// True if window scaling is offered (RFC 7323, section 2). Linux: `tcp_window_scaling`.
+    pub window_scaling: bool,
+    /// The shift count of the window scale option (0 to 14). `None`: enough for the largest size of the receive buffer.
+    pub window_scale: Option<u8>,
+    /// True if SACK is offered (RFC 2018). Linux: `tcp_sack`.
+    pub sack: bool,
+    /// True if a segment that arrives twice is reported by DSACK (RFC 2883). Linux: `tcp_dsack`.
+    pub dsack: bool,
+    /// True if ECN is offered (RFC 3168). Linux: `tcp_ecn`; its default of 2 accepts ECN and does not ask for it.
+    pub ecn: bool,
+
+    /// The smallest retransmission timeout. RFC 6298, section 2.4, has 1 s. Linux: `tcp_rto_min_us`.
+    pub min_rto: Duration,
+    /// The retransmission timeout before the first sample of the RTT (RFC 6298, section 2.1). Linux: `TCP_TIMEOUT_INIT`.
+    pub initial_rto: Duration,
+    /// The largest retransmission timeout (RFC 6298, section 2.5). Linux: `tcp_rto_max_ms`.
+    pub max_rto: Duration,
+    /// `DupThresh`: how many duplicate ACKs, or segments with a SACK above a hole, show a loss (RFC 5681, section 3.2).
+    /// Linux: `tcp_reordering`.
+    pub dup_thresh: u32,
+    /// True if RACK detects losses by time (RFC 8985). Linux: `tcp_recovery`.
+    pub rack: bool,
+    /// True if tail loss probes are sent (RFC 8985, section 7). Linux: `tcp_early_retrans`.
+    pub tlp: bool,
+    /// True if PRR governs what is sent in recovery (RFC 9937). Linux always does.
+    pub prr: bool,
+    /// True if F-RTO examines each timeout (RFC 5682). Linux: `tcp_frto`.
+    pub frto: bool,
+    /// True if the reduction for a loss that was none is undone (RFC 4015). Linux always does.
+    pub undo: bool,
+    /// True if the first two duplicate ACKs send new data (RFC 3042). Linux always does.
+    pub limited_transmit: bool,
+
+    /// The shortest time that an ACK is delayed (RFC 9293, section 3.8.6.3). `None`: no ACK is delayed. Linux:
+    /// `TCP_DELACK_MIN`.
     pub ack_delay: Option<Duration>,
-    /// Whether a new socket has `TCP_NODELAY`; without it Nagle's algorithm holds small segments back (RFC 9293, section
+    /// The longest time that an ACK is delayed. RFC 9293, section 3.8.6.3, requires less than 500 ms. Linux:
+    /// `TCP_DELACK_MAX`.
+    pub ack_delay_max: Duration,
+    /// How many segments are acknowledged at once when a connection begins or data comes after a pause. Linux:
+    /// `TCP_MAX_QUICKACKS`.
+    pub quick_acks: u32,
+    /// When a window update is sent.
+    pub window_update: WindowUpdate,
+
+    /// True if a new socket has `TCP_NODELAY`. Without it Nagle's algorithm holds small segments back (RFC 9293, section
     /// 3.7.4).
     pub nodelay: bool,
-    /// Whether a new socket has `SO_KEEPALIVE`.
+    /// How long `TCP_CORK` holds a small segment back. Linux: 200 ms, tcp(7).
+    pub cork_timeout: Duration,
+
+    /// True if packets are sent with DF set and ICMP errors reduce the path MTU (RFC 1191, RFC 8201). Linux:
+    /// `ip_no_pmtu_disc` is the opposite.
+    pub path_mtu_discovery: bool,
+    /// True if a sender probes for a smaller path MTU when large segments get no ACK and ICMP is silent (RFC 4821). Linux:
+    /// `tcp_mtu_probing`, whose default is off.
+    pub mtu_probing: bool,
+
+    /// True if a new socket has `SO_KEEPALIVE`.
     pub keep_alive: bool,
-    /// How long a connection is idle before the first probe, unless a socket says otherwise. Linux's `tcp_keepalive_time`.
+    /// How long a connection is idle before the first probe, unless a socket says otherwise. Linux: `tcp_keepalive_time`.
     pub keep_alive_idle: Duration,
-    /// From one probe to the next. Linux's `tcp_keepalive_intvl`.
+    /// From one probe to the next. Linux: `tcp_keepalive_intvl`.
     pub keep_alive_interval: Duration,
-    /// Probes without an answer before the connection is given up. Linux's `tcp_keepalive_probes`.
+    /// Probes without an answer before the connection is given up. Linux: `tcp_keepalive_probes`.
     pub keep_alive_probes: u32,
-    /// The largest backlog that a listener gets, whatever it asks for. Linux's `somaxconn`.
+
+    /// The largest backlog that a listener gets, whatever it asks for. Linux: `somaxconn`.
     pub backlog_limit: usize,
-    /// How long TIME-WAIT lasts: 2MSL. Linux's 60 s.
-    pub time_wait: Duration,
-    /// Retransmissions of a SYN before connect fails. Linux's `tcp_syn_retries`.
+    /// True if the accept queue takes one connection more than the backlog, as on Linux.
+    pub backlog_plus_one: bool,
+    /// Retransmissions of a SYN before connect fails. Linux: `tcp_syn_retries`.
     pub syn_retries: u32,
-    /// Retransmissions of a SYN|ACK before the half-open connection goes. Linux's `tcp_synack_retries`.
+    /// Retransmissions of a SYN|ACK before the half-open connection goes. Linux: `tcp_synack_retries`.
     pub synack_retries: u32,
-    /// Retransmissions of data before the connection is given up. Linux's `tcp_retries2`.
+    /// Retransmissions of data before the connection is given up (RFC 9293, section 3.8.3). Linux: `tcp_retries2`.
     pub retries: u32,
-    /// Retransmissions by a connection that has no application any more. Linux's `tcp_orphan_retries`.
+    /// Retransmissions by a connection that has no application any more. Linux: `tcp_orphan_retries`.
     pub orphan_retries: u32,
-    /// How long a connection without an application waits in FIN-WAIT-2. Linux's `tcp_fin_timeout`.
+    /// How long a connection without an application waits in FIN-WAIT-2. Linux: `tcp_fin_timeout`.
     pub fin_timeout: Duration,
-    /// Descriptors that can be open at once.
+    /// How long TIME-WAIT lasts: 2 MSL (RFC 9293, section 3.4.2). Linux: 60 s.
+    pub time_wait: Duration,
+    /// From one challenge ACK of a connection to the next (RFC 5961, section 7). Linux: `tcp_invalid_ratelimit`.
+    pub challenge_interval: Duration,
+    /// True if close with unread data sends an RST (RFC 2525, section 2.17; RFC 1122, section 4.2.2.13). Linux always
+    /// does.
+    pub reset_on_unread_close: bool,
+
+    /// Descriptors that can be open at once. Linux: `RLIMIT_NOFILE`.
     pub descriptor_limit: usize,
-    /// Octets that all socket buffers of the host may take; beyond it a new connection finds no buffer space.
-    pub buffer_limit: usize,
 }
 
 impl Default for HostConfig {
@@ -79,40 +171,110 @@ impl Default for HostConfig {
             addresses: Vec::new(),
             default_route: true,
             mtu: 1500,
-            rcv_buf: 64 * 1024,
-            snd_buf: 64 * 1024,
-            congestion: Congestion::default(),
+            congestion: Algorithm::default(),
+            algorithms: Algorithms::default(),
+            initial_window: 10,
+            pacing: false,
+            idle_restart: true,
+            rcv_buf: None,
+            rcv_buf_initial: 64 << 10,
+            rcv_buf_max: 6 << 20,
+            snd_buf: None,
+            snd_buf_initial: 16 << 10,
+            snd_buf_max: 4 << 20,
+            udp_buf: 212_992,
+            buffer_limit: 512 << 20,
+            option_layout: OptionLayout::default(),
             timestamps: true,
-            ack_delay: Some(Duration::from_millis(10)),
+            window_scaling: true,
+            window_scale: None,
+            sack: true,
+            dsack: true,
+            ecn: false,
+            min_rto: Duration::from_millis(200),
+            initial_rto: Duration::from_secs(1),
+            max_rto: Duration::from_mins(2),
+            dup_thresh: 3,
+            rack: true,
+            tlp: true,
+            prr: true,
+            frto: true,
+            undo: true,
+            limited_transmit: true,
+            ack_delay: Some(Duration::from_millis(40)),
+            ack_delay_max: Duration::from_millis(200),
+            quick_acks: 16,
+            window_update: WindowUpdate::default(),
             nodelay: false,
+            cork_timeout: Duration::from_millis(200),
+            path_mtu_discovery: true,
+            mtu_probing: true,
             keep_alive: false,
             keep_alive_idle: Duration::from_hours(2),
             keep_alive_interval: Duration::from_secs(75),
             keep_alive_probes: 9,
             backlog_limit: 4096,
-            time_wait: Duration::from_mins(1),
+            backlog_plus_one: false,
             syn_retries: 6,
             synack_retries: 5,
             retries: 15,
             orphan_retries: 8,
             fin_timeout: Duration::from_mins(1),
+            time_wait: Duration::from_mins(1),
+            challenge_interval: Duration::from_millis(500),
+            reset_on_unread_close: true,
             descriptor_limit: 1 << 20,
-            buffer_limit: usize::MAX,
         }
     }
 }
 
 /// The TCP options of a socket; connections are made with them, and accepted ones inherit those of the listener.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // setsockopt(2) has them one by one
 pub(crate) struct TcpOptions {
-    pub(crate) rcv_buf: usize,
-    pub(crate) snd_buf: usize,
+    /// `SO_RCVBUF` in bytes: fixed. `None`: the buffer grows.
+    pub(crate) rcv_buf: Option<usize>,
+    /// `SO_SNDBUF` in bytes: fixed. `None`: the buffer grows.
+    pub(crate) snd_buf: Option<usize>,
+    /// `TCP_CONGESTION`.
+    pub(crate) congestion: Algorithm,
+    /// `TCP_CORK`: only full-sized segments are sent.
+    pub(crate) cork: bool,
+    /// `TCP_NODELAY`.
     pub(crate) nodelay: bool,
+    /// `TCP_QUICKACK`.
     pub(crate) quick_ack: bool,
+    /// `SO_KEEPALIVE`.
     pub(crate) keep_alive: bool,
+    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`.
     pub(crate) keep_alive_times: KeepAlive,
+    /// `TCP_USER_TIMEOUT`.
     pub(crate) user_timeout: Option<Duration>,
+    /// `TCP_MAXSEG` in bytes.
     pub(crate) max_seg: Option<u16>,
+    /// `IP_TTL`.
     pub(crate) ttl: u8,
+}
+
+impl TcpOptions {
+    /// The options of a new socket of a host: Linux's defaults, or what the host says.
+    pub(crate) fn new(config: &HostConfig) -> Self {
+        Self {
+            rcv_buf: config.rcv_buf,
+            snd_buf: config.snd_buf,
+            congestion: config.congestion.clone(),
+            cork: false,
+            nodelay: config.nodelay,
+            quick_ack: false,
+            keep_alive: config.keep_alive,
+            keep_alive_times: KeepAlive {
+                idle: config.keep_alive_idle,
+                interval: config.keep_alive_interval,
+                count: config.keep_alive_probes,
+            },
+            user_timeout: None,
+            max_seg: None,
+            ttl: 64,
+        }
+    }
 }

@@ -19,6 +19,7 @@
 //! No I/O, no clock, no randomness of its own: time is an argument, luck follows from the seed.
 
 mod address;
+mod bridge;
 mod buffers;
 mod calls;
 mod close;
@@ -43,7 +44,7 @@ mod timers;
 mod udp;
 mod watch;
 
-pub use config::{Congestion, HostConfig};
+pub use config::{HostConfig, WindowUpdate};
 pub use connection::{Account, ConnectionError, ConnectionId};
 pub use info::TcpInfo;
 pub use listener::ListenerId;
@@ -51,7 +52,6 @@ pub use udp::UdpId;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent};
 pub(crate) use config::TcpOptions;
-pub(crate) use connection::KeepAlive;
 pub(crate) use udp::SendRefusal;
 
 use core::net::SocketAddr;
@@ -219,7 +219,7 @@ impl Stack {
             tables: Tables::default(),
             ports: Ports::default(),
             udp: Udp::default(),
-            pool: buffers::Pool::new(config.buffer_limit),
+            pool: buffers::Pool::new(bridge::buffer_limit(config)),
             timers: Timers::new(),
             dirty: VecDeque::new(),
             queues: PacketQueues::default(),

@@ -20,10 +20,10 @@ use super::isn::interface_for;
 use super::listener::{HalfOpen, HalfOpenId, ListenerId, syn_ack_timeout};
 use super::note::note_egress;
 use super::ports::{Holder, Role};
-use super::tcp::{Tcp, TcpSettings, control, ts_val_at};
+use super::tcp::{Tcp, TcpSettings, ts_val_at};
 use super::timers::Deadline;
 use super::watch::{Snapshot, Watch};
-use super::{Slot, Stack, TimerOwner};
+use super::{Slot, Stack, TimerOwner, bridge};
 
 impl Stack {
     /// Begins an active open. The caller has chosen both ends and made sure that the tuple is free.
@@ -46,11 +46,11 @@ impl Stack {
 
     fn make_tcp(&mut self, tuple: &FourTuple, options: &TcpOptions, timestamps: bool) -> Tcp {
         let settings = TcpSettings {
-            rcv_buf: options.rcv_buf,
-            snd_buf: options.snd_buf,
-            congestion: self.config.congestion,
+            rcv_buf: bridge::rcv_buf(&self.config, options),
+            snd_buf: bridge::snd_buf(options),
+            congestion: bridge::control(&options.congestion),
             ts_offset: timestamps.then(|| self.secret.timestamp_offset(tuple)),
-            ack_delay: self.config.ack_delay.filter(|_| !options.quick_ack),
+            ack_delay: bridge::ack_delay(&self.config, options),
             nodelay: options.nodelay,
             ttl: options.ttl,
         };
@@ -71,7 +71,7 @@ impl Stack {
             tcp: Some(tcp),
             owner,
             conversation: Conversation::new(),
-            watch: Watch::new(control(self.config.congestion)),
+            watch: Watch::new(bridge::control(&options.congestion)),
             deadline: Deadline::default(),
             dirty: false,
             loops_back: self.addresses.is_own(tuple.remote.ip()),
@@ -137,7 +137,7 @@ impl Stack {
             iss: beyond.map_or(iss, |snd_nxt| iss.max(snd_nxt + 65_537)),
             irs: segment.seq,
             offered: segment.options.into(),
-            rcv_buf: listener.options.rcv_buf,
+            rcv_buf: bridge::rcv_buf(&self.config, &listener.options),
             max_seg: listener.options.max_seg,
             window: segment.window,
             sent_at: self.now,
@@ -264,7 +264,7 @@ impl Stack {
         if !listener.takes_connection() {
             return Err(DropReason::AcceptQueueFull);
         }
-        let need = half_open.rcv_buf + listener.options.snd_buf;
+        let need = half_open.rcv_buf + bridge::snd_buf(&listener.options);
         if !self.pool.has_room_for(need) {
             return Err(DropReason::AcceptQueueFull);
         }
@@ -298,7 +298,8 @@ impl Stack {
         let Some(half_open) = self.tables.half_open.remove(id) else { return Err(DropReason::HalfOpen) };
         let (tuple, listener_id) = (half_open.tuple, half_open.listener);
         let listener = &mut self.tables.listeners[listener_id];
-        let options = TcpOptions { rcv_buf: half_open.rcv_buf, max_seg: half_open.max_seg, ..listener.options };
+        let options =
+            TcpOptions { rcv_buf: Some(half_open.rcv_buf), max_seg: half_open.max_seg, ..listener.options.clone() };
         listener.syn_queue -= 1;
         let reuse = listener.reuse;
         let mut connection = self.relive_handshake(&half_open, &options);

@@ -14,7 +14,6 @@ use crate::segment::Seq;
 use crate::time::{Duration, Instant};
 
 use super::buffers::{Lent, Pool};
-use super::config::Congestion;
 use super::one_packet::OnePacket;
 
 /// A smoltcp socket and its buffers.
@@ -31,7 +30,7 @@ pub(super) struct Tcp {
 pub(super) struct TcpSettings {
     pub(super) rcv_buf: usize,
     pub(super) snd_buf: usize,
-    pub(super) congestion: Congestion,
+    pub(super) congestion: tcp::CongestionControl,
     /// Where the timestamp clock begins; `None` offers no timestamps.
     pub(super) ts_offset: Option<u32>,
     pub(super) ack_delay: Option<Duration>,
@@ -58,7 +57,7 @@ impl Tcp {
         let (rx, rx_lent) = pool.lend(settings.rcv_buf);
         let (tx, tx_lent) = pool.lend(settings.snd_buf);
         let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(rx), tcp::SocketBuffer::new(tx));
-        socket.set_congestion_control(control(settings.congestion));
+        socket.set_congestion_control(settings.congestion);
         if settings.ts_offset.is_some() {
             socket.set_tsval_generator(Some(ts_val));
         }
@@ -150,13 +149,4 @@ impl Tcp {
 
 pub(super) fn to_smoltcp(duration: Duration) -> smoltcp::time::Duration {
     smoltcp::time::Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
-}
-
-/// smoltcp's name of a congestion control.
-pub(super) const fn control(congestion: Congestion) -> tcp::CongestionControl {
-    match congestion {
-        Congestion::None => tcp::CongestionControl::None,
-        Congestion::Reno => tcp::CongestionControl::Reno,
-        Congestion::Cubic => tcp::CongestionControl::Cubic,
-    }
 }

@@ -20,9 +20,10 @@ impl Observer for Trace {
         self.origin.get_or_insert(at);
         // What its link and its host tell right behind a packet belongs to it.
         let belongs = |sent: &Sent| match *event {
-            Event::Host { host, event: HostEvent::Timer { .. } | HostEvent::Numbers { .. } } => {
-                (at, host) == (sent.at, sent.host)
-            }
+            Event::Host {
+                host,
+                event: HostEvent::Timer { .. } | HostEvent::Numbers { .. } | HostEvent::Recovery { .. },
+            } => (at, host) == (sent.at, sent.host),
             Event::LinkDropped { .. } | Event::LinkQueue { .. } | Event::Duplicated { .. } => true,
             _ => false,
         };
@@ -187,15 +188,19 @@ impl Trace {
                 self.push(at, vantage, Some(number), Content::State { side, to: Some(to), cause: Some(cause) });
             }
             HostEvent::Timer { local, remote, timer } => {
-                self.hosts.entry(host).or_default().annotator.timer(at, local, remote, timer);
+                let ran = self.hosts.entry(host).or_default().annotator.timer(at, local, remote, timer);
                 let Some((number, side)) = flow_of(self, local, remote) else { return };
-                self.push(at, vantage, Some(number), Content::Timer { side, timer });
+                self.push(at, vantage, Some(number), Content::Timer { side, timer, ran });
+            }
+            HostEvent::Recovery { local, remote, from, to, undone } => {
+                let Some((number, side)) = flow_of(self, local, remote) else { return };
+                self.push(at, vantage, Some(number), Content::Recovery { side, from, to, undone });
             }
             HostEvent::Numbers { local, remote, numbers } => {
                 self.hosts.entry(host).or_default().annotator.numbers(at, local, remote, numbers);
                 let Some((number, side)) = flow_of(self, local, remote) else { return };
                 let variables = Variables::default().with(&numbers);
-                let step = SenderStep { side, variables, phase: numbers.phase, scoreboard: None, timers: None };
+                let step = SenderStep { side, variables, scoreboard: None, timers: None };
                 self.push(at, vantage, Some(number), Content::Sender(Box::new(step)));
             }
             HostEvent::Call { fd, call, ends, result } => {
@@ -224,7 +229,7 @@ impl Trace {
                 let content = Content::ListenQueues { local, syn_queue, accept_queue, backlog };
                 self.push(at, vantage, None, content);
             }
-            HostEvent::Dropped { .. } | HostEvent::Edited { .. } | HostEvent::Recovery { .. } => {}
+            HostEvent::Dropped { .. } | HostEvent::Edited { .. } => {}
         }
     }
 

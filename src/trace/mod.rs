@@ -32,7 +32,7 @@ use crate::event::{Cause, DropReason, HostId, LinkId, Phase, State, TimerKind};
 #[cfg(feature = "capture")]
 use crate::segment::CaptureParser;
 use crate::segment::{Flags, Options, PacketId, Segment};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 pub use flow::Flow;
 use flow::FlowList;
 
@@ -92,6 +92,19 @@ pub enum Content {
         side: Side,
         /// Which.
         timer: TimerKind,
+        /// How long it had run, for a retransmission timer, as far as that was seen.
+        ran: Option<Duration>,
+    },
+    /// Loss recovery of a connection entered another phase.
+    Recovery {
+        /// The side whose data it is about.
+        side: Side,
+        /// The phase before.
+        from: Phase,
+        /// The phase after.
+        to: Phase,
+        /// The loss was spurious.
+        undone: bool,
     },
     /// What a side knows of its path and its congestion.
     Sender(Box<SenderStep>),
@@ -195,10 +208,8 @@ pub struct PacketStep {
 pub struct SenderStep {
     /// The side.
     pub side: Side,
-    /// cwnd, ssthresh, pipe, srtt, rttvar, rto and the rest.
+    /// cwnd, ssthresh, pipe, srtt, rttvar, rto, the phase of loss recovery and the rest.
     pub variables: Variables,
-    /// Where loss recovery stands.
-    pub phase: Option<Phase>,
     /// Ranges that the peer has selectively acknowledged, relative, in order.
     pub scoreboard: Option<Vec<(u32, u32)>>,
     /// Timers that run, and when they go off.

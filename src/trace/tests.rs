@@ -1,7 +1,7 @@
 //! Tests of the model, from events and from records.
 
 use super::*;
-use crate::event::{Event, Fate, HostEvent, Observer};
+use crate::event::{Event, Fate, HostEvent, Numbers, Observer, Reason};
 use crate::segment::{Packet, SegmentTemplate, Seq};
 
 const SYN_ACK: Flags = Flags(0x12);
@@ -89,6 +89,42 @@ fn a_timer_that_is_told_of_behind_the_packet_is_named_on_it() {
     assert_eq!(steps[1].words, "SYN, retransmission 1 after RTO 1.0 s");
     assert_eq!(steps[1].tag, Some(Tag::Lost(DropReason::Loss)));
     assert_eq!(steps.len(), 2);
+}
+
+#[test]
+fn what_a_host_tells_of_its_recovery_stands_before_the_segment_that_it_is_about() {
+    let mut trace = Trace::new();
+    let at = Instant::from_millis;
+    let [local, remote] = ends();
+    let tell = |trace: &mut Trace, millis, event| trace.on_event(at(millis), &Event::Host { host: HostId(0), event });
+    let lost = Fate::Drop(DropReason::Loss);
+    let data = segment(0, Flags::ACK, (1, 1, 10), 1);
+    sent(&mut trace, at(0), 0, &data, lost);
+    let again = segment(0, Flags::ACK, (1, 1, 10), 2);
+    sent(&mut trace, at(204), 0, &again, lost);
+    let timer = |timer| HostEvent::Timer { local, remote, timer };
+    tell(&mut trace, 204, timer(TimerKind::Retransmission));
+    let (from, to, undone) = (Phase::Open, Phase::Loss, false);
+    tell(&mut trace, 204, HostEvent::Recovery { local, remote, from, to, undone });
+    let numbers = Numbers { phase: Some(to), reason: Some(Reason::Rto), ..Numbers::default() };
+    tell(&mut trace, 204, HostEvent::Numbers { local, remote, numbers });
+    tell(&mut trace, 300, timer(TimerKind::DelayedAck));
+    trace.settle();
+    let steps: Vec<_> = core::iter::from_fn(|| trace.next_step()).map(|step| step.content).collect();
+    assert!(matches!(&steps[0], Content::Segment(_)));
+    let ran = Some(Duration::from_millis(204));
+    let side = Side::Local;
+    assert!(
+        matches!(steps[1], Content::Timer { side: Side::Local, timer: TimerKind::Retransmission, ran: r } if r == ran)
+    );
+    assert!(matches!(steps[2], Content::Recovery { side: s, to: Phase::Loss, undone: false, .. } if s == side));
+    assert!(matches!(&steps[3], Content::Sender(told) if told.variables.reason == Some(Reason::Rto)));
+    let Content::Segment(again) = &steps[4] else { panic!("{steps:?}") };
+    assert_eq!(again.words, "retransmission of 1:11 after RTO 204.0 ms");
+    let told = again.variables.map(|variables| (variables.phase, variables.reason));
+    assert_eq!(told, Some((Some(Phase::Loss), Some(Reason::Rto))));
+    assert!(matches!(steps[5], Content::Timer { timer: TimerKind::DelayedAck, ran: None, .. }));
+    assert_eq!(steps.len(), 6);
 }
 
 #[test]

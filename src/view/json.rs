@@ -3,13 +3,15 @@
 use serde_json::{Value, json};
 
 use super::ladder::flags;
+use crate::annotate::Variables;
 use crate::conversation::Side;
-use crate::event::State;
+use crate::event::{Phase, Reason, State};
 use crate::socket::DescriptorRow;
 use crate::trace::{Content, Flow, Step};
 
 /// One packet: `number`, `at` (seconds since 1970), `len`, `comment`, `words`, `tag`; of a segment also `stream`, `from` (0 is
-/// the left end), `flags`, `seq`, `ack`, `window`, `payload`, `kinds`, `states`. `None` for steps that are no packets.
+/// the left end), `flags`, `seq`, `ack`, `window`, `payload`, `kinds`, `states`, and with full comments `variables`. `None` for
+/// steps that are no packets.
 pub(crate) fn packet(step: &Step) -> Option<Value> {
     let (number, len, words, tag, comment) = match &step.content {
         Content::Segment(segment) => (segment.packet, segment.len, &segment.words, segment.tag, &segment.comment),
@@ -36,8 +38,32 @@ pub(crate) fn packet(step: &Step) -> Option<Value> {
         object["payload"] = segment.payload.into();
         object["kinds"] = segment.kinds.iter().map(crate::conversation::Kind::name).collect();
         object["states"] = states(segment.states);
+        if let Some(told) = segment.variables.as_ref().filter(|told| !told.is_empty()) {
+            object["variables"] = variables(told);
+        }
     }
     Some(object)
+}
+
+/// The variables of a sender: bytes, seconds (`_s`), names. Those that are not known are left out.
+fn variables(told: &Variables) -> Value {
+    let Variables { snd_una, snd_nxt, snd_wnd, srtt, rttvar, rto, cwnd, ssthresh, flight_size, pipe, phase, reason } =
+        *told;
+    let counts = [
+        ("snd_una", snd_una),
+        ("snd_nxt", snd_nxt),
+        ("snd_wnd", snd_wnd),
+        ("cwnd", cwnd),
+        ("ssthresh", ssthresh),
+        ("flight_size", flight_size),
+        ("pipe", pipe),
+    ];
+    let times = [("srtt_s", srtt), ("rttvar_s", rttvar), ("rto_s", rto)];
+    let names = [("phase", phase.map(Phase::name)), ("reason", reason.map(Reason::name))];
+    let counts = counts.into_iter().filter_map(|(name, value)| Some((name, json!(value?))));
+    let times = times.into_iter().filter_map(|(name, value)| Some((name, json!(value?.as_secs_f64()))));
+    let names = names.into_iter().filter_map(|(name, value)| Some((name, json!(value?))));
+    counts.chain(times).chain(names).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// One connection; of each pair the left end comes first.
@@ -71,4 +97,40 @@ pub(crate) fn descriptor(row: &DescriptorRow) -> Value {
 
 fn states(states: [Option<State>; 2]) -> Value {
     json!(states.map(|state| state.map(|state| state.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Record;
+    use crate::segment::{Flags, SegmentTemplate};
+    use crate::time::Instant;
+    use crate::trace::Trace;
+
+    #[test]
+    fn the_pairs_of_a_full_comment_are_an_object() {
+        let [src, dst] = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse().expect("an address"));
+        let bytes = SegmentTemplate { flags: Flags::ACK, payload: b"x", ..SegmentTemplate::new(src, dst) }.to_bytes();
+        let record = |comment| Record {
+            number: 1,
+            at: Instant::EPOCH,
+            packet: Some(&bytes),
+            original_len: bytes.len() as u32,
+            frame_len: bytes.len() as u32,
+            frame_captured_len: bytes.len() as u32,
+            link_type: 101,
+            direction: None,
+            comment: Some(comment),
+        };
+        let variables = |comment, ours| {
+            let mut trace = Trace::new();
+            trace.record(&record(comment), ours);
+            packet(&trace.next_step().expect("a step")).expect("a packet")["variables"].clone()
+        };
+        let full = "data 1:2 [lost: loss] [srtt=40.1ms cwnd=14480 phase=loss reason=rto later=x]";
+        let expected = json!({ "srtt_s": 0.0401, "cwnd": 14_480, "phase": "loss", "reason": "rto" });
+        assert_eq!(variables(full, true), expected);
+        assert_eq!(variables(full, false), Value::Null, "a comment of others is only text");
+        assert_eq!(variables("data 1:2 [lost: loss]", true), Value::Null);
+    }
 }

@@ -13,9 +13,9 @@ use std::cell::RefCell;
 
 use super::fold::{Drawn, Folder};
 use super::layout::{Arrow, Body, Layout, Row, Style};
-use crate::annotate::{Tag, reason};
+use crate::annotate::{self, Tag, reason};
 use crate::conversation::{AckKind, DataKind, Side};
-use crate::event::{Cause, Event, HostId, Observer};
+use crate::event::{Cause, Event, HostId, Observer, Phase, TimerKind};
 use crate::segment::{Flags, Options};
 use crate::time::Instant;
 use crate::trace::{Content, Flow, PacketStep, SegmentStep, Step, Trace, Vantage};
@@ -49,7 +49,7 @@ impl LadderWriter {
 
     /// Takes the next step. What is complete is written to `out`.
     pub fn step(&mut self, trace: &Trace, step: Step, out: &mut String) {
-        if !is_drawn(&step.content) {
+        if !is_drawn(&step.content, self.layout.style.all) {
             return;
         }
         let Self { layout, folder, pending, headed, by_flow } = self;
@@ -152,8 +152,11 @@ impl Sheet<'_> {
                 let text = format!("{}: {}", self.host(step.vantage), call_text(*fd, call, *result));
                 self.free(at, text, Vec::new());
             }
-            Content::Timer { side, timer } => {
-                self.beside(at, step.flow, *side, &format!("timer: {}", timer.name()));
+            Content::Timer { side, timer, ran } => {
+                self.beside(at, step.flow, *side, &annotate::timer(*timer, *ran));
+            }
+            Content::Recovery { side, from, to, undone } => {
+                self.beside(at, step.flow, *side, annotate::recovery(*from, *to, *undone));
             }
             Content::Refused { side: Some(side), why, .. } => {
                 self.beside(at, step.flow, *side, &format!("not taken: {}", reason(*why)));
@@ -235,9 +238,17 @@ fn names(trace: &Trace, flow: &Flow) -> [String; 2] {
     })
 }
 
-/// Whether a step stands in a ladder. Numbers and queues are for plots.
-fn is_drawn(content: &Content) -> bool {
-    !matches!(content, Content::Sender(_) | Content::ListenQueues { .. } | Content::LinkQueue { .. })
+/// Whether a step stands in a ladder. Numbers and queues are for plots. What happens with every few segments and loses
+/// nothing, delayed ACKs and disorder, stands only where `all` is asked for.
+fn is_drawn(content: &Content, all: bool) -> bool {
+    match content {
+        Content::Sender(_) | Content::ListenQueues { .. } | Content::LinkQueue { .. } => false,
+        Content::Timer { timer: TimerKind::DelayedAck, .. } => all,
+        Content::Recovery { from, to, undone: false, .. } => {
+            all || [from, to].iter().any(|phase| matches!(phase, Phase::Recovery | Phase::Loss))
+        }
+        _ => true,
+    }
 }
 
 /// Sent before, as its sender knows it.
@@ -329,13 +340,15 @@ fn write_options(text: &mut String, options: &Options, cut: bool) {
 
 /// `SYN|ACK`
 pub(crate) fn flags(flags: Flags) -> String {
-    const WORDS: [(Flags, &str); 6] = [
+    const WORDS: [(Flags, &str); 8] = [
         (Flags::SYN, "SYN"),
         (Flags::FIN, "FIN"),
         (Flags::RST, "RST"),
         (Flags::PSH, "PSH"),
         (Flags::URG, "URG"),
         (Flags::ACK, "ACK"),
+        (Flags::ECE, "ECE"),
+        (Flags::CWR, "CWR"),
     ];
     let words: Vec<_> = WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect();
     if words.is_empty() { "no flags".to_owned() } else { words.join("|") }
@@ -379,7 +392,7 @@ impl Ladder {
         let mut out = String::new();
         let mut by_flow: Vec<Vec<&Step>> = vec![Vec::new(); trace.flows().len()];
         let mut others = Vec::new();
-        for step in trace.steps().filter(|step| is_drawn(&step.content)) {
+        for step in trace.steps().filter(|step| is_drawn(&step.content, style.all)) {
             match step.flow {
                 Some(number) => by_flow[number].push(step),
                 None => others.push(step),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::{Listen, echo};
-use crate::event::{Fate, LinkId};
+use crate::event::{Fate, HostEvent, LinkId};
 use crate::link::{Fault, FaultAction};
 use crate::segment::{Packet, SegmentTemplate, Seq};
 use crate::sim::Sim;
@@ -57,6 +57,66 @@ fn without_names_and_states_a_ladder_still_shows_who_sent_what() {
     let outside =
         "\noutside the connections:\n  0.000000000 no packet: the IP header is cut off or its length is impossible\n";
     assert!(text.ends_with(outside), "{text}");
+}
+
+#[test]
+fn timers_and_phases_of_recovery_stand_beside_the_arrows_in_plain_words() {
+    let mut ladder = Ladder::new();
+    let [local, remote] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|addr| addr.parse().expect("an address"));
+    let mut template = SegmentTemplate { flags: Flags::ACK, ..SegmentTemplate::new(local, remote) };
+    template.payload = b"x";
+    let packet = Packet::new(template.to_bytes());
+    let fate = Fate::Deliver(Instant::EPOCH);
+    ladder.on_event(Instant::EPOCH, &Event::Sent { host: HostId(0), link: LinkId(0), packet: &packet, fate });
+    let mut at = 204;
+    let mut tell = |event| {
+        ladder.on_event(Instant::from_millis(at), &Event::Host { host: HostId(0), event });
+        at += 1;
+    };
+    for timer in TimerKind::ALL.into_iter().filter(|timer| *timer != TimerKind::SynAck) {
+        tell(HostEvent::Timer { local, remote, timer });
+    }
+    let (open, disorder, recovery, loss) = (Phase::Open, Phase::Disorder, Phase::Recovery, Phase::Loss);
+    let phases = [
+        (open, disorder, false),
+        (disorder, recovery, false),
+        (recovery, open, false),
+        (open, loss, false),
+        (loss, open, true),
+        (disorder, open, false),
+    ];
+    for (from, to, undone) in phases {
+        tell(HostEvent::Recovery { local, remote, from, to, undone });
+    }
+    let shown = |text: &str| {
+        let lines: Vec<_> = text.lines().skip(3).filter_map(|line| line.split('│').nth(1)).collect();
+        lines.iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let expected = [
+        "RTO 204.0 ms",
+        "no answer for too long",
+        "keep-alive timer",
+        "FIN-WAIT-2 has reached its time limit",
+        "2 MSL have passed",
+        "the time of SO_LINGER has passed",
+        "delayed ACK",
+        "RACK: the reordering window has passed",
+        "tail loss probe",
+        "persist timer: zero-window probe",
+        "the time of TCP_CORK has passed",
+        "path MTU probe",
+        "disorder: a segment may be missing",
+        "fast recovery begins",
+        "recovery ends",
+        "recovery after the RTO begins",
+        "undone: the loss was spurious",
+        "disorder ends",
+    ];
+    assert_eq!(shown(&ladder.draw(&Style { all: true, ..Style::default() })), expected);
+    // What happens with every few segments and loses nothing is left out.
+    let often = ["delayed ACK", "disorder: a segment may be missing", "disorder ends"];
+    let brief: Vec<_> = expected.into_iter().filter(|text| !often.contains(text)).collect();
+    assert_eq!(shown(&ladder.draw(&Style::default())), brief);
 }
 
 /// Data in order, so many segments.

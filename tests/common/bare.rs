@@ -92,7 +92,7 @@ impl Wire {
         let mut config = HostConfig {
             seed: 7,
             addresses: vec![(ours, if setting.v6 { 64 } else { 24 })],
-            rcv_buf: usize::from(WINDOW),
+            rcv_buf: Some(usize::from(WINDOW)),
             ack_delay: None,
             timestamps: setting.timestamps,
             ..HostConfig::default()

@@ -10,7 +10,6 @@ use crate::bench::bulk::{CHUNK, DELAY, LIMIT, RATE, Workload};
 use crate::bench::flow::ACK_DELAY;
 use crate::bench::measure::Stopwatch;
 use crate::bench::{BenchError, Measured};
-use crate::stack::Congestion;
 
 /// A host and the wire that leads away from it.
 struct BulkEnd {
@@ -57,10 +56,11 @@ fn instant(nanos: u64) -> Instant {
 
 pub(in crate::bench) fn run(workload: &Workload, one_set: bool) -> Result<Measured, BenchError> {
     let flows = &workload.flows;
-    let congestion = match flows.congestion {
-        Congestion::None => CongestionControl::None,
-        Congestion::Reno => CongestionControl::Reno,
-        Congestion::Cubic => CongestionControl::Cubic,
+    // smoltcp has these three.
+    let congestion = match flows.congestion.name() {
+        "none" => CongestionControl::None,
+        "reno" => CongestionControl::Reno,
+        _ => CongestionControl::Cubic,
     };
     let ack_delay = Some(Duration::from_micros(ACK_DELAY.as_micros() as u64));
     let settings = BareSettings { buffer: flows.buffer, congestion, timestamps: false, ack_delay, one_set };

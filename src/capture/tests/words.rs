@@ -1,9 +1,11 @@
 //! Words and tags that the runs of tests/capture.rs do not show.
 
+use core::net::SocketAddr;
+
 use super::{on, segment};
 use crate::annotate::write_duration;
 use crate::capture::{Capture, Comments, Numbers, Reader, Settings};
-use crate::event::{DropReason, Event, Fate, Flip, HostEvent, HostId, LinkId, Observer, TimerKind};
+use crate::event::{DropReason, Event, Fate, Flip, HostEvent, HostId, LinkId, Observer, Phase, Reason, TimerKind};
 use crate::segment::{Flags, Packet, SegmentTemplate, Seq};
 use crate::time::{Duration, Instant};
 
@@ -102,6 +104,61 @@ fn numbers_that_a_connection_tells_stand_in_full_comments() {
     });
     let variables = "snd_una=1 snd_nxt=101 snd_wnd=0 srtt=40.1ms rto=1000ms cwnd=14480 flight_size=100";
     assert_eq!(said, [format!("data 1:101 [{variables}]")]);
+}
+
+#[test]
+fn why_a_segment_was_sent_stands_in_full_comments_and_only_on_that_segment() {
+    let packet = Packet::new(segment(0, 100));
+    let ends: [SocketAddr; 2] = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse().unwrap());
+    let numbers = |phase, reason| Event::Host {
+        host: HOST,
+        event: HostEvent::Numbers {
+            local: ends[0],
+            remote: ends[1],
+            numbers: Numbers { pipe: Some(100), phase: Some(phase), reason: Some(reason), ..Numbers::default() },
+        },
+    };
+    let run = |capture: &mut Capture| {
+        let send = sent(&packet, Fate::Deliver(Instant::EPOCH));
+        capture.on_event(Instant::EPOCH, &send);
+        capture.on_event(Instant::EPOCH, &numbers(Phase::Open, Reason::New));
+        capture.on_event(Instant::EPOCH, &send);
+        capture.on_event(Instant::EPOCH, &numbers(Phase::Recovery, Reason::Rack));
+        capture.on_event(Instant::EPOCH, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+        capture.on_event(Instant::EPOCH, &send);
+    };
+    let full = comments(Settings::default().comments(Comments::Full), run);
+    let wire = "snd_una=1 snd_nxt=101 snd_wnd=0 flight_size=100 pipe=100";
+    let again = "retransmission of 1:101";
+    assert_eq!(full[0], format!("data 1:101 [{wire} phase=open reason=new]"));
+    assert_eq!(full[1], format!("{again} [{wire} phase=recovery reason=rack]"));
+    let wire = wire.trim_end_matches(" pipe=100");
+    assert!(full[3].ends_with(&format!(" [{wire} phase=recovery]")), "nothing was told of this one: {}", full[3]);
+    let brief = comments(Settings::default(), run);
+    assert_eq!(brief[..2], ["data 1:101", again], "the wire does not show it");
+}
+
+#[test]
+fn a_tail_loss_probe_starts_the_retransmission_timer_anew() {
+    let packets = [segment(0, 100), segment(1, 100)].map(Packet::new);
+    let timer = |timer| Event::Host {
+        host: HOST,
+        event: HostEvent::Timer {
+            local: "192.0.2.1:80".parse().unwrap(),
+            remote: "192.0.2.2:4000".parse().unwrap(),
+            timer,
+        },
+    };
+    let said = comments(Settings::default(), |capture| {
+        let at = Instant::from_millis;
+        let send = |n: usize| sent(&packets[n], Fate::Drop(DropReason::Loss));
+        capture.on_event(at(0), &send(0));
+        capture.on_event(at(50), &timer(TimerKind::Tlp));
+        capture.on_event(at(50), &send(1));
+        capture.on_event(at(250), &timer(TimerKind::Retransmission));
+        capture.on_event(at(250), &send(0));
+    });
+    assert_eq!(said[2], "retransmission of 1:101 after RTO 200.0 ms [lost: loss]");
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 
 use super::args::Device;
 use crate::cli::CliError;
+use crate::congestion;
 use crate::device::{self, Tun, TunReason};
 use crate::link::{LinkLine, LinkSpec};
 use crate::live;
 use crate::socket::HostConfig;
-use crate::stack::Congestion;
 
 /// The name of the device in a sandbox.
 const NAME: &str = "tcplab0";
@@ -56,9 +56,9 @@ impl Place {
             seed: seed()?,
             addresses: or_default(&wanted.address, 1),
             mtu: usize::from(wanted.mtu),
-            rcv_buf: BUFFER,
-            snd_buf: BUFFER,
-            congestion: Congestion::Cubic,
+            rcv_buf: Some(BUFFER),
+            snd_buf: Some(BUFFER),
+            congestion: congestion::by_name("cubic").unwrap_or_default(),
             ..HostConfig::default()
         };
         Ok(Self { tun, host, links })

@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::{Line, ParseError, duration, number};
 use crate::app::calls::Time;
-use crate::socket::SocketOption as O;
+use crate::socket::{CongestionName, SocketOption as O};
 use crate::time::Duration;
 
-const NAMES: &str = "reuseaddr, nodelay, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, keepcnt, ttl, keepidle, \
+const NAMES: &str = "reuseaddr, nodelay, cork, cc, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, keepcnt, ttl, keepidle, \
     keepintvl, usertimeout, rcvtimeo, sndtimeo or linger";
 const SWITCH: &str = "on or off";
 const TIME: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
@@ -18,11 +18,14 @@ enum SettingKind {
     Switch(fn(bool) -> O),
     Count(u64, fn(u64) -> O),
     Time(fn(Duration) -> O),
+    Controller,
 }
 
-const SETTINGS: [(&str, SettingKind); 16] = [
+const SETTINGS: [(&str, SettingKind); 18] = [
     ("reuseaddr", SettingKind::Switch(O::ReuseAddr)),
     ("nodelay", SettingKind::Switch(O::NoDelay)),
+    ("cork", SettingKind::Switch(O::Cork)),
+    ("cc", SettingKind::Controller),
     ("quickack", SettingKind::Switch(O::QuickAck)),
     ("keepalive", SettingKind::Switch(O::KeepAlive)),
     ("v6only", SettingKind::Switch(O::V6Only)),
@@ -54,6 +57,9 @@ pub(super) fn read(line: &mut Line<'_>) -> Result<O, ParseError> {
         SettingKind::Count(most, option) => {
             line.take(&format!("a number up to {most}"), |word| number(word).filter(|&count| count <= most).map(option))
         }
+        SettingKind::Controller => line.take("the name of a congestion controller, at most 15 bytes", |word| {
+            CongestionName::exact(word).map(O::Congestion)
+        }),
         SettingKind::Time(option) => line.take(TIME, |word| duration(word).map(option)),
     }
 }
@@ -68,6 +74,8 @@ impl fmt::Display for Setting {
         match self.0 {
             O::ReuseAddr(on) => write!(f, "reuseaddr {}", switch(on)),
             O::NoDelay(on) => write!(f, "nodelay {}", switch(on)),
+            O::Cork(on) => write!(f, "cork {}", switch(on)),
+            O::Congestion(name) => write!(f, "cc {name}"),
             O::QuickAck(on) => write!(f, "quickack {}", switch(on)),
             O::KeepAlive(on) => write!(f, "keepalive {}", switch(on)),
             O::V6Only(on) => write!(f, "v6only {}", switch(on)),

@@ -69,6 +69,8 @@ fn calls() {
         ("sendto server:53 \"who?\"", Call::SendTo(addr("10.0.0.2:53"), b"who?".to_vec())),
         ("set reuseaddr off", Call::Set(SocketOption::ReuseAddr(false))),
         ("set nodelay on", Call::Set(SocketOption::NoDelay(true))),
+        ("set cork on", Call::Set(SocketOption::Cork(true))),
+        ("set cc bbr", Call::Set(SocketOption::Congestion("bbr".into()))),
         ("set quickack on", Call::Set(SocketOption::QuickAck(true))),
         ("set keepalive on", Call::Set(SocketOption::KeepAlive(true))),
         ("set v6only on", Call::Set(SocketOption::V6Only(true))),
@@ -130,7 +132,7 @@ fn errors_name_the_line_the_word_and_what_was_expected() {
         ("close ->", format!("the line ends: expected {ERRNO}")),
         (
             "set",
-            "the line ends: expected reuseaddr, nodelay, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, \
+            "the line ends: expected reuseaddr, nodelay, cork, cc, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, \
             keepcnt, ttl, keepidle, keepintvl, usertimeout, rcvtimeo, sndtimeo or linger"
                 .to_owned(),
         ),
