@@ -2,13 +2,13 @@ CARGO ?= cargo
 
 # What `make bench` runs; `make bench BENCHES="connections" BENCH_FLAGS="--count 10000"` picks one. A name without a line of
 # its own below is that of the bench.
-BENCHES ?= bulk bulk-short bulk-whole loss loss-cubic churn churn-100 connections-1 connections-100 connections-10000 \
+BENCHES ?= bulk bulk-short bulk-whole loss loss-reno churn churn-100 connections-1 connections-100 connections-10000 \
 	connections-100000 dumbbell dumbbell-1000 tun
 BENCH_FLAGS ?=
 CAPTURE := $(abspath $(or $(CARGO_TARGET_DIR),target))/bench.pcapng
 bench-bulk-short := bulk -w $(CAPTURE) -s 128
 bench-bulk-whole := bulk -w $(CAPTURE)
-bench-loss-cubic := loss --cc cubic
+bench-loss-reno := loss --cc reno
 bench-churn-100 := churn --parallel 100
 bench-connections-1 := connections --count 1
 bench-connections-100 := connections --count 100

@@ -34,7 +34,7 @@
 //! - A program with a loop of its own, which never waits: [`socket::Host`].
 //! - What happened, packet by packet: an [`event::Observer`] given to [`sim::Sim::observe`]; [`view::Ladder`] draws it.
 //! - A network with its programs in a file, run many times: `scenario` (feature `scenario`).
-//! - The command with programs of your own: [`Registry`] and `command_line` (feature `cli`).
+//! - The command with programs and congestion controllers of your own: [`Registry`] and `command_line` (feature `cli`).
 //!
 //! # The path of a packet
 //!

@@ -82,7 +82,7 @@ const EXAMPLES: [Example; 17] = [
         leaves: &[],
     },
     Example {
-        line: "tcplab run download.toml --seed 7 --set link.delay=100ms --set host.cc=cubic",
+        line: "tcplab run download.toml --seed 7 --set link.delay=100ms --set host.cc=bbr",
         needs: &[],
         live: false,
         prints: &["100000 received"],

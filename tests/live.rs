@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use common::left_out;
 use programs::printed;
 use tcplab::capture::Reader;
+use tcplab::segment::{IpView, Segment};
 
 /// How long any run may take.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -251,6 +252,57 @@ fn scripts_outages_and_the_mtu_of_a_link_line_work_on_the_tun_path_in_each_direc
 }
 
 #[test]
+fn the_seed_is_told_and_kept_and_the_buffer_that_is_asked_for_is_announced() {
+    if !(possible() && installed(&["curl"])) {
+        return;
+    }
+    let dir = place("seed");
+    let kept = |name: &str, options: &[&str]| {
+        let capture = dir.join(name);
+        let serve = ["serve", "http", "--size", "3000", "-v", "-w", path(&capture)];
+        let curl = ["--", "curl", "-sS", "-o", "/dev/null", "http://192.168.69.1:8080/"];
+        let output = run(&[&serve, options, &curl[..]].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let seed = said.lines().find_map(|line| line.strip_prefix("seed ")).map(str::to_owned);
+        let seed = seed.unwrap_or_else(|| panic!("no seed in {said}"));
+        let bytes = fs::read(&capture).expect("a capture");
+        let recipe = format!("{{\"tcplab\":1,\"live\":true,\"seed\":{seed}}}");
+        assert!(bytes.windows(recipe.len()).any(|window| window == recipe.as_bytes()), "{recipe}");
+        (seed, capture)
+    };
+    let options = [
+        "--cc",
+        "bbr",
+        "--rcvbuf",
+        "8KiB",
+        "--sndbuf",
+        "65536",
+        "--min-rto",
+        "1s",
+        "--seed",
+        "7",
+        "--link",
+        "delay=1ms",
+    ];
+    let (seed, capture) = kept("given.pcapng", &options);
+    assert_eq!(seed, "7");
+    let mut reader = Reader::open(&capture).expect("a capture");
+    let mut windows = Vec::new();
+    while let Some(record) = reader.next_record() {
+        let packet = record.expect("a whole record").packet.expect("an IP packet");
+        let ip = IpView::parse(packet).expect("IP");
+        let Ok(segment) = Segment::parse(&ip) else { continue }; // the kernel's ICMPv6
+        if segment.is_syn() && segment.is_ack() {
+            windows.push(segment.window);
+        }
+    }
+    assert_eq!(windows, [8192]);
+    let [(first, _), (second, _)] = ["fresh.pcapng", "another.pcapng"].map(|name| kept(name, &[]));
+    assert_ne!(first, second, "without --seed it is a fresh one");
+}
+
+#[test]
 fn nc_is_echoed_over_tcp_and_udp_and_greeted_by_hello() {
     if !(possible() && installed(&["nc"])) {
         return;
@@ -290,13 +342,19 @@ fn the_exit_code_of_command_is_ours() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    let usage: [&[&str]; 7] = [
+    let usage: [&[&str]; 13] = [
         &["serve"],
         &["serve", "nothing"],
         &["serve", "http", "--dir", "/no/such/directory"],
         &["serve", "echo", "--size", "1"],
         &["serve", "hello", "--link", "dealy=1ms"],
         &["serve", "hello", "--link", "a>b:delay=1ms"],
+        &["serve", "hello", "--cc", "vegas"],
+        &["serve", "hello", "--rcvbuf", "0"],
+        &["serve", "hello", "--sndbuf", "2GiB"],
+        &["serve", "hello", "--min-rto", "0s"],
+        &["connect", "192.168.69.2:1", "--min-rto", "121s"],
+        &["connect", "192.168.69.2:1", "--seed", "-1"],
         &["connect", "nowhere"],
     ];
     for args in usage {
@@ -442,7 +500,10 @@ fn the_bench_measures_both_sides_in_both_directions() {
         assert_eq!(run(&["bench", "tun", "--seconds", seconds]).status.code(), Some(2), "{seconds}");
     }
     let table = text(&run(&["bench", "tun", "--seconds", "0.05", "--count", "1", "--only", "tcplab"]).stdout);
-    assert!(table.contains("the userspace host: send\n") && !table.contains("bare-smoltcp"), "{table}");
+    assert!(
+        table.contains("the userspace host: send, congestion control cubic\n") && !table.contains("bare-smoltcp"),
+        "{table}"
+    );
 }
 
 #[test]

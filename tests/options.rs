@@ -5,11 +5,11 @@ mod common;
 use std::time::Duration;
 
 use common::calls::{DELAY, PORT, Pair, Shot, any, at, datagram, read, stream};
-use tcplab::congestion;
+use tcplab::congestion::{self, Algorithm};
 use tcplab::event::State;
 use tcplab::link::FaultAction;
 use tcplab::segment::{IpView, Packet, Segment};
-use tcplab::socket::{Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
+use tcplab::socket::{CongestionName, Domain, Errno, Host, HostConfig, OptionName, SocketOption, TcpInfo, Type};
 use tcplab::time::Instant;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -413,4 +413,64 @@ fn tcp_info_counts_retransmissions_after_a_loss() {
     assert_eq!((info.retransmits, info.total_retrans, info.unacked), (0, 2, 0));
     assert_eq!(net.server_reads(server), b"hello");
     assert_eq!(net.kinds(), ["P. 5", "P. 5", "P. 5", ". 0"]);
+}
+
+#[test]
+fn tcp_congestion_takes_the_names_that_the_host_knows_and_others_are_enoent() {
+    let own = Algorithm::new("own", "a controller of a user", congestion::Reno::new).expect("a good name");
+    let mut config = HostConfig { congestion: own.clone(), ..HostConfig::default() };
+    config.algorithms.add(own).expect("a new name");
+    let mut host = Host::new(&config);
+    let fd = stream(&mut host, &[]);
+    assert_get(&host, fd, OptionName::Congestion, SocketOption::Congestion("own".into()));
+    for name in ["none", "reno", "cubic", "bbr", "own"] {
+        assert_eq!(host.setsockopt(fd, SocketOption::Congestion(name.into())), Ok(()), "{name}");
+        assert_get(&host, fd, OptionName::Congestion, SocketOption::Congestion(name.into()));
+    }
+    for name in ["", "vegas", "CUBIC", "cubic ", "a-name-of-more-than-15-bytes"] {
+        assert_eq!(host.setsockopt(fd, SocketOption::Congestion(name.into())), Err(Errno::ENOENT), "{name}");
+    }
+    assert_get(&host, fd, OptionName::Congestion, SocketOption::Congestion("own".into()));
+    assert_eq!(
+        Host::new(&HostConfig::default()).config().algorithms.names(),
+        "cubic, reno, bbr, none",
+        "another host does not know it"
+    );
+}
+
+#[test]
+fn each_socket_has_its_own_controller_and_accepted_ones_that_of_the_listener() {
+    let net = Pair::new();
+    let (bbr, reno) = (SocketOption::Congestion("bbr".into()), SocketOption::Congestion("reno".into()));
+    let (client, server) = net.established_with(&[bbr], &[reno]);
+    let name = |from: &tcplab::sim::HostHandle, fd| from.sys(|host| host.getsockopt(fd, OptionName::Congestion));
+    assert_eq!([name(&net.client, client), name(&net.server, server)], [Ok(bbr), Ok(reno)]);
+    net.client.sys(|host| host.setsockopt(client, reno)).expect("in the middle of a connection");
+    assert_eq!(name(&net.client, client), Ok(reno));
+    let other = net.client.sys(|host| stream(host, &[]));
+    assert_eq!(name(&net.client, other), Ok(SocketOption::Congestion("cubic".into())));
+}
+
+#[test]
+fn a_name_of_a_controller_ends_after_15_bytes_and_never_inside_a_character() {
+    let name = |text: &str| CongestionName::from(text).as_str().to_owned();
+    assert_eq!(name("fifteen-bytes-x"), "fifteen-bytes-x");
+    assert_eq!(name("fifteen-bytes-xy"), "fifteen-bytes-x");
+    assert_eq!(name("fourteen-bytesé"), "fourteen-bytes");
+    assert_eq!(CongestionName::exact("fifteen-bytes-xy"), None);
+    assert_eq!(format!("{:?} {}", CongestionName::from("bbr"), CongestionName::from("bbr")), "\"bbr\" bbr");
+}
+
+#[test]
+fn a_datagram_socket_has_a_queue_of_its_own_size_and_no_options_of_tcp() {
+    let mut host = Host::new(&HostConfig::default());
+    let fd = datagram(&mut host, 53);
+    assert_get(&host, fd, OptionName::RcvBuf, SocketOption::RcvBuf(212_992));
+    for (name, option) in [
+        (OptionName::Cork, SocketOption::Cork(true)),
+        (OptionName::Congestion, SocketOption::Congestion("reno".into())),
+    ] {
+        assert_eq!(host.getsockopt(fd, name), Err(Errno::ENOPROTOOPT));
+        assert_eq!(host.setsockopt(fd, option), Err(Errno::ENOPROTOOPT));
+    }
 }

@@ -1,5 +1,5 @@
 //! A user's binary that adds a program to the command: `examples/own_command.rs`. Its program works in every command that
-//! names programs, and the plain command refuses it.
+//! names programs, and the plain command refuses it. `examples/controller.rs` does the same with a congestion controller.
 #![cfg(feature = "cli")]
 
 use std::fs;
@@ -19,10 +19,14 @@ host = "client"
 do = ["connect server:7002", "send \"quiet\"", "recv 5", "close"]
 "#;
 
-/// The example beside this test. `cargo test` builds both.
 fn own_command() -> PathBuf {
+    example("own_command")
+}
+
+/// The example beside this test. `cargo test` builds both.
+fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    let name = format!("own_command{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path = test.parent().and_then(Path::parent).expect("target/debug/deps").join("examples").join(name);
     assert!(path.exists(), "{} is missing: `cargo build --examples` makes it", path.display());
     path
@@ -112,4 +116,48 @@ fn every_congestion_controller_that_is_offered_is_taken() {
     let set = run(tcplab, &["run", "handshake", "--set", "host.cc=vegas"]);
     assert_eq!(set.status.code(), Some(2));
     assert!(text(&set.stderr).contains("cubic, reno, bbr or none"), "{}", text(&set.stderr));
+}
+
+const DELAY: &str = r#"
+[hosts.client]
+cc = "delay"
+[hosts.server]
+[links]
+client-server = "rate=10Mbit,delay=10ms"
+[[programs]]
+host = "server"
+app = "bulk"
+[[programs]]
+host = "client"
+app = "bulk"
+to = "server"
+[[programs]]
+host = "server"
+do = ["socket", "set cc delay", "set cc vegas -> ENOENT"]
+"#;
+
+#[test]
+fn a_controller_of_a_user_is_named_in_scenarios_settings_and_options() {
+    let (own, plain) = (example("controller"), assert_cmd::cargo::cargo_bin!("tcplab"));
+    let dir = place("controller");
+    let (scenario, capture) = (dir.join("delay.toml"), dir.join("delay.pcapng"));
+    fs::write(&scenario, DELAY).expect("written");
+    let (scenario, capture) = (scenario.to_str().expect("UTF-8"), capture.to_str().expect("UTF-8"));
+
+    let ran = run(&own, &["run", scenario, "--no-ladder", "-w", capture]);
+    assert_eq!(ran.status.code(), Some(0), "{}{}", text(&ran.stdout), text(&ran.stderr));
+    let replayed = run(&own, &["replay", capture]);
+    assert_eq!(replayed.status.code(), Some(0), "the recipe names it: {}", text(&replayed.stdout));
+    let swept = run(&own, &["sweep", scenario, "--set", "host.cc=delay,cubic"]);
+    assert_eq!((swept.status.code(), text(&swept.stdout).lines().count()), (Some(0), 3), "{}", text(&swept.stderr));
+    let chosen = run(&own, &["-q", "run", "handshake", "--cc", "delay"]);
+    assert_eq!(chosen.status.code(), Some(0), "{}", text(&chosen.stderr));
+    let help = text(&run(&own, &["run", "--help"]).stdout);
+    assert!(help.contains("- delay: about three segments in the queue"), "{help}");
+
+    let refused = run(plain, &["run", scenario]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let expected = "line 3, column 6: `hosts.client.cc`: expected cubic, reno, bbr or none";
+    assert!(said.contains(expected), "{said}");
 }

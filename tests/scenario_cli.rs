@@ -46,8 +46,13 @@ fn lessons_are_listed_and_shown_as_files_to_start_from() {
         assert_eq!(row["name"], name);
         assert!(row["topic"].is_string() && row["summary"].is_string());
     }
-    let shown = stdout(&tcplab(&["lessons", "--show", "close"]));
+    let output = tcplab(&["lessons", "--show", "close"]);
+    let shown = stdout(&output);
     assert_eq!(shown, Scenario::lesson("close").expect("a lesson").text());
+    for (key, _) in tcplab::scenario::keys() {
+        let told = key.strip_prefix("hosts.NAME.").is_none_or(|key| stderr(&output).contains(key));
+        assert!(told, "{key} is not named beside the lesson");
+    }
     let place = place("shown");
     let path = place.join("mine.toml");
     fs::write(&path, shown).expect("written");
@@ -200,4 +205,33 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
     let nowhere = tcplab(&["run", "handshake", "-w", "/nowhere/x.pcapng"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(stderr(&nowhere).contains("/nowhere/x.pcapng"));
+}
+
+#[test]
+fn every_kind_of_setting_of_a_host_can_be_swept_and_a_wrong_value_names_what_is_expected() {
+    for set in [
+        "host.cc=cubic,bbr",
+        "host.initial_window=3,10",
+        "host.sack=true,false",
+        "host.min_rto=200ms,1s",
+        "hosts.client.rcv_buf=auto,64KiB",
+        "host.window_scale=auto,7",
+        "host.option_layout=linux,freebsd",
+        "host.window_update=doubled,two-segments",
+    ] {
+        let swept = tcplab(&["sweep", "hello", "--set", set]);
+        assert_eq!((swept.status.code(), stdout(&swept).lines().count()), (Some(0), 3), "{set}: {}", stderr(&swept));
+    }
+    for (set, expected) in [
+        ("host.cc=vegas", "takes cubic, reno, bbr or none"),
+        ("host.initial_window=0", "takes a number from 1 to 1000"),
+        ("host.min_rto=0", "at least 1ms"),
+        ("host.window_scale=15", "takes a number from 0 to 14, or auto"),
+        ("host.rcv_buf=17MiB", "takes bytes from 1 to 16777216, also as 64KiB or 1MiB, or auto"),
+        ("host.option_layout=bsd", "takes linux, freebsd or compact"),
+    ] {
+        let refused = tcplab(&["run", "hello", "--set", set]);
+        assert_eq!(refused.status.code(), Some(2), "{set}");
+        assert!(stderr(&refused).contains(expected), "{set}: {}", stderr(&refused));
+    }
 }

@@ -184,9 +184,9 @@ impl Bench {
             (Self::Loss(workload), _) => loss::run(workload)?,
             (Self::Dumbbell(workload), _) => dumbbell::run(workload)?,
             #[cfg(all(feature = "live", target_os = "linux"))]
-            (Self::Tun(workload), Subject::Tcplab) => tun::run(*workload)?,
+            (Self::Tun(workload), Subject::Tcplab) => tun::run(workload)?,
             #[cfg(all(feature = "live", target_os = "linux"))]
-            (Self::Tun(workload), _) => bare::tun::run(*workload)?,
+            (Self::Tun(workload), _) => bare::tun::run(workload)?,
         };
         Ok(Measured { peak_rss_kib: measure::peak_kib(), ..figures })
     }

@@ -184,9 +184,10 @@ impl fmt::Display for BenchReport {
             #[cfg(all(feature = "live", target_os = "linux"))]
             Bench::Tun(workload) => writeln!(
                 f,
-                "tun: one connection to the kernel for {} s, MTU 1500; the userspace host: {}",
+                "tun: one connection to the kernel for {} s, MTU 1500; the userspace host: {}, congestion control {}",
                 workload.length.as_secs_f64(),
-                workload.direction.name()
+                workload.direction.name(),
+                workload.congestion.name()
             )?,
         }
         if !CPU_TIME_KNOWN {

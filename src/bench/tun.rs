@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use super::measure::{Stopwatch, Taken};
 use super::{BenchError, Measured};
-use crate::congestion;
+use crate::congestion::Algorithm;
 use crate::device::{InterfaceSettings, Tun};
 use crate::link::LinkSpec;
 use crate::live::{self, Live, WakeReceiver, WakeSender};
@@ -59,12 +59,14 @@ impl FlowDirection {
 }
 
 /// One run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Workload {
     /// Which way.
     pub direction: FlowDirection,
     /// How long.
     pub length: Duration,
+    /// The controller of the userspace host.
+    pub congestion: Algorithm,
 }
 
 /// Gives this process a network namespace of its own; no thread may have been started.
@@ -97,11 +99,12 @@ struct FlowResult {
 
 impl Peer {
     /// Connects and goes on for the length of the run. `waker` wakes the loop at the end.
-    pub(super) fn start(workload: Workload, waker: Option<WakeSender>) -> io::Result<Self> {
+    pub(super) fn start(workload: &Workload, waker: Option<WakeSender>) -> io::Result<Self> {
         let done = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&done);
+        let (direction, length) = (workload.direction, workload.length);
         let thread = thread::Builder::new().name("the kernel's end".to_owned()).spawn(move || {
-            let result = carry(workload);
+            let result = carry(direction, length);
             theirs.store(true, Ordering::SeqCst);
             if let Some(waker) = waker {
                 waker.wake();
@@ -131,19 +134,19 @@ impl Peer {
     }
 }
 
-fn carry(workload: Workload) -> io::Result<FlowResult> {
+fn carry(direction: FlowDirection, length: Duration) -> io::Result<FlowResult> {
     let host = SocketAddr::from((HOST, PORT));
     let mut stream = KernelStream::connect_timeout(&host, Duration::from_secs(10))?;
     // A connection that makes no progress for this time is broken.
-    let patience = Some(workload.length + Duration::from_secs(10));
+    let patience = Some(length + Duration::from_secs(10));
     stream.set_read_timeout(patience)?;
     stream.set_write_timeout(patience)?;
     let mut buffer = vec![0; KERNEL_CHUNK];
     let mut bytes = 0;
     let stopwatch = Stopwatch::start();
     let began = Instant::now();
-    while began.elapsed() < workload.length {
-        let count = match workload.direction {
+    while began.elapsed() < length {
+        let count = match direction {
             FlowDirection::Receive => stream.write(&buffer)?,
             FlowDirection::Send => stream.read(&mut buffer)?,
         };
@@ -171,13 +174,13 @@ async fn serve(net: Net, direction: FlowDirection) -> io::Result<()> {
 }
 
 /// Runs it on tcplab.
-pub(super) fn run(workload: Workload) -> Result<Measured, BenchError> {
+pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let config = HostConfig {
         addresses: vec![(IpAddr::from(HOST), PREFIX)],
         mtu: MTU,
         rcv_buf: Some(BUFFER),
         snd_buf: Some(BUFFER),
-        congestion: congestion::by_name("cubic").unwrap_or_default(),
+        congestion: workload.congestion.clone(),
         ..HostConfig::default()
     };
     let mut live = Live::new(&config, device()?, [&LinkSpec::default(); 2]);

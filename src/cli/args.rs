@@ -245,6 +245,9 @@ pub(super) enum Name {
         /// Length of a run in seconds
         #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
         seconds: Duration,
+        /// Congestion controller of the userspace host
+        #[arg(long, value_name = "NAME", default_value = "cubic")]
+        cc: String,
         #[command(flatten)]
         only: Only,
     },
@@ -254,7 +257,7 @@ pub(super) enum Name {
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct Flows {
     /// Congestion controller of every host
-    #[arg(long, value_name = "NAME", default_value = "reno")]
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(super) cc: String,
     /// Size of each socket buffer in KiB [default: 4096, or 256 with more than 16 flows]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]

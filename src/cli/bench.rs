@@ -10,8 +10,8 @@ use crate::bench::{
 #[cfg(all(feature = "live", target_os = "linux"))]
 use {
     super::args::SubjectName,
+    super::named,
     crate::bench::{FlowDirection, OverTun, prepare},
-    crate::time::Duration,
 };
 
 /// A set with more sockets than this takes minutes, because each packet searches the whole set.
@@ -44,7 +44,11 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
             (Bench::Dumbbell(Dumbbell { count, seconds, flows: flows.settings(registry, count)? }), Only { only: None })
         }
         #[cfg(all(feature = "live", target_os = "linux"))]
-        Name::Tun { count, seconds, only } => return over_tun(*count, *seconds, only.only, output),
+        Name::Tun { count, seconds, cc, only } => {
+            let congestion = named::controller(registry, cc)?;
+            let workload = OverTun { direction: FlowDirection::Receive, length: *seconds, congestion };
+            return over_tun(*count, &workload, only.only, output);
+        }
     };
     let subjects = match (only, &bench) {
         (Some(side), _) => vec![side.into()],
@@ -107,11 +111,11 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
 
 /// Both directions, one after the other. The subjects alternate, so that other load on the machine affects both.
 #[cfg(all(feature = "live", target_os = "linux"))]
-fn over_tun(runs: u32, length: Duration, only: Option<SubjectName>, output: Output) -> Result<(), CliError> {
+fn over_tun(runs: u32, workload: &OverTun, only: Option<SubjectName>, output: Output) -> Result<(), CliError> {
     prepare().map_err(|error| CliError::Run(error.to_string()))?;
     let subjects = only.map_or_else(|| vec![Subject::Tcplab, Subject::BareSmoltcp], |side| vec![Subject::from(side)]);
     for direction in [FlowDirection::Receive, FlowDirection::Send] {
-        let bench = Bench::Tun(OverTun { direction, length });
+        let bench = Bench::Tun(OverTun { direction, ..workload.clone() });
         let mut figures = vec![Vec::new(); subjects.len()];
         for _ in 0..runs {
             for (subject, figures) in subjects.iter().zip(&mut figures) {

@@ -30,6 +30,7 @@ Without COMMAND, a line is printed that starts a client from a second terminal.
 Examples:
   tcplab serve http --dir . -- curl -sS http://192.168.69.1:8080/README.md
   tcplab serve http --size 1000000 --link delay=50ms,loss=1% -w bad.pcapng --flows -- curl -so /dev/null http://192.168.69.1:8080/
+  tcplab serve http --size 1000000 --cc bbr --rcvbuf 1MiB --link rate=20Mbit,loss=1% --seed 7 -- curl -so /dev/null http://192.168.69.1:8080/
   tcplab serve echo -w - -- nc -N 192.168.69.1 7 | wireshark -k -i -
   tcplab serve chat";
 
@@ -110,13 +111,13 @@ Keys of --set:
   hosts.NAME.KEY        a key of one host
   programs.NAME.KEY     size, port, backlog, start, count or every, by name or number from 1
   until                 the end of the run
-docs/scenarios.md lists every key.
+docs/scenarios.md lists every key, and `tcplab lessons --show NAME` those of a host.
 
 Examples:
   tcplab run handshake
   tcplab run fast-retransmit -w fast.pcapng --comments full
   tcplab run bufferbloat --set 'links.router>client.limit=16' --at all -w short-queue.pcapng
-  tcplab run mine.toml --seed 7 --link delay=50ms,loss=2% --cc cubic
+  tcplab run mine.toml --seed 7 --link delay=50ms,loss=2% --cc bbr
   tcplab run keep-alive --realtime -w - | wireshark -k -i -";
 
 pub(super) const SWEEP: &str = "\
@@ -143,7 +144,7 @@ docs/scenarios.md lists every key.
 
 Examples:
   tcplab sweep fairness --set hosts.server.cc=reno,cubic --set links.left-right.limit=10,20,40
-  tcplab sweep mine.toml --seed 1..100 --set link.loss=0,1%,2% --set host.cc=reno,cubic > sweep.csv
+  tcplab sweep mine.toml --seed 1..100 --set link.loss=0,1%,2% --set host.cc=cubic,reno,bbr > sweep.csv
   tcplab sweep mine.toml --seed 1..1000 --shard 3/8 -j 4 > part3.csv";
 
 #[cfg(test)]

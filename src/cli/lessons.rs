@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::output::{Output, print};
 use super::{CliError, help};
-use crate::scenario::{Scenario, lessons};
+use crate::scenario::{Scenario, keys, lessons};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::LESSONS)]
@@ -24,7 +24,12 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         if output.json {
             return Ok(print(format_args!("{}\n", json!({ "name": name, "text": lesson.text() })))?);
         }
-        return Ok(print(lesson.text())?);
+        print(lesson.text())?;
+        let all = keys();
+        let of_hosts = all.iter().filter_map(|(key, _)| key.strip_prefix("hosts.NAME."));
+        let of_hosts = of_hosts.collect::<Vec<_>>().join(", ");
+        output.note(format_args!("\nkeys of a host: {of_hosts}\ndocs/scenarios.md explains all keys"));
+        return Ok(());
     }
     let mut topic = String::new();
     for name in lessons() {

@@ -62,7 +62,7 @@ impl CliError {
 }
 
 /// Parses the arguments of the process, runs the command, and returns its exit code. The programs and controllers are those
-/// of the registry. A binary with programs of its own needs only this call:
+/// of the registry. A binary with programs or controllers of its own needs only this call:
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -105,7 +105,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Serve(serve) => live::serve::run(serve, registry, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
-        Command::Connect(connect) => live::connect::run(connect, output),
+        Command::Connect(connect) => live::connect::run(connect, registry, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Doctor => live::doctor::run(),
         #[cfg(all(feature = "live", target_os = "linux"))]

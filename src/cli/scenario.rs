@@ -26,7 +26,7 @@ pub(super) struct Which {
     /// scenario]
     #[arg(long, value_name = "SPEC")]
     pub(super) link: Option<LinkLine>,
-    /// Congestion controller of every host [default: the one in the scenario, else reno]
+    /// Congestion controller of every host [default: the one in the scenario, else cubic]
     #[arg(long, value_name = "NAME")]
     pub(super) cc: Option<String>,
 }

@@ -5,69 +5,28 @@
 //!
 //! # A controller of one's own
 //!
-//! This one keeps about three segments waiting in the queue of the bottleneck, the idea of TCP Vegas.
-//! docs/controllers.md in the repository explains each call.
+//! A controller is a type with the trait [`Controller`]. examples/controller.rs in the repository has one of 40 lines,
+//! and docs/controllers.md explains each call. An [`Algorithm`] gives it a name; [`Algorithms`] are those that can be
+//! chosen by name.
 //!
 //! ```
-//! use tcplab::congestion::{AckSample, Algorithm, Algorithms, CongestionSample, Controller, Setup, Signal};
+//! use tcplab::Registry;
+//! use tcplab::congestion::{Algorithm, Algorithms, Reno, Setup};
+//! use tcplab::socket::HostConfig;
 //! use tcplab::time::Instant;
 //!
-//! #[derive(Debug)]
-//! struct Delay {
-//!     mss: u64,
-//!     cwnd: u64,
-//!     before: u64,
-//! }
-//!
-//! impl Controller for Delay {
-//!     fn name(&self) -> &str {
-//!         "delay"
-//!     }
-//!     fn cwnd(&self) -> u64 {
-//!         self.cwnd
-//!     }
-//!     fn on_ack(&mut self, ack: &AckSample) {
-//!         let (Some(rtt), Some(min_rtt)) = (ack.rtt, ack.min_rtt) else { return };
-//!         let waiting = rtt.saturating_sub(min_rtt).as_secs_f64() / rtt.as_secs_f64().max(1e-6);
-//!         let queued = (self.cwnd as f64 * waiting) as u64 / self.mss;
-//!         // One segment more or less in a round trip.
-//!         let step = self.mss * ack.newly_delivered / self.cwnd;
-//!         if queued < 2 && ack.cwnd_limited {
-//!             self.cwnd += step;
-//!         } else if queued > 4 {
-//!             self.cwnd = (self.cwnd - step).max(2 * self.mss);
-//!         }
-//!     }
-//!     fn on_congestion(&mut self, congestion: &CongestionSample) {
-//!         self.before = self.cwnd;
-//!         self.cwnd = match congestion.signal {
-//!             Signal::Timeout { .. } => self.mss,
-//!             Signal::Loss | Signal::Ecn => (congestion.flight_size / 2).max(2 * self.mss),
-//!         };
-//!     }
-//!     fn undo(&mut self, _now: Instant) {
-//!         self.cwnd = self.cwnd.max(self.before);
-//!     }
-//!     fn set_mss(&mut self, mss: u64) {
-//!         self.mss = mss;
-//!     }
-//! }
-//!
-//! let delay = Algorithm::new("delay", "about three segments in the queue", |setup: &Setup| Delay {
-//!     mss: setup.mss,
-//!     cwnd: setup.cwnd,
-//!     before: setup.cwnd,
+//! // Reno from two segments up, as it was before RFC 6928.
+//! let old = Algorithm::new("old-reno", "Reno with a small initial window", |setup: &Setup| {
+//!     Reno::new(&Setup { cwnd: 2 * setup.mss, ..*setup })
 //! })?;
-//! let mut algorithms = Algorithms::default();
-//! algorithms.add(delay)?;
-//! assert_eq!(algorithms.names(), "cubic, reno, bbr, none, delay");
+//! assert_eq!(old.controller(&Setup::new(1_448, Instant::EPOCH)).cwnd(), 2 * 1_448);
 //!
-//! let delay = algorithms.by_name("delay").expect("it was added");
-//! let mut controller = delay.controller(&Setup::new(1_448, Instant::EPOCH));
-//! controller.on_congestion(&CongestionSample { flight_size: 8 * 1_448, ..CongestionSample::default() });
-//! assert_eq!(controller.cwnd(), 4 * 1_448);
-//! controller.undo(Instant::EPOCH);
-//! assert_eq!(controller.cwnd(), 10 * 1_448);
+//! // For every connection of a host, unless a socket says otherwise.
+//! let host = HostConfig { congestion: old.clone(), ..HostConfig::default() };
+//! // For scenario files and every command: `cc = "old-reno"`, `--cc old-reno`, `TCP_CONGESTION`.
+//! let registry = Registry::default().with_controller(old);
+//! assert_eq!(registry.algorithms().names(), "cubic, reno, bbr, none, old-reno");
+//! # let _ = host;
 //! # Ok::<(), tcplab::congestion::NameError>(())
 //! ```
 

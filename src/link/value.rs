@@ -137,6 +137,14 @@ pub fn parse_time(text: &str) -> Option<Duration> {
     quantity(text, &TIMES).map(Duration::from_nanos)
 }
 
+/// What a size looks like, for messages.
+pub const SIZE_EXPECTED: &str = "a size in bytes such as 65536, 64KiB or 1MiB";
+
+/// Reads a number of bytes: `65536`, `64KiB`.
+pub fn parse_size(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| quantity(text, &SIZES))
+}
+
 pub(super) fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     write_in_largest_unit(f, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), &TIMES)
 }

@@ -48,10 +48,16 @@ impl fmt::Display for Named<'_> {
 pub(super) fn unknown(key: &str, known: &[&str]) -> String {
     let all = known.join(", ");
     match nearest(key, known) {
+        Some(near) if known.len() > LONG_LIST => {
+            format!("a known key, `{near}` perhaps; docs/scenarios.md lists all")
+        }
         Some(near) => format!("a known key, `{near}` perhaps (known are {all})"),
         None => format!("a known key ({all})"),
     }
 }
+
+/// More keys than this are not listed beside the one that was meant.
+const LONG_LIST: usize = 30;
 
 /// The known word that differs least, if it differs by little.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {

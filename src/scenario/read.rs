@@ -45,7 +45,7 @@ pub fn keys() -> Vec<(String, &'static str)> {
     };
     [
         below("", &KEYS),
-        below("hosts.NAME.", &host::KEYS),
+        below("hosts.NAME.", &host::keys()),
         below("routers.NAME.", &host::ROUTER_KEYS),
         below("programs.", &program::KEYS),
         below("faults.", &fault::KEYS),

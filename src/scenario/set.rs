@@ -70,15 +70,13 @@ impl Scenario {
             ("links", name) => self.set_one_link(name, item, value),
             ("host", "") => {
                 let mut hosts = self.hosts.iter_mut().filter(|host| !host.router);
-                hosts.try_for_each(|host| host.set(item, value, &self.registry)).map_err(takes)?;
+                hosts.try_for_each(|host| host.set(item, value)).map_err(takes)?;
                 self.check_addresses()
             }
             ("hosts", name) => {
                 let known = self.hosts().collect::<Vec<_>>().join(", ");
                 let host = self.hosts.iter_mut().find(|host| !host.router && host.name == name);
-                host.ok_or(format!("is not known: the hosts are {known}"))?
-                    .set(item, value, &self.registry)
-                    .map_err(takes)?;
+                host.ok_or(format!("is not known: the hosts are {known}"))?.set(item, value).map_err(takes)?;
                 self.check_addresses()
             }
             ("programs", name) => {

@@ -121,7 +121,7 @@ use crate::link::{LinkLine, SpecError};
 use crate::net::Runtime;
 use crate::rng::Rng;
 use crate::socket::{Host, HostConfig};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use fabric::{Fabric, NodeKind};
 use network::Network;
 use run::Limits;
@@ -453,6 +453,12 @@ fn check_config(host: &str, config: &HostConfig) -> Result<(), SimError> {
     let wrong = |what: &str| Err(SimError::Setting { host: host.to_owned(), what: what.to_owned() });
     if !(576..=65_535).contains(&config.mtu) {
         return wrong("the mtu is from 576 to 65535 bytes");
+    }
+    if [config.min_rto, config.initial_rto, config.max_rto].iter().any(Duration::is_zero) {
+        return wrong("min_rto, initial_rto and max_rto are above zero");
+    }
+    if config.window_scale.is_some_and(|shift| shift > 14) {
+        return wrong("the window scale is at most 14 (RFC 7323, section 2.3)");
     }
     if config.addresses.is_empty() {
         return wrong("a host has at least one address");

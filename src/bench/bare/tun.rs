@@ -89,7 +89,7 @@ fn socket() -> tcp::Socket<'static> {
 }
 
 /// Runs it.
-pub(in crate::bench) fn run(workload: Workload) -> Result<Measured, BenchError> {
+pub(in crate::bench) fn run(workload: &Workload) -> Result<Measured, BenchError> {
     let mut device = TunDevice { tun: device()?, packets: 0, failure: None };
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = 1;

@@ -8,8 +8,9 @@ use clap::Args as ClapArgs;
 
 use crate::cli::args::How;
 use crate::cli::help;
-use crate::link::LinkLine;
+use crate::link::{LinkLine, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 use crate::sim::parse_address;
+use crate::time::Duration;
 
 /// The options of the device.
 #[derive(Debug, ClapArgs)]
@@ -34,6 +35,28 @@ pub(in crate::cli) struct Device {
     /// repeated [default: no impairment]
     #[arg(long, value_name = "SPEC")]
     pub(super) link: Vec<LinkLine>,
+    /// Random seed: with the same seed the link draws the same losses and delays [default: a fresh seed; -v prints it, the
+    /// capture keeps it]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+}
+
+/// The options of the userspace host's TCP.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "TCP")]
+pub(in crate::cli) struct Tcp {
+    /// Congestion controller of the userspace host
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
+    pub(super) cc: String,
+    /// Receive buffer of each connection, in bytes or as `256KiB`; it does not grow then [default: it grows with the flow]
+    #[arg(long, value_name = "SIZE", value_parser = buffer)]
+    pub(super) rcvbuf: Option<usize>,
+    /// Send buffer of each connection, in bytes or as `256KiB`; it does not grow then [default: it grows with the flow]
+    #[arg(long, value_name = "SIZE", value_parser = buffer)]
+    pub(super) sndbuf: Option<usize>,
+    /// Smallest retransmission timeout: Linux has `200ms`, RFC 6298 has `1s`
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = timeout)]
+    pub(super) min_rto: Duration,
 }
 
 /// The options of the capture.
@@ -91,6 +114,8 @@ pub(in crate::cli) struct Serve {
     #[command(flatten)]
     pub(super) device: Device,
     #[command(flatten)]
+    pub(super) tcp: Tcp,
+    #[command(flatten)]
     pub(super) capture: Capture,
     /// Program to run on the kernel's side; its exit code becomes that of tcplab [default: serve until Ctrl-C]
     #[arg(index = 2, last = true, value_name = "COMMAND", help_heading = None::<&str>)]
@@ -106,6 +131,8 @@ pub(in crate::cli) struct Connect {
     #[command(flatten)]
     pub(super) device: Device,
     #[command(flatten)]
+    pub(super) tcp: Tcp,
+    #[command(flatten)]
     pub(super) capture: Capture,
     /// Server to start first; its standard output goes to standard error [default: connect to a running server]
     #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
@@ -115,6 +142,20 @@ pub(in crate::cli) struct Connect {
 fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
     parse_address(text)
         .ok_or_else(|| "expected an address with its prefix length, such as 192.168.69.1/24 or fd69::1/64".to_owned())
+}
+
+/// The largest buffer that `SO_RCVBUF` takes (RFC 7323, section 2.3).
+const MOST_BUFFER: u64 = 1 << 30;
+
+fn buffer(text: &str) -> Result<usize, String> {
+    let read = parse_size(text).filter(|bytes| (1..=MOST_BUFFER).contains(bytes));
+    read.map(|bytes| bytes as usize).ok_or_else(|| format!("expected {SIZE_EXPECTED}, from 1 to {MOST_BUFFER} bytes"))
+}
+
+/// At least 1 ms, and at most the largest timeout.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let read = parse_time(text).filter(|time| (Duration::from_millis(1)..=Duration::from_mins(2)).contains(time));
+    read.ok_or_else(|| format!("expected {TIME_EXPECTED}, from 1ms to 120s"))
 }
 
 fn listen(text: &str) -> Result<(Option<IpAddr>, u16), String> {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::args::Connect;
 use super::record::Recording;
 use super::terminal::{self, Pipe};
-use super::{Session, Stop};
-use crate::app::errno;
+use super::{Session, Stop, Wanted};
+use crate::app::{Registry, errno};
 use crate::cli::CliError;
 use crate::cli::output::Output;
 use crate::net::{Net, TcpStream};
@@ -24,12 +24,13 @@ const INPUT_AFTER_FIN: Duration = Duration::from_millis(500);
 /// How long COMMAND may run after the connection has ended.
 const COMMAND_AFTER_END: Duration = Duration::from_secs(2);
 
-pub(in crate::cli) fn run(args: &Connect, output: Output) -> Result<u8, CliError> {
+pub(in crate::cli) fn run(args: &Connect, registry: &Registry, output: Output) -> Result<u8, CliError> {
     if Recording::destination(&args.capture)?.is_some_and(|destination| destination.is_stdout()) {
         let text = "-w -: standard output is for the data from the server; name a file with -w FILE";
         return Err(CliError::Usage(text.to_owned()));
     }
-    let mut session = Session::open(&args.device, &args.capture, output)?;
+    let mut session =
+        Session::open(&Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture }, registry, output)?;
     let outcome = talk(&mut session, args, output);
     session.close(outcome)
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 use super::output::Output;
+use crate::app::Registry;
 use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
 use record::Recording;
@@ -42,6 +43,14 @@ pub(super) struct Session {
     output: Output,
 }
 
+/// The options of a command that needs a TUN device.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) device: &'a args::Device,
+    pub(super) tcp: &'a args::Tcp,
+    pub(super) capture: &'a args::Capture,
+}
+
 /// Why the loop stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -53,12 +62,16 @@ pub(super) enum Stop {
 
 impl Session {
     /// Opens everything that the first packet needs. The process must not have started a thread.
-    pub(super) fn open(device: &args::Device, capture: &args::Capture, output: Output) -> Result<Self, CliError> {
+    pub(super) fn open(wanted: &Wanted<'_>, registry: &Registry, output: Output) -> Result<Self, CliError> {
+        let Wanted { device, tcp, capture } = *wanted;
         let destination = Recording::destination(capture)?;
-        let place = place::Place::open(device)?;
+        let place = place::Place::open(device, tcp, registry)?;
+        let seed = place.host.seed;
+        output.detail(format_args!("seed {seed}"));
         let name = place.tun.name().to_owned();
         let mut live = Live::new(&place.host, place.tun, [&place.links[0], &place.links[1]]);
-        let recording = destination.map(|destination| Recording::open(capture, &destination, &name)).transpose()?;
+        let recording =
+            destination.map(|destination| Recording::open(capture, &destination, &name, seed)).transpose()?;
         if let Some(recording) = &recording {
             live.observe(recording.observer());
         }

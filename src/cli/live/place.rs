@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 
-use super::args::Device;
-use crate::cli::CliError;
-use crate::congestion;
+use super::args::{Device, Tcp};
+use crate::app::Registry;
+use crate::cli::{CliError, named};
 use crate::device::{self, Tun, TunReason};
 use crate::link::{LinkLine, LinkSpec};
 use crate::live;
@@ -14,7 +14,7 @@ use crate::socket::HostConfig;
 
 /// The name of the device in a sandbox.
 const NAME: &str = "tcplab0";
-/// Bytes of each socket buffer. A larger window would overflow the kernel's queue.
+/// TEMPORARY: bytes of each socket buffer that nobody has set, as long as buffers do not grow.
 const BUFFER: usize = 256 * 1024;
 /// Packets that the kernel queues for the device: the windows of a few dozen connections.
 const QUEUE_LEN: u32 = 10_000;
@@ -27,8 +27,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn open(wanted: &Device) -> Result<Self, CliError> {
+    pub(super) fn open(wanted: &Device, tcp: &Tcp, registry: &Registry) -> Result<Self, CliError> {
         let links = links(&wanted.link)?;
+        let congestion = named::controller(registry, &tcp.cc)?;
         let in_sandbox = wanted.tun.is_none();
         if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
             let text = "in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other";
@@ -53,12 +54,14 @@ impl Place {
             }
         }
         let host = HostConfig {
-            seed: seed()?,
+            seed: wanted.seed.map_or_else(seed, Ok)?,
             addresses: or_default(&wanted.address, 1),
             mtu: usize::from(wanted.mtu),
-            rcv_buf: Some(BUFFER),
-            snd_buf: Some(BUFFER),
-            congestion: congestion::by_name("cubic").unwrap_or_default(),
+            rcv_buf: tcp.rcvbuf.or(Some(BUFFER)),
+            snd_buf: tcp.sndbuf.or(Some(BUFFER)),
+            congestion,
+            algorithms: registry.algorithms().clone(),
+            min_rto: tcp.min_rto,
             ..HostConfig::default()
         };
         Ok(Self { tun, host, links })
@@ -94,7 +97,8 @@ fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
     Ok([out, back])
 }
 
-/// A seed from the operating system, so that initial sequence numbers cannot be predicted (RFC 6528).
+/// A seed from the operating system. The draws of the link follow from it, and the secret of the initial sequence numbers,
+/// which cannot be predicted then (RFC 6528). Who gives `--seed` chooses both.
 fn seed() -> Result<u64, CliError> {
     let mut bytes = [0; 8];
     let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));

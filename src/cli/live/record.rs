@@ -12,12 +12,15 @@ use crate::cli::output::Output;
 use crate::cli::output_file::Destination;
 use crate::event::Observer;
 
-/// The section comment. It has no recipe, because a live run cannot be repeated.
-const RECIPE: &str = r#"{"tcplab":1,"live":true}"#;
 /// How long a record may wait before it is written to a pipe.
 const STREAM: Duration = Duration::from_millis(50);
 /// How long a record may wait before it is written to a file.
 const FILE: Duration = Duration::from_secs(1);
+
+/// The section comment. A live run cannot be repeated; with the same seed its link draws the same.
+fn recipe(seed: u64) -> String {
+    format!(r#"{{"tcplab":1,"live":true,"seed":{seed}}}"#)
+}
 
 pub(super) struct Recording {
     capture: Rc<RefCell<Capture>>,
@@ -33,10 +36,15 @@ impl Recording {
         wanted.write.as_ref().map(|path| Destination::check(path, &[], wanted.force)).transpose()
     }
 
-    pub(super) fn open(wanted: &args::Capture, destination: &Destination, interface: &str) -> Result<Self, CliError> {
+    pub(super) fn open(
+        wanted: &args::Capture,
+        destination: &Destination,
+        interface: &str,
+        seed: u64,
+    ) -> Result<Self, CliError> {
         let on_stdout = destination.is_stdout();
         let mut settings = Settings::default()
-            .recipe(RECIPE)
+            .recipe(recipe(seed))
             .interface(interface)
             .comments(wanted.comments.into())
             .when_behind(WhenBehind::Drop);

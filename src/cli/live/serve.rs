@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::args::Serve;
-use super::{Session, Stop};
+use super::{Session, Stop, Wanted};
 use crate::app::calls::Done;
 use crate::app::{self, Listen, Program, Registry, ServerOptions};
 use crate::cli::CliError;
@@ -20,7 +20,8 @@ type Server = JoinHandle<io::Result<Done>>;
 pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let program = named::program(registry, &args.app)?;
     let files = Files::of(program, args.dir.clone(), args.size)?;
-    let mut session = Session::open(&args.device, &args.capture, output)?;
+    let mut session =
+        Session::open(&Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture }, registry, output)?;
     let output = output.results_to_stderr(session.captures_to_stdout());
     let flows = args.flows.then(Flows::shared);
     if let Some(flows) = &flows {
