@@ -1,4 +1,5 @@
-//! What connections cost in bytes when nobody uses them: half open, in TIME-WAIT, and gone.
+//! What connections cost in bytes when nobody uses them: half open, in TIME-WAIT, and gone. What a burst of packets
+//! leaves behind.
 
 #[path = "common/counting.rs"]
 mod counting;
@@ -10,7 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use common::wire::{ACK, ALMOST_A_MINUTE, FIN_ACK, Peer, RST, Wire, accepted, nothing, only, secs};
 use counting::{live, peak, reset_peak};
 use tcplab::event::DropReason;
-use tcplab::socket::{Domain, Errno, SocketOption, Type};
+use tcplab::sim::Sim;
+use tcplab::socket::{Domain, Errno, MsgFlags, SocketOption, Type};
 use tcplab::time::{Duration, Instant};
 
 const COUNT: i64 = 10_000;
@@ -220,4 +222,35 @@ fn an_established_connection_that_ends_gives_all_back_but_room_for_the_next() {
     }
     println!("2,000 short connections: {} bytes", live() - before);
     assert!(live() - before <= 32 * 1024, "{} bytes", live() - before);
+}
+
+#[test]
+fn the_memory_of_a_burst_of_packets_is_given_back() {
+    let sim = Sim::seeded(1);
+    let (client, server) = (sim.host("client", "192.0.2.2/24"), sim.host("server", "192.0.2.1/24"));
+    sim.link(&client, &server, "delay=1s");
+    let fd = client.sys(|host| host.socket(Domain::Inet, Type::Datagram)).expect("socket");
+    // The server drops packets for another address.
+    let other = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 77).into(), 7);
+    let send = |count: usize| {
+        for _ in 0..count {
+            client.sys(|host| host.sendto(fd, &[7; 1400], MsgFlags::NONE, Some(other))).expect("sendto");
+            sim.run_for(Duration::from_micros(1));
+        }
+        sim.run_for(Duration::from_secs(1));
+    };
+    send(1);
+    let before = live();
+    reset_peak();
+    send(20_000);
+    let after = live() - before;
+    println!("a burst of {} bytes leaves {after}", peak() - before);
+    assert!(peak() - before > 20_000 * 1400, "{} bytes", peak() - before);
+    assert!(after <= 9 << 20, "{after} bytes: the pool keeps at most 8 MiB");
+    for _ in 0..10_000 {
+        send(1);
+    }
+    let after = live() - before;
+    println!("after 10,000 packets more: {after}");
+    assert!(after <= 1 << 20, "{after} bytes: the pool keeps 256 packets that are not needed");
 }

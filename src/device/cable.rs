@@ -6,7 +6,7 @@ use core::ops::{Index, IndexMut, Not};
 use super::Pool;
 use crate::event::{Event, Fate, HostId, LinkId, Observer, Observers};
 use crate::link::Link;
-use crate::segment::Packet;
+use crate::segment::{Packet, complete_checksums};
 use crate::time::Instant;
 
 /// One of the two ends of a cable; also the direction that leaves from there.
@@ -57,13 +57,17 @@ impl Cable {
         &mut self,
         now: Instant,
         end: CableEnd,
-        packet: Packet,
+        mut packet: Packet,
         sequence: &mut u64,
         pool: &mut Pool,
         observers: &mut Observers,
     ) {
         let CableDirection { link, id, from } = &mut self.directions[end as usize];
         let (id, host) = (*id, *from);
+        if link.shows_packets() {
+            complete_checksums(&mut packet);
+        }
+        observers.complete(&mut packet);
         let decision = link.handle_packet(now, &packet);
         if !observers.is_empty() {
             let fate = decision.fate;

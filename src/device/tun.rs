@@ -17,13 +17,15 @@ use crate::segment::Packet;
 /// The longest name of an interface, without the NUL (`IFNAMSIZ` less one).
 const LONGEST_NAME: usize = 15;
 
-/// Larger than any packet, because a read into a shorter buffer cuts the packet silently. Unused pages take no memory.
+/// Larger than any packet, because a read into a shorter buffer cuts the packet silently.
 const ROOM: usize = 65_536 + 256;
 
 /// An open TUN device.
 pub struct Tun {
     iface: Iface,
     name: String,
+    /// The kernel writes each packet here, and it is copied into a buffer of its size.
+    scratch: Box<[u8]>,
 }
 
 /// Why a TUN device could not be opened or used: the step, the device, and what to do.
@@ -121,7 +123,7 @@ impl Tun {
         let step = "open the TUN device";
         let iface = Iface::without_packet_info(name, Mode::Tun).map_err(|cause| TunError::new(step, name, cause))?;
         iface.set_non_blocking().map_err(|cause| TunError::new("make non-blocking the TUN device", name, cause))?;
-        Ok(Self { name: iface.name().to_owned(), iface })
+        Ok(Self { name: iface.name().to_owned(), iface, scratch: vec![0; ROOM].into_boxed_slice() })
     }
 
     /// The name that the kernel assigned.
@@ -129,15 +131,18 @@ impl Tun {
         &self.name
     }
 
-    /// Reads one packet that the kernel has sent; false if there is none now (also while the device is down).
+    /// Reads one packet that the kernel has sent, of any length. False if there is none now (also while the device is
+    /// down). The buffer of `packet` grows to the length of the packet, if it is shorter.
     ///
     /// # Errors
     /// [`TunError`], for example when the device was deleted.
-    pub fn receive(&self, packet: &mut Packet) -> Result<bool, TunError> {
+    pub fn receive(&mut self, packet: &mut Packet) -> Result<bool, TunError> {
         packet.bytes.clear();
-        packet.bytes.reserve(ROOM);
-        match rustix::io::read(self, rustix::buffer::spare_capacity(&mut packet.bytes)) {
-            Ok(_) => Ok(true),
+        match rustix::io::read(netif::borrow(&self.iface), &mut self.scratch[..]) {
+            Ok(len) => {
+                packet.bytes.extend_from_slice(&self.scratch[..len]);
+                Ok(true)
+            }
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             Err(errno) => Err(TunError::new("read a packet from", &self.name, errno.into())),
         }

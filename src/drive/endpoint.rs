@@ -1,4 +1,5 @@
 //! What `drive` needs of a host: the interface of [`Runtime`]. Tests of the simulator implement it with a smaller type.
+//! A host can leave out checksums; loops fill them in for those who read them.
 
 use crate::event::HostEvent;
 use crate::net::Runtime;
@@ -10,6 +11,7 @@ pub(crate) trait Endpoint {
     fn handle_packet(&mut self, now: Instant, packet: &mut Packet);
     fn handle_timeout(&mut self, now: Instant);
     fn run(&mut self, now: Instant);
+    /// The checksums of the packet can be missing.
     fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool;
     fn next_at(&mut self) -> Option<Instant>;
     fn observe_events(&mut self, on: bool);
@@ -35,7 +37,7 @@ impl Endpoint for Runtime {
     }
 
     fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
-        self.poll_transmit(now, packet)
+        self.poll_unfinished(now, packet)
     }
 
     fn next_at(&mut self) -> Option<Instant> {

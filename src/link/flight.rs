@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 use crate::segment::Packet;
 use crate::time::Instant;
 
+/// A wire without packets keeps room for so many.
+const MOST_ROOM: usize = 4096;
+
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     packets: VecDeque<InFlight>,
@@ -44,7 +47,11 @@ impl Flight {
 
     #[inline]
     pub(super) fn pop(&mut self, now: Instant) -> Option<Packet> {
-        self.packets.pop_front_if(|head| head.key.0 <= now).map(|head| head.packet)
+        let head = self.packets.pop_front_if(|head| head.key.0 <= now)?;
+        if self.packets.is_empty() && self.packets.capacity() > MOST_ROOM {
+            self.packets.shrink_to(MOST_ROOM);
+        }
+        Some(head.packet)
     }
 
     pub(super) fn len(&self) -> usize {

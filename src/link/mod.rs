@@ -219,6 +219,12 @@ impl Link {
         self.is_plain = false;
     }
 
+    /// Whether the link shows packets to faults in code, which can read every byte.
+    #[inline]
+    pub(crate) fn shows_packets(&self) -> bool {
+        !self.is_plain && !self.rare.faults.is_empty()
+    }
+
     /// Decides the fate of a packet that enters at `now`, which is never earlier than the last one.
     #[inline]
     pub fn handle_packet(&mut self, now: Instant, packet: &Packet) -> Decision {

@@ -38,7 +38,7 @@ use crate::drive::{self, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSpec};
 use crate::net::{Net, Runtime};
-use crate::segment::{Packet, PacketId};
+use crate::segment::{Packet, PacketId, complete_checksums};
 use crate::socket::{Host, HostConfig};
 use crate::time::{Duration, Instant};
 
@@ -226,11 +226,13 @@ impl Live {
     fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
         self.unwritten = 0;
         while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B) {
+            self.observers.complete(&mut packet);
             self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
             drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
         }
-        while let Some(packet) = self.cable.poll_packet(now, CableEnd::A) {
+        while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::A) {
+            complete_checksums(&mut packet);
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
             self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
             self.pool.give_back(packet);

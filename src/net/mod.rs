@@ -146,6 +146,12 @@ impl Runtime {
         self.net.host_mut().poll_transmit(now, packet)
     }
 
+    /// As [`Runtime::poll_transmit`], but the checksums of the packet can be missing
+    /// ([`PacketMeta::checksums_missing`](crate::segment::PacketMeta)).
+    pub(crate) fn poll_unfinished(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        self.net.host_mut().poll_unfinished(now, packet)
+    }
+
     /// The earliest deadline. A program that is ready is due now.
     pub fn next_at(&mut self) -> Option<Instant> {
         if self.net.executor().has_ready() || self.net.host().has_ready() {

@@ -6,7 +6,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::layout::{self, OptionLayout};
-use super::{Flags, Options, Seq, fill_checksums};
+use super::{Flags, Options, Packet, Seq, fill_checksums};
 
 /// A segment to be written: the fields of [`super::Segment`], owned. Start from [`SegmentTemplate::new`] and change
 /// what differs.
@@ -65,8 +65,17 @@ impl SegmentTemplate<'_> {
     /// As [`SegmentTemplate::write`], with `len` bytes of data that `append` adds in place of `payload`: the text of a
     /// buffer can lie in several blocks.
     pub(crate) fn write_with(&self, len: usize, bytes: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
-        self.write_without_checksums(len, bytes, append);
+        self.write_fields(len, bytes, append);
         fill_checksums(bytes);
+    }
+
+    /// As [`SegmentTemplate::write`], with `text` as the bytes of data, into a packet whose checksums are left out. The metadata of the packet says so
+    /// ([`PacketMeta::checksums_missing`](super::PacketMeta)).
+    pub fn write_without_checksums(&self, text: [&[u8]; 2], packet: &mut Packet) {
+        let len = text[0].len() + text[1].len();
+        self.write_fields(len, &mut packet.bytes, |bytes| text.iter().for_each(|part| bytes.extend_from_slice(part)));
+        packet.meta.sound = true;
+        packet.meta.checksums_missing = true;
     }
 
     /// The packet as new bytes.
@@ -78,7 +87,7 @@ impl SegmentTemplate<'_> {
 
     /// Writes the packet with checksum fields of zero.
     #[inline]
-    fn write_without_checksums(&self, text_len: usize, bytes: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
+    fn write_fields(&self, text_len: usize, bytes: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
         // Both headers are made on the stack, with the TCP header at a constant place, and copied at once.
         let mut headers = [0; IPV6_HEADER + TCP_HEADER + layout::LONGEST];
         let (ip, tcp) = headers.split_at_mut(IPV6_HEADER);
@@ -192,7 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::segment::{IpView, SackBlock, Segment, Timestamps};
+    use crate::segment::{IpView, SackBlock, Segment, Timestamps, complete_checksums};
 
     fn ends(v6: bool) -> [SocketAddr; 2] {
         let ends = if v6 { ["[fd00::1]:80", "[fd00::2]:90"] } else { ["192.0.2.1:80", "192.0.2.2:90"] };
@@ -227,6 +236,13 @@ mod tests {
                 bytes.extend_from_slice(second);
             });
             prop_assert_eq!(&bytes, &whole);
+            let mut unfinished = Packet::default();
+            fields.write_without_checksums([first, second], &mut unfinished);
+            prop_assert!(unfinished.meta.checksums_missing && unfinished.meta.sound);
+            prop_assert!(!IpView::parse(&unfinished.bytes).is_ok_and(|ip| ip.checksums_ok()));
+            complete_checksums(&mut unfinished);
+            prop_assert_eq!(&unfinished.bytes, &whole);
+            prop_assert!(!unfinished.meta.checksums_missing && unfinished.meta.sound);
             let ip = IpView::parse(&bytes).expect("a packet");
             prop_assert!(ip.checksums_ok());
             prop_assert_eq!(ip.total_len(), bytes.len());

@@ -1,41 +1,67 @@
 //! The Internet checksum (RFC 1071) over whole packets.
 //!
-//! smoltcp does not compute and verify checksums here: the stack verifies a segment before it passes it to smoltcp. The
-//! sum is taken over eight bytes at a time.
+//! smoltcp does not compute and verify checksums here: the stack verifies a segment before it passes it to smoltcp. A stack
+//! can also leave them out, and [`complete_checksums`] fills them in for those who read them. The sum is taken over eight
+//! bytes at a time.
 
 use core::net::IpAddr;
 
-use super::{IpView, Protocol};
+use super::{IpView, Packet, Protocol};
 
-/// The ones'-complement sum of `data` as big-endian 16-bit words, not yet folded. An odd byte at the end counts as if a
-/// zero followed.
-pub(super) fn sum(data: &[u8]) -> u64 {
-    // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words: the
-    // carry of each addition goes into the next. Every block begins anew, so that none waits for the one before.
-    let (blocks, rest) = data.as_chunks::<64>();
-    let mut wide = 0_u128;
-    for block in blocks {
+/// The sum of 64-bit words in the byte order of the machine: its value is `low + 2^64 carries`.
+#[derive(Default)]
+struct WideSum {
+    low: u64,
+    carries: u64,
+}
+
+impl WideSum {
+    /// Adds the words of a block. The carry of each addition goes into the next. Every block begins anew, so that none
+    /// waits for the one before.
+    #[inline]
+    fn add<const N: usize>(&mut self, block: &[u8; N]) {
         let (mut sum, mut carry) = (0_u64, false);
         for word in block.as_chunks::<8>().0 {
             (sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
         }
-        wide += u128::from(sum) + u128::from(carry);
+        self.carries += u64::from(carry);
+        (self.low, carry) = self.low.overflowing_add(sum);
+        self.carries += u64::from(carry);
+    }
+}
+
+/// The ones'-complement sum of `data` as big-endian 16-bit words, folded. An odd byte at the end counts as if a zero
+/// followed.
+pub(super) fn sum(data: &[u8]) -> u64 {
+    // RFC 1071, section 2 (B): the sum may be taken in any byte order and swapped at the end, and (C) in wider words, since
+    // 2^16, 2^32 and 2^64 are all 1 modulo 2^16 - 1.
+    let mut wide = WideSum::default();
+    let (blocks, rest) = data.as_chunks::<256>();
+    for block in blocks {
+        wide.add(block);
+    }
+    let (blocks, rest) = rest.as_chunks::<64>();
+    for block in blocks {
+        wide.add(block);
     }
     let (words, rest) = rest.as_chunks::<8>();
     for word in words {
-        wide += u128::from(u64::from_ne_bytes(*word));
+        wide.add(word);
     }
-    let (wide, carries) = (wide as u64, (wide >> 64) as u64);
+    let mut end = 0_u64;
+    let (fours, rest) = rest.as_chunks::<4>();
+    if let [four] = fours {
+        end += u64::from(u32::from_ne_bytes(*four));
+    }
     let (pairs, odd) = rest.as_chunks::<2>();
-    let mut rest = 0_u64;
-    for pair in pairs {
-        rest += u64::from(u16::from_ne_bytes(*pair));
+    if let [pair] = pairs {
+        end += u64::from(u16::from_ne_bytes(*pair));
     }
     if let [last] = odd {
-        rest += u64::from(u16::from_ne_bytes([*last, 0]));
+        end += u64::from(u16::from_ne_bytes([*last, 0]));
     }
-    let wide = (wide & 0xffff_ffff) + (wide >> 32) + carries + rest;
-    u64::from(u16::from_be(fold(wide)))
+    let sum = (wide.low & 0xffff_ffff) + (wide.low >> 32) + wide.carries + end;
+    u64::from(u16::from_be(fold(sum)))
 }
 
 /// Folds a sum to 16 bits with end-around carry.
@@ -91,6 +117,19 @@ pub(super) fn transport_ok(ip: &IpView<'_>) -> bool {
     fold(pseudo_sum(ip) + sum(ip.payload)) == 0xffff
 }
 
+/// Fills in the checksums of a packet that was sent without them. Other packets stay as they are.
+///
+/// The stack can leave out the checksums of a packet ([`PacketMeta::checksums_missing`](super::PacketMeta)), because nobody
+/// reads them between two hosts of one process. Call this before the bytes are shown to an observer, changed, quoted or
+/// given to another machine.
+#[inline]
+pub fn complete_checksums(packet: &mut Packet) {
+    if packet.meta.checksums_missing {
+        packet.meta.checksums_missing = false;
+        fill_checksums(&mut packet.bytes);
+    }
+}
+
 /// Fills in every checksum of a packet, IPv4 header and transport, and gives the packet parsed. Bytes that are no packet
 /// stay as they are; a fragment gets that of its IP header only.
 pub(crate) fn fill_checksums(packet: &mut [u8]) -> Option<IpView<'_>> {
@@ -117,6 +156,8 @@ pub(crate) fn fill_checksums(packet: &mut [u8]) -> Option<IpView<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// RFC 1071 taken literally: 16-bit words, end-around carry after each.
@@ -129,14 +170,29 @@ mod tests {
     }
 
     #[test]
-    fn the_wide_sum_equals_the_literal_one_for_every_length_and_content() {
+    fn the_wide_sum_equals_the_literal_one_for_every_length_and_alignment() {
         let mut rng = crate::rng::Rng::new(1, "checksum");
-        for len in 0..200 {
-            let data: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
-            assert_eq!(fold(sum(&data)), literal(&data), "length {len}");
+        let random: Vec<u8> = (0..1600).map(|_| rng.next_u64() as u8).collect();
+        // With all bits set, every addition carries.
+        for data in [random, vec![0xff; 1600], vec![0; 1600]] {
+            for (start, len) in (0..1560).flat_map(|len| [(len % 16, len), (0, len), (len % 7, len)]) {
+                let part = &data[start..start + len];
+                assert_eq!(fold(sum(part)), literal(part), "{len} bytes from {start}");
+            }
         }
         let ones = vec![0xff; 65_535];
         assert_eq!(fold(sum(&ones)), literal(&ones));
+    }
+
+    proptest! {
+        #[test]
+        fn the_wide_sum_equals_the_literal_one_for_any_content(
+            data in prop::collection::vec(prop_oneof![Just(0xff_u8), Just(0), any::<u8>()], 0..2000),
+            start in 0_usize..16,
+        ) {
+            let part = &data[start.min(data.len())..];
+            prop_assert_eq!(fold(sum(part)), literal(part));
+        }
     }
 
     #[test]

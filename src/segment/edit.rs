@@ -6,7 +6,7 @@
 
 use core::net::IpAddr;
 
-use super::{Flags, IpView, Malformed, Protocol, Seq, checksum};
+use super::{Flags, IpView, Malformed, Packet, Protocol, Seq, checksum};
 
 /// Edits the headers of a packet that carries TCP.
 #[derive(Debug)]
@@ -162,13 +162,17 @@ fn update(field: &mut [u8], delta: u64) {
 }
 
 /// Takes one from the TTL or hop limit of a packet that has one left, and updates the checksum of the IPv4 header (RFC
-/// 1624). A header that was wrong stays wrong.
-pub(crate) fn decrement_ttl(packet: &mut [u8]) {
+/// 1624). A header that was wrong stays wrong, and a checksum that is missing stays missing.
+pub(crate) fn decrement_ttl(packet: &mut Packet) {
+    let missing = packet.meta.checksums_missing;
+    let packet = packet.bytes.as_mut_slice();
     match packet.first().map(|byte| byte >> 4) {
         Some(4) if packet.len() >= 20 => {
             let ttl = packet[8].saturating_sub(1);
             let delta = replace(&mut packet[8..9], &[ttl], 8);
-            update(&mut packet[10..12], delta);
+            if !missing {
+                update(&mut packet[10..12], delta);
+            }
         }
         Some(6) if packet.len() >= 40 => packet[7] = packet[7].saturating_sub(1),
         _ => {}
@@ -201,7 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::segment::{Segment, SegmentTemplate, Timestamps};
+    use crate::segment::{Segment, SegmentTemplate, Timestamps, complete_checksums};
 
     fn template(v6: bool, payload: &[u8]) -> SegmentTemplate<'_> {
         let [src, dst] = if v6 { ["[fd00::1]:80", "[fd00::2]:90"] } else { ["192.0.2.1:80", "192.0.2.2:90"] };
@@ -220,14 +224,21 @@ mod tests {
     #[test]
     fn a_ttl_goes_down_by_one_and_the_checksum_stays_right_for_every_ttl() {
         for (ttl, v6) in (1..=255).flat_map(|ttl| [(ttl, false), (ttl, true)]) {
-            let mut packet = SegmentTemplate { ttl, ..template(v6, &[ttl; 9]) }.to_bytes();
+            let text = [ttl; 9];
+            let template = SegmentTemplate { ttl, ..template(v6, &text) };
+            let mut packet = Packet::new(template.to_bytes());
             decrement_ttl(&mut packet);
-            let ip = IpView::parse(&packet).expect("a packet");
+            let ip = IpView::parse(&packet.bytes).expect("a packet");
             assert_eq!(ip.ttl, ttl - 1);
             assert!(ip.checksums_ok(), "TTL {ttl}");
-            packet[10] ^= 0x10;
+            let mut unfinished = Packet::default();
+            template.write_without_checksums([&text, &[]], &mut unfinished);
+            decrement_ttl(&mut unfinished);
+            complete_checksums(&mut unfinished);
+            assert_eq!(unfinished.bytes, packet.bytes, "TTL {ttl}");
+            packet.bytes[10] ^= 0x10;
             decrement_ttl(&mut packet);
-            assert!(!IpView::parse(&packet).is_ok_and(|ip| ip.checksums_ok()), "a wrong header stays wrong");
+            assert!(!IpView::parse(&packet.bytes).is_ok_and(|ip| ip.checksums_ok()), "a wrong header stays wrong");
         }
     }
 

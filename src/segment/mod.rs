@@ -31,6 +31,7 @@ mod seq;
 
 pub use build::SegmentTemplate;
 pub use captured::{CaptureParser, Captured};
+pub use checksum::complete_checksums;
 pub use diff::{Difference, Field, diff};
 pub use edit::HeaderEditor;
 pub use ip::{IpView, Malformed, Protocol};

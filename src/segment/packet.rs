@@ -13,6 +13,10 @@ pub struct PacketMeta {
     /// A stack of this process has filled in the checksums and nothing has changed the bytes since, so that the
     /// receiver need not verify them (as between the two ends of a veth(4)). Code that changes a byte must clear this.
     pub sound: bool,
+    /// A stack of this process has left the checksums out: the fields have no meaning yet. The packet is [sound](Self::sound).
+    /// Code that reads, shows or changes bytes, or gives them to another machine, must call
+    /// [`complete_checksums`](super::complete_checksums) first. Every packet of an event is complete.
+    pub checksums_missing: bool,
     /// A router forwards it: it was on a link before.
     pub forwarded: bool,
 }
@@ -35,8 +39,10 @@ impl Packet {
 }
 
 impl Packet {
-    /// Inverts one bit; bit 0 is the highest of its byte. False if the packet has no such byte. Checksums stay as they are.
+    /// Inverts one bit; bit 0 is the highest of its byte. False if the packet has no such byte. Checksums stay as they are,
+    /// and those that are missing are filled in before, so that the receiver detects the change.
     pub fn flip_bit(&mut self, byte: usize, bit: u8) -> bool {
+        super::complete_checksums(self);
         let Some(value) = self.bytes.get_mut(byte) else { return false };
         *value ^= 0x80 >> (bit & 7);
         self.meta.sound = false;

@@ -236,7 +236,7 @@ impl Sim {
         adjust(&mut config);
         check_config(name, &config)?;
         check_addresses(&network.fabric, &config.addresses)?;
-        network.pool.set_buffer_len(config.mtu);
+        network.pool.add_mtu(config.mtu);
         let runtime = Runtime::new(Host::new(&config));
         let id = network.add_host(name, config.addresses, runtime);
         drop(network);

@@ -206,6 +206,7 @@ impl<E: Endpoint> Network<E> {
         let mut packet = cable.poll_packet(now, end).expect("a link stands in the queue with its next arrival");
         self.scheduler.set_arrival(link, cable[end].next_key());
         let node = cable.host(!end);
+        self.observers.complete(&mut packet);
         self.observers.on_event(now, &Event::Delivered { host: node, link, packet: &packet });
         match self.fabric.nodes[node.0 as usize].kind {
             NodeKind::Host(_) => {
@@ -273,7 +274,8 @@ impl<E: Endpoint> Network<E> {
     }
 
     /// A packet ends at a node.
-    pub(super) fn drop(&mut self, host: HostId, packet: Packet, why: DropReason) {
+    pub(super) fn drop(&mut self, host: HostId, mut packet: Packet, why: DropReason) {
+        self.observers.complete(&mut packet);
         self.observers.on_event(self.scheduler.now, &Event::StackDropped { host, packet: &packet, why });
         self.pool.give_back(packet);
     }

@@ -17,7 +17,7 @@ use super::queue::Slot;
 use crate::drive::Endpoint;
 use crate::event::HostId;
 use crate::net::Runtime;
-use crate::segment::Packet;
+use crate::segment::{Packet, complete_checksums};
 use crate::time::Instant;
 
 /// Makes the answer to a packet that has arrived.
@@ -80,7 +80,8 @@ impl fmt::Display for ScriptedPeer {
 
 impl<E: Endpoint> Network<E> {
     /// A packet has come to a scripted peer.
-    pub(super) fn reach_peer(&mut self, peer: HostId, packet: Packet) {
+    pub(super) fn reach_peer(&mut self, peer: HostId, mut packet: Packet) {
+        complete_checksums(&mut packet);
         let now = self.now();
         let node = self.fabric.peer(peer);
         node.counters.arrived += 1;
@@ -143,7 +144,7 @@ impl<E: Endpoint> Network<E> {
     }
 
     /// Gives a scripted peer what its links deliver by now, and takes the oldest packet that it has.
-    fn poll_arrived(&mut self, peer: HostId) -> Option<Arrived> {
+    pub(super) fn poll_arrived(&mut self, peer: HostId) -> Option<Arrived> {
         for at in 0..self.fabric.node(peer).links.len() {
             let towards = reverse(self.fabric.node(peer).links[at]);
             while self.fabric.link(towards).next_at().is_some_and(|at| at <= self.now()) {

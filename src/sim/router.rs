@@ -27,7 +27,7 @@ use super::routes::Route;
 use crate::drive::Endpoint;
 use crate::event::{DropReason, HostId, LinkId};
 use crate::net::Runtime;
-use crate::segment::{IcmpError, IpView, Packet, decrement_ttl};
+use crate::segment::{IcmpError, IpView, Packet, complete_checksums, decrement_ttl};
 
 /// The state of a router, beside its routes.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl<E: Endpoint> Network<E> {
         *counter += 1;
         match forwarding {
             Forwarding::Via(link) => {
-                decrement_ttl(&mut packet.bytes);
+                decrement_ttl(&mut packet);
                 packet.meta.forwarded = true;
                 self.enter_link(link, packet);
             }
@@ -100,7 +100,9 @@ impl<E: Endpoint> Network<E> {
     }
 
     /// Drops a packet and sends an ICMP error, if that is permitted and not switched off.
-    fn refuse(&mut self, at: HostId, packet: Packet, error: IcmpError) {
+    fn refuse(&mut self, at: HostId, mut packet: Packet, error: IcmpError) {
+        // The error quotes the packet.
+        complete_checksums(&mut packet);
         let mut message = None;
         let router = self.fabric.router(at);
         if let Ok(ip) = IpView::parse(&packet.bytes)

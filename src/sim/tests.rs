@@ -1,6 +1,7 @@
 //! The loop with small endpoints in the place of hosts: the order of events, the end of a run, and the text of a
 //! failure.
 
+mod checksums;
 mod fake;
 mod hosts;
 mod peer;

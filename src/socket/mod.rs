@@ -14,6 +14,7 @@ mod held;
 mod ioctl;
 mod listing;
 mod options;
+mod packets;
 mod poll;
 mod stream;
 mod table;
@@ -36,7 +37,6 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
 
 use crate::event::HostEvent;
-use crate::segment::Packet;
 use crate::stack::Stack;
 use crate::time::Instant;
 
@@ -97,22 +97,6 @@ impl Host {
     /// The settings that the host was made with.
     pub fn config(&self) -> &HostConfig {
         self.stack.config()
-    }
-
-    /// Takes one packet from the link. The host may change it, so a capture records it before.
-    pub fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
-        self.stack.handle_packet(now, packet);
-    }
-
-    /// Fires every timer that is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.stack.handle_timeout(now);
-    }
-
-    /// Writes the next packet to send into `packet`, whose old content is gone. False if there is none.
-    #[must_use]
-    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
-        self.stack.poll_transmit(now, packet)
     }
 
     /// The earliest deadline of the host; now or earlier means that it is due at once.

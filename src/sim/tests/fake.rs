@@ -22,7 +22,9 @@ pub(super) type Log = Rc<RefCell<Vec<String>>>;
 pub(super) struct Fake {
     name: &'static str,
     log: Log,
-    outbox: VecDeque<Vec<u8>>,
+    outbox: VecDeque<Packet>,
+    /// Packets that came, as they came.
+    pub(super) inbox: Vec<Packet>,
     pub(super) timers: BTreeSet<Instant>,
     pub(super) echoes: u64,
     pub(super) observed: bool,
@@ -38,6 +40,7 @@ impl Fake {
 impl Endpoint for Fake {
     fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.log(&format!("packet {} at {now}", packet.meta.id.0));
+        self.inbox.push(packet.clone());
         if self.observed {
             self.events.push_back(HostEvent::Dropped { why: DropReason::NoSocket });
         }
@@ -47,7 +50,7 @@ impl Endpoint for Fake {
             for i in 12..16 {
                 answer.swap(i, i + 4);
             }
-            self.outbox.push_back(answer);
+            self.outbox.push_back(Packet::new(answer));
         }
     }
 
@@ -64,8 +67,9 @@ impl Endpoint for Fake {
 
     fn poll_transmit(&mut self, _now: Instant, packet: &mut Packet) -> bool {
         packet.bytes.clear();
-        let Some(bytes) = self.outbox.pop_front() else { return false };
-        packet.bytes.extend_from_slice(&bytes);
+        let Some(next) = self.outbox.pop_front() else { return false };
+        packet.bytes.extend_from_slice(&next.bytes);
+        packet.meta = next.meta;
         true
     }
 
@@ -114,7 +118,11 @@ pub(super) fn idle(network: &mut Network<Fake>) -> Result<(), GaveUp> {
 pub(super) fn send(network: &mut Network<Fake>, from: usize, to: usize, payload: &[u8]) {
     let address = |host: usize| SocketAddr::new(format!("192.0.2.{}", host + 1).parse().expect("an address"), 7);
     let segment = SegmentTemplate { payload, ..SegmentTemplate::new(address(from), address(to)) };
-    network.host(HostId(from as u32)).endpoint.outbox.push_back(segment.to_bytes());
+    send_packet(network, from, Packet::new(segment.to_bytes()));
+}
+
+pub(super) fn send_packet(network: &mut Network<Fake>, from: usize, packet: Packet) {
+    network.host(HostId(from as u32)).endpoint.outbox.push_back(packet);
     network.wake(HostId(from as u32));
 }
 
