@@ -1,7 +1,7 @@
 //! Instants in nanoseconds. Virtual time starts at the Unix epoch; live time is counted from the start of the loop or
 //! from the epoch. Nothing here reads a clock: `now` is always an argument.
 //!
-//! smoltcp counts microseconds. Instants given to it are rounded down; its deadlines are exact.
+//! smoltcp counts microseconds. Instants given to it are rounded down.
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};

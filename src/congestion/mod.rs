@@ -177,6 +177,12 @@ impl Setup {
 ///
 /// Linux takes ten segments whatever the MSS is; the two differ above an MSS of 1,460.
 pub const fn initial_window(mss: u64) -> u64 {
-    let lower = if 2 * mss > 14_600 { 2 * mss } else { 14_600 };
-    if 10 * mss < lower { 10 * mss } else { lower }
+    initial_window_of(10, mss)
+}
+
+/// The same for another number of segments: a host may have another initial window.
+pub(crate) const fn initial_window_of(segments: u32, mss: u64) -> u64 {
+    let segments = segments as u64;
+    let lower = if 2 * mss > 1_460 * segments { 2 * mss } else { 1_460 * segments };
+    if segments * mss < lower { segments * mss } else { lower }
 }

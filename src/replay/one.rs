@@ -14,6 +14,7 @@ use crate::congestion::{self, Algorithm};
 use crate::conversation::Side;
 use crate::segment::Flags;
 use crate::socket::HostConfig;
+use crate::stack::window_shift;
 use crate::time::{Duration, Instant};
 
 /// The longest conversation that is replayed, since virtual time is limited.
@@ -251,11 +252,6 @@ fn receive_buffer(recording: &Recording, facts: &[SideFacts; 2], ours: Side) -> 
         _ if largest == 0xffff && shift == 0 && offered.is_none() => default.rcv_buf_initial,
         _ => largest.max(1),
     })
-}
-
-/// The window scale of a receive buffer (RFC 7323, section 2.2).
-const fn window_shift(rcv_buf: usize) -> u8 {
-    (usize::BITS - rcv_buf.leading_zeros()).saturating_sub(16) as u8
 }
 
 /// How a conversation begins and what both sides did, or why it is not replayed.

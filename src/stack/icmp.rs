@@ -106,7 +106,7 @@ impl Stack {
                         return;
                     }
                     if let Some(mtu) = report.mtu.filter(|_| connection.state != State::SynSent) {
-                        if tcp.on_packet_too_big(report.seq, mtu) {
+                        if tcp.on_packet_too_big(mtu) {
                             self.touch(id);
                         } else {
                             connection.soft_error = Some(report.error);

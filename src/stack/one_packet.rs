@@ -75,7 +75,7 @@ pub(super) struct Egress<'a>(&'a mut Vec<u8>);
 
 impl TxToken for Egress<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        // Old octets may stand in the buffer: smoltcp writes every octet of a packet it emits.
+        // Old bytes may stand in the buffer: smoltcp writes every byte of a packet that it emits.
         self.0.resize(len, 0);
         f(self.0)
     }

@@ -23,7 +23,7 @@ mod workarounds;
 
 use crate::event::{DropReason, Phase, Reason, Rule, State, TimerKind};
 use crate::recovery::TsClock;
-use crate::segment::{Flags, OptionLayout, Seq};
+use crate::segment::{OptionLayout, Seq};
 use crate::time::Instant;
 
 use super::address::FourTuple;
@@ -39,6 +39,7 @@ pub(super) use outgoing::Reply;
 use path_mtu::PathMtu;
 pub(super) use receiver::Receiver;
 pub(super) use sender::Sender;
+pub(crate) use terms::window_shift;
 pub(super) use terms::{Offer, Terms};
 
 /// What the host lends to a connection for a call.
@@ -117,7 +118,6 @@ pub(super) enum Expired {
 /// A segment that leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Departure {
-    pub(super) flags: Flags,
     /// Why; `None` for an ACK and for what is no text.
     pub(super) reason: Option<Reason>,
 }
@@ -216,7 +216,7 @@ impl Tcp {
             options: &self.options,
             terms: &terms,
             iss: opening.iss,
-            clock: Some(self.clock),
+            clock: self.clock,
             seed: self.seed,
         };
         let sender = Sender::new(&settings);
@@ -387,11 +387,10 @@ impl Tcp {
         Some(if spent { Expired::GiveUp(timer) } else { Expired::Timer(timer) })
     }
 
-    /// RFC 1191, section 6.3: a router on the path says that a packet with this sequence number is too large. True if the
-    /// report was good and something changed.
-    pub(super) fn on_packet_too_big(&mut self, seq: Seq, mtu: usize) -> bool {
+    /// RFC 1191, section 6.3: a router on the path says that a packet in flight is too large. True if something changed.
+    pub(super) fn on_packet_too_big(&mut self, mtu: usize) -> bool {
         let Some(flow) = self.flow.as_mut().filter(|_| self.opening.is_none()) else { return false };
-        self.path_mtu.on_report(&mut flow.sender, &flow.terms, seq, mtu)
+        self.path_mtu.on_report(&mut flow.sender, &flow.terms, mtu)
     }
 
     fn situation(&self, now: Instant, orphan: bool) -> Option<Situation> {

@@ -24,14 +24,16 @@ impl Tcp {
     /// Writes the next segment that is due into `bytes`. `None` if there is none.
     pub(in crate::stack) fn poll(&mut self, context: &mut Context<'_>, bytes: &mut Vec<u8>) -> Option<Departure> {
         if core::mem::take(&mut self.rst_due) {
-            return Some(self.write_rst(context.now, bytes));
+            self.write_rst(context.now, bytes);
+            return Some(Departure { reason: None });
         }
         if let Some(mut opening) = self.opening
             && opening.due
         {
             opening.on_sent(context.now, context.config);
             self.opening = Some(opening);
-            return Some(self.write_syn(context.now, &opening, bytes));
+            self.write_syn(context.now, &opening, bytes);
+            return Some(Departure { reason: None });
         }
         if self.state == State::Closed {
             return None;
@@ -45,7 +47,8 @@ impl Tcp {
                 flow.sender.poll(context.now, sack_len(blocks))
             };
             if let Some(outgoing) = outgoing {
-                return Some(self.write_outgoing(context, &outgoing, bytes));
+                self.write_outgoing(context, &outgoing, bytes);
+                return Some(Departure { reason: Some(outgoing.reason) });
             }
         }
         let flow = self.flow.as_ref()?;
@@ -53,7 +56,7 @@ impl Tcp {
             return None;
         }
         self.write_ack(context, bytes);
-        Some(Departure { flags: Flags::ACK, reason: None })
+        Some(Departure { reason: None })
     }
 
     fn template(&self, now: Instant, seq: Seq, flags: Flags) -> SegmentTemplate<'static> {
@@ -94,7 +97,7 @@ impl Tcp {
         template.write(bytes);
     }
 
-    fn write_outgoing(&mut self, context: &mut Context<'_>, sent: &Outgoing, bytes: &mut Vec<u8>) -> Departure {
+    fn write_outgoing(&mut self, context: &mut Context<'_>, sent: &Outgoing, bytes: &mut Vec<u8>) {
         let mut flags = Flags::ACK;
         for (set, flag) in [(sent.fin, Flags::FIN), (sent.push, Flags::PSH), (sent.cwr, Flags::CWR)] {
             if set {
@@ -103,9 +106,7 @@ impl Tcp {
         }
         let mut template = self.acknowledging(context, sent.seq, flags);
         let now = context.now;
-        let Some(Flow { terms, sender, receiver }) = &mut self.flow else {
-            return Departure { flags, reason: None };
-        };
+        let Some(Flow { terms, sender, receiver }) = &mut self.flow else { return };
         let blocks = receiver.sack_count(sack_room(terms.timestamps));
         // A full segment that is sent again has no room for SACK blocks; then an ACK is owed beside it.
         let fits = sent.len + sack_len(blocks) <= sender.mss();
@@ -123,10 +124,9 @@ impl Tcp {
             receiver.ack.on_text_sent(now);
         }
         sender.on_sent(now, sent);
-        Departure { flags: template.flags, reason: Some(sent.reason) }
     }
 
-    fn write_syn(&mut self, now: Instant, opening: &Opening, bytes: &mut Vec<u8>) -> Departure {
+    fn write_syn(&mut self, now: Instant, opening: &Opening, bytes: &mut Vec<u8>) {
         let flags = if opening.syn_ack { Flags::SYN | Flags::ACK } else { Flags::SYN };
         let mut template = self.template(now, opening.iss, flags);
         let ts_ecr = self.ts_recent.map_or(0, |(recent, _)| recent);
@@ -141,11 +141,10 @@ impl Tcp {
         template.window = offer.window;
         template.options = offer.options(Timestamps { ts_val: self.clock.at(now), ts_ecr });
         template.write(bytes);
-        Departure { flags: template.flags, reason: None }
     }
 
     /// RFC 9293, section 3.10.5. The sequence number lies in the peer's window, as on Linux.
-    fn write_rst(&mut self, now: Instant, bytes: &mut Vec<u8>) -> Departure {
+    fn write_rst(&mut self, now: Instant, bytes: &mut Vec<u8>) {
         let seq = match (&self.opening, &self.flow) {
             (None, Some(flow)) => flow.sender.acceptable_seq(),
             _ => self.sent().1,
@@ -153,7 +152,6 @@ impl Tcp {
         let mut template = self.template(now, seq, Flags::RST | Flags::ACK);
         template.ack = self.rcv_nxt();
         template.write(bytes);
-        Departure { flags: template.flags, reason: None }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::sender::Sender;
 use super::terms::Terms;
-use crate::segment::Seq;
 use crate::stack::config::HostConfig;
 
 /// Linux's `min_pmtu` for IPv4; RFC 8200, section 5, for IPv6.
@@ -33,14 +32,11 @@ impl PathMtu {
         }
     }
 
-    /// An ICMP report about a packet with the sequence number `seq`. True if it was believed.
-    ///
-    /// RFC 5927, section 7.2: the number must be of something in flight. RFC 8201, section 4: a report never raises the
-    /// MTU.
-    pub(super) fn on_report(&mut self, sender: &mut Sender, terms: &Terms, seq: Seq, mtu: usize) -> bool {
-        let in_flight = sender.snd_una() <= seq && seq < sender.snd_nxt();
+    /// An ICMP report about a packet in flight (RFC 5927, section 7.2; the caller has looked). True if it was believed.
+    /// RFC 8201, section 4: a report never raises the MTU.
+    pub(super) fn on_report(&mut self, sender: &mut Sender, terms: &Terms, mtu: usize) -> bool {
         let mtu = mtu.max(self.least);
-        if !self.by_icmp || !in_flight || mtu >= self.mtu {
+        if !self.by_icmp || mtu >= self.mtu {
             return false;
         }
         self.lower(sender, terms, mtu);
@@ -52,7 +48,7 @@ impl PathMtu {
         if !self.by_probing || sender.timeouts() < TIMEOUTS || !sender.waits_for_full_segment() {
             return;
         }
-        if let Some(step) = STEPS.into_iter().find(|step| *step < self.mtu && *step >= self.least.min(STEPS[2])) {
+        if let Some(step) = STEPS.into_iter().find(|step| *step < self.mtu) {
             self.lower(sender, terms, step);
         }
     }

@@ -72,7 +72,7 @@ impl Offer {
 }
 
 /// The window scale for a receive buffer: enough for its whole size.
-pub(in crate::stack) const fn window_shift(rcv_buf: usize) -> u8 {
+pub(crate) const fn window_shift(rcv_buf: usize) -> u8 {
     let shift = (usize::BITS - rcv_buf.leading_zeros()).saturating_sub(16) as u8;
     if shift > MAX_SHIFT { MAX_SHIFT } else { shift }
 }

@@ -8,7 +8,7 @@ mod push;
 mod transmit;
 mod window;
 
-use crate::congestion::{Algorithm, Controller, Pacer, Setup, charge, pacing_rate};
+use crate::congestion::{Algorithm, Controller, Pacer, Setup, charge, initial_window_of, pacing_rate};
 use crate::event::TimerKind;
 use crate::recovery::{AckInfo, Outcome, Recovery, RecoveryConfig, Timer, TsClock};
 use crate::segment::{Flags, Segment, Seq};
@@ -86,7 +86,7 @@ pub(super) struct SenderSettings<'a> {
     pub(super) options: &'a TcpOptions,
     pub(super) terms: &'a Terms,
     pub(super) iss: Seq,
-    pub(super) clock: Option<TsClock>,
+    pub(super) clock: TsClock,
     pub(super) seed: u64,
 }
 
@@ -109,7 +109,7 @@ impl Sender {
         let recovery = RecoveryConfig {
             rto: crate::recovery::RtoConfig { initial: config.initial_rto, min: config.min_rto, max: config.max_rto },
             sack: terms.sack,
-            timestamps: clock.filter(|_| terms.timestamps),
+            timestamps: terms.timestamps.then_some(clock),
             rack: config.rack,
             tlp: config.tlp,
             prr: config.prr,
@@ -120,8 +120,7 @@ impl Sender {
             dup_thresh: config.dup_thresh,
             ..RecoveryConfig::default()
         };
-        let segments = u64::from(config.initial_window.max(1));
-        let initial_window = initial_window(segments, u64::from(mss));
+        let initial_window = initial_window_of(config.initial_window.max(1), u64::from(mss));
         Self {
             recovery: Recovery::new(recovery, mss, iss + 1, now),
             // Until the handshake is over nothing leaves. A type without fields takes no memory.
@@ -484,9 +483,4 @@ impl Sender {
     fn charge(&self, len: u32) -> u64 {
         charge(u64::from(len), u64::from(self.mss))
     }
-}
-
-/// The initial window in bytes. RFC 6928, section 2, for ten segments: `min (10*MSS, max (2*MSS, 14600))`.
-fn initial_window(segments: u64, mss: u64) -> u64 {
-    (segments * mss).min((2 * mss).max(segments * 1_460))
 }
