@@ -14,8 +14,6 @@ use crate::socket::HostConfig;
 
 /// The name of the device in a sandbox.
 const NAME: &str = "tcplab0";
-/// TEMPORARY: bytes of each socket buffer that nobody has set, as long as buffers do not grow.
-const BUFFER: usize = 256 * 1024;
 /// Packets that the kernel queues for the device: the windows of a few dozen connections.
 const QUEUE_LEN: u32 = 10_000;
 
@@ -57,8 +55,8 @@ impl Place {
             seed: wanted.seed.map_or_else(seed, Ok)?,
             addresses: or_default(&wanted.address, 1),
             mtu: usize::from(wanted.mtu),
-            rcv_buf: tcp.rcvbuf.or(Some(BUFFER)),
-            snd_buf: tcp.sndbuf.or(Some(BUFFER)),
+            rcv_buf: tcp.rcvbuf,
+            snd_buf: tcp.sndbuf,
             congestion,
             algorithms: registry.algorithms().clone(),
             min_rto: tcp.min_rto,
