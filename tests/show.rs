@@ -425,7 +425,8 @@ fn tcpdump_and_dumpcap_beside_the_host_are_read_as_tshark_reads_them() {
         sleep 0.2
         curl -sS --max-time 20 -o /dev/null http://192.168.69.1:8080/x; echo hello | nc -w 1 127.0.0.1 9
         n=0; while [ $n -lt 500 ]; do
-            [ $(wc -c <cut.pcap) -gt 700 ] && [ $(wc -c <two.pcapng) -gt 20000 ] && break; sleep 0.02; n=$((n + 1))
+            [ $(wc -c <cut.pcap) -gt 700 ] && [ $(wc -c <micro.pcap) -gt 20000 ] && [ $(wc -c <two.pcapng) -gt 20000 ] &&
+                break; sleep 0.02; n=$((n + 1))
         done
         kill -INT $one $two $three; wait $one $two $three; true";
     let mut serve =
