@@ -23,7 +23,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LEFT_OUT := $(TARGET)/left-out.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deps bench captures fuzz bless
+.PHONY: help demo test lint deps bench figures captures fuzz bless
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ deps: ## installs the programs that the tests use, where that is allowed; else n
 bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	$(CARGO) build --release
 	@$(foreach name,$(BENCHES),$(TARGET)/release/tcplab bench $(or $(bench-$(name)),$(name)) $(BENCH_FLAGS) && echo &&) rm -f $(CAPTURE)
+
+figures: ## every promised number of TCP, whole: minutes on two cores, and a TUN for the live ones
+	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures -- --nocapture --test-threads=2
 
 captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons
