@@ -179,6 +179,27 @@ fn a_packet_too_big_for_the_next_link_is_told_of_unless_the_router_is_a_black_ho
 }
 
 #[test]
+fn the_next_connection_to_a_destination_uses_the_path_mtu_that_was_reported_for_ten_minutes() {
+    let path = path("delay=1ms,mtu=1400");
+    let at: SocketAddr = "10.0.2.2:9".parse().unwrap();
+    let too_big = || path.told.borrow().dropped.iter().filter(|drop| **drop == (2, DropReason::TooBig)).count();
+    let transfer = || {
+        let received = path.server.spawn(move |net| bulk::receive(net, Listen::new(at)));
+        let sent = path.client.spawn(move |net| bulk::send(net, at, 50_000));
+        path.sim.run_for(Duration::from_secs(120));
+        assert!(received.is_finished() && sent.is_finished());
+    };
+    transfer();
+    let first = too_big();
+    assert!(first > 0);
+    transfer();
+    assert_eq!(too_big(), first, "no segment of the second connection is too large");
+    path.sim.run_for(Duration::from_mins(10));
+    transfer();
+    assert!(too_big() > first, "after ten minutes the MTU of the link is tried again");
+}
+
+#[test]
 fn a_thousand_hosts_behind_one_router_reach_one_server() {
     let sim = Sim::seeded(7);
     let router = sim.router("router");

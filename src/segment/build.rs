@@ -59,21 +59,15 @@ impl SegmentTemplate<'_> {
 
     /// Writes the packet, checksums included, into `bytes`, whose old content is gone.
     pub fn write(&self, bytes: &mut Vec<u8>) {
-        self.write_with(self.payload.len(), bytes, |bytes| bytes.extend_from_slice(self.payload));
-    }
-
-    /// As [`SegmentTemplate::write`], with `len` bytes of data that `append` adds in place of `payload`: the text of a
-    /// buffer can lie in several blocks.
-    pub(crate) fn write_with(&self, len: usize, bytes: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
-        self.write_fields(len, bytes, append);
+        self.write_fields(self.payload.len(), bytes, |bytes| bytes.extend_from_slice(self.payload));
         fill_checksums(bytes);
     }
 
-    /// As [`SegmentTemplate::write`], with `text` as the bytes of data, into a packet whose checksums are left out. The metadata of the packet says so
+    /// Writes the packet with `len` bytes of data that `append` adds in place of `payload`: the text of a buffer can lie in
+    /// several blocks. The checksums are left out, and the metadata of the packet says so
     /// ([`PacketMeta::checksums_missing`](super::PacketMeta)).
-    pub fn write_without_checksums(&self, text: [&[u8]; 2], packet: &mut Packet) {
-        let len = text[0].len() + text[1].len();
-        self.write_fields(len, &mut packet.bytes, |bytes| text.iter().for_each(|part| bytes.extend_from_slice(part)));
+    pub(crate) fn write_without_checksums(&self, len: usize, packet: &mut Packet, append: impl FnOnce(&mut Vec<u8>)) {
+        self.write_fields(len, &mut packet.bytes, append);
         packet.meta.sound = true;
         packet.meta.checksums_missing = true;
     }
@@ -229,23 +223,20 @@ mod tests {
             let (seq, ack, flags) = (Seq(seq), Seq(ack), Flags(flags) | Flags::ACK);
             let fields = SegmentTemplate { seq, ack, flags, window, options, layout, ttl, ecn, ..SegmentTemplate::new(src, dst) };
             let whole = SegmentTemplate { payload: &text, ..fields.clone() }.to_bytes();
-            let mut bytes = vec![7; 30];
             let (first, second) = text.split_at(cut.index(text.len() + 1));
-            fields.write_with(text.len(), &mut bytes, |bytes| {
+            let mut unfinished = Packet::new(vec![7; 30]);
+            fields.write_without_checksums(text.len(), &mut unfinished, |bytes| {
                 bytes.extend_from_slice(first);
                 bytes.extend_from_slice(second);
             });
-            prop_assert_eq!(&bytes, &whole);
-            let mut unfinished = Packet::default();
-            fields.write_without_checksums([first, second], &mut unfinished);
             prop_assert!(unfinished.meta.checksums_missing && unfinished.meta.sound);
             prop_assert!(!IpView::parse(&unfinished.bytes).is_ok_and(|ip| ip.checksums_ok()));
             complete_checksums(&mut unfinished);
             prop_assert_eq!(&unfinished.bytes, &whole);
             prop_assert!(!unfinished.meta.checksums_missing && unfinished.meta.sound);
-            let ip = IpView::parse(&bytes).expect("a packet");
+            let ip = IpView::parse(&whole).expect("a packet");
             prop_assert!(ip.checksums_ok());
-            prop_assert_eq!(ip.total_len(), bytes.len());
+            prop_assert_eq!(ip.total_len(), whole.len());
             let expected = Segment { src, dst, seq, ack, flags, window, options, payload: &text, ttl, ecn };
             prop_assert_eq!(Segment::parse(&ip), Ok(expected));
         }

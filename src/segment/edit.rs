@@ -232,7 +232,7 @@ mod tests {
             assert_eq!(ip.ttl, ttl - 1);
             assert!(ip.checksums_ok(), "TTL {ttl}");
             let mut unfinished = Packet::default();
-            template.write_without_checksums([&text, &[]], &mut unfinished);
+            template.write_without_checksums(text.len(), &mut unfinished, |bytes| bytes.extend_from_slice(&text));
             decrement_ttl(&mut unfinished);
             complete_checksums(&mut unfinished);
             assert_eq!(unfinished.bytes, packet.bytes, "TTL {ttl}");

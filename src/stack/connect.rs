@@ -20,7 +20,13 @@ impl Stack {
         let now = self.now;
         let iss = self.secret.initial_sequence_number(&tuple, now);
         let (clock, seed) = (self.ts_clock(&tuple), self.secret.controller_seed(&tuple));
-        let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
+        let context = &mut Context {
+            now,
+            config: &self.config,
+            path_mtus: &self.path_mtus,
+            pool: &mut self.pool,
+            machines: &mut self.machines,
+        };
         let tcp = Tcp::connect(context, tuple, options, iss, clock, seed);
         let connection = self.make_connection(tuple, tcp, options, Owner::Descriptor(token), true);
         let id = self.tables.connections.insert(Box::new(connection));

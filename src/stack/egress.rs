@@ -107,8 +107,14 @@ impl Stack {
             connection.dirty = false;
             return Egress::Nothing;
         };
-        let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
-        if let Some(departure) = tcp.poll(context, &mut packet.bytes) {
+        let context = &mut Context {
+            now,
+            config: &self.config,
+            path_mtus: &self.path_mtus,
+            pool: &mut self.pool,
+            machines: &mut self.machines,
+        };
+        if let Some(departure) = tcp.poll(context, packet) {
             let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
             let limits = &mut connection.limits;
             if limits.unacked_since.is_none() && tcp.is_waiting() {

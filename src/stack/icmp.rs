@@ -106,7 +106,8 @@ impl Stack {
                         return;
                     }
                     if let Some(mtu) = report.mtu.filter(|_| connection.state != State::SynSent) {
-                        if tcp.on_packet_too_big(mtu) {
+                        if let Some(mtu) = tcp.on_packet_too_big(mtu) {
+                            self.path_mtus.learn(self.now, report.tuple.remote, mtu);
                             self.touch(id);
                         } else {
                             connection.soft_error = Some(report.error);

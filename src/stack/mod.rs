@@ -31,6 +31,7 @@ mod ingress;
 mod isn;
 mod listener;
 mod one_packet;
+mod path_mtus;
 mod ports;
 mod ready;
 mod rules;
@@ -59,7 +60,7 @@ use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
 use crate::event::{Cause, HostEvent, Phase, State, TimerKind};
-use crate::segment::Packet;
+use crate::segment::{Packet, PacketMeta};
 use crate::time::{Duration, Instant};
 
 use address::{Addr, Addresses, FourTuple};
@@ -67,6 +68,7 @@ use connection::Connection;
 use isn::Secret;
 use listener::{HalfOpen, Listener};
 use one_packet::OnePacket;
+use path_mtus::PathMtus;
 use ports::Ports;
 use ready::Ready;
 use tcp::{BlockPool, Machines};
@@ -89,6 +91,7 @@ pub struct Stack {
     tables: Tables,
     ports: Ports,
     udp: Udp,
+    path_mtus: PathMtus,
     pool: BlockPool,
     machines: Machines,
     timers: Timers<TimerOwner>,
@@ -167,8 +170,9 @@ impl PacketQueues {
         self.spare.pop().unwrap_or_default()
     }
 
-    fn give_back(&mut self, packet: Packet) {
+    fn give_back(&mut self, mut packet: Packet) {
         if self.spare.len() < 64 {
+            packet.meta = PacketMeta::default();
             self.spare.push(packet);
         }
     }
@@ -229,6 +233,7 @@ impl Stack {
             tables: Tables::default(),
             ports: Ports::default(),
             udp: Udp::default(),
+            path_mtus: PathMtus::default(),
             pool: BlockPool::new(config.buffer_limit),
             machines: Machines::new(),
             timers: Timers::new(),

@@ -17,7 +17,8 @@ const BOB: HostId = HostId(1);
 fn unfinished(ttl: u8) -> Packet {
     let [src, dst] = ["192.0.2.1:7", "192.0.2.2:7"].map(|end| end.parse().expect("an address"));
     let mut packet = Packet::default();
-    SegmentTemplate { ttl, ..SegmentTemplate::new(src, dst) }.write_without_checksums([b"text", b"s"], &mut packet);
+    SegmentTemplate { ttl, ..SegmentTemplate::new(src, dst) }
+        .write_without_checksums(5, &mut packet, |bytes| bytes.extend_from_slice(b"texts"));
     packet
 }
 

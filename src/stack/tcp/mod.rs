@@ -28,6 +28,7 @@ use crate::time::Instant;
 
 use super::address::FourTuple;
 use super::config::{HostConfig, TcpOptions};
+use super::path_mtus::PathMtus;
 use super::rules::Situation;
 
 use machine::Machine;
@@ -46,6 +47,7 @@ pub(super) use terms::{Offer, Terms};
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) config: &'a HostConfig,
+    pub(super) path_mtus: &'a PathMtus,
     pub(super) pool: &'a mut BlockPool,
     pub(super) machines: &'a mut Machines,
 }
@@ -197,7 +199,11 @@ impl Tcp {
             clock,
             seed,
             ts_recent: None,
-            path_mtu: PathMtu::new(context.config, offer.headers),
+            path_mtu: PathMtu::new(
+                context.config,
+                offer.headers,
+                context.path_mtus.of(context.now, tuple.remote, context.config.mtu),
+            ),
             challenge_at: Instant::EPOCH,
             keep_alive_due: false,
             rst_due: false,
@@ -215,6 +221,7 @@ impl Tcp {
             config: context.config,
             options: &self.options,
             terms: &terms,
+            mtu: self.path_mtu.mtu(),
             iss: opening.iss,
             clock: self.clock,
             seed: self.seed,
@@ -387,10 +394,10 @@ impl Tcp {
         Some(if spent { Expired::GiveUp(timer) } else { Expired::Timer(timer) })
     }
 
-    /// RFC 1191, section 6.3: a router on the path says that a packet in flight is too large. True if something changed.
-    pub(super) fn on_packet_too_big(&mut self, mtu: usize) -> bool {
-        let Some(flow) = self.flow.as_mut().filter(|_| self.opening.is_none()) else { return false };
-        self.path_mtu.on_report(&mut flow.sender, &flow.terms, mtu)
+    /// RFC 1191, section 6.3: a router on the path says that a packet in flight is too large. The new MTU of the path, if it changed.
+    pub(super) fn on_packet_too_big(&mut self, mtu: usize) -> Option<usize> {
+        let flow = self.flow.as_mut().filter(|_| self.opening.is_none())?;
+        self.path_mtu.on_report(&mut flow.sender, &flow.terms, mtu).then(|| self.path_mtu.mtu())
     }
 
     fn situation(&self, now: Instant, orphan: bool) -> Option<Situation> {

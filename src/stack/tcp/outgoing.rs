@@ -1,11 +1,12 @@
 //! Builds the segments of a connection from one template: SYN, SYN|ACK, ACK, text, FIN, probes, RST. What leaves next is
-//! decided in this order: RST, SYN, keep-alive, what the sender has, an ACK that is due.
+//! decided in this order: RST, SYN, keep-alive, what the sender has, an ACK that is due. Checksums are left out: loops fill
+//! them in for those who read them.
 
 use super::opening::Opening;
 use super::sender::Outgoing;
 use super::{Context, Departure, Flow, Tcp};
 use crate::event::{Reason, State};
-use crate::segment::{Flags, Options, SegmentTemplate, Seq, Timestamps};
+use crate::segment::{Flags, Options, Packet, SegmentTemplate, Seq, Timestamps};
 use crate::time::Instant;
 
 /// A segment that answers another one at once.
@@ -21,10 +22,10 @@ pub(in crate::stack) enum Reply {
 const ECT_0: u8 = 0b10;
 
 impl Tcp {
-    /// Writes the next segment that is due into `bytes`. `None` if there is none.
-    pub(in crate::stack) fn poll(&mut self, context: &mut Context<'_>, bytes: &mut Vec<u8>) -> Option<Departure> {
+    /// Writes the next segment that is due into `packet`. `None` if there is none.
+    pub(in crate::stack) fn poll(&mut self, context: &mut Context<'_>, packet: &mut Packet) -> Option<Departure> {
         if core::mem::take(&mut self.rst_due) {
-            self.write_rst(context.now, bytes);
+            self.write_rst(context.now, packet);
             return Some(Departure { reason: None });
         }
         if let Some(mut opening) = self.opening
@@ -32,7 +33,7 @@ impl Tcp {
         {
             opening.on_sent(context.now, context.config);
             self.opening = Some(opening);
-            self.write_syn(context.now, &opening, bytes);
+            self.write_syn(context.now, &opening, packet);
             return Some(Departure { reason: None });
         }
         if self.state == State::Closed {
@@ -47,7 +48,7 @@ impl Tcp {
                 flow.sender.poll(context.now, sack_len(blocks))
             };
             if let Some(outgoing) = outgoing {
-                self.write_outgoing(context, &outgoing, bytes);
+                self.write_outgoing(context, &outgoing, packet);
                 return Some(Departure { reason: Some(outgoing.reason) });
             }
         }
@@ -55,7 +56,7 @@ impl Tcp {
         if !flow.receiver.ack.is_due() {
             return None;
         }
-        self.write_ack(context, bytes);
+        self.write_ack(context, packet);
         Some(Departure { reason: None })
     }
 
@@ -85,7 +86,7 @@ impl Tcp {
     }
 
     /// Writes an ACK without text.
-    pub(in crate::stack) fn write_ack(&mut self, context: &Context<'_>, bytes: &mut Vec<u8>) {
+    pub(in crate::stack) fn write_ack(&mut self, context: &Context<'_>, packet: &mut Packet) {
         let Some(flow) = &self.flow else { return };
         // In SYN-RECEIVED SND.NXT is behind the SYN.
         let seq = if self.opening.is_some() { self.sent().1 } else { flow.sender.acceptable_seq() };
@@ -94,10 +95,10 @@ impl Tcp {
             template.options.sack = flow.receiver.sack_blocks(sack_room(flow.terms.timestamps));
             flow.receiver.on_ack_sent(true);
         }
-        template.write(bytes);
+        template.write_without_checksums(0, packet, |_| {});
     }
 
-    fn write_outgoing(&mut self, context: &mut Context<'_>, sent: &Outgoing, bytes: &mut Vec<u8>) {
+    fn write_outgoing(&mut self, context: &mut Context<'_>, sent: &Outgoing, packet: &mut Packet) {
         let mut flags = Flags::ACK;
         for (set, flag) in [(sent.fin, Flags::FIN), (sent.push, Flags::PSH), (sent.cwr, Flags::CWR)] {
             if set {
@@ -119,14 +120,14 @@ impl Tcp {
         if terms.ecn && sent.new && sent.len > 0 {
             template.ecn = ECT_0;
         }
-        template.write_with(sent.len as usize, bytes, |bytes| sender.append_text(sent, bytes));
+        template.write_without_checksums(sent.len as usize, packet, |bytes| sender.append_text(sent, bytes));
         if sent.new && sent.len > 0 {
             receiver.ack.on_text_sent(now);
         }
         sender.on_sent(now, sent);
     }
 
-    fn write_syn(&mut self, now: Instant, opening: &Opening, bytes: &mut Vec<u8>) {
+    fn write_syn(&mut self, now: Instant, opening: &Opening, packet: &mut Packet) {
         let flags = if opening.syn_ack { Flags::SYN | Flags::ACK } else { Flags::SYN };
         let mut template = self.template(now, opening.iss, flags);
         let ts_ecr = self.ts_recent.map_or(0, |(recent, _)| recent);
@@ -140,18 +141,18 @@ impl Tcp {
         }
         template.window = offer.window;
         template.options = offer.options(Timestamps { ts_val: self.clock.at(now), ts_ecr });
-        template.write(bytes);
+        template.write_without_checksums(0, packet, |_| {});
     }
 
     /// RFC 9293, section 3.10.5. The sequence number lies in the peer's window, as on Linux.
-    fn write_rst(&mut self, now: Instant, bytes: &mut Vec<u8>) {
+    fn write_rst(&mut self, now: Instant, packet: &mut Packet) {
         let seq = match (&self.opening, &self.flow) {
             (None, Some(flow)) => flow.sender.acceptable_seq(),
             _ => self.sent().1,
         };
         let mut template = self.template(now, seq, Flags::RST | Flags::ACK);
         template.ack = self.rcv_nxt();
-        template.write(bytes);
+        template.write_without_checksums(0, packet, |_| {});
     }
 }
 

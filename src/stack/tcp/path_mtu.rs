@@ -23,13 +23,19 @@ pub(super) struct PathMtu {
 }
 
 impl PathMtu {
-    pub(super) fn new(config: &HostConfig, headers: u16) -> Self {
+    /// `mtu`: what is known of the path.
+    pub(super) fn new(config: &HostConfig, headers: u16, mtu: usize) -> Self {
         Self {
-            mtu: config.mtu,
+            mtu,
             least: if headers == 40 { LEAST_V4 } else { LEAST_V6 },
             by_icmp: config.path_mtu_discovery,
             by_probing: config.mtu_probing,
         }
+    }
+
+    /// The MTU of the path, as far as it is known.
+    pub(super) const fn mtu(&self) -> usize {
+        self.mtu
     }
 
     /// An ICMP report about a packet in flight (RFC 5927, section 7.2; the caller has looked). True if it was believed.

@@ -85,6 +85,8 @@ pub(super) struct SenderSettings<'a> {
     pub(super) config: &'a HostConfig,
     pub(super) options: &'a TcpOptions,
     pub(super) terms: &'a Terms,
+    /// The MTU of the path, as far as it is known.
+    pub(super) mtu: usize,
     pub(super) iss: Seq,
     pub(super) clock: TsClock,
     pub(super) seed: u64,
@@ -104,8 +106,8 @@ pub(super) struct Acked {
 
 impl Sender {
     pub(super) fn new(settings: &SenderSettings<'_>) -> Self {
-        let SenderSettings { now, config, options, terms, iss, clock, seed } = *settings;
-        let mss = terms.send_mss(config.mtu);
+        let SenderSettings { now, config, options, terms, mtu, iss, clock, seed } = *settings;
+        let mss = terms.send_mss(mtu);
         let recovery = RecoveryConfig {
             rto: crate::recovery::RtoConfig { initial: config.initial_rto, min: config.min_rto, max: config.max_rto },
             sack: terms.sack,

@@ -137,7 +137,9 @@ impl Sender {
                 return Err(Held::Nagle);
             }
         }
-        let push = len > 0 && self.write_ends.is_in(self.nxt, self.nxt + len);
+        // Linux's `tcp_write_wakeup` sets PSH on what the persist timer cuts to the window.
+        let cut = self.forced && len < full && !all;
+        let push = len > 0 && (cut || self.write_ends.is_in(self.nxt, self.nxt + len));
         Ok(Outgoing { seq: self.snd_nxt(), at: self.nxt, len: len as u32, fin, push, cwr: self.cwr, new: true, reason })
     }
 
