@@ -157,8 +157,10 @@ impl Runtime {
         if self.net.executor().has_ready() || self.net.host().has_ready() {
             return Some(self.net.now());
         }
-        let stack = self.net.host_mut().next_at();
-        stack.into_iter().chain(self.net.clock().next_at()).min()
+        match (self.net.host_mut().next_at(), self.net.clock().next_at()) {
+            (Some(stack), Some(sleep)) => Some(stack.min(sleep)),
+            (stack, sleep) => stack.or(sleep),
+        }
     }
 
     /// When the first sleep of a program ends, if one sleeps. A program that is ready, or waits for a descriptor, is not

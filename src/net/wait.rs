@@ -60,6 +60,13 @@ impl Waiter {
 #[derive(Debug, Default)]
 pub(super) struct Place(Cell<Option<(Option<Fd>, u64)>>);
 
+impl Place {
+    /// True if there is no wait.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+}
+
 /// All waits of one host.
 #[derive(Debug, Default)]
 pub(super) struct Waits {

@@ -53,6 +53,13 @@ impl Recovery {
         (fits || self.forced).then_some(Resend { range, reason })
     }
 
+    /// True if a retransmission may be due: [`poll_resend`](Self::poll_resend) says whether.
+    pub fn has_resend(&self) -> bool {
+        self.probe == Some(Probe::Old)
+            || self.board.totals().waiting_units > 0
+            || (self.phase == Phase::Recovery && !self.config.rack)
+    }
+
     /// How many charged bytes of new text may leave now. A segment counts as a whole MSS (see [`charge`]), so nothing
     /// may leave while this is less than one MSS. The peer's window is the sender's affair.
     pub fn allowance(&mut self, now: Instant, controller: &mut dyn Controller) -> u64 {

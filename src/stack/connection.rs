@@ -128,6 +128,7 @@ impl Limits {
 }
 
 /// The earlier of two deadlines that may not be there.
+#[inline]
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

@@ -11,10 +11,10 @@ use super::{Origin, Stack, TimerOwner};
 
 /// What came of asking a connection for a packet.
 enum Egress {
-    /// A packet for the link.
-    Sent,
+    /// A packet for the link. With `last`, nothing else is due.
+    Sent { last: bool },
     /// A packet for this host itself.
-    Looped,
+    Looped { last: bool },
     /// Nothing is due.
     Nothing,
 }
@@ -51,8 +51,18 @@ impl Stack {
             }
             if let Some(id) = self.dirty.front().copied() {
                 match self.connection_egress(id, packet) {
-                    Egress::Sent => return true,
-                    Egress::Looped => self.loop_back(packet),
+                    Egress::Sent { last } => {
+                        if last {
+                            self.dirty.pop_front();
+                        }
+                        return true;
+                    }
+                    Egress::Looped { last } => {
+                        self.loop_back(packet);
+                        if last {
+                            self.dirty.pop_front();
+                        }
+                    }
                     Egress::Nothing => {
                         self.dirty.pop_front();
                     }
@@ -87,11 +97,19 @@ impl Stack {
         let mut packet = self.queues.take_spare();
         loop {
             match self.connection_egress(id, &mut packet) {
-                Egress::Sent => {
+                Egress::Sent { last } => {
                     let spare = self.queues.take_spare();
                     self.queues.out.push_back(core::mem::replace(&mut packet, spare));
+                    if last {
+                        break;
+                    }
                 }
-                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Looped { last } => {
+                    self.loop_back(&mut packet);
+                    if last {
+                        break;
+                    }
+                }
                 Egress::Nothing => break,
             }
         }
@@ -115,14 +133,28 @@ impl Stack {
             machines: &mut self.machines,
         };
         if let Some(departure) = tcp.poll(context, packet) {
-            let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
+            let last = departure.last;
+            let sent = if connection.loops_back { Egress::Looped { last } } else { Egress::Sent { last } };
             let limits = &mut connection.limits;
             if limits.unacked_since.is_none() && tcp.is_waiting() {
                 (limits.unacked_since, limits.idle) = (Some(now), false);
             }
             self.tell_numbers(id, departure.reason);
+            if last {
+                self.rest(id);
+            }
             return sent;
         }
+        self.rest(id);
+        Egress::Nothing
+    }
+
+    /// A connection has nothing due: its deadline is set. One that is closed ends.
+    fn rest(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let Some(connection) = self.tables.connections.get_mut(id) else { return };
+        let connection = &mut **connection;
+        let Some(tcp) = &mut connection.tcp else { return };
         connection.limits.idle = tcp.is_idle();
         if connection.limits.idle && !connection.resting && tcp.has_spare_memory() {
             connection.resting = true;
@@ -134,7 +166,6 @@ impl Stack {
         if connection.state == State::Closed {
             self.finish(id, None, Cause::Call("close"));
         }
-        Egress::Nothing
     }
 
     /// A timer of a connection expired: the host's own limits, then TCP's.

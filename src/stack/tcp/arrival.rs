@@ -58,7 +58,7 @@ impl Tcp {
         // "If the ACK bit is set, if SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set)".
         if segment.is_ack() && segment.ack != snd_nxt {
             verdict.dropped = Some(DropReason::Rule(Rule::AckOutOfRange));
-            verdict.reply = (!segment.is_rst()).then(|| Reply::Reset(reset_for(segment)));
+            verdict.reply = (!segment.is_rst()).then(|| Reply::Reset(Box::new(reset_for(segment))));
             return verdict;
         }
         if segment.is_rst() {
@@ -122,7 +122,7 @@ impl Tcp {
             if segment.ack != self.sent().1 {
                 // "If the segment acknowledgment is not acceptable, form a reset segment".
                 verdict.dropped = Some(DropReason::Rule(Rule::AckOutOfRange));
-                verdict.reply = Some(Reply::Reset(reset_for(segment)));
+                verdict.reply = Some(Reply::Reset(Box::new(reset_for(segment))));
                 return;
             }
             self.state = self.machine.show(Shown::AckOfSyn, context.machines);

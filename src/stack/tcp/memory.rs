@@ -1,5 +1,5 @@
 //! The memory of socket buffers: a pool of blocks with a limit, and a buffer that holds bytes of a stream in blocks.
-//! An empty buffer holds no block. The pool gives blocks back to the system when few are in use. Sender and receiver
+//! An empty buffer holds no block. The pool keeps as many spare blocks as are in use, and gives others back to the system. Sender and receiver
 //! have one buffer each; the stack has one pool.
 
 use std::collections::VecDeque;
@@ -49,7 +49,8 @@ impl BlockPool {
 
     fn give_back(&mut self, block: Block) {
         self.used -= 1;
-        let kept = SPARE_LEAST.max(self.used / 4);
+        // A sender frees a third of its buffer before its application writes again.
+        let kept = SPARE_LEAST.max(self.used);
         if self.spare.len() < kept {
             self.spare.push(block);
         } else if self.spare.len() > kept {

@@ -21,6 +21,8 @@ mod sender;
 mod terms;
 mod workarounds;
 
+use core::net::SocketAddr;
+
 use crate::event::{DropReason, Phase, Reason, Rule, State, TimerKind};
 use crate::recovery::TsClock;
 use crate::segment::{OptionLayout, Seq};
@@ -28,6 +30,7 @@ use crate::time::Instant;
 
 use super::address::FourTuple;
 use super::config::{HostConfig, TcpOptions};
+use super::connection::earlier;
 use super::path_mtus::PathMtus;
 use super::rules::Situation;
 
@@ -55,7 +58,8 @@ pub(super) struct Context<'a> {
 /// One connection's TCP.
 #[derive(Debug)]
 pub(super) struct Tcp {
-    tuple: FourTuple,
+    /// Both ends, as the headers of segments need them.
+    ends: (SocketAddr, SocketAddr),
     machine: Machine,
     state: State,
     offer: Offer,
@@ -122,6 +126,8 @@ pub(super) enum Expired {
 pub(super) struct Departure {
     /// Why; `None` for an ACK and for what is no text.
     pub(super) reason: Option<Reason>,
+    /// Nothing else is due now.
+    pub(super) last: bool,
 }
 
 /// How often something may be sent again.
@@ -189,7 +195,7 @@ impl Tcp {
         seed: u64,
     ) -> Self {
         Self {
-            tuple,
+            ends: (tuple.local_addr(), tuple.remote_addr()),
             state: machine.state(),
             machine,
             offer,
@@ -351,10 +357,10 @@ impl Tcp {
     /// The earliest deadline.
     pub(super) fn next_at(&self) -> Option<Instant> {
         let opening = self.opening.as_ref().and_then(|opening| opening.at);
-        let flow = self.flow.as_ref().filter(|_| self.state != State::Closed);
-        let sender = flow.filter(|_| self.opening.is_none()).and_then(|flow| flow.sender.next_at());
-        let ack = flow.and_then(|flow| flow.receiver.ack.next_at());
-        [opening, sender, ack].into_iter().flatten().min()
+        let Some(flow) = self.flow.as_ref().filter(|_| self.state != State::Closed) else { return opening };
+        let ack = flow.receiver.ack.next_at();
+        let other = if self.opening.is_some() { opening } else { flow.sender.next_at() };
+        earlier(ack, other)
     }
 
     /// Handles the next timer that has expired. Call it until it returns `None`, then poll.

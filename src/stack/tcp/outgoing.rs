@@ -15,7 +15,7 @@ pub(in crate::stack) enum Reply {
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`
     Ack,
     /// An RST for a segment that belongs to no connection.
-    Reset(SegmentTemplate<'static>),
+    Reset(Box<SegmentTemplate<'static>>),
 }
 
 /// ECT(0) of RFC 3168, section 5.
@@ -26,7 +26,7 @@ impl Tcp {
     pub(in crate::stack) fn poll(&mut self, context: &mut Context<'_>, packet: &mut Packet) -> Option<Departure> {
         if core::mem::take(&mut self.rst_due) {
             self.write_rst(context.now, packet);
-            return Some(Departure { reason: None });
+            return Some(Departure { reason: None, last: false });
         }
         if let Some(mut opening) = self.opening
             && opening.due
@@ -34,7 +34,7 @@ impl Tcp {
             opening.on_sent(context.now, context.config);
             self.opening = Some(opening);
             self.write_syn(context.now, &opening, packet);
-            return Some(Departure { reason: None });
+            return Some(Departure { reason: None, last: false });
         }
         if self.state == State::Closed {
             return None;
@@ -49,7 +49,8 @@ impl Tcp {
             };
             if let Some(outgoing) = outgoing {
                 self.write_outgoing(context, &outgoing, packet);
-                return Some(Departure { reason: Some(outgoing.reason) });
+                let last = self.flow.as_mut().is_some_and(|flow| !flow.receiver.ack.is_due() && flow.sender.is_drained());
+                return Some(Departure { reason: Some(outgoing.reason), last });
             }
         }
         let flow = self.flow.as_ref()?;
@@ -57,9 +58,11 @@ impl Tcp {
             return None;
         }
         self.write_ack(context, packet);
-        Some(Departure { reason: None })
+        // The sender had nothing, and an ACK gives it nothing.
+        Some(Departure { reason: None, last: true })
     }
 
+    #[inline]
     fn template(&self, now: Instant, seq: Seq, flags: Flags) -> SegmentTemplate<'static> {
         let ts = self.ts_recent.map(|(ts_ecr, _)| Timestamps { ts_val: self.clock.at(now), ts_ecr });
         SegmentTemplate {
@@ -68,11 +71,12 @@ impl Tcp {
             ttl: self.options.ttl,
             layout: self.layout,
             options: Options { ts, ..Options::default() },
-            ..SegmentTemplate::new(self.tuple.local_addr(), self.tuple.remote_addr())
+            ..SegmentTemplate::new(self.ends.0, self.ends.1)
         }
     }
 
     /// The same with RCV.NXT and the window.
+    #[inline]
     fn acknowledging(&mut self, context: &Context<'_>, seq: Seq, flags: Flags) -> SegmentTemplate<'static> {
         let mut template = self.template(context.now, seq, flags | Flags::ACK);
         if let Some(flow) = &mut self.flow {

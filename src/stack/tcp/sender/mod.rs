@@ -13,6 +13,7 @@ use crate::event::TimerKind;
 use crate::recovery::{AckInfo, Outcome, Recovery, RecoveryConfig, Timer, TsClock};
 use crate::segment::{Flags, Segment, Seq};
 use crate::stack::config::{HostConfig, TcpOptions};
+use crate::stack::connection::earlier;
 use crate::time::{Duration, Instant};
 
 use super::memory::{BlockPool, Buffer};
@@ -417,7 +418,7 @@ impl Sender {
     pub(super) fn next_at(&self) -> Option<Instant> {
         let recovery = self.recovery.next_at().map(|(at, _)| at);
         let pacer = self.pacer.as_ref().and_then(Pacer::next_at);
-        [recovery, self.persist.at(), self.cork_at, pacer].into_iter().flatten().min()
+        earlier(earlier(recovery, self.persist.at()), earlier(self.cork_at, pacer))
     }
 
     /// Handles the next timer that has expired by `now`. Call it until it returns `None`, then poll what may leave.

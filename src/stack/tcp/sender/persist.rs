@@ -52,6 +52,11 @@ impl Persist {
         self.at = Some(now + self.interval(rto));
     }
 
+    /// True if a probe is due.
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// Takes the probe that is due.
     pub(super) fn take_due(&mut self) -> bool {
         core::mem::take(&mut self.due)

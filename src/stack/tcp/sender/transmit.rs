@@ -73,6 +73,16 @@ impl Sender {
         }
     }
 
+    /// True if nothing is due that [`Sender::poll`] would give. The application is then the limit, and the rate samples
+    /// hear of it as in [`Sender::poll`].
+    pub(in crate::stack) fn is_drained(&mut self) -> bool {
+        let drained = !self.has_unsent() && !self.recovery.has_resend() && !self.persist.is_due();
+        if drained && self.pacer.is_none() {
+            self.recovery.on_app_limited(&*self.controller);
+        }
+        drained && self.pacer.is_none()
+    }
+
     /// An empty segment before SND.UNA, which every peer answers with an ACK: a window probe or a keep-alive.
     pub(in crate::stack) fn probe(&self, reason: Reason) -> Outgoing {
         let seq = self.snd_una() - 1;
