@@ -15,6 +15,8 @@ pub(super) struct Window {
     /// The restart window of RFC 5681, section 4.1.
     restart: u64,
     paced: bool,
+    /// `HyStart++` may end the first slow start.
+    uses_hystart: bool,
     hystart: HyStart,
     /// Recovery runs; a further reduction does not replace what undo restores.
     recovering: bool,
@@ -31,6 +33,7 @@ impl Window {
             mss: setup.mss,
             restart: setup.initial_window,
             paced: setup.paced,
+            uses_hystart: setup.hystart,
             hystart: HyStart::new(),
             recovering: false,
             after_timeout: false,
@@ -51,7 +54,7 @@ impl Window {
     /// not grow any more for this ACK.
     pub(super) fn slow_start(&mut self, ack: &AckSample) -> u64 {
         // RFC 9406, section 4.2: "only for the initial slow start (when the ssthresh is at its initial value)".
-        let initial = self.ssthresh == u64::MAX;
+        let initial = self.uses_hystart && self.ssthresh == u64::MAX;
         if initial && self.hystart.on_ack(ack) {
             self.ssthresh = self.cwnd;
         }

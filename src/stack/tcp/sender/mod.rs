@@ -53,6 +53,7 @@ pub(in crate::stack) struct Sender {
     /// Retransmission timeouts since SND.UNA last moved.
     timeouts: u32,
     initial_window: u64,
+    hystart: bool,
     seed: u64,
     ecn: bool,
     /// RFC 3168, section 6.1.2: the next new segment carries CWR.
@@ -147,6 +148,7 @@ impl Sender {
             },
             timeouts: 0,
             initial_window,
+            hystart: config.hystart,
             seed,
             ecn: terms.ecn,
             cwr: false,
@@ -178,6 +180,7 @@ impl Sender {
             srtt: self.recovery.srtt(),
             paced,
             sack: self.recovery.has_sack(),
+            hystart: self.hystart,
             seed: self.seed,
             ..Setup::new(u64::from(self.mss), now)
         }
