@@ -214,6 +214,7 @@ impl One<'_> {
 
 /// Settings of a host that cannot be inferred from segments.
 #[derive(Clone)]
+#[allow(clippy::struct_excessive_bools)] // Each is a setting of its own.
 struct HostManner {
     congestion: Algorithm,
     nodelay: bool,
