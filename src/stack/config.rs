@@ -104,7 +104,8 @@ pub struct HostConfig {
     pub frto: bool,
     /// True if the reduction for a loss that was none is undone (RFC 4015). Linux always does.
     pub undo: bool,
-    /// True if the first two duplicate ACKs send new data (RFC 3042). Linux always does.
+    /// True if the first two duplicate ACKs send new data (RFC 3042). Linux always does. With SACK it has no effect: each
+    /// segment that was `SACKed` lets a new one go anyway (RFC 6675, section 5, step 3).
     pub limited_transmit: bool,
 
     /// The shortest time that an ACK is delayed (RFC 9293, section 3.8.6.3). `None`: no ACK is delayed. Linux:

@@ -142,7 +142,7 @@ pub(in crate::scenario) const KEYS: [Key; 55] = [
     ),
     key(
         "limited_transmit",
-        "true or false: whether the first duplicate ACKs send new data (default true; RFC 3042)",
+        "true or false: whether the first two duplicate ACKs send new data (default true; RFC 3042); with SACK it has no effect",
         |host, value| put(&mut host.limited_transmit, switch(value)),
     ),
     key("ack_delay", "the shortest time that an ACK is delayed; 0: no ACK is delayed (default 40ms)", |host, value| {

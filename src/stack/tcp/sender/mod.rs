@@ -329,6 +329,11 @@ impl Sender {
 
     /// Takes the window of a segment whose ACK is acceptable, before [`Sender::on_ack`]. True if SND.WND changed.
     pub(super) fn on_window(&mut self, segment: &Segment<'_>) -> bool {
+        // RFC 9293, section 3.10.7.4: "If SND.UNA =< SEG.ACK =< SND.NXT, the send window should be updated." An older ACK can
+        // come with a newer sequence number.
+        if segment.ack < self.snd_una() {
+            return false;
+        }
         let changed = self.window.update(segment);
         if self.window.edge() > self.snd_nxt() {
             self.persist.stop();
@@ -461,9 +466,9 @@ impl Sender {
         }
     }
 
-    /// The first segment that waits for its acknowledgment is full-sized.
-    pub(super) fn waits_for_full_segment(&self) -> bool {
-        self.recovery.board().units().front().is_some_and(|unit| unit.len >= self.mss)
+    /// Bytes of the first segment that waits for its acknowledgment.
+    pub(super) fn first_waiting(&self) -> u32 {
+        self.recovery.board().units().front().map_or(0, |unit| unit.len)
     }
 
     pub(super) fn has_spare_memory(&self) -> bool {
