@@ -4,7 +4,7 @@
 use crate::stories::{
     Change, Story, alone, backlog, bytes, calls, challenged, closing, connecting, crowded, datagrams, growing,
     handshake, large_segments, receiving, restart, sacks, sending, sending_without_sack, short_flights, silence,
-    small_writes, tail, writes,
+    slow_start, small_writes, tail, writes,
 };
 use tcplab::congestion::{Algorithm, Unlimited, by_name};
 use tcplab::segment::OptionLayout;
@@ -36,6 +36,7 @@ fn every_field_of_host_config_has_an_effect() {
         initial_window: sending, |host| host.initial_window = 4;
         pacing: sending, |host| host.pacing = true;
         idle_restart: restart, |host| host.idle_restart = false;
+        hystart: slow_start, |host| host.hystart = false;
         rcv_buf: handshake, |host| host.rcv_buf = Some(5000);
         rcv_buf_initial: handshake, |host| host.rcv_buf_initial = 5000;
         rcv_buf_max: growing, |host| host.rcv_buf_max = 100_000;

@@ -161,6 +161,25 @@ pub(crate) fn sacks(change: Change) -> String {
     format!("{said:?}")
 }
 
+/// Slow start over a path whose delay grows with each round trip.
+pub(crate) fn slow_start(change: Change) -> String {
+    let mut lab = Lab::with(&Offer { wscale: Some(7), ..Offer::default() }, |config| {
+        config.snd_buf = Some(4_000_000);
+        change(config);
+    });
+    lab.write(3_000_000);
+    let (mut acked, mut sent) = (1, 10_001);
+    for round in 0..6 {
+        lab.until(lab.ms() + 100 + 20 * round);
+        let end = sent;
+        while acked < end {
+            acked += 1000;
+            sent += 1000 * lab.ack(acked).len() as u32;
+        }
+    }
+    format!("{:?}", lab.info())
+}
+
 /// Small writes, with a cork and without.
 pub(crate) fn small_writes(change: Change) -> String {
     let mut lab = Lab::with(&offer(), change);
