@@ -155,6 +155,8 @@ pub struct Recovery {
     /// When a segment last left, and when new text last left.
     last_sent_at: Option<Instant>,
     last_new_at: Instant,
+    /// What was outstanding when the sender last had its turn.
+    turn_flight: u64,
     rack_at: Option<Instant>,
     pto_at: Option<Instant>,
     rto_at: Option<Instant>,
@@ -195,6 +197,7 @@ impl Recovery {
             cwr_point: None,
             last_sent_at: None,
             last_new_at: now,
+            turn_flight: 0,
             rack_at: None,
             pto_at: None,
             rto_at: None,
@@ -211,6 +214,12 @@ impl Recovery {
         if let Some(rtt) = rtt {
             self.min_rtt.on_sample(now, rtt);
         }
+    }
+
+    /// The sender has its turn: it polls now. ACKs of one batch come between two turns, and nothing can replace what they
+    /// acknowledge. So the flight that a loss among them reduces is that of the turn before.
+    pub const fn on_turn(&mut self) {
+        self.turn_flight = self.board.totals().outstanding;
     }
 
     /// The application has nothing to send while the window has room: rate samples must say so (draft-ietf-ccwg-bbr,

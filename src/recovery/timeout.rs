@@ -128,7 +128,7 @@ impl Recovery {
         CongestionSample {
             now,
             signal,
-            flight_size: self.board.totals().outstanding,
+            flight_size: self.board.totals().outstanding.max(self.turn_flight),
             pipe: self.pipe(),
             delivered: self.rate.delivered(),
             snd_nxt: self.snd_nxt(),
