@@ -11,10 +11,11 @@
 //!
 //! Host and link are those of the simulator. By default the link has no delay, no limit and no impairment. [`enter`]
 //! gives the process a private network namespace first. `command` runs the program beside the host, `signals` brings
-//! signals to the loop, and `wake` lets another thread wake it.
+//! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back.
 
 mod clock;
 mod command;
+mod memory;
 mod sandbox;
 mod signals;
 mod wake;
@@ -43,6 +44,7 @@ use crate::socket::{Host, HostConfig};
 use crate::time::{Duration, Instant};
 
 use clock::Clock;
+use memory::GiveBack;
 
 /// The userspace host, in events.
 pub const HOST: HostId = HostId(0);
@@ -72,6 +74,7 @@ pub struct Live {
     lost_in_write: u64,
     /// The last batch was full, so more may be waiting already.
     more: bool,
+    give_back: GiveBack,
 }
 
 /// Why the loop could not continue.
@@ -130,6 +133,7 @@ impl Live {
             packets: 0,
             lost_in_write: 0,
             more: false,
+            give_back: GiveBack::default(),
         }
     }
 
@@ -189,6 +193,9 @@ impl Live {
         drive::run(self, now, HOST)?;
         self.deliver(now)?;
         self.more = read == BATCH;
+        if self.give_back.is_due(now, self.packets) {
+            memory::give_back();
+        }
         Ok(())
     }
 
@@ -196,7 +203,7 @@ impl Live {
     pub fn next_at(&mut self) -> Option<Instant> {
         let at_once = self.more.then(|| self.clock.now());
         let links = [CableEnd::A, CableEnd::B].into_iter().filter_map(|end| self.cable[end].next_at());
-        at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
+        at_once.into_iter().chain(self.runtime.next_at()).chain(links).chain(self.give_back.next_at()).min()
     }
 
     /// Waits until a packet has come, one of `others` is readable, or `until` has come. True if one of `others` is.
