@@ -81,7 +81,8 @@ fn join(files: &[PathBuf], sent: bool) -> Joined {
             let compared = !sent || record.direction == Some(Direction::Outbound);
             joined.packets.push((capture, record.number, compared));
             let renamed = rename(packet, capture, &mut addresses);
-            let at = record.at.as_nanos();
+            // tshark takes a SYN at the time 0 for one that it has not seen, and then measures no round trip.
+            let at = record.at.as_nanos() + 1_000_000_000;
             let (seconds, nanos) = ((at / 1_000_000_000) as u32, (at % 1_000_000_000) as u32);
             for word in [seconds, nanos, packet.len() as u32, record.original_len] {
                 joined.file.extend_from_slice(&word.to_le_bytes());

@@ -296,6 +296,7 @@ fn settings(recording: &Recording, facts: &[SideFacts; 2], ours: Side, ip: std::
         snd_buf: Some(own.stream.len().clamp(SND_BUF, 4 << 20)),
         congestion: congestion::by_name("none").unwrap_or_default(),
         timestamps: offer.timestamps,
+        sack: offer.sack_permitted,
         ..default
     }
 }
