@@ -7,14 +7,31 @@ mod common;
 #[path = "common/programs.rs"]
 mod programs;
 
+#[cfg(feature = "scenario")]
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+#[cfg(feature = "scenario")]
+use std::rc::Rc;
+
+#[cfg(feature = "scenario")]
+use common::wire::{Log, SYN};
 
 use serde_json::Value;
 use tcplab::capture::Reader;
 use tcplab::conversation::{Kind, Table};
 use tcplab::segment::CaptureParser;
+#[cfg(feature = "scenario")]
+use tcplab::{
+    event::{HostId, State},
+    scenario::Scenario,
+    segment::Flags,
+    time::Duration,
+};
+
+#[cfg(feature = "scenario")]
+const FIN: Flags = Flags::FIN;
 
 /// What `show --flows --json` prints of a file, one value for each stream.
 fn flows(path: &Path) -> Vec<Value> {
@@ -115,4 +132,72 @@ fn no_relative_number_of_a_case_is_beyond_what_was_sent() {
             assert!(largest < limit, "{file}, packet {}: {largest}", record.number);
         }
     }
+}
+
+/// A scenario of the cases, run to its end: all that was sent and refused.
+#[cfg(feature = "scenario")]
+fn scenario(file: &str) -> Option<(Rc<RefCell<Log>>, [HostId; 2])> {
+    let text = fs::read_to_string(programs::shared("corpus/cases")?.join(file)).expect("a scenario");
+    let world = Scenario::parse(&text).expect("a scenario").build(1).expect("it can be built");
+    let log = common::wire::log(world.sim());
+    let id = |name: &str| world.hosts().iter().find(|host| host.name() == name).expect("a host").id();
+    let ends = [id("client"), id("server")];
+    let outcome = world.run();
+    assert_eq!(outcome.failures, Vec::<String>::new());
+    Some((log, ends))
+}
+
+/// Text that a host sent, as often as it left.
+#[cfg(feature = "scenario")]
+fn text_sent(log: &Log, host: HostId) -> usize {
+    log.sent.iter().filter(|(from, _)| *from == host).map(|(_, said)| said.payload.len()).sum()
+}
+
+#[test]
+#[cfg(feature = "scenario")]
+fn a_window_that_is_closed_one_way_hinders_nothing_the_other_way() {
+    let Some((log, [client, server])) = scenario("closed-one-way.toml") else { return };
+    let log = log.borrow();
+    assert_eq!((text_sent(&log, server), text_sent(&log, client)), (20_000, 280), "nothing is sent again");
+    // What a host refuses is a window probe, which is outside of the window by intention.
+    for (host, _, said) in &log.dropped {
+        assert!(*host == client && said.payload.is_empty(), "{said:?}");
+    }
+    // Each ACK of the client is acceptable: not before what the server expects, not beyond its window.
+    let mut nxt = None;
+    for (host, said) in &log.sent {
+        if *host == client {
+            assert!(nxt.is_none_or(|nxt| said.seq == nxt), "SND.NXT: {said:?}");
+            nxt = Some(said.seq + said.payload.len() as u32 + u32::from(said.is(SYN) || said.flags.contains(FIN)));
+        }
+    }
+    // Each of its 20 segments is acknowledged by the server, within the delay of an ACK and a round trip.
+    for (_, said) in log.sent.iter().filter(|(host, said)| *host == client && !said.payload.is_empty()) {
+        let end = said.seq + said.payload.len() as u32;
+        let ack = log.sent.iter().find(|(host, ack)| *host == server && ack.at > said.at && ack.ack >= end);
+        let (_, ack) = ack.expect("an ACK");
+        assert!(ack.at - said.at <= Duration::from_millis(10 + 200), "{said:?} {ack:?}");
+    }
+}
+
+#[test]
+#[cfg(feature = "scenario")]
+fn text_and_a_fin_that_cross_a_fin_are_acknowledged_at_once() {
+    let Some((log, [client, server])) = scenario("fins-cross-with-data.toml") else { return };
+    let log = log.borrow();
+    assert_eq!((text_sent(&log, server), text_sent(&log, client)), (48, 0));
+    assert_eq!(log.dropped, []);
+    let fins: Vec<_> = log.sent.iter().filter(|(_, said)| said.flags.contains(FIN)).collect();
+    assert_eq!(fins.len(), 2, "no FIN is sent again");
+    let (host, fin) = fins[1];
+    assert_eq!((*host, fin.payload.len()), (server, 48));
+    let states: Vec<_> = log.states.iter().filter(|(host, ..)| *host == client).map(|(.., to)| *to).collect();
+    let expected =
+        [State::SynSent, State::Established, State::FinWait1, State::Closing, State::TimeWait, State::Closed];
+    assert_eq!(states, expected);
+    // The text and the FIN arrive 10 ms after they left, and their ACK leaves at that instant.
+    let acks: Vec<_> = log.sent.iter().filter(|(host, said)| *host == client && said.at > fin.at).collect();
+    assert_eq!(acks.len(), 1, "{acks:?}");
+    let (_, ack) = acks[0];
+    assert_eq!((ack.at - fin.at, ack.ack), (Duration::from_millis(10), fin.seq + 49));
 }

@@ -133,7 +133,7 @@ fn streams(scenario: &Scenario, outcome: &RunOutcome, path: &Path) -> Result<(),
             read.entry((one.remote, one.local)).or_default().push(one.read.clone());
         }
     }
-    let cut = ["abort", "ECONNRESET", "ETIMEDOUT"].iter().any(|word| scenario.text().contains(word));
+    let cut = ["abort", "ECONNRESET", "EPIPE", "ETIMEDOUT"].iter().any(|word| scenario.text().contains(word));
     for (direction, all) in &read {
         for (at, got) in all.iter().enumerate() {
             let sent = written.get(direction).and_then(|all| all.get(at)).map_or(&[][..], Vec::as_slice);

@@ -60,7 +60,7 @@ fn a_wrong_file_gets_line_column_key_and_what_was_expected() {
 
 #[test]
 fn every_lesson_is_read_and_read_again_as_a_users_file() {
-    assert!(lessons().count() >= 33);
+    assert!(lessons().count() >= 52);
     for name in lessons() {
         let lesson = Scenario::lesson(name).expect("it is on the list");
         let copy = Scenario::parse(lesson.text()).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -115,6 +115,8 @@ pub(crate) struct Notes {
     /// What the host told of the connection. What holds for one segment only is taken with it: a segment of which nothing
     /// is told, as those of TIME-WAIT, has other values.
     numbers: Option<Numbers>,
+    /// When the keep-alive timer of the host last went off.
+    keep_alive_at: Option<Instant>,
     /// Calls that send, made since the last segment of the host, and when.
     calls: [Option<&'static str>; 2],
     called_at: Instant,
@@ -232,6 +234,10 @@ impl Annotator {
             // RFC 8985, section 7.3: the sender re-arms the retransmission timer.
             TimerKind::Tlp => {
                 *started = at;
+                None
+            }
+            TimerKind::KeepAlive => {
+                stream.notes.keep_alive_at = Some(at);
                 None
             }
             _ => None,

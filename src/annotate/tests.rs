@@ -200,6 +200,24 @@ fn an_answer_to_a_repeated_syn_is_told_from_the_timer() {
 }
 
 #[test]
+fn a_reset_by_the_keep_alive_timer_is_not_from_the_close_that_follows_at_the_same_instant() {
+    let words = |timer: Option<TimerKind>| {
+        let mut host = Interface::new();
+        host.open();
+        let [local, remote] = ends();
+        if let Some(timer) = timer {
+            host.annotator.timer(Instant::from_millis(30), local, remote, timer);
+        }
+        host.annotator.call(Instant::from_millis(30), local, remote, "close");
+        host.pass(30, Outbound, Flags::RST | Flags::ACK, (1, 1, 0), 0);
+        host.said.remove(0)
+    };
+    assert_eq!(words(Some(TimerKind::KeepAlive)), "RST: aborts the connection");
+    assert_eq!(words(Some(TimerKind::DelayedAck)), "RST: aborts the connection (from close)");
+    assert_eq!(words(None), "RST: aborts the connection (from close)");
+}
+
+#[test]
 fn calls_are_named_on_what_they_send_at_the_same_instant_and_on_nothing_else() {
     let mut host = Interface::new();
     host.open();

@@ -151,6 +151,10 @@ impl Sentence<'_> {
         if notes.called_at != self.at || !sends {
             return;
         }
+        // Too many keep-alive probes had no answer: the timer reset the connection before the program called.
+        if self.segment.is_rst() && notes.keep_alive_at == Some(self.at) {
+            return;
+        }
         match notes.calls {
             [Some(first), Some(second)] => put(self.out, format_args!(" (from {first}, {second})")),
             [Some(only), None] => put(self.out, format_args!(" (from {only})")),

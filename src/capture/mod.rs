@@ -275,7 +275,10 @@ impl Observer for Capture {
             Event::Duplicated { packet, .. } => self.copies.copied(packet.meta.id),
             Event::Host { host, event } if host == self.at => match event {
                 HostEvent::Timer { local, remote, timer }
-                    if matches!(timer, TimerKind::Retransmission | TimerKind::SynAck | TimerKind::Tlp) =>
+                    if matches!(
+                        timer,
+                        TimerKind::Retransmission | TimerKind::SynAck | TimerKind::Tlp | TimerKind::KeepAlive
+                    ) =>
                 {
                     self.note(at, local, remote, What::Timer(timer));
                 }

@@ -160,6 +160,8 @@ pub struct Setup {
     pub paced: bool,
     /// The peer permits SACK: more than one loss can be found in a round trip.
     pub sack: bool,
+    /// The first slow start ends when the delay grows (`HyStart++`, RFC 9406). Reno and CUBIC heed this.
+    pub hystart: bool,
     /// Seed for the controller's own random draws, different for each connection.
     pub seed: u64,
 }
@@ -169,7 +171,18 @@ impl Setup {
     pub fn new(mss: u64, now: Instant) -> Self {
         let mss = mss.max(1);
         let cwnd = initial_window(mss);
-        Self { now, mss, initial_window: cwnd, cwnd, ssthresh: u64::MAX, srtt: None, paced: false, sack: true, seed: 0 }
+        Self {
+            now,
+            mss,
+            initial_window: cwnd,
+            cwnd,
+            ssthresh: u64::MAX,
+            srtt: None,
+            paced: false,
+            sack: true,
+            hystart: true,
+            seed: 0,
+        }
     }
 }
 

@@ -85,7 +85,9 @@ impl Pacer {
     /// Ask before each segment and before looking at data and window. A sender that asks last keeps a deadline of the
     /// past when cwnd stops it, and would wake up again and again.
     pub fn may_send(&mut self, now: Instant) -> bool {
-        self.waiting = self.rate.is_some() && self.unpaced == 0 && self.full_at >= now + self.quantum_time;
+        // At a very high rate a quantum takes no time: a deadline of now would come again and again.
+        let in_debt = self.full_at > now && self.full_at >= now + self.quantum_time;
+        self.waiting = self.rate.is_some() && self.unpaced == 0 && in_debt;
         !self.waiting
     }
 
@@ -132,6 +134,17 @@ mod tests {
             now = pacer.next_at().unwrap();
         }
         (sent, wakes)
+    }
+
+    #[test]
+    fn a_rate_at_which_a_quantum_takes_no_time_never_waits() {
+        let mut pacer = Pacer::new(MSS, 0);
+        pacer.set_rate(Some(1 << 50));
+        for _ in 0..1_000 {
+            assert!(pacer.may_send(Instant::from_secs(1)));
+            assert_eq!(pacer.next_at(), None);
+            pacer.on_sent(Instant::from_secs(1), MSS);
+        }
     }
 
     #[test]

@@ -127,6 +127,22 @@ fn with_hystart_fewer_packets_are_dropped_in_slow_start_than_without() {
 }
 
 #[test]
+fn a_setup_without_hystart_stays_in_slow_start_until_a_loss() {
+    for name in ["reno", "cubic"] {
+        let mut network = Network::new(Bottleneck { queue: 4_000, ..WIDE }, 1);
+        let setup = Setup { hystart: false, ..Setup::new(MSS, Instant::EPOCH) };
+        let controller = super::by_name(name).expect("it is built in").controller(&setup);
+        let flow = network.add_controller(controller, Instant::EPOCH, true);
+        network.run_until(Instant::from_secs(5));
+        let report = &network.flows[flow].report;
+        let phases: Vec<_> = report.phases.iter().map(|&(_, _, phase)| phase).collect();
+        assert_eq!(phases.first(), Some(&"slow start"), "{name}");
+        assert!(!phases.contains(&"conservative slow start"), "{name}: {phases:?}");
+        assert!(report.queue_drops > 0, "{name}");
+    }
+}
+
+#[test]
 fn bulk_over_a_fast_short_link_reaches_95_percent() {
     let link = Bottleneck { mbit: 1_000, delay: Duration::from_millis(1), queue: 1_000, loss: 0.0 };
     for name in ["reno", "cubic", "bbr"] {

@@ -15,7 +15,8 @@ pub(super) struct Window {
     /// The restart window of RFC 5681, section 4.1.
     restart: u64,
     paced: bool,
-    hystart: HyStart,
+    /// `None`: only a loss ends slow start.
+    hystart: Option<HyStart>,
     /// Recovery runs; a further reduction does not replace what undo restores.
     recovering: bool,
     /// Recovery after a timeout runs: all that was outstanding then is not yet acknowledged.
@@ -31,7 +32,7 @@ impl Window {
             mss: setup.mss,
             restart: setup.initial_window,
             paced: setup.paced,
-            hystart: HyStart::new(),
+            hystart: setup.hystart.then(HyStart::new),
             recovering: false,
             after_timeout: false,
         }
@@ -40,7 +41,7 @@ impl Window {
     pub(super) fn phase(&self) -> &'static str {
         if self.cwnd >= self.ssthresh {
             "congestion avoidance"
-        } else if self.ssthresh == u64::MAX && self.hystart.in_css() {
+        } else if self.ssthresh == u64::MAX && self.hystart.as_ref().is_some_and(HyStart::in_css) {
             "conservative slow start"
         } else {
             "slow start"
@@ -52,7 +53,8 @@ impl Window {
     pub(super) fn slow_start(&mut self, ack: &AckSample) -> u64 {
         // RFC 9406, section 4.2: "only for the initial slow start (when the ssthresh is at its initial value)".
         let initial = self.ssthresh == u64::MAX;
-        if initial && self.hystart.on_ack(ack) {
+        let mut hystart = self.hystart.as_mut().filter(|_| initial);
+        if hystart.as_mut().is_some_and(|hystart| hystart.on_ack(ack)) {
             self.ssthresh = self.cwnd;
         }
         // RFC 5681, section 3.2, step 1: no growth on duplicate ACKs. With reordering seen they are no sign of loss.
@@ -73,7 +75,7 @@ impl Window {
         } else {
             HyStart::growth(ack.newly_delivered, self.mss, self.paced)
         };
-        let growth = if initial { self.hystart.slowed(growth) } else { growth };
+        let growth = hystart.map_or(growth, |hystart| hystart.slowed(growth));
         let room = self.ssthresh.min(MAX_CWND).saturating_sub(self.cwnd);
         self.cwnd += growth.min(room);
         if growth > room && self.cwnd >= self.ssthresh { growth - room } else { 0 }

@@ -16,6 +16,9 @@ impl Sender {
         let ack = segment.ack;
         // RFC 5681: "the advertised window in the incoming acknowledgment equals the advertised window in the last".
         let before = acker.last_ack.is_some().then_some(acker.rcv_wnd);
+        // The window of a SYN cannot be compared: scaling rounds it, or it was cut to 65,535. A SACK block above the ACK then
+        // says that this is a duplicate ACK (RFC 6675, section 2).
+        let duplicate_by_sack = acker.window_of_syn && segment.options.sack_blocks().any(|block| block.left > ack);
         acker.advertise(segment);
         acker.last_ack = Some(ack);
         let window = acker.rcv_wnd;
@@ -34,6 +37,8 @@ impl Sender {
         // is no SND.WL2 to compare with.
         let takes_window = self.snd_wl1 < segment.seq
             || (self.snd_wl1 == segment.seq && self.snd_wl2 <= ack)
+            // As Linux: an old segment that is sent again carries the newest ACK and window.
+            || (self.snd_wl2 < ack && ahead <= flight)
             || !self.una_known
             || (segment.is_syn() && acker.iss == Some(acker.snd_una));
         self.una_known = true;
@@ -49,7 +54,7 @@ impl Sender {
             return AckKind::Plain;
         }
         match before {
-            Some(before) if before == window && flight > 0 => {
+            Some(before) if (before == window || duplicate_by_sack) && flight > 0 => {
                 self.dup_acks = self.dup_acks.saturating_add(1);
                 AckKind::Duplicate(self.dup_acks)
             }
@@ -64,6 +69,7 @@ impl Sender {
     pub(super) fn advertise(&mut self, segment: &Segment<'_>) {
         let shift = if segment.is_syn() { 0 } else { self.shift };
         self.window = segment.window;
+        self.window_of_syn = segment.is_syn();
         self.rcv_wnd = u32::from(segment.window) << shift;
     }
 

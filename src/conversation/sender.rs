@@ -94,6 +94,8 @@ pub struct Sender {
     pub(super) una_known: bool,
     /// The peer's window is known and zero.
     pub(super) zero_window: bool,
+    /// `rcv_wnd` stood in a SYN, which is never scaled (RFC 7323, section 2.2).
+    pub(super) window_of_syn: bool,
     /// By how much the windows that this side advertises are shifted.
     pub(super) shift: u8,
     pub(super) rare: Option<Box<Rare>>,

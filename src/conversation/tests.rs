@@ -423,6 +423,32 @@ fn a_reset_is_believed_inside_the_window_or_when_it_acknowledges_the_syn() {
 }
 
 #[test]
+fn rfc_6675_section_2_an_ack_with_a_sack_block_after_a_syn_ack_is_a_duplicate_though_scaling_rounds_the_window() {
+    let open = |window| {
+        let mut tale = Tale::new();
+        let offer = Options { wscale: Some(7), sack_permitted: true, ..Options::default() };
+        let mut say = |from, flags, (seq, ack): (u32, u32), len, window, options| {
+            let (own, peer) = if from == Local { (ISS, IRS) } else { (IRS, ISS) };
+            let segment = Segment { window, options, ..segment(flags, own + seq, peer + ack, len) };
+            tale.talk.observe(Instant::EPOCH, from, &segment).to_string()
+        };
+        say(Local, SYN, (0, 0), 0, 65_535, offer);
+        say(Remote, SYN_ACK, (0, 1), 0, 65_535, offer);
+        say(Local, ACK, (1, 1), 0, 512, Options::default());
+        say(Local, ACK, (1, 1), 100, 512, Options::default());
+        say(Local, ACK, (101, 1), 100, 512, Options::default());
+        let mut sack = Options::default();
+        sack.sack[0] = crate::segment::SackBlock { left: ISS + 101, right: ISS + 201 };
+        [(sack, window), (sack, window), (sack, window + 1), (Options::default(), window + 2)]
+            .map(|(options, window)| say(Remote, ACK, (1, 1), 0, window, options))
+    };
+    // 512 << 7 is 65,536: one more than a SYN can say.
+    for window in [511, 512, 1000] {
+        assert_eq!(open(window), ["duplicate ACK 1", "duplicate ACK 2", "window update", "window update"]);
+    }
+}
+
+#[test]
 fn ranges_beyond_holes_are_bounded() {
     let mut tale = Tale::open();
     for piece in 0..200_u32 {

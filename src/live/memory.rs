@@ -1,5 +1,5 @@
 //! Gives memory back to the system after a burst. The allocator keeps what was freed below something that is still in use.
-//! Where it is glibc's, malloc_trim(3) releases those pages. [`Live`](super::Live) calls it some time after many packets.
+//! Where it is glibc's, `malloc_trim(3)` releases those pages. [`Live`](super::Live) calls it some time after many packets.
 
 #![allow(unsafe_code)]
 

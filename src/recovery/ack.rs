@@ -274,7 +274,7 @@ impl Recovery {
             min_rtt: self.min_rtt.get(),
             srtt: self.rto.srtt(),
             recovering: self.is_recovering(),
-            dup_thresh_reached: self.board.totals().sacked_units >= self.config.dup_thresh,
+            dup_thresh_reached: self.board.sacked_segments() >= self.config.dup_thresh,
         })
     }
 

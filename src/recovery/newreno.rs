@@ -45,14 +45,15 @@ impl NewReno {
     /// RFC 6582, section 3.2, step 2: fast recovery begins. "set ssthresh ...; set cwnd to ssthresh plus 3*SMSS".
     pub fn on_recovery(&mut self, snd_nxt: Seq, ssthresh: u64, mss: u64) {
         self.recover = Some(snd_nxt);
-        self.cwnd = ssthresh + u64::from(self.dup_acks) * mss;
+        // A controller without a bound has an ssthresh without one.
+        self.cwnd = ssthresh.saturating_add(u64::from(self.dup_acks) * mss);
         self.partial_ack_seen = false;
     }
 
     /// RFC 6582, section 3.2, step 2 (RFC 5681, section 3.2, step 4): one more duplicate ACK in recovery, "increment
     /// cwnd by SMSS".
     pub const fn on_dup_ack_in_recovery(&mut self, mss: u64) {
-        self.cwnd += mss;
+        self.cwnd = self.cwnd.saturating_add(mss);
     }
 
     /// RFC 6582, section 3.2, step 3: a partial ACK of `acked` bytes. True if the retransmission timer is to be
@@ -64,7 +65,7 @@ impl NewReno {
     pub fn on_partial_ack(&mut self, acked: u64, mss: u64) -> bool {
         self.cwnd = self.cwnd.saturating_sub(acked);
         if acked >= mss {
-            self.cwnd += mss;
+            self.cwnd = self.cwnd.saturating_add(mss);
         }
         // Never too small to send the retransmission.
         self.cwnd = self.cwnd.max(mss);

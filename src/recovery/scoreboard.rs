@@ -117,6 +117,12 @@ impl Scoreboard {
         &self.units
     }
 
+    /// `RACK.segs_sacked` of RFC 8985, section 5.3: a FIN that left with text is no segment of its own.
+    pub fn sacked_segments(&self) -> u32 {
+        let with_text = |unit: &Unit| unit.marks.has(Marks::FIN.with(Marks::SACKED)) && unit.charge == 0;
+        self.totals.sacked_units - u32::from(self.units.back().is_some_and(with_text))
+    }
+
     /// Nothing is outstanding.
     pub fn is_empty(&self) -> bool {
         self.units.is_empty()

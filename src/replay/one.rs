@@ -125,14 +125,22 @@ impl One<'_> {
         let usual = HostConfig::default();
         let congestion = self.host.map_or(&usual.congestion, |host| &host.congestion).clone();
         let ack_delay = self.host.map_or(usual.ack_delay, |host| host.ack_delay);
-        let plain =
-            HostManner { congestion, nodelay: false, quick_acks: false, snd_buf: None, ack_delay, mtu_probing: true };
+        let plain = HostManner {
+            congestion,
+            nodelay: false,
+            quick_acks: false,
+            snd_buf: None,
+            ack_delay,
+            mtu_probing: true,
+            tlp: true,
+        };
         // Options of sockets, which the settings of a host do not contain.
         let mut manners = vec![
             plain.clone(),
             HostManner { nodelay: true, ..plain.clone() },
             HostManner { quick_acks: true, ..plain.clone() },
             HostManner { mtu_probing: false, ..plain.clone() },
+            HostManner { tlp: false, ..plain.clone() },
         ];
         let sizes = if self.program.is_some() { 1 } else { 5 };
         if self.host.is_none() {
@@ -179,6 +187,7 @@ impl One<'_> {
             rcv_buf,
             snd_buf: manner.snd_buf,
             mtu_probing: manner.mtu_probing,
+            tlp: manner.tlp,
             retries: retries(recording, ours).unwrap_or(HostConfig::default().retries),
             syn_retries: syn_retries(recording, ours).unwrap_or(HostConfig::default().syn_retries),
             ..settings(recording, facts, ours, ends[ours].ip())
@@ -205,6 +214,7 @@ impl One<'_> {
 
 /// Settings of a host that cannot be inferred from segments.
 #[derive(Clone)]
+#[allow(clippy::struct_excessive_bools)] // Each is a setting of its own.
 struct HostManner {
     congestion: Algorithm,
     nodelay: bool,
@@ -212,6 +222,7 @@ struct HostManner {
     snd_buf: Option<usize>,
     ack_delay: Option<Duration>,
     mtu_probing: bool,
+    tlp: bool,
 }
 
 /// How often a SYN was sent again that was never answered: so often and no more.

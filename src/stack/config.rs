@@ -45,6 +45,9 @@ pub struct HostConfig {
     /// True if cwnd is reduced to the restart window after an idle time of more than one RTO (RFC 5681, section 4.1).
     /// Linux: `tcp_slow_start_after_idle`.
     pub idle_restart: bool,
+    /// True if Reno and CUBIC end the first slow start by the delay (`HyStart++`, RFC 9406). Linux: the parameter `hystart`
+    /// of the module `tcp_cubic`.
+    pub hystart: bool,
 
     /// `SO_RCVBUF` of a new socket in bytes: the receive buffer has this size. `None`: the buffer of a TCP socket grows
     /// with the flow from [`rcv_buf_initial`](Self::rcv_buf_initial) to [`rcv_buf_max`](Self::rcv_buf_max), and the
@@ -101,7 +104,8 @@ pub struct HostConfig {
     pub frto: bool,
     /// True if the reduction for a loss that was none is undone (RFC 4015). Linux always does.
     pub undo: bool,
-    /// True if the first two duplicate ACKs send new data (RFC 3042). Linux always does.
+    /// True if the first two duplicate ACKs send new data (RFC 3042). Linux always does. With SACK it has no effect: each
+    /// segment that was `SACKed` lets a new one go anyway (RFC 6675, section 5, step 3).
     pub limited_transmit: bool,
 
     /// The shortest time that an ACK is delayed (RFC 9293, section 3.8.6.3). `None`: no ACK is delayed. Linux:
@@ -176,6 +180,7 @@ impl Default for HostConfig {
             initial_window: 10,
             pacing: false,
             idle_restart: true,
+            hystart: true,
             rcv_buf: None,
             rcv_buf_initial: 64 << 10,
             rcv_buf_max: 6 << 20,

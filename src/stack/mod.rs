@@ -47,6 +47,7 @@ pub use udp::UdpId;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent};
 pub(crate) use config::TcpOptions;
+#[cfg(feature = "replay")]
 pub(crate) use tcp::window_shift;
 pub(crate) use udp::SendRefusal;
 

@@ -1,6 +1,6 @@
 //! Looks at a capture from the host's own vantage point and names each segment of the host, or each missing one, that
 //! breaks a rule: ACKs that are owed (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2; RFC 2018), segments that the peer
-//! would not accept (RFC 9293, section 3.4; RFC 7323), and text sent again that was acknowledged or SACKed. It knows the
+//! would not accept (RFC 9293, section 3.4; RFC 7323), and text sent again that was acknowledged or `SACKed`. It knows the
 //! wire only. `flow` has the state of one connection; the live tests call [`check`].
 
 #![allow(dead_code, reason = "each test binary compiles this module anew and uses its own part of it")]

@@ -1,5 +1,5 @@
 //! Random links between the userspace host and the kernel, with text both ways at once. Our own checker and tshark look at
-//! each capture: every ACK that is owed is sent, the peer accepts every segment, and nothing that was SACKed or acknowledged
+//! each capture: every ACK that is owed is sent, the peer accepts every segment, and nothing that was `SACKed` or acknowledged
 //! is sent again. And a window that is closed one way, with text the other way.
 
 use std::fmt::Write as _;

@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 54] = [
+pub(in crate::scenario) const KEYS: [Key; 55] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
@@ -41,6 +41,11 @@ pub(in crate::scenario) const KEYS: [Key; 54] = [
         "idle_restart",
         "true or false: whether cwnd is reduced after idle time (default true; RFC 5681)",
         |host, value| put(&mut host.idle_restart, switch(value)),
+    ),
+    key(
+        "hystart",
+        "true or false: whether HyStart++ ends slow start of cubic and reno (default true; RFC 9406)",
+        |host, value| put(&mut host.hystart, switch(value)),
     ),
     key("mtu", "the largest packet of the interface, in bytes (default 1500)", |host, value| {
         put(&mut host.mtu, number(value, 576, 65_535))
@@ -137,7 +142,7 @@ pub(in crate::scenario) const KEYS: [Key; 54] = [
     ),
     key(
         "limited_transmit",
-        "true or false: whether the first duplicate ACKs send new data (default true; RFC 3042)",
+        "true or false: whether the first two duplicate ACKs send new data (default true; RFC 3042); with SACK it has no effect",
         |host, value| put(&mut host.limited_transmit, switch(value)),
     ),
     key("ack_delay", "the shortest time that an ACK is delayed; 0: no ACK is delayed (default 40ms)", |host, value| {

@@ -43,12 +43,14 @@ impl PathMtu {
         true
     }
 
-    /// A retransmission timeout: has a full segment vanished more than once?
+    /// A retransmission timeout: has the same segment vanished more than once? It need not be full. A step that would not cut
+    /// it changes nothing.
     pub(super) fn on_timeout(&mut self, sender: &mut Sender, terms: &Terms) {
-        if !self.by_probing || sender.timeouts() < TIMEOUTS || !sender.waits_for_full_segment() {
+        if !self.by_probing || sender.timeouts() < TIMEOUTS {
             return;
         }
-        if let Some(step) = STEPS.into_iter().find(|step| *step < self.mtu) {
+        let waiting = sender.first_waiting();
+        if let Some(step) = STEPS.into_iter().find(|step| *step < self.mtu && terms.send_mss(*step) < waiting) {
             self.lower(sender, terms, step);
         }
     }

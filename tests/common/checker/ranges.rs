@@ -1,5 +1,5 @@
 //! Ranges of positions in a stream, apart from each other and in order. `flow` keeps in them what was received and what
-//! the peer SACKed.
+//! the peer `SACKed`.
 
 /// From a position up to but not including another one, many of them.
 #[derive(Clone, Debug, Default)]

@@ -10,13 +10,16 @@ use super::{Checker, Findings, Seen};
 const OURS: Seq = Seq(u32::MAX - 2_000);
 const PEERS: Seq = Seq(7_000);
 const FULL: usize = 1_448;
-static TEXT: [u8; 65_536] = text();
+static TEXT: [u8; LEN] = text();
+const LEN: usize = 50 * PERIOD + 2_048;
+/// Byte n is n modulo this.
+const PERIOD: usize = 251;
 
-const fn text() -> [u8; 65_536] {
-    let mut text = [0; 65_536];
+const fn text() -> [u8; LEN] {
+    let mut text = [0; LEN];
     let mut at = 0;
     while at < text.len() {
-        text[at] = (at % 251) as u8;
+        text[at] = (at % PERIOD) as u8;
         at += 1;
     }
     text
@@ -75,7 +78,7 @@ impl History {
         }
         let (src, dst) = if ours { (host(), kernel()) } else { (kernel(), host()) };
         let (mine, other) = if ours { (OURS, PEERS) } else { (PEERS, OURS) };
-        let at_text = usize::try_from(begin - 1).unwrap_or(0);
+        let at_text = usize::try_from(begin - 1).unwrap_or(0) % (50 * PERIOD);
         let mut segment = Segment {
             src,
             dst,

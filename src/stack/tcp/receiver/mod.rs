@@ -186,7 +186,8 @@ impl Receiver {
         if from == self.nxt {
             self.take_in_order(now, from, text, &mut taken, pool);
         } else {
-            self.take_out_of_order(from, to, text, pool);
+            let fin = fin && self.fin_at == Some(to);
+            self.take_out_of_order(from, to, text, fin, pool);
             taken.ack_now = true;
         }
         if !self.fin_received && self.fin_at == Some(self.nxt) {
@@ -208,7 +209,7 @@ impl Receiver {
             if let Some(block) = self.reassembly.overlap(from, self.nxt) {
                 self.dsack = self.dsack.or_else(|| self.block(block.0, block.1));
             }
-            self.nxt = self.reassembly.advance(self.nxt);
+            self.nxt = self.reassembly.advance(self.nxt).min(self.fin_at.unwrap_or(u64::MAX));
         }
         if !text.is_empty() {
             self.ack.on_text(now, text.len() as u32);
@@ -219,8 +220,11 @@ impl Receiver {
         }
     }
 
-    fn take_out_of_order(&mut self, from: u64, to: u64, text: &[u8], pool: &mut BlockPool) {
-        if text.is_empty() {
+    /// Text from `from` to `to` lies beyond a hole. A FIN behind it takes a position too: a SACK block covers its sequence
+    /// number, as on Linux, so that the peer does not send it again needlessly (RFC 2018, section 3).
+    fn take_out_of_order(&mut self, from: u64, to: u64, text: &[u8], fin: bool, pool: &mut BlockPool) {
+        let to = to + u64::from(fin);
+        if from == to {
             return;
         }
         if let Some(block) = self.reassembly.overlap(from, to) {
@@ -296,7 +300,8 @@ impl Receiver {
                 self.window.set_buffer(size);
             }
             let (unread, pressure) = (self.unread(), pool.is_under_pressure());
-            if self.window.update_is_due(self.nxt, unread, self.ack.peer_mss(), pressure) {
+            // After the peer's FIN no text comes for which a window could open. As Linux's `tcp_cleanup_rbuf`.
+            if !self.fin_received && self.window.update_is_due(self.nxt, unread, self.ack.peer_mss(), pressure) {
                 self.ack.set_now();
             }
             self.ack.on_read(self.nxt - self.window.last_ack(), unread == 0);

@@ -53,6 +53,7 @@ pub(in crate::stack) struct Sender {
     /// Retransmission timeouts since SND.UNA last moved.
     timeouts: u32,
     initial_window: u64,
+    hystart: bool,
     seed: u64,
     ecn: bool,
     /// RFC 3168, section 6.1.2: the next new segment carries CWR.
@@ -147,6 +148,7 @@ impl Sender {
             },
             timeouts: 0,
             initial_window,
+            hystart: config.hystart,
             seed,
             ecn: terms.ecn,
             cwr: false,
@@ -178,6 +180,7 @@ impl Sender {
             srtt: self.recovery.srtt(),
             paced,
             sack: self.recovery.has_sack(),
+            hystart: self.hystart,
             seed: self.seed,
             ..Setup::new(u64::from(self.mss), now)
         }
@@ -326,6 +329,11 @@ impl Sender {
 
     /// Takes the window of a segment whose ACK is acceptable, before [`Sender::on_ack`]. True if SND.WND changed.
     pub(super) fn on_window(&mut self, segment: &Segment<'_>) -> bool {
+        // RFC 9293, section 3.10.7.4: "If SND.UNA =< SEG.ACK =< SND.NXT, the send window should be updated." An older ACK can
+        // come with a newer sequence number.
+        if segment.ack < self.snd_una() {
+            return false;
+        }
         let changed = self.window.update(segment);
         if self.window.edge() > self.snd_nxt() {
             self.persist.stop();
@@ -458,9 +466,9 @@ impl Sender {
         }
     }
 
-    /// The first segment that waits for its acknowledgment is full-sized.
-    pub(super) fn waits_for_full_segment(&self) -> bool {
-        self.recovery.board().units().front().is_some_and(|unit| unit.len >= self.mss)
+    /// Bytes of the first segment that waits for its acknowledgment.
+    pub(super) fn first_waiting(&self) -> u32 {
+        self.recovery.board().units().front().map_or(0, |unit| unit.len)
     }
 
     pub(super) fn has_spare_memory(&self) -> bool {

@@ -18,6 +18,8 @@ pub(in crate::stack) struct Outgoing {
     pub(in crate::stack) len: u32,
     pub(in crate::stack) fin: bool,
     pub(in crate::stack) push: bool,
+    /// It is less than a full segment as it may be now: with the options that it carries and the window of the peer.
+    pub(in crate::stack) small: bool,
     /// RFC 3168, section 6.1.2.
     pub(in crate::stack) cwr: bool,
     /// It carries text or FIN for the first time.
@@ -77,7 +79,7 @@ impl Sender {
     /// An empty segment before SND.UNA, which every peer answers with an ACK: a window probe or a keep-alive.
     pub(in crate::stack) fn probe(&self, reason: Reason) -> Outgoing {
         let seq = self.snd_una() - 1;
-        Outgoing { seq, at: self.una, len: 0, fin: false, push: false, cwr: false, new: false, reason }
+        Outgoing { seq, at: self.una, len: 0, fin: false, push: false, small: false, cwr: false, new: false, reason }
     }
 
     /// A retransmission, as far as the peer's window admits it.
@@ -101,6 +103,7 @@ impl Sender {
             len,
             fin,
             push,
+            small: false,
             cwr: false,
             new: false,
             reason: resend.reason,
@@ -139,7 +142,8 @@ impl Sender {
             }
         }
         let push = len > 0 && self.write_ends.is_in(self.nxt, self.nxt + len);
-        Ok(Outgoing { seq: self.snd_nxt(), at: self.nxt, len: len as u32, fin, push, cwr: self.cwr, new: true, reason })
+        let (seq, small) = (self.snd_nxt(), len > 0 && len < full);
+        Ok(Outgoing { seq, at: self.nxt, len: len as u32, fin, push, small, cwr: self.cwr, new: true, reason })
     }
 
     /// Bytes of a full segment now: half of the largest window if that is less (as Linux's `tcp_bound_to_half_wnd`), so
@@ -157,7 +161,7 @@ impl Sender {
             return;
         }
         if sent.new {
-            if sent.len < self.mss && sent.len > 0 {
+            if sent.small {
                 self.small_end = sent.at + u64::from(sent.len);
             }
             self.nxt += u64::from(sent.len);

@@ -1,0 +1,95 @@
+//! Every field of `HostConfig` has an effect that can be seen: a short story is told twice, with the field as it is and
+//! changed, and the two differ. The list is complete: a new field does not compile without a line here.
+
+use crate::stories::{
+    Change, Story, alone, backlog, bytes, calls, challenged, closing, connecting, crowded, datagrams, growing,
+    handshake, large_segments, receiving, restart, sacks, sending, sending_without_sack, short_flights, silence,
+    slow_start, small_writes, tail, writes,
+};
+use tcplab::congestion::{Algorithm, Unlimited, by_name};
+use tcplab::segment::OptionLayout;
+use tcplab::socket::{HostConfig, WindowUpdate};
+use tcplab::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+/// A line for each field: the story, and the change. The pattern has no `..`: a new field does not compile without a line.
+macro_rules! fields {
+    ($($field:ident: $story:ident, $change:expr;)*) => {{
+        let HostConfig { $($field: _),* } = HostConfig::default();
+        [$((stringify!($field), $story as Story, $change as Change)),*]
+    }};
+}
+
+#[test]
+fn every_field_of_host_config_has_an_effect() {
+    let fields = fields! {
+        seed: handshake, |host| host.seed = 12;
+        addresses: calls, |host| host.addresses.push(("192.0.2.7".parse().expect("an address"), 24));
+        default_route: calls, |host| host.default_route = false;
+        mtu: handshake, |host| host.mtu = 1400;
+        congestion: sending, |host| host.congestion = by_name("none").expect("a controller");
+        algorithms: calls, |host| {
+            host.algorithms.add(Algorithm::new("own", "", Unlimited::new).expect("a name")).expect("room");
+        };
+        initial_window: sending, |host| host.initial_window = 4;
+        pacing: sending, |host| host.pacing = true;
+        idle_restart: restart, |host| host.idle_restart = false;
+        hystart: slow_start, |host| host.hystart = false;
+        rcv_buf: handshake, |host| host.rcv_buf = Some(5000);
+        rcv_buf_initial: handshake, |host| host.rcv_buf_initial = 5000;
+        rcv_buf_max: growing, |host| host.rcv_buf_max = 100_000;
+        snd_buf: writes, |host| host.snd_buf = Some(5000);
+        snd_buf_initial: writes, |host| host.snd_buf_initial = 50_000;
+        snd_buf_max: writes, |host| host.snd_buf_max = 25_000;
+        udp_buf: datagrams, |host| host.udp_buf = 5000;
+        buffer_limit: crowded, |host| host.buffer_limit = 5 * 4096;
+        option_layout: bytes, |host| host.option_layout = OptionLayout::Compact;
+        timestamps: handshake, |host| host.timestamps = false;
+        window_scaling: handshake, |host| host.window_scaling = false;
+        window_scale: handshake, |host| host.window_scale = Some(3);
+        sack: handshake, |host| host.sack = false;
+        dsack: receiving, |host| host.dsack = false;
+        ecn: handshake, |host| host.ecn = true;
+        min_rto: alone, |host| host.min_rto = SECOND;
+        initial_rto: connecting, |host| host.initial_rto = 3 * SECOND;
+        max_rto: alone, |host| host.max_rto = SECOND;
+        dup_thresh: sending, |host| host.dup_thresh = 2;
+        rack: short_flights, |host| host.rack = false;
+        tlp: tail, |host| host.tlp = false;
+        prr: sacks, |host| host.prr = false;
+        frto: tail, |host| host.frto = false;
+        undo: short_flights, |host| host.undo = false;
+        limited_transmit: sending_without_sack, |host| host.limited_transmit = false;
+        ack_delay: receiving, |host| host.ack_delay = None;
+        ack_delay_max: receiving, |host| host.ack_delay_max = 41 * MS;
+        quick_acks: receiving, |host| host.quick_acks = 2;
+        window_update: receiving, |host| host.window_update = WindowUpdate::TwoSegments;
+        nodelay: small_writes, |host| host.nodelay = true;
+        cork_timeout: small_writes, |host| host.cork_timeout = SECOND;
+        path_mtu_discovery: large_segments, |host| host.path_mtu_discovery = false;
+        mtu_probing: large_segments, |host| host.mtu_probing = false;
+        keep_alive: silence, |host| host.keep_alive = false;
+        keep_alive_idle: silence, |host| host.keep_alive_idle = SECOND;
+        keep_alive_interval: silence, |host| host.keep_alive_interval = SECOND;
+        keep_alive_probes: silence, |host| host.keep_alive_probes = 2;
+        backlog_limit: backlog, |host| host.backlog_limit = 1;
+        backlog_plus_one: backlog, |host| host.backlog_plus_one = true;
+        syn_retries: connecting, |host| host.syn_retries = 2;
+        synack_retries: backlog, |host| host.synack_retries = 2;
+        retries: alone, |host| host.retries = 2;
+        orphan_retries: alone, |host| host.orphan_retries = 2;
+        fin_timeout: closing, |host| host.fin_timeout = SECOND;
+        time_wait: closing, |host| host.time_wait = SECOND;
+        challenge_interval: challenged, |host| host.challenge_interval = 100 * MS;
+        reset_on_unread_close: closing, |host| host.reset_on_unread_close = false;
+        descriptor_limit: calls, |host| host.descriptor_limit = 2;
+    };
+    let without: Vec<_> = fields
+        .into_iter()
+        .filter(|(_, story, change)| story(|_| {}) == story(*change))
+        .map(|(name, ..)| name)
+        .collect();
+    assert!(without.is_empty(), "fields without an effect: {without:?}");
+}
