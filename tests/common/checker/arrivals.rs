@@ -146,8 +146,11 @@ impl Flow {
         // RFC 9293, section 3.4: what lies beyond the window is not taken, and neither is a FIN behind it.
         let taken_end = text_end.min(peer.promised.max(begin));
         let cut = taken_end < text_end;
+        let mut taken_end = taken_end;
         if arrival.segment.is_fin() && !cut {
             peer.fin = Some(text_end);
+            // It takes a sequence number, which a SACK block covers.
+            taken_end += 1;
         }
         peer.largest = peer.largest.max(text_end - begin);
         for (from, to) in peer.received.overlaps(begin, taken_end) {
@@ -164,8 +167,7 @@ impl Flow {
         {
             peer.nxt = peer.nxt.max(to);
         }
-        let fin_now = peer.fin == Some(peer.nxt);
-        peer.nxt += i64::from(fin_now);
+        let fin_now = peer.fin.is_some_and(|fin| before <= fin && fin < peer.nxt);
         peer.beyond.cut_before(peer.nxt);
         let advanced = peer.nxt > before;
         if begin > before {

@@ -413,6 +413,16 @@ fn rfc_2018_section_4_a_sack_says_what_arrived_and_the_newest_first() {
 }
 
 #[test]
+fn a_fin_beyond_a_hole_is_in_the_sack_block() {
+    let mut history = History::begin();
+    history.arrives_with(101, 100, 1, |segment| segment.flags = Flags::FIN | Flags::ACK);
+    history.leaves_with(1, 0, 1, |segment| segment.options.sack = sack(PEERS, &[(101, 202)]));
+    history.arrives(1, 100, 1);
+    history.leaves(1, 0, 202);
+    assert_eq!(history.end().breaches, [""; 0]);
+}
+
+#[test]
 fn the_answers_to_a_batch_are_each_in_the_words_of_their_moment() {
     let mut history = History::begin();
     history.arrives(1_001, 100, 1);
