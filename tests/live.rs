@@ -2,13 +2,21 @@
 //! Each test runs the binary, since a process with threads cannot enter one. Nothing outside of it is touched.
 #![cfg(all(feature = "live", feature = "cli", target_os = "linux"))]
 
+#[path = "common/checker.rs"]
+mod checker;
 mod common;
+#[path = "live/crowd.rs"]
+mod crowd;
+#[path = "live/links.rs"]
+mod links;
 #[path = "live/peers.rs"]
 mod peers;
 #[path = "live/places.rs"]
 mod places;
 #[path = "common/programs.rs"]
 mod programs;
+#[path = "live/speed.rs"]
+mod speed;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,6 +47,11 @@ fn possible() -> bool {
         left_out("the host on a TUN device", "`tcplab doctor` says what to do");
     }
     possible
+}
+
+/// True if every number of the issue is to be measured whole, as `make figures` does.
+fn figures() -> bool {
+    std::env::var("TCPLAB_FIGURES").is_ok_and(|value| value == "whole")
 }
 
 /// True if the programs are there.

@@ -156,9 +156,13 @@ impl Controller for Cubic {
     }
 
     fn on_sent(&mut self, sent: &SentSample) {
-        // Nothing was in flight: the time since the last update is no time in which cwnd could grow.
-        if sent.prior_pipe == 0 {
-            self.note_unused();
+        // Nothing was in flight: the time since the last update is no time in which cwnd could grow. The time from here to
+        // the ACK is: all of a window may be acknowledged at once, in each round trip.
+        if sent.prior_pipe == 0
+            && let Some(epoch) = &mut self.curve.epoch
+        {
+            epoch.start += sent.now - epoch.updated;
+            epoch.updated = sent.now;
         }
     }
 

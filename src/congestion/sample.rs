@@ -142,7 +142,8 @@ pub struct CongestionSample {
     pub now: Instant,
     /// Why.
     pub signal: Signal,
-    /// `FlightSize` of RFC 5681, in charged bytes: all that was sent and is not cumulatively acknowledged.
+    /// `FlightSize` of RFC 5681, in charged bytes: all that was sent and not cumulatively acknowledged when the sender last
+    /// had its turn. ACKs that came together since then do not make it smaller.
     pub flight_size: u64,
     /// `pipe` of RFC 6675 after the losses were marked, in charged bytes.
     pub pipe: u64,

@@ -5,16 +5,17 @@
 //!   wait: the device, signals, the wake-up of another thread, the next deadline
 //!     |
 //!     v
-//!   read until EAGAIN --> link --> drive::handle_packet --+
-//!   drive::handle_timeout --------------------------------+--> drive::run --> link --> write
+//!   read until EAGAIN --> link --> drive::handle_packet --+--> drive::run --> link --> write, after every few packets
+//!   drive::handle_timeout --------------------------------+
 //! ```
 //!
 //! Host and link are those of the simulator. By default the link has no delay, no limit and no impairment. [`enter`]
 //! gives the process a private network namespace first. `command` runs the program beside the host, `signals` brings
-//! signals to the loop, and `wake` lets another thread wake it.
+//! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back.
 
 mod clock;
 mod command;
+mod memory;
 mod sandbox;
 mod signals;
 mod wake;
@@ -43,14 +44,18 @@ use crate::socket::{Host, HostConfig};
 use crate::time::{Duration, Instant};
 
 use clock::Clock;
+use memory::GiveBack;
 
 /// The userspace host, in events.
 pub const HOST: HostId = HostId(0);
 /// The kernel of this machine, in events.
 pub const KERNEL: HostId = HostId(1);
 
-/// Packets that are read in one batch, before deadlines and programs are handled again.
+/// Packets that are read in one batch, before deadlines are handled again.
 const BATCH: usize = 512;
+/// Packets that are handed to the host before programs run and the host sends. A sender should have a turn after every few
+/// ACKs: what a loss among many ACKs finds was not sent yet. Linux sends after each ACK.
+const TURN: usize = 8;
 /// Packets that the host makes before they are written.
 const BURST: usize = 64;
 
@@ -72,6 +77,7 @@ pub struct Live {
     lost_in_write: u64,
     /// The last batch was full, so more may be waiting already.
     more: bool,
+    give_back: GiveBack,
 }
 
 /// Why the loop could not continue.
@@ -130,6 +136,7 @@ impl Live {
             packets: 0,
             lost_in_write: 0,
             more: false,
+            give_back: GiveBack::default(),
         }
     }
 
@@ -169,26 +176,36 @@ impl Live {
         self.clock.now()
     }
 
-    /// One turn: read all packets, fire what is due, run the programs, send all packets.
+    /// One turn: read all packets, fire what is due, run the programs, send all packets. After every [`TURN`] packets the
+    /// programs run and the host sends.
     ///
     /// # Errors
     /// [`LiveError::Tun`] if the device was deleted.
     pub fn turn(&mut self) -> Result<(), LiveError> {
         let mut now = self.clock.now();
         let mut packet = self.pool.take();
-        let mut read = 0;
+        let (mut read, mut handed) = (0, 0);
         while read < BATCH && self.tun.receive(&mut packet)? {
             let arrived = core::mem::replace(&mut packet, self.pool.take());
             self.enter_link(now, CableEnd::B, arrived);
-            self.deliver(now)?;
+            handed += self.hand_over(now, TURN - handed);
+            if handed == TURN {
+                self.run(now)?;
+                handed = 0;
+            }
             read += 1;
         }
         self.pool.give_back(packet);
         now = self.clock.now();
         drive::handle_timeout(self, now, HOST);
-        drive::run(self, now, HOST)?;
-        self.deliver(now)?;
+        self.run(now)?;
+        while self.hand_over(now, TURN) > 0 {
+            self.run(now)?;
+        }
         self.more = read == BATCH;
+        if self.give_back.is_due(now, self.packets) {
+            memory::give_back();
+        }
         Ok(())
     }
 
@@ -196,7 +213,7 @@ impl Live {
     pub fn next_at(&mut self) -> Option<Instant> {
         let at_once = self.more.then(|| self.clock.now());
         let links = [CableEnd::A, CableEnd::B].into_iter().filter_map(|end| self.cable[end].next_at());
-        at_once.into_iter().chain(self.runtime.next_at()).chain(links).min()
+        at_once.into_iter().chain(self.runtime.next_at()).chain(links).chain(self.give_back.next_at()).min()
     }
 
     /// Waits until a packet has come, one of `others` is readable, or `until` has come. True if one of `others` is.
@@ -222,15 +239,30 @@ impl Live {
         self.cable.handle_packet(now, end, packet, &mut self.sequence, &mut self.pool, &mut self.observers);
     }
 
-    /// Moves packets that have arrived at the end of a link to the host or into the device.
-    fn deliver(&mut self, now: Instant) -> Result<(), LiveError> {
-        self.unwritten = 0;
-        while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B) {
+    /// Hands packets that have arrived at the end of their link to the host, at most `most`. Returns how many.
+    fn hand_over(&mut self, now: Instant, most: usize) -> usize {
+        let mut count = 0;
+        while count < most
+            && let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B)
+        {
             self.observers.complete(&mut packet);
             self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
             drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
+            count += 1;
         }
+        count
+    }
+
+    /// Runs the programs, and sends.
+    fn run(&mut self, now: Instant) -> Result<(), LiveError> {
+        drive::run(self, now, HOST)?;
+        self.write_out(now)
+    }
+
+    /// Writes packets that have arrived at the end of their link into the device.
+    fn write_out(&mut self, now: Instant) -> Result<(), LiveError> {
+        self.unwritten = 0;
         while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::A) {
             complete_checksums(&mut packet);
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
@@ -257,7 +289,7 @@ impl Medium for Live {
     /// packets.
     fn transmit(&mut self, now: Instant, _host: HostId) -> Result<(), LiveError> {
         if self.unwritten == BURST {
-            self.deliver(now)?;
+            self.write_out(now)?;
         }
         let packet = core::mem::replace(&mut self.buffer, self.pool.take());
         self.enter_link(now, CableEnd::A, packet);

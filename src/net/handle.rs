@@ -18,8 +18,7 @@ use crate::rng::Rng;
 use crate::socket::{Fd, Host};
 use crate::time::{Duration, Instant};
 
-/// Bytes that one read of a stream takes at most where the reader's buffer cannot be written to in place.
-#[cfg(feature = "http")]
+/// Bytes of the buffer that all tasks of a host read into where they have none of their own.
 const SCRATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
@@ -28,7 +27,6 @@ struct Inner {
     waits: RefCell<Waits>,
     executor: Executor,
     clock: Arc<Clock>,
-    #[cfg(feature = "http")]
     scratch: RefCell<Vec<u8>>,
 }
 
@@ -66,7 +64,6 @@ impl Net {
                 waits: RefCell::default(),
                 executor,
                 clock,
-                #[cfg(feature = "http")]
                 scratch: RefCell::default(),
             }),
         }
@@ -151,8 +148,8 @@ impl Net {
         &self.inner.clock
     }
 
-    /// A buffer for reads into memory that may not be written to in place; of [`SCRATCH`] bytes once it is used.
-    #[cfg(feature = "http")]
+    /// A buffer for reads into memory that may not be written to in place, or that must not stay while a task waits. It has
+    /// [`SCRATCH`] bytes once it is used.
     pub(super) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
         let mut scratch = self.inner.scratch.borrow_mut();
         if scratch.is_empty() {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::handle::Net;
 use super::wait::{Interest, Place};
-use crate::socket::{Domain, Errno, Fd, Host, Shutdown, SocketOption, Type};
+use crate::socket::{Domain, Errno, Fd, Host, Readiness, Shutdown, SocketOption, Type};
 use crate::time::Duration;
 
 /// The backlog of [`TcpListener::bind`], as in Rust's standard library.
@@ -178,6 +178,30 @@ impl TcpStream {
     /// Reads the bytes that have arrived, at least one; 0 is the end.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.owned.wait(Interest::read, "read", |host, fd| host.read(fd, buf)).await?)
+    }
+
+    /// Reads the bytes that have arrived, at most `limit` and 65,536, and gives them to `take`. None are the end. The buffer
+    /// is one for all tasks, so a task that waits has none.
+    pub(crate) async fn read_shared<T>(&self, limit: usize, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
+        let net = &self.owned.net;
+        let read = |host: &mut Host, fd| {
+            let mut scratch = net.scratch();
+            let room = limit.min(scratch.len());
+            let count = host.read(fd, &mut scratch[..room])?;
+            Ok(take(&scratch[..count]))
+        };
+        Ok(self.owned.wait(Interest::read, "read", read).await?)
+    }
+
+    /// Waits until there is something to read: bytes, the end, or an error.
+    #[cfg(feature = "http")]
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let ready = |host: &mut Host, fd| {
+            // Everything but room to write.
+            let others = Readiness(!Readiness::WRITABLE.0);
+            if host.readiness(fd).intersects(others) { Ok(()) } else { Err(Errno::EAGAIN) }
+        };
+        Ok(self.owned.wait(Interest::read, "read", ready).await?)
     }
 
     /// Fills the buffer; `UnexpectedEof` if the peer ends before.

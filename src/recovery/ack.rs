@@ -125,7 +125,7 @@ impl Recovery {
         } else if !self.is_recovering() {
             if probe_fate == ProbeFate::Repaired {
                 // RFC 8985, section 7.4.2: the probe hid a loss from fast recovery; the reaction is the same.
-                controller.on_congestion(&self.congestion(now, Signal::Loss));
+                controller.on_congestion(&self.congestion(now, Signal::Loss, controller));
                 controller.on_recovery_end(now, u64::MAX);
                 self.undo.end();
             }

@@ -122,7 +122,8 @@ pub struct Counters {
 /// Inputs: [`on_sent`](Self::on_sent), [`on_ack`](Self::on_ack), [`on_timeout`](Self::on_timeout),
 /// [`on_handshake`](Self::on_handshake), [`on_mss`](Self::on_mss), [`on_app_limited`](Self::on_app_limited). Outputs:
 /// [`poll_resend`](Self::poll_resend), then [`allowance`](Self::allowance) for new text; [`next_at`](Self::next_at).
-/// After each input the sender polls until nothing more may leave. Everything that leaves is reported by `on_sent`.
+/// After each batch of input the sender polls until nothing more may leave, and calls [`on_turn`](Self::on_turn). Everything
+/// that leaves is reported by `on_sent`.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "`RecoveryPoint` is the RFC's name")]
 pub struct Recovery {
@@ -155,10 +156,21 @@ pub struct Recovery {
     /// When a segment last left, and when new text last left.
     last_sent_at: Option<Instant>,
     last_new_at: Instant,
+    turn: Turn,
     rack_at: Option<Instant>,
     pto_at: Option<Instant>,
     rto_at: Option<Instant>,
     counters: Counters,
+}
+
+/// The moment at which the sender last had its turn.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    /// What was outstanding, in charged bytes.
+    flight: u64,
+    cwnd: u64,
+    /// `C.delivered`.
+    delivered: u64,
 }
 
 /// What a tail loss probe sends.
@@ -195,6 +207,7 @@ impl Recovery {
             cwr_point: None,
             last_sent_at: None,
             last_new_at: now,
+            turn: Turn { flight: 0, cwnd: u64::MAX, delivered: 0 },
             rack_at: None,
             pto_at: None,
             rto_at: None,
@@ -211,6 +224,13 @@ impl Recovery {
         if let Some(rtt) = rtt {
             self.min_rtt.on_sample(now, rtt);
         }
+    }
+
+    /// The sender has its turn: it polls now, or has just polled. ACKs of one batch come between two turns, and nothing can replace what they
+    /// acknowledge. So a loss among them reduces the flight that there would be with a turn after each ACK.
+    pub fn on_turn(&mut self, controller: &dyn Controller) {
+        let flight = self.board.totals().outstanding;
+        self.turn = Turn { flight, cwnd: controller.cwnd(), delivered: self.rate.delivered() };
     }
 
     /// The application has nothing to send while the window has room: rate samples must say so (draft-ietf-ccwg-bbr,

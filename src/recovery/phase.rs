@@ -98,7 +98,7 @@ impl Recovery {
         self.undo.begin(now, start, end, self.last_new_at, totals.retransmitted_units);
         // RFC 3168, section 6.1.2: one reaction in a window of data, to a mark or to a loss.
         if self.cwr_point.take().is_none() {
-            controller.on_congestion(&self.congestion(now, Signal::Loss));
+            controller.on_congestion(&self.congestion(now, Signal::Loss, controller));
         }
         // Without PRR pipe may be above cwnd. RFC 6675, section 5, step 4.3: "Retransmit the first data segment
         // presumed dropped".
@@ -108,7 +108,9 @@ impl Recovery {
         } else if self.config.prr && !controller.governs_recovery() {
             // RFC 9937, section 6.1: what had been SACKed before this ACK had left the network before.
             let recover_fs = (totals.outstanding + delivered).saturating_sub(totals.sacked);
-            let mut prr = Prr::new(recover_fs, controller.ssthresh());
+            // ACKs since the last turn delivered this before; each would have let something go.
+            let before = (self.rate.delivered() - self.turn.delivered).saturating_sub(delivered);
+            let mut prr = Prr::new(recover_fs, before, controller.ssthresh());
             // By RACK's timer recovery begins without an ACK; the fast retransmit may go all the same.
             prr.on_ack(PrrAck { delivered: 0, pipe: totals.pipe, safe: false }, u64::from(self.mss));
             self.prr = Some(prr);
@@ -124,6 +126,6 @@ impl Recovery {
             return;
         }
         self.cwr_point = Some(self.snd_nxt());
-        controller.on_congestion(&self.congestion(now, Signal::Ecn));
+        controller.on_congestion(&self.congestion(now, Signal::Ecn, controller));
     }
 }

@@ -30,11 +30,12 @@ pub struct PrrAck {
 
 impl Prr {
     /// Recovery begins. `recover_fs` is what RFC 9937, section 6.1 has: SND.NXT - SND.UNA less what had been `SACKed`
-    /// before, and with what the ACK delivered that begins recovery.
-    pub const fn new(recover_fs: u64, ssthresh: u64) -> Self {
+    /// before, and with what the ACK delivered that begins recovery. `before`: what other ACKs delivered since the sender
+    /// last had its turn; it counts as delivered during recovery.
+    pub const fn new(recover_fs: u64, before: u64, ssthresh: u64) -> Self {
         // One byte at least: it is a divisor.
-        let recover_fs = if recover_fs == 0 { 1 } else { recover_fs };
-        Self { delivered: 0, out: 0, recover_fs, ssthresh, window: 0 }
+        let recover_fs = if recover_fs + before == 0 { 1 } else { recover_fs + before };
+        Self { delivered: before, out: 0, recover_fs, ssthresh, window: 0 }
     }
 
     /// How much `pipe` may be.
@@ -81,7 +82,7 @@ mod tests {
 
     /// Segments that each of `acks` ACKs lets go in recovery: `pipe` shrinks by what arrives and grows by what is sent.
     fn run(acks: usize, mut pipe: u64, recover_fs: u64, ssthresh: u64, safe: bool) -> Vec<u64> {
-        let mut prr = Prr::new(recover_fs, ssthresh);
+        let mut prr = Prr::new(recover_fs, 0, ssthresh);
         (0..acks)
             .map(|_| {
                 pipe -= MSS;
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_first_ack_of_recovery_lets_one_segment_go_also_when_nothing_was_delivered() {
-        let mut prr = Prr::new(20 * MSS, 10 * MSS);
+        let mut prr = Prr::new(20 * MSS, 0, 10 * MSS);
         prr.on_ack(PrrAck { delivered: 0, pipe: 19 * MSS, safe: false }, MSS);
         assert_eq!(prr.window(), 20 * MSS);
         prr.on_sent(MSS);

@@ -209,6 +209,11 @@ impl World {
     }
 
     fn transmit(&mut self) {
+        self.transmit_all();
+        self.recovery.on_turn(&*self.controller);
+    }
+
+    fn transmit_all(&mut self) {
         while let Some(resend) = self.recovery.poll_resend(&*self.controller) {
             self.verify_resend(&resend);
             self.resent.push((self.now, resend));

@@ -120,6 +120,7 @@ impl Fixture {
             self.leave(SentRange { seq, text: MSS, syn: false, fin: false }, reason);
             left.push((seq.0 / MSS, reason));
         }
+        self.recovery.on_turn(&self.controller);
         left
     }
 

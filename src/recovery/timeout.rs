@@ -104,7 +104,7 @@ impl Recovery {
         self.rack_at = None;
         self.newreno.on_timeout(self.snd_nxt());
         self.forced = true;
-        controller.on_congestion(&self.congestion(now, Signal::Timeout { again }));
+        controller.on_congestion(&self.congestion(now, Signal::Timeout { again }, controller));
     }
 
     /// RFC 8985, section 6.3: with RACK the first unit is lost, and what left long enough ago. Without RACK, all that
@@ -124,11 +124,13 @@ impl Recovery {
     }
 
     /// The congestion event of now.
-    pub(super) fn congestion(&self, now: Instant, signal: Signal) -> CongestionSample {
+    pub(super) fn congestion(&self, now: Instant, signal: Signal, controller: &dyn Controller) -> CongestionSample {
+        // What cwnd has grown by since the last turn would have left already.
+        let flight = self.turn.flight + controller.cwnd().saturating_sub(self.turn.cwnd);
         CongestionSample {
             now,
             signal,
-            flight_size: self.board.totals().outstanding,
+            flight_size: self.board.totals().outstanding.max(flight),
             pipe: self.pipe(),
             delivered: self.rate.delivered(),
             snd_nxt: self.snd_nxt(),

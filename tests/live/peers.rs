@@ -11,7 +11,7 @@ use crate::common::left_out;
 
 /// Compiles `tests/c/NAME.c` into `dir`. `None`, and a line on the list of what was left out, without a compiler.
 #[track_caller]
-fn compiled(name: &str, dir: &Path) -> Option<PathBuf> {
+pub(super) fn compiled(name: &str, dir: &Path) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(name).with_extension("c");
     let binary = dir.join(name);
     let flags = ["-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-o", path(&binary)];
@@ -26,7 +26,7 @@ fn compiled(name: &str, dir: &Path) -> Option<PathBuf> {
 
 /// The packets of a capture that a filter of Wireshark shows; `None` without tshark.
 #[track_caller]
-fn shown(capture: &Path, filter: &str) -> Option<usize> {
+pub(super) fn shown(capture: &Path, filter: &str) -> Option<usize> {
     let fields = ["-n", "-2", "-r", path(capture), "-Y", filter, "-T", "fields", "-e", "frame.number"];
     printed("tshark", &fields).map(|lines| lines.lines().count())
 }

@@ -54,7 +54,8 @@ pub enum Source {
 pub struct HttpSettings {
     /// What is served.
     pub source: Source,
-    /// For the header of a request, counted from the handshake or from the end of the previous response.
+    /// For the first byte after the handshake, and for the header of a request, counted from that byte or from the end of
+    /// the previous response.
     pub header_timeout: Duration,
     /// For the next byte of an upload, and for the client to read when the send buffer is full.
     pub stall_timeout: Duration,
@@ -79,6 +80,8 @@ pub async fn server(net: Net, listen: Listen, settings: HttpSettings) -> io::Res
 
 async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<HttpSettings>) {
     let net = stream.net().clone();
+    // hyper has a buffer of 8 KiB from its first read on. A client that says nothing takes none.
+    let Ok(Ok(())) = net.timeout(settings.header_timeout, stream.readable()).await else { return };
     let answer = service_fn(|request| {
         let (net, settings) = (net.clone(), Rc::clone(&settings));
         async move { Ok::<_, Infallible>(respond(&net, &settings, request).await) }

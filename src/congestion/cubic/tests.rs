@@ -129,6 +129,28 @@ fn time_in_which_the_application_limits_the_flight_does_not_count() {
 }
 
 #[test]
+fn the_curve_is_the_same_when_each_window_is_acknowledged_at_once() {
+    let rtt = Duration::from_millis(100);
+    let mut apart = cubic(100);
+    lose(&mut apart);
+    run(&mut apart, Instant::EPOCH, rtt, 3.0, |_, _| {});
+
+    let mut at_once = cubic(100);
+    lose(&mut at_once);
+    for round in 0..=30 {
+        let now = Instant::EPOCH + rtt * round;
+        for _ in 0..at_once.cwnd() / (2 * MSS) {
+            let mut ack = ack(0, 2 * MSS);
+            (ack.now, ack.srtt) = (now, Some(rtt));
+            at_once.on_ack(&ack);
+        }
+        at_once.on_sent(&SentSample { now, bytes: MSS, prior_pipe: 0, app_limited: false, retransmission: false });
+    }
+    let (apart, at_once) = (apart.cwnd() as f64, at_once.cwnd() as f64);
+    assert!((apart - at_once).abs() < 0.03 * apart, "{apart} {at_once}");
+}
+
+#[test]
 fn silence_does_not_count_either() {
     let rtt = Duration::from_millis(100);
     let mut cubic = cubic(1_000);

@@ -44,6 +44,35 @@ fn rfc_5681_section_3_1_ssthresh_is_held_when_the_timer_sends_the_same_segment_a
 }
 
 #[test]
+fn rfc_5681_section_3_1_acks_of_one_batch_do_not_shrink_the_flight_that_a_loss_halves() {
+    for (turn_between, flight) in [(false, 20), (true, 8)] {
+        let mut f = Fixture::sack(20);
+        f.send(20);
+        f.at(100).ack(12, &[]);
+        if turn_between {
+            // The sender could have sent, and had nothing to send.
+            f.recovery.on_turn(&f.controller);
+        }
+        f.ack(12, &[(13, 20)]);
+        assert_eq!(f.controller.signals, [Signal::Loss]);
+        assert_eq!(f.controller.ssthresh, u64::from(flight * MSS) / 2, "a turn between: {turn_between}");
+    }
+}
+
+#[test]
+fn growth_of_cwnd_since_the_last_turn_counts_in_the_flight_and_what_was_delivered_since_may_be_sent_in_recovery() {
+    let mut f = Fixture::sack(20);
+    f.send(20);
+    f.at(100).ack(8, &[]);
+    f.controller.cwnd += 8 * u64::from(MSS);
+    f.ack(8, &[(9, 20)]);
+    assert_eq!(f.controller.ssthresh, 14 * u64::from(MSS), "half of 20 and 8");
+    // RFC 9937: 8 + 11 segments were delivered, and the window has room for 14.
+    let sent = f.send(30);
+    assert_eq!((sent.len(), sent[0]), (14, (8, Reason::FastRetransmit)));
+}
+
+#[test]
 fn rfc_6298_section_3_karn_no_sample_from_an_ack_that_covers_a_retransmission() {
     let mut f = Fixture::sack(10);
     f.send(4);

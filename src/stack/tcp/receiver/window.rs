@@ -55,7 +55,7 @@ impl AdvertisedWindow {
     /// Where the right edge can stand. RFC 9293, section 3.8.6.2.2: it does not move by less than a segment or half of the
     /// buffer. `step`: a segment, in bytes.
     fn next_edge(&self, nxt: u64, unread: usize, step: u64, pressure: bool) -> u64 {
-        let edge = self.advertised.max(nxt);
+        let edge = self.promised.max(nxt);
         let free = self.buffer.saturating_sub(unread) as u64;
         // The window field has 16 bits.
         let possible = nxt + free.min(65_535 << self.shift);
@@ -115,6 +115,17 @@ mod tests {
             assert!(window.advertised() + 128 > last, "at {nxt}");
             assert!(window.limit() >= last && window.limit() <= nxt + (1 << 20));
             last = window.limit();
+        }
+    }
+
+    #[test]
+    fn rfc_7323_section_2_4_rounding_does_not_add_up_over_acks() {
+        let mut window = AdvertisedWindow::new(65_536, 7, WindowUpdate::Doubled);
+        window.offer(0, 0, 1_000, false);
+        let edge = window.limit();
+        for nxt in 1..1_000 {
+            window.offer(nxt, nxt as usize, 1_000, false);
+            assert!(window.advertised() + 128 > edge, "{} at {nxt}", window.advertised());
         }
     }
 

@@ -45,6 +45,7 @@ impl Sender {
     /// The next segment. The caller sends it and reports it by [`Sender::on_sent`]. `options`: bytes that options take
     /// beside timestamps; a new segment leaves room for them.
     pub(in crate::stack) fn poll(&mut self, now: Instant, options: u32) -> Option<Outgoing> {
+        self.recovery.on_turn(&*self.controller);
         if self.persist.take_due() {
             return Some(self.probe(Reason::Probe));
         }

@@ -1,0 +1,68 @@
+//! Gives memory back to the system after a burst. The allocator keeps what was freed below something that is still in use.
+//! Where it is glibc's, `malloc_trim(3)` releases those pages. [`Live`](super::Live) calls it some time after many packets.
+
+#![allow(unsafe_code)]
+
+use crate::time::{Duration, Instant};
+
+/// So many packets may have left something behind.
+const MANY: u64 = 4096;
+/// How long after them memory is given back: at most once in this time.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// When memory is given back next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GiveBack {
+    /// Packets so far when it was last done.
+    packets: u64,
+    at: Option<Instant>,
+}
+
+impl GiveBack {
+    /// So many packets have passed by now. True if memory is to be given back now.
+    pub(super) fn is_due(&mut self, now: Instant, packets: u64) -> bool {
+        if self.at.is_none() && packets - self.packets >= MANY {
+            self.at = Some(now + PAUSE);
+        }
+        if self.at.is_none_or(|at| now < at) {
+            return false;
+        }
+        *self = Self { packets, at: None };
+        true
+    }
+
+    /// The deadline.
+    pub(super) const fn next_at(&self) -> Option<Instant> {
+        self.at
+    }
+}
+
+/// Releases free memory that the allocator keeps.
+pub(super) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes the locks of the allocator and changes no memory in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_two_seconds_after_4096_packets_and_not_again_before_4096_more() {
+        let mut give_back = GiveBack::default();
+        let at = |secs| Instant::from_secs(100) + Duration::from_secs(secs);
+        assert!(!give_back.is_due(at(0), MANY - 1));
+        assert_eq!(give_back.next_at(), None);
+        assert!(!give_back.is_due(at(1), MANY));
+        assert_eq!(give_back.next_at(), Some(at(3)));
+        assert!(!give_back.is_due(at(2), 10 * MANY));
+        assert!(give_back.is_due(at(3), 10 * MANY));
+        assert_eq!(give_back.next_at(), None);
+        assert!(!give_back.is_due(at(10), 11 * MANY - 1));
+        assert!(!give_back.is_due(at(10), 11 * MANY));
+        assert!(give_back.is_due(at(12), 11 * MANY));
+    }
+}
