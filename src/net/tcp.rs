@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::handle::Net;
 use super::wait::{Interest, Place};
-use crate::socket::{Domain, Errno, Fd, Host, Readiness, Shutdown, SocketOption, Type};
+use crate::socket::{Domain, Errno, Fd, Host, Shutdown, SocketOption, Type};
 use crate::time::Duration;
 
 /// The backlog of [`TcpListener::bind`], as in Rust's standard library.
@@ -198,7 +198,7 @@ impl TcpStream {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         let ready = |host: &mut Host, fd| {
             // Everything but room to write.
-            let others = Readiness(!Readiness::WRITABLE.0);
+            let others = crate::socket::Readiness(!crate::socket::Readiness::WRITABLE.0);
             if host.readiness(fd).intersects(others) { Ok(()) } else { Err(Errno::EAGAIN) }
         };
         Ok(self.owned.wait(Interest::read, "read", ready).await?)
