@@ -64,7 +64,7 @@ const EXAMPLES: [Example; 17] = [
         line: "tcplab run fast-retransmit -w fast.pcapng",
         needs: &[],
         live: false,
-        prints: &["fast retransmit, section 3.2", "duplicate ACK 3", "In Wireshark"],
+        prints: &["fast retransmission of 5793:7241 after 3 duplicate ACKs", "duplicate ACK 3", "In Wireshark"],
         leaves: &["fast.pcapng"],
     },
     Example {

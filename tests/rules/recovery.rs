@@ -347,9 +347,9 @@ fn rfc_3168_section_6_1_2_an_echo_of_a_mark_reduces_cwnd_and_cwr_tells() {
     let mut ece = lab.segment(1001);
     ece.flags = ece.flags | tcplab::segment::Flags::ECE;
     assert_eq!(lab.feed(&ece), NOTHING);
-    assert_eq!(lab.info().snd_cwnd, 4500, "half of the nine that are in flight");
-    assert_eq!(lab.ack(6001), ["10001:11001 CWR"]);
-    assert_eq!(lab.ack(7001), ["11001:12001"], "CWR stands on one segment");
+    assert_eq!(lab.info().snd_cwnd, 5000, "half of the ten that were in flight before the ACK, as on Linux");
+    assert_eq!(lab.ack(6001), ["10001:11001 CWR", "11001:12001"], "cwnd grows by a segment for a window of ACKs");
+    assert_eq!(lab.ack(7001), ["12001:13001"], "CWR stands on one segment");
     let without = Lab::with(&offer, |_| {});
     assert!(!without.syn_ack.flags.contains(tcplab::segment::Flags::ECE), "ECN is off by default");
 }

@@ -56,7 +56,11 @@ impl BlockPool {
         } else if self.spare.len() > kept {
             // Two go for each one that comes, until few enough are left.
             self.spare.pop();
-            self.spare.shrink_to(kept.next_power_of_two());
+            // Not at once: the list would grow and shrink with each buffer.
+            let places = 2 * kept.next_power_of_two();
+            if self.spare.capacity() > places {
+                self.spare.shrink_to(places);
+            }
         }
     }
 }

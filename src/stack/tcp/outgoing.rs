@@ -49,7 +49,8 @@ impl Tcp {
             };
             if let Some(outgoing) = outgoing {
                 self.write_outgoing(context, &outgoing, packet);
-                let last = self.flow.as_mut().is_some_and(|flow| !flow.receiver.ack.is_due() && flow.sender.is_drained());
+                let last =
+                    self.flow.as_mut().is_some_and(|flow| !flow.receiver.ack.is_due() && flow.sender.is_drained());
                 return Some(Departure { reason: Some(outgoing.reason), last });
             }
         }

@@ -81,6 +81,7 @@ impl Sender {
     pub(in crate::stack) fn is_drained(&mut self) -> bool {
         let drained = !self.has_unsent() && !self.recovery.has_resend() && !self.persist.is_due();
         if drained && self.pacer.is_none() {
+            self.recovery.on_turn(&*self.controller);
             self.recovery.on_app_limited(&*self.controller);
         }
         drained && self.pacer.is_none()
@@ -151,9 +152,7 @@ impl Sender {
                 return Err(Held::Nagle);
             }
         }
-        // Linux's `tcp_write_wakeup` sets PSH on what the persist timer cuts to the window.
-        let cut = self.forced && len < full && !all;
-        let push = len > 0 && (cut || self.write_ends.is_in(self.nxt, self.nxt + len));
+        let push = len > 0 && self.write_ends.is_in(self.nxt, self.nxt + len);
         let (seq, small) = (self.snd_nxt(), len > 0 && len < full);
         Ok(Outgoing { seq, at: self.nxt, len: len as u32, fin, push, small, cwr: self.cwr, new: true, reason })
     }
