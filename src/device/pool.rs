@@ -86,15 +86,25 @@ impl Pool {
     /// Frees the packets that were spare for the whole period.
     #[cold]
     fn end_period(&mut self) {
-        let kept = self.spare.len().saturating_sub(self.unused).max(FEWEST);
+        self.keep(self.spare.len().saturating_sub(self.unused).max(FEWEST));
+        self.unused = self.spare.len();
+        self.rest_of_period = PERIOD;
+    }
+
+    /// Frees all spare packets but the fewest, after a burst.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(crate) fn shrink(&mut self) {
+        self.keep(FEWEST);
+        self.unused = self.unused.min(self.spare.len());
+    }
+
+    fn keep(&mut self, kept: usize) {
         // Those at the bottom are the coldest. Which packets go has no effect on what is sent.
         if kept < self.spare.len() {
             let freed = self.spare.drain(..self.spare.len() - kept);
             self.spare_bytes -= freed.map(|packet| size(&packet)).sum::<usize>();
             self.spare.shrink_to(2 * kept);
         }
-        self.unused = self.spare.len();
-        self.rest_of_period = PERIOD;
     }
 
     /// Packets not in use.

@@ -7,13 +7,15 @@ use crate::time::{Duration, Instant};
 
 /// So many packets may have left something behind.
 const MANY: u64 = 4096;
+/// So many more until then, and it is done once more: the burst was not over.
+const MORE: u64 = 64;
 /// How long after them memory is given back: at most once in this time.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// When memory is given back next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GiveBack {
-    /// Packets so far when it was last done.
+    /// Packets so far when it was last done, or decided on.
     packets: u64,
     at: Option<Instant>,
 }
@@ -21,13 +23,17 @@ pub(super) struct GiveBack {
 impl GiveBack {
     /// So many packets have passed by now. True if memory is to be given back now.
     pub(super) fn is_due(&mut self, now: Instant, packets: u64) -> bool {
-        if self.at.is_none() && packets - self.packets >= MANY {
-            self.at = Some(now + PAUSE);
-        }
-        if self.at.is_none_or(|at| now < at) {
+        let Some(at) = self.at else {
+            if packets - self.packets >= MANY {
+                *self = Self { packets, at: Some(now + PAUSE) };
+            }
+            return false;
+        };
+        if now < at {
             return false;
         }
-        *self = Self { packets, at: None };
+        let more = packets - self.packets >= MORE;
+        *self = Self { packets, at: more.then(|| now + PAUSE) };
         true
     }
 
@@ -51,18 +57,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_given_back_two_seconds_after_4096_packets_and_not_again_before_4096_more() {
+    fn memory_is_given_back_two_seconds_after_4096_packets_and_again_while_more_come() {
         let mut give_back = GiveBack::default();
         let at = |secs| Instant::from_secs(100) + Duration::from_secs(secs);
         assert!(!give_back.is_due(at(0), MANY - 1));
         assert_eq!(give_back.next_at(), None);
         assert!(!give_back.is_due(at(1), MANY));
         assert_eq!(give_back.next_at(), Some(at(3)));
-        assert!(!give_back.is_due(at(2), 10 * MANY));
-        assert!(give_back.is_due(at(3), 10 * MANY));
+        assert!(!give_back.is_due(at(2), MANY + MORE));
+        assert!(give_back.is_due(at(3), MANY + MORE));
+        assert_eq!(give_back.next_at(), Some(at(5)));
+        assert!(give_back.is_due(at(5), MANY + 2 * MORE - 1));
         assert_eq!(give_back.next_at(), None);
-        assert!(!give_back.is_due(at(10), 11 * MANY - 1));
-        assert!(!give_back.is_due(at(10), 11 * MANY));
-        assert!(give_back.is_due(at(12), 11 * MANY));
+        assert!(!give_back.is_due(at(9), 2 * MANY + 2 * MORE - 2));
+        assert_eq!(give_back.next_at(), None);
     }
 }

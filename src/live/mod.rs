@@ -204,6 +204,7 @@ impl Live {
         }
         self.more = read == BATCH;
         if self.give_back.is_due(now, self.packets) {
+            self.pool.shrink();
             memory::give_back();
         }
         Ok(())

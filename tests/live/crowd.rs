@@ -25,6 +25,10 @@ impl Resident {
     }
 }
 
+/// What may stay, in MiB, however much it was before: the tables keep their places, and free memory lies between what is in
+/// use. The issue names no number.
+const KEPT: f64 = 24.0;
+
 /// Runs `crowd` beside a server.
 fn crowd(app: &[&str], count: u32, how: &str, crowd: &Path) -> Resident {
     let line = format!("exec {} 192.168.69.1 80 {count} {how}", path(crowd));
@@ -69,7 +73,7 @@ fn ten_thousand_connections_take_little_memory_and_give_it_back() {
         let memory = crowd(app, 10_000, how, &program);
         let (taken, kept) = (memory.taken(), memory.kept());
         println!("10,000 connections to {}, {how}: {taken:.1} MiB, afterwards {kept:.1} MiB", app[0]);
-        if taken > most || kept > taken / 4.0 {
+        if taken > most || kept > KEPT {
             wrong.push(format!("{app:?}, {how}: at most {most} MiB, and given back: {memory:?}"));
         }
     }
