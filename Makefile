@@ -31,11 +31,11 @@ help: ## this list
 demo: ## one connection from handshake to close, explained in the terminal
 	$(CARGO) run --release --quiet -- demo
 
+# The default features are all features, so two sets are tested: all and none.
 test: ## everything that this machine allows; names what it left out and how to get it
 	@mkdir -p $(TARGET) && : > $(LEFT_OUT)
 	$(CARGO) build --all-features --examples
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --all-features
-	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --tests
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --no-default-features --lib --tests
 	@tests/left-out.sh $(LEFT_OUT)
 
@@ -55,7 +55,7 @@ bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	@$(foreach name,$(BENCHES),$(TARGET)/release/tcplab bench $(or $(bench-$(name)),$(name)) $(BENCH_FLAGS) && echo &&) rm -f $(CAPTURE)
 
 figures: ## every promised number of TCP, whole: minutes on two cores, and a TUN for the live ones
-	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures -- --nocapture --test-threads=2
+	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures --test streams --test live -- --nocapture --test-threads=2
 
 captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons

@@ -1,7 +1,8 @@
 //! The numbers that this project promises for a TCP connection in the simulator: goodput, retransmissions, timeouts,
 //! fairness, the time of short transfers. `cargo test` runs a few seeds with bounds stated for them.
 //! `make figures` sets `TCPLAB_FIGURES=whole`: every seed, the whole time, the bounds of the promise, and a line for each.
-//! docs/performance.md has the results.
+//! docs/performance.md has the results. Without features the stack is the same, so one set of features is enough.
+#![cfg(feature = "cli")]
 
 #[path = "figures/bulk.rs"]
 mod bulk;

@@ -186,7 +186,7 @@ fn the_next_connection_to_a_destination_uses_the_path_mtu_that_was_reported_for_
     let transfer = || {
         let received = path.server.spawn(move |net| bulk::receive(net, Listen::new(at)));
         let sent = path.client.spawn(move |net| bulk::send(net, at, 50_000));
-        path.sim.run_for(Duration::from_secs(120));
+        path.sim.run_for(Duration::from_mins(2));
         assert!(received.is_finished() && sent.is_finished());
     };
     transfer();

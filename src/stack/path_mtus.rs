@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(mtus.of(now, addr(1), 1500), 1400);
         assert_eq!(mtus.of(now, addr(2), 1500), 1500);
         assert_eq!(mtus.of(now, addr(1), 1280), 1280);
-        let last = now + (VALID_FOR - Duration::from_nanos(1));
+        let last = Instant::from_nanos((now + VALID_FOR).as_nanos() - 1);
         assert_eq!(mtus.of(last, addr(1), 1500), 1400);
         assert_eq!(mtus.of(now + VALID_FOR, addr(1), 1500), 1500);
     }

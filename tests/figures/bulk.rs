@@ -2,7 +2,7 @@
 
 use tcplab::time::{Duration, Instant};
 
-use super::flow::{Flow, Pair};
+use super::flow::{Flow, Pair, start};
 use super::{pick, tell};
 
 const LINK: &str = "rate=1Gbit,delay=1ms,limit=1000";
@@ -14,7 +14,7 @@ fn bytes() -> u64 {
 
 fn one_way(controller: &str) {
     let pair = Pair::new(1, controller, LINK);
-    let flow = pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, bytes());
+    let flow = start(&pair.client, &pair.server, 9, Duration::ZERO, bytes());
     pair.sim.run_until(|| flow.received.get() == bytes());
     let goodput = Flow::mbits(bytes(), flow.last.get() - Instant::EPOCH);
     let watch = pair.watch.borrow();
@@ -46,8 +46,8 @@ fn bulk_both_ways_at_once_fills_each_direction() {
     for controller in ["reno", "cubic"] {
         let pair = Pair::new(1, controller, LINK);
         let flows = [
-            pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, bytes()),
-            pair.flow(&pair.server, &pair.client, 10, Duration::ZERO, bytes()),
+            start(&pair.client, &pair.server, 9, Duration::ZERO, bytes()),
+            start(&pair.server, &pair.client, 10, Duration::ZERO, bytes()),
         ];
         pair.sim.run_until(|| flows.iter().any(|flow| flow.received.get() == bytes()));
         let time = pair.sim.now() - Instant::EPOCH;

@@ -3,7 +3,7 @@
 
 use tcplab::time::Duration;
 
-use super::flow::{Flow, Pair};
+use super::flow::{Flow, Pair, start};
 use super::{mean, pick, tell};
 
 const LINK: &str = "rate=100Mbit,delay=25ms";
@@ -15,8 +15,8 @@ fn bursts(controller: &str, without_rto: f64) {
         .map(|seed| {
             let pair = Pair::new(seed, controller, LINK);
             pair.sim.link(&pair.client, &pair.server, &format!("client>server:{LINK},{LOSS}"));
-            let flow = pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
-            let time = Duration::from_secs(60);
+            let flow = start(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
+            let time = Duration::from_mins(1);
             pair.sim.run_for(time);
             assert_eq!(flow.wrong.get(), None);
             let watch = pair.watch.borrow();

@@ -3,7 +3,7 @@
 
 use tcplab::time::Duration;
 
-use super::flow::{Flow, Pair};
+use super::flow::{Flow, Pair, start};
 use super::{mean, pick, tell};
 
 const LINK: &str = "rate=100Mbit,delay=25ms,limit=500";
@@ -16,11 +16,11 @@ fn ten_flows(controller: &str, link: f64, jain: f64) {
             let mut starts = pair.sim.rng("starts");
             let flows: Vec<_> = (0..FLOWS)
                 .map(|flow| {
-                    let start = Duration::from_micros(starts.below(100_000));
-                    pair.flow(&pair.client, &pair.server, 100 + flow, start, u64::MAX)
+                    let begin = Duration::from_micros(starts.below(100_000));
+                    start(&pair.client, &pair.server, 100 + flow, begin, u64::MAX)
                 })
                 .collect();
-            let time = Duration::from_secs(60);
+            let time = Duration::from_mins(1);
             pair.sim.run_for(time);
             let shares: Vec<f64> = flows.iter().map(|flow| Flow::mbits(flow.received.get(), time)).collect();
             let sum: f64 = shares.iter().sum();

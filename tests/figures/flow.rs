@@ -59,24 +59,19 @@ impl Pair {
         let watch = sim.observe(Watch::default());
         Self { sim, client, server, link, watch }
     }
+}
 
-    /// Where a server with this port listens.
-    pub(crate) fn at(&self, host: &HostHandle, port: u16) -> SocketAddr {
-        SocketAddr::new(host.address(), port)
-    }
-
-    /// Starts a receiver on `to` and a sender on `from`, at an instant. Both run on.
-    pub(crate) fn flow(&self, from: &HostHandle, to: &HostHandle, port: u16, start: Duration, bytes: u64) -> Flow {
-        let flow = Flow::default();
-        let (at, received) = (self.at(to, port), flow.clone());
-        to.spawn_daemon(async move |net| receive(&net, at, &received).await);
-        let info = Rc::clone(&flow.info);
-        from.spawn_daemon(async move |net| {
-            net.sleep(start).await;
-            send(&net, at, bytes, &info).await
-        });
-        flow
-    }
+/// Starts a receiver on `to` and a sender on `from`, at an instant. Both run on.
+pub(crate) fn start(from: &HostHandle, to: &HostHandle, port: u16, start: Duration, bytes: u64) -> Flow {
+    let flow = Flow::default();
+    let (at, received) = (SocketAddr::new(to.address(), port), flow.clone());
+    to.spawn_daemon(async move |net| receive(&net, at, &received).await);
+    let info = Rc::clone(&flow.info);
+    from.spawn_daemon(async move |net| {
+        net.sleep(start).await;
+        send(&net, at, bytes, &info).await
+    });
+    flow
 }
 
 /// What one flow has done.
@@ -88,7 +83,7 @@ pub(crate) struct Flow {
     pub(crate) last: Rc<Cell<Instant>>,
     /// The first byte that was not what the sender wrote.
     pub(crate) wrong: Rc<Cell<Option<u64>>>,
-    /// TCP_INFO of the sender, taken at the last call.
+    /// `TCP_INFO` of the sender, taken at the last call.
     pub(crate) info: Rc<Cell<Option<TcpInfo>>>,
 }
 

@@ -3,7 +3,7 @@
 
 use tcplab::time::Duration;
 
-use super::flow::{Flow, Pair};
+use super::flow::{Flow, Pair, start};
 use super::{mean, percentile, pick, tell};
 
 const LINK: &str = "rate=100Mbit,delay=25ms";
@@ -24,7 +24,7 @@ struct Run {
 fn run(seed: u64, controller: &str, loss: &str, time: Duration) -> Run {
     let pair = Pair::new(seed, controller, LINK);
     pair.sim.link(&pair.client, &pair.server, &format!("client>server:{LINK}{loss}"));
-    let flow = pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
+    let flow = start(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
     pair.sim.run_for(BEGIN);
     let before = flow.received.get();
     let mut samples = Vec::new();

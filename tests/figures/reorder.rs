@@ -5,7 +5,7 @@ use tcplab::link::FaultAction;
 use tcplab::segment::Packet;
 use tcplab::time::{Duration, Instant};
 
-use super::flow::{Flow, Pair};
+use super::flow::{Flow, Pair, start};
 use super::{mean, pick, tell};
 
 const LINK: &str = "rate=100Mbit,delay=25ms";
@@ -13,8 +13,8 @@ const LINK: &str = "rate=100Mbit,delay=25ms";
 fn minute(seed: u64, controller: &str, reorder: &str) -> (f64, u64, u64) {
     let pair = Pair::new(seed, controller, LINK);
     pair.sim.link(&pair.client, &pair.server, &format!("client>server:{LINK}{reorder}"));
-    let flow = pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
-    let time = Duration::from_secs(60);
+    let flow = start(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
+    let time = Duration::from_mins(1);
     pair.sim.run_for(time);
     assert_eq!(flow.wrong.get(), None);
     let info = flow.info.get().expect("connected");
@@ -57,7 +57,7 @@ fn held_for_a_second(controller: &str, ends: &[&str]) {
             if (begin..until).contains(&now) { FaultAction::Delay(until - now) } else { FaultAction::Pass }
         });
     }
-    let flow = pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
+    let flow = start(&pair.client, &pair.server, 9, Duration::ZERO, u64::MAX);
     pair.sim.run_until(Instant::EPOCH + Duration::from_millis(9_999));
     let before = pair.watch.borrow().busiest().numbers.cwnd.expect("connected");
     let resent = pair.watch.borrow().busiest().resent;

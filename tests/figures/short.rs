@@ -8,7 +8,7 @@ use tcplab::event::{HostEvent, State};
 use tcplab::net::{Net, TcpListener, TcpStream};
 use tcplab::time::{Duration, Instant};
 
-use super::flow::Pair;
+use super::flow::{Pair, start};
 use super::{percentile, pick, tell};
 
 const LINK: &str = "rate=10Mbit,delay=20ms,loss=3%";
@@ -18,7 +18,7 @@ const BYTES: usize = 50_000;
 fn transfer(seed: u64, controller: &str) -> f64 {
     let pair = Pair::new(seed, controller, LINK);
     pair.watch.borrow_mut().keep_states = true;
-    let at = pair.at(&pair.server, 9);
+    let at = SocketAddr::new(pair.server.address(), 9);
     let mut server = pair.server.spawn(async move |net| take(&net, at).await);
     pair.client.spawn(async move |net| give(&net, at).await);
     pair.sim.run_until_idle();
@@ -45,7 +45,7 @@ async fn take(net: &Net, at: SocketAddr) -> io::Result<usize> {
 
 async fn give(net: &Net, at: SocketAddr) -> io::Result<()> {
     let stream = TcpStream::connect(net, at).await?;
-    stream.write_all(&[7; BYTES]).await?;
+    stream.write_all(&vec![7; BYTES]).await?;
     stream.shutdown_write()
 }
 
@@ -70,7 +70,7 @@ fn short_transfers_over_a_lossy_path_end_soon() {
 fn a_megabyte_passes_a_smaller_mtu_in_silence_and_no_larger_segment_follows() {
     for controller in ["cubic", "reno", "bbr"] {
         let pair = Pair::new(1, controller, "rate=100Mbit,delay=25ms,mtu=1400");
-        let flow = pair.flow(&pair.client, &pair.server, 9, Duration::ZERO, 1_000_000);
+        let flow = start(&pair.client, &pair.server, 9, Duration::ZERO, 1_000_000);
         pair.sim.run_until(|| flow.received.get() > 0);
         let client = std::mem::take(&mut pair.watch.borrow_mut().busiest_mut().largest);
         pair.sim.run_until(|| flow.received.get() == 1_000_000);

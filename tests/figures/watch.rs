@@ -173,7 +173,7 @@ impl Observer for Watch {
                 self.direction(*local, *remote).tell(*numbers);
             }
             Event::Host { event: HostEvent::Timer { local, remote, timer: TimerKind::Retransmission }, .. } => {
-                self.direction(*local, *remote).timeouts += 1
+                self.direction(*local, *remote).timeouts += 1;
             }
             Event::Host { event: event @ HostEvent::State { .. }, .. } if self.keep_states => {
                 self.changes.push((at, *event));
