@@ -176,7 +176,7 @@ impl Live {
         self.clock.now()
     }
 
-    /// One turn: read all packets, fire what is due, run the programs, send all packets. After every [`TURN`] packets the
+    /// One turn: read all packets, fire what is due, run the programs, send all packets. After every 8 packets the
     /// programs run and the host sends.
     ///
     /// # Errors
