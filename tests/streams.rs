@@ -18,7 +18,7 @@ use std::env;
 use case::Case;
 use run::{LOG, run};
 
-/// How many cases by default: some seconds. The issue asks for 10,000.
+/// How many cases by default: some seconds.
 const CASES: u64 = 100_000;
 /// How many with the figures.
 const WHOLE: u64 = 500_000;

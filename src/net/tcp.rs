@@ -196,9 +196,10 @@ impl TcpStream {
     /// Waits until there is something to read: bytes, the end, or an error.
     #[cfg(feature = "http")]
     pub(crate) async fn readable(&self) -> io::Result<()> {
+        use crate::socket::Readiness;
         let ready = |host: &mut Host, fd| {
             // Everything but room to write.
-            let others = crate::socket::Readiness(!crate::socket::Readiness::WRITABLE.0);
+            let others = Readiness(!Readiness::WRITABLE.0);
             if host.readiness(fd).intersects(others) { Ok(()) } else { Err(Errno::EAGAIN) }
         };
         Ok(self.owned.wait(Interest::read, "read", ready).await?)

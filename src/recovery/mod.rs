@@ -226,8 +226,8 @@ impl Recovery {
         }
     }
 
-    /// The sender has its turn: it polls now, or has just polled. ACKs of one batch come between two turns, and nothing can replace what they
-    /// acknowledge. So a loss among them reduces the flight that there would be with a turn after each ACK.
+    /// The sender has its turn: it polls now, or has just polled. ACKs of one batch come between two turns, and nothing can
+    /// replace what they acknowledge. So a loss among them reduces the flight that there would be with a turn after each ACK.
     pub fn on_turn(&mut self, controller: &dyn Controller) {
         let flight = self.board.totals().outstanding;
         self.turn = Turn { flight, cwnd: controller.cwnd(), delivered: self.rate.delivered() };

@@ -67,7 +67,6 @@ impl Stack {
         tcp.shutdown(&mut Context {
             now: self.now,
             config: &self.config,
-            path_mtus: &self.path_mtus,
             pool: &mut self.pool,
             machines: &mut self.machines,
         });

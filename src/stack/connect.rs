@@ -20,14 +20,9 @@ impl Stack {
         let now = self.now;
         let iss = self.secret.initial_sequence_number(&tuple, now);
         let (clock, seed) = (self.ts_clock(&tuple), self.secret.controller_seed(&tuple));
-        let context = &mut Context {
-            now,
-            config: &self.config,
-            path_mtus: &self.path_mtus,
-            pool: &mut self.pool,
-            machines: &mut self.machines,
-        };
-        let tcp = Tcp::connect(context, tuple, options, iss, clock, seed);
+        let mtu = self.path_mtu(&tuple);
+        let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
+        let tcp = Tcp::connect(context, tuple, options, iss, clock, seed, mtu);
         let connection = self.make_connection(tuple, tcp, options, Owner::Descriptor(token), true);
         let id = self.tables.connections.insert(Box::new(connection));
         self.tables.exact.insert(tuple, Slot::Connection(id));
@@ -39,6 +34,11 @@ impl Stack {
     /// The timestamp clock of a connection.
     pub(super) fn ts_clock(&self, tuple: &FourTuple) -> TsClock {
         TsClock::new(self.secret.timestamp_offset(tuple), TS_TICK)
+    }
+
+    /// The MTU of the path to the other end, as far as it is known.
+    pub(super) fn path_mtu(&self, tuple: &FourTuple) -> usize {
+        self.path_mtus.of(self.now, tuple.remote, self.config.mtu)
     }
 
     pub(super) fn make_connection(

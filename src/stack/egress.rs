@@ -11,10 +11,10 @@ use super::{Origin, Stack, TimerOwner};
 
 /// What came of asking a connection for a packet.
 enum Egress {
-    /// A packet for the link. With `last`, nothing else is due.
-    Sent { last: bool },
+    /// A packet for the link.
+    Sent,
     /// A packet for this host itself.
-    Looped { last: bool },
+    Looped,
     /// Nothing is due.
     Nothing,
 }
@@ -50,22 +50,14 @@ impl Stack {
                 return true;
             }
             if let Some(id) = self.dirty.front().copied() {
-                match self.connection_egress(id, packet) {
-                    Egress::Sent { last } => {
-                        if last {
-                            self.dirty.pop_front();
-                        }
-                        return true;
-                    }
-                    Egress::Looped { last } => {
-                        self.loop_back(packet);
-                        if last {
-                            self.dirty.pop_front();
-                        }
-                    }
-                    Egress::Nothing => {
-                        self.dirty.pop_front();
-                    }
+                let (egress, last) = self.connection_egress(id, packet);
+                if last {
+                    self.dirty.pop_front();
+                }
+                match egress {
+                    Egress::Sent => return true,
+                    Egress::Looped => self.loop_back(packet),
+                    Egress::Nothing => {}
                 }
                 continue;
             }
@@ -96,57 +88,46 @@ impl Stack {
     pub(super) fn send_due(&mut self, id: ConnectionId) {
         let mut packet = self.queues.take_spare();
         loop {
-            match self.connection_egress(id, &mut packet) {
-                Egress::Sent { last } => {
+            let (egress, last) = self.connection_egress(id, &mut packet);
+            match egress {
+                Egress::Sent => {
                     let spare = self.queues.take_spare();
                     self.queues.out.push_back(core::mem::replace(&mut packet, spare));
-                    if last {
-                        break;
-                    }
                 }
-                Egress::Looped { last } => {
-                    self.loop_back(&mut packet);
-                    if last {
-                        break;
-                    }
-                }
-                Egress::Nothing => break,
+                Egress::Looped => self.loop_back(&mut packet),
+                Egress::Nothing => {}
+            }
+            if last {
+                break;
             }
         }
         self.queues.give_back(packet);
     }
 
-    /// Lets a connection send one packet. If it has nothing due, its deadline is set.
-    fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> Egress {
+    /// Lets a connection send one packet. True beside it if nothing else is due; the connection's deadline is then set.
+    fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> (Egress, bool) {
         let now = self.now;
-        let Some(connection) = self.tables.connections.get_mut(id) else { return Egress::Nothing };
+        let Some(connection) = self.tables.connections.get_mut(id) else { return (Egress::Nothing, true) };
         let connection = &mut **connection;
         let Some(tcp) = &mut connection.tcp else {
             connection.dirty = false;
-            return Egress::Nothing;
+            return (Egress::Nothing, true);
         };
-        let context = &mut Context {
-            now,
-            config: &self.config,
-            path_mtus: &self.path_mtus,
-            pool: &mut self.pool,
-            machines: &mut self.machines,
-        };
+        let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
         if let Some(departure) = tcp.poll(context, packet) {
-            let last = departure.last;
-            let sent = if connection.loops_back { Egress::Looped { last } } else { Egress::Sent { last } };
+            let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
             let limits = &mut connection.limits;
             if limits.unacked_since.is_none() && tcp.is_waiting() {
                 (limits.unacked_since, limits.idle) = (Some(now), false);
             }
             self.tell_numbers(id, departure.reason);
-            if last {
+            if departure.last {
                 self.rest(id);
             }
-            return sent;
+            return (sent, departure.last);
         }
         self.rest(id);
-        Egress::Nothing
+        (Egress::Nothing, true)
     }
 
     /// A connection has nothing due: its deadline is set. One that is closed ends.

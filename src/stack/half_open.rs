@@ -264,14 +264,10 @@ impl Stack {
             sends: half_open.sends,
             sent_at: half_open.sent_at,
         };
-        let context = &mut Context {
-            now: self.now,
-            config: &self.config,
-            path_mtus: &self.path_mtus,
-            pool: &mut self.pool,
-            machines: &mut self.machines,
-        };
-        let tcp = Tcp::accept(context, tuple, &options, &handshake, clock, seed);
+        let mtu = self.path_mtu(&tuple);
+        let context =
+            &mut Context { now: self.now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
+        let tcp = Tcp::accept(context, tuple, &options, &handshake, clock, seed, mtu);
         let mut connection = self.make_connection(tuple, tcp, &options, Owner::Queue(listener_id), false);
         connection.reuse = reuse;
         let connection_id = self.tables.connections.insert(Box::new(connection));

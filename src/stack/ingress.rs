@@ -158,13 +158,7 @@ impl Stack {
         let connection = &mut *self.tables.connections[id];
         let Some(tcp) = &mut connection.tcp else { return Err(DropReason::NoSocket) };
         let (state, phase) = (connection.state, tcp.phase());
-        let context = &mut Context {
-            now,
-            config: &self.config,
-            path_mtus: &self.path_mtus,
-            pool: &mut self.pool,
-            machines: &mut self.machines,
-        };
+        let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
         let verdict = tcp.handle_segment(context, segment, connection.owner == Owner::Orphan);
         connection.state = tcp.state();
         if verdict.heard {

@@ -48,17 +48,17 @@ struct Place {
     got: Rc<RefCell<Vec<u8>>>,
 }
 
-async fn talk(net: &Net, stream: &TcpStream, side: &Side, octets: &[u8], place: &Place) -> io::Result<End> {
+async fn talk(net: &Net, stream: &TcpStream, side: &Side, bytes: &[u8], place: &Place) -> io::Result<End> {
     stream.set_nodelay(side.nodelay)?;
     let write = async {
         let mut written = 0;
-        for chunk in octets.chunks(side.chunk) {
+        for chunk in bytes.chunks(side.chunk) {
             if side.aborts_after.is_some_and(|after| written >= after) {
                 break;
             }
             stream.write_all(chunk).await?;
             written += chunk.len();
-            if !side.pauses[0].is_zero() && octets.len() / side.chunk < 50 {
+            if !side.pauses[0].is_zero() && bytes.len() / side.chunk < 50 {
                 net.sleep(side.pauses[0]).await;
             }
         }
@@ -96,10 +96,10 @@ async fn talk(net: &Net, stream: &TcpStream, side: &Side, octets: &[u8], place: 
 }
 
 /// As [`talk`]; a mortal side waits for two days at most.
-async fn side_talks(net: Net, stream: TcpStream, side: Side, octets: Vec<u8>, place: Place, mortal: bool) -> End {
+async fn side_talks(net: Net, stream: TcpStream, side: Side, bytes: Vec<u8>, place: Place, mortal: bool) -> End {
     *place.connection.borrow_mut() = stream.fd().ok().map(|fd| (net.clone(), fd));
     let limit = if mortal { Duration::from_hours(48) } else { Duration::from_hours(24 * 365) };
-    let result = net.timeout(limit, talk(&net, &stream, &side, &octets, &place)).await;
+    let result = net.timeout(limit, talk(&net, &stream, &side, &bytes, &place)).await;
     place.connection.borrow_mut().take();
     match result {
         Ok(Ok(end)) => end,
@@ -219,8 +219,8 @@ impl Run {
         let [client_place, server_place] = self.places.clone();
         let to = SocketAddr::new(server.address(), 80);
         let [client_side, server_side] = case.sides.clone();
-        let octets = [0, 1].map(|side: usize| stream(case.seed, side, case.sides[side].sends));
-        let [asks, answers] = octets;
+        let bytes = [0, 1].map(|side: usize| stream(case.seed, side, case.sides[side].sends));
+        let [asks, answers] = bytes;
         let mortal = case.mortal;
         let served = server.spawn(async move |net| {
             let listener = TcpListener::bind(&net, to).expect("bind");

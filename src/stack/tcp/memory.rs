@@ -1,6 +1,6 @@
 //! The memory of socket buffers: a pool of blocks with a limit, and a buffer that holds bytes of a stream in blocks.
-//! An empty buffer holds no block. The pool keeps as many spare blocks as are in use, and gives others back to the system. Sender and receiver
-//! have one buffer each; the stack has one pool.
+//! An empty buffer holds no block. The pool keeps as many spare blocks as are in use, and gives others back to the system.
+//! Sender and receiver have one buffer each; the stack has one pool.
 
 use std::collections::VecDeque;
 

@@ -31,7 +31,6 @@ use crate::time::Instant;
 use super::address::FourTuple;
 use super::config::{HostConfig, TcpOptions};
 use super::connection::earlier;
-use super::path_mtus::PathMtus;
 use super::rules::Situation;
 
 use machine::Machine;
@@ -51,7 +50,6 @@ pub(super) use terms::{Offer, Terms};
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) config: &'a HostConfig,
-    pub(super) path_mtus: &'a PathMtus,
     pub(super) pool: &'a mut BlockPool,
     pub(super) machines: &'a mut Machines,
 }
@@ -152,7 +150,7 @@ pub(super) struct Handshake {
 }
 
 impl Tcp {
-    /// An active open: a SYN leaves.
+    /// An active open: a SYN leaves. `mtu`: of the path.
     pub(super) fn connect(
         context: &mut Context<'_>,
         tuple: FourTuple,
@@ -160,11 +158,12 @@ impl Tcp {
         iss: Seq,
         clock: TsClock,
         seed: u64,
+        mtu: usize,
     ) -> Self {
         let offer = Offer::new(context.config, options, &tuple);
         let machine = Machine::connect(context.machines);
         let opening = Opening::new(iss, context.now);
-        Self::new(context, tuple, options, machine, offer, opening, clock, seed)
+        Self::new(context, tuple, options, machine, offer, opening, clock, seed, mtu)
     }
 
     /// A passive open whose SYN|ACK has left: SYN-RECEIVED.
@@ -175,10 +174,11 @@ impl Tcp {
         handshake: &Handshake,
         clock: TsClock,
         seed: u64,
+        mtu: usize,
     ) -> Self {
         let machine = Machine::accept_syn(context.machines);
         let opening = Opening::answered(handshake.iss, handshake.sends, handshake.sent_at);
-        let mut tcp = Self::new(context, tuple, options, machine, handshake.offer, opening, clock, seed);
+        let mut tcp = Self::new(context, tuple, options, machine, handshake.offer, opening, clock, seed, mtu);
         tcp.ts_recent = handshake.ts_recent;
         tcp.begin_flow(context, handshake.terms);
         tcp
@@ -194,6 +194,7 @@ impl Tcp {
         opening: Opening,
         clock: TsClock,
         seed: u64,
+        mtu: usize,
     ) -> Self {
         Self {
             ends: (tuple.local_addr(), tuple.remote_addr()),
@@ -206,11 +207,7 @@ impl Tcp {
             clock,
             seed,
             ts_recent: None,
-            path_mtu: PathMtu::new(
-                context.config,
-                offer.headers,
-                context.path_mtus.of(context.now, tuple.remote, context.config.mtu),
-            ),
+            path_mtu: PathMtu::new(context.config, offer.headers, mtu),
             challenge_at: Instant::EPOCH,
             keep_alive_due: false,
             rst_due: false,

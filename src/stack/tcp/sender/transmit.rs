@@ -77,14 +77,14 @@ impl Sender {
     }
 
     /// True if nothing is due that [`Sender::poll`] would give. The application is then the limit, and the rate samples
-    /// hear of it as in [`Sender::poll`].
+    /// hear of it as in [`Sender::poll`]. A paced sender is asked by [`Sender::poll`] itself.
     pub(in crate::stack) fn is_drained(&mut self) -> bool {
-        let drained = !self.has_unsent() && !self.recovery.has_resend() && !self.persist.is_due();
-        if drained && self.pacer.is_none() {
+        let more = self.has_unsent() || self.recovery.has_resend() || self.persist.is_due() || self.pacer.is_some();
+        if !more {
             self.recovery.on_turn(&*self.controller);
             self.recovery.on_app_limited(&*self.controller);
         }
-        drained && self.pacer.is_none()
+        !more
     }
 
     /// An empty segment before SND.UNA, which every peer answers with an ACK: a window probe or a keep-alive.
