@@ -69,7 +69,7 @@
 //! | `live` (default, Linux) | the TUN device |
 //! | `cli` (default) | the command, and all of the above but `live` |
 
-// Held for the whole library, as ARCHITECTURE.md lists them. `stack` is exempt until it is rewritten.
+// Held for the whole library, as ARCHITECTURE.md lists them.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 #![warn(
     clippy::iter_over_hash_type,
@@ -110,7 +110,6 @@ pub mod scenario;
 pub mod segment;
 pub mod sim;
 pub mod socket;
-#[allow(clippy::iter_over_hash_type, clippy::unwrap_used, clippy::disallowed_methods)]
 pub mod stack;
 pub mod testing;
 pub mod time;
