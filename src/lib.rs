@@ -65,6 +65,7 @@
 //! | `http` | the HTTP server; hyper's traits for [`net::TcpStream`] |
 //! | `scenario` | scenario files, the lessons, sweeps |
 //! | `replay` | captures as tests |
+//! | `drill` | packetdrill scripts |
 //! | `tokio` | tokio's `AsyncRead` and `AsyncWrite` for [`net::TcpStream`] |
 //! | `live` (default, Linux) | the TUN device |
 //! | `cli` (default) | the command, and all of the above but `live` |
@@ -102,6 +103,8 @@ pub mod link;
 pub mod live;
 pub mod net;
 pub mod recovery;
+#[cfg(feature = "drill")]
+pub mod drill;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod rng;
