@@ -8,7 +8,7 @@
 //! whose checksums were left to the hardware. Parsing does not allocate.
 //!
 //! - `ip`, `options`: the strict parser of a host; `captured`, `fragments`: the lenient one of captures;
-//! - `edit`, `build`, `layout`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in
+//! - `edit`, `build`, `raw`, `layout`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in
 //!   them;
 //! - `checksum`, `notation`, `diff`, `seq`, `packet`.
 //!
@@ -27,6 +27,7 @@ mod notation;
 mod options;
 mod packet;
 mod quoted;
+mod raw;
 mod seq;
 
 pub use build::SegmentTemplate;
@@ -39,12 +40,15 @@ pub use layout::OptionLayout;
 pub use options::{Options, SackBlock, Timestamps};
 pub use packet::{Packet, PacketId, PacketMeta};
 pub use quoted::Quoted;
+pub use raw::{RawIp, RawSegment};
 pub use seq::Seq;
 
 pub(crate) use build::udp_packet;
 pub(crate) use checksum::fill_checksums;
 pub(crate) use edit::decrement_ttl;
 pub(crate) use icmp::IcmpError;
+#[cfg(feature = "drill")]
+pub(crate) use raw::{raw_icmp, raw_udp};
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::BitOr;

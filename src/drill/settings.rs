@@ -1,0 +1,187 @@
+//! Settings of a run: the option lines of a script and their twins on the command line, which win. `run` reads them.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::script::{OptionLine, Script};
+use crate::time::Duration;
+
+/// The IP version of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum IpVersion {
+    /// `ipv4`
+    #[default]
+    V4,
+    /// `ipv6`
+    V6,
+    /// `ipv4-mapped-ipv6`: IPv6 sockets, IPv4 packets.
+    Mapped,
+}
+
+impl IpVersion {
+    /// By its name in option lines.
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "ipv4" => Some(Self::V4),
+            "ipv6" => Some(Self::V6),
+            "ipv4-mapped-ipv6" => Some(Self::Mapped),
+            _ => None,
+        }
+    }
+
+    /// True if packets are IPv6 packets.
+    pub const fn is_v6(self) -> bool {
+        matches!(self, Self::V6)
+    }
+}
+
+/// What option lines set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) ip_version: IpVersion,
+    pub(super) bind_port: u16,
+    pub(super) connect_port: u16,
+    pub(super) local_ip: Option<IpAddr>,
+    pub(super) remote_ip: Option<IpAddr>,
+    pub(super) mtu: usize,
+    pub(super) tolerance: Duration,
+    /// Percent of the time since the event before, in hundredths of a percent.
+    pub(super) tolerance_percent: u64,
+    /// Microseconds of one unit of a timestamp; zero: the values are not compared.
+    pub(super) tick: u64,
+    pub(super) strict_segments: bool,
+    /// A packet that differs does not end the run.
+    pub(super) packets_not_fatal: bool,
+    /// A call that differs does not end the run.
+    pub(super) calls_not_fatal: bool,
+    pub(super) no_extra: bool,
+}
+
+/// Why the option lines of a script cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// What they ask for does not exist here.
+    Unsupported(String),
+    /// They make no sense.
+    Wrong(String),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ip_version: IpVersion::V4,
+            bind_port: 8080,
+            connect_port: 8080,
+            local_ip: None,
+            remote_ip: None,
+            mtu: 1500,
+            tolerance: Duration::from_micros(4_000),
+            tolerance_percent: 1_250,
+            tick: 0,
+            strict_segments: false,
+            packets_not_fatal: false,
+            calls_not_fatal: false,
+            no_extra: false,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a script. `more`: those of the command line.
+    pub(super) fn of(script: &Script, more: &[OptionLine]) -> Result<Self, Unusable> {
+        let mut settings = Self::default();
+        for line in script.options.iter().map(|line| &line.value).chain(more) {
+            settings.set(line)?;
+        }
+        let fits = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_ipv6() == settings.ip_version.is_v6());
+        if !(fits(settings.local_ip) && fits(settings.remote_ip)) {
+            return Err(Unusable::Wrong("local_ip and remote_ip are not of the IP version of the run".to_owned()));
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, line: &OptionLine) -> Result<(), Unusable> {
+        let value = line.value.as_deref().unwrap_or_default();
+        let wrong = |expected: &str| Unusable::Wrong(format!("--{}={value}: expected {expected}", line.name));
+        let port = || value.parse::<u16>().map_err(|_| wrong("a port"));
+        let number = || value.parse::<u64>().ok().filter(|number| *number <= 1 << 40).ok_or_else(|| wrong("a number"));
+        let address = || {
+            let text = value.split('/').next().unwrap_or_default();
+            text.parse::<IpAddr>().map(Some).map_err(|_| wrong("an address"))
+        };
+        let switch = || match value {
+            "" | "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(wrong("true or false")),
+        };
+        match line.name.as_str() {
+            "ip_version" => {
+                self.ip_version =
+                    IpVersion::by_name(value).ok_or_else(|| wrong("ipv4, ipv6 or ipv4-mapped-ipv6"))?;
+            }
+            "bind_port" => self.bind_port = port()?,
+            "connect_port" => self.connect_port = port()?,
+            "local_ip" => self.local_ip = address()?,
+            "remote_ip" => self.remote_ip = address()?,
+            "mtu" => {
+                let mtu = number()?;
+                self.mtu = usize::try_from(mtu)
+                    .ok()
+                    .filter(|mtu| (576..=65_535).contains(mtu))
+                    .ok_or_else(|| wrong("from 576 to 65535"))?;
+            }
+            "tolerance_usecs" => self.tolerance = Duration::from_micros(number()?),
+            "tolerance_percent" => {
+                let percent = value.parse::<f64>().ok().filter(|percent| (0.0..=1e6).contains(percent));
+                self.tolerance_percent = (percent.ok_or_else(|| wrong("a percentage"))? * 100.0) as u64;
+            }
+            "tcp_ts_tick_usecs" => self.tick = number()?,
+            "strict_segments" => self.strict_segments = switch()?,
+            "no_extra" | "no-extra" => self.no_extra = switch()?,
+            "non_fatal" => {
+                for kind in value.split(',') {
+                    match kind {
+                        "packet" => self.packets_not_fatal = true,
+                        "syscall" => self.calls_not_fatal = true,
+                        _ => return Err(wrong("packet, syscall or both")),
+                    }
+                }
+            }
+            "udp_encapsulation" => {
+                return Err(Unusable::Unsupported(format!("--{}={value}: TCP over UDP", line.name)));
+            }
+            "tcp_md5_secret" => return Err(Unusable::Unsupported("--tcp_md5_secret: MD5 signatures".to_owned())),
+            // What is about the way to a kernel, or about how much is printed.
+            "gateway_ip" | "netmask_ip" | "prefix" | "speed" | "init_scripts" | "tcp_ts_ecr_scaled"
+            | "send_omit_free" | "is_anyip" | "define" | "code_command" | "code_format" | "code_sockopt" | "dry_run"
+            | "verbose" | "debug" | "mss" => {}
+            name if name.starts_with("so_") || name.starts_with("wire_") => {}
+            name if name.starts_with("psp") => return Err(Unusable::Unsupported(format!("--{name}"))),
+            name => return Err(Unusable::Wrong(format!("--{name} is no option of a script"))),
+        }
+        Ok(())
+    }
+
+    /// The address of the host under test.
+    pub(super) fn local(&self) -> IpAddr {
+        self.local_ip.unwrap_or(if self.ip_version.is_v6() {
+            IpAddr::V6(Ipv6Addr::new(0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1))
+        })
+    }
+
+    /// The address of the script's side.
+    pub(super) fn remote(&self) -> IpAddr {
+        self.remote_ip.unwrap_or(if self.ip_version.is_v6() {
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0x0db8, 0, 0, 0, 0, 0, 1))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
+        })
+    }
+
+    /// How far the time of an event may be off, `gap` after the event before.
+    pub(super) fn tolerance(&self, gap: Duration) -> Duration {
+        let share = gap.as_nanos() * u128::from(self.tolerance_percent) / 10_000;
+        self.tolerance.max(Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX)))
+    }
+}

@@ -1,0 +1,204 @@
+//! The systems whose defaults a host of a script can have, `--as freebsd|linux|rfc`, and the sysctls of FreeBSD and Linux
+//! that have a meaning for a host. `run` sets the host up with them.
+
+use core::fmt;
+
+use super::script::{Action, Script};
+use crate::segment::OptionLayout;
+use crate::socket::{HostConfig, WindowUpdate};
+use crate::time::Duration;
+
+/// Whose defaults a host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum System {
+    /// FreeBSD's.
+    FreeBsd,
+    /// Linux's.
+    Linux,
+    /// What the RFCs have.
+    Rfc,
+}
+
+impl System {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::FreeBsd, Self::Linux, Self::Rfc];
+
+    /// The name, as `--as` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FreeBsd => "freebsd",
+            Self::Linux => "linux",
+            Self::Rfc => "rfc",
+        }
+    }
+
+    /// The name that `#ifdef` knows, as the run scripts of the suites define it.
+    pub(super) const fn definition(self) -> &'static str {
+        match self {
+            Self::FreeBsd => "FreeBSD",
+            Self::Linux => "Linux",
+            Self::Rfc => "STANDARD",
+        }
+    }
+
+    /// FreeBSD if the script sets `net.inet.*`, Linux if it sets `net.ipv4.*`, else rfc.
+    pub(super) fn of(script: &Script) -> Self {
+        let commands = script.events.iter().filter_map(|event| match &event.action {
+            Action::Command(command) => Some(command.as_str()),
+            _ => None,
+        });
+        let init = script.init.iter().map(|init| init.value.as_str());
+        for command in init.chain(commands) {
+            if command.contains("net.inet.") || command.contains("net.inet6.") {
+                return Self::FreeBsd;
+            }
+            if command.contains("net.ipv4.") || command.contains("net/ipv4/") || command.contains("net.ipv6.") {
+                return Self::Linux;
+            }
+        }
+        Self::Rfc
+    }
+
+    /// The settings of a host of this system.
+    pub(super) fn config(self) -> HostConfig {
+        let linux = HostConfig::default();
+        match self {
+            Self::Linux => linux,
+            Self::Rfc => HostConfig {
+                min_rto: Duration::from_secs(1),
+                window_update: WindowUpdate::TwoSegments,
+                rcv_buf_initial: 65_535,
+                quick_acks: 0,
+                ..linux
+            },
+            Self::FreeBsd => HostConfig {
+                option_layout: OptionLayout::FreeBsd,
+                window_scale: Some(6),
+                window_update: WindowUpdate::TwoSegments,
+                rcv_buf_initial: 65_536,
+                snd_buf_initial: 32_768,
+                quick_acks: 0,
+                min_rto: Duration::from_millis(230),
+                syn_retries: 12,
+                synack_retries: 3,
+                retries: 12,
+                ..linux
+            },
+        }
+    }
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name().fmt(f)
+    }
+}
+
+/// What a shell command means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It was applied to the settings, or changes nothing here.
+    Applied,
+    /// It asks for something that the host does not have, by name.
+    Unsupported(String),
+    /// It has no meaning here. The text says why.
+    Noted(String),
+}
+
+/// Applies a command of a script to the settings of the host, if it is made of sysctls that have a meaning here.
+pub(super) fn apply(config: &mut HostConfig, command: &str) -> Meaning {
+    let mut meaning = Meaning::Applied;
+    let parts = command.split([';', '\n']).flat_map(|part| part.split("&&"));
+    for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
+        let assignments = match part.strip_prefix("sysctl") {
+            Some(rest) => rest.split_whitespace().filter(|word| !word.starts_with('-')),
+            None => return Meaning::Noted(format!("`{part}` is not executed")),
+        };
+        for assignment in assignments {
+            let Some((name, value)) = assignment.split_once('=') else {
+                return Meaning::Noted(format!("`{part}` is not executed"));
+            };
+            match set(config, name, value.trim_matches(['"', '\''])) {
+                Meaning::Applied => {}
+                Meaning::Unsupported(what) => return Meaning::Unsupported(what),
+                noted @ Meaning::Noted(_) => meaning = noted,
+            }
+        }
+    }
+    meaning
+}
+
+/// Sets one sysctl.
+fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
+    let number: Option<i64> = value.parse().ok();
+    let wrong = || Meaning::Noted(format!("{name}={value}: the value is not understood"));
+    let Some(number) = number else { return text(config, name, value) };
+    let size = usize::try_from(number).ok().filter(|size| (1..=1 << 30).contains(size));
+    let millis = u64::try_from(number).ok().map(Duration::from_millis).filter(|time| !time.is_zero());
+    let seconds = u64::try_from(number).ok().map(Duration::from_secs);
+    let count = u32::try_from(number).ok();
+    let on = number != 0;
+    macro_rules! put {
+        ($field:ident, $value:expr) => {
+            match $value {
+                Some(value) => config.$field = value,
+                None => return wrong(),
+            }
+        };
+    }
+    match name {
+        "net.inet.tcp.sack.enable" | "net.ipv4.tcp_sack" => config.sack = on,
+        "net.inet.tcp.rfc1323" => (config.timestamps, config.window_scaling) = (on, on),
+        "net.ipv4.tcp_timestamps" => config.timestamps = on,
+        "net.ipv4.tcp_window_scaling" => config.window_scaling = on,
+        "net.ipv4.tcp_dsack" => config.dsack = on,
+        // 1 asks for ECN, 2 accepts it.
+        "net.inet.tcp.ecn.enable" | "net.ipv4.tcp_ecn" => config.ecn = number == 1,
+        "net.inet.tcp.recvspace" => put!(rcv_buf_initial, size),
+        "net.inet.tcp.sendspace" => put!(snd_buf_initial, size),
+        "net.inet.tcp.rexmit_initial" => put!(initial_rto, millis),
+        "net.inet.tcp.rexmit_min" => put!(min_rto, millis.map(|time| time + Duration::from_millis(200))),
+        "net.inet.tcp.delacktime" => config.ack_delay = millis,
+        "net.inet.tcp.delayed_ack" if !on => config.ack_delay = None,
+        "net.inet.tcp.keepidle" => put!(keep_alive_idle, millis),
+        "net.inet.tcp.keepintvl" => put!(keep_alive_interval, millis),
+        "net.inet.tcp.keepcnt" | "net.ipv4.tcp_keepalive_probes" => put!(keep_alive_probes, count),
+        "net.ipv4.tcp_keepalive_time" => put!(keep_alive_idle, seconds),
+        "net.ipv4.tcp_keepalive_intvl" => put!(keep_alive_interval, seconds),
+        "net.inet.tcp.msl" => put!(time_wait, millis.map(|msl| 2 * msl)),
+        "net.inet.tcp.path_mtu_discovery" => config.path_mtu_discovery = on,
+        "net.ipv4.ip_no_pmtu_disc" => config.path_mtu_discovery = !on,
+        "net.inet.tcp.pmtud_blackhole_detection" | "net.ipv4.tcp_mtu_probing" => config.mtu_probing = on,
+        "net.inet.tcp.initcwnd_segments" => put!(initial_window, count),
+        "net.ipv4.tcp_syn_retries" => put!(syn_retries, count),
+        "net.ipv4.tcp_synack_retries" => put!(synack_retries, count),
+        "net.ipv4.tcp_retries2" => put!(retries, count),
+        "net.ipv4.tcp_orphan_retries" => put!(orphan_retries, count),
+        "net.ipv4.tcp_fin_timeout" => put!(fin_timeout, seconds),
+        "net.ipv4.tcp_reordering" => put!(dup_thresh, count),
+        "net.ipv4.tcp_recovery" => config.rack = number & 1 == 1,
+        "net.ipv4.tcp_early_retrans" => config.tlp = number >= 3,
+        "net.ipv4.tcp_frto" => config.frto = on,
+        "net.ipv4.tcp_slow_start_after_idle" => config.idle_restart = on,
+        "net.ipv4.tcp_min_rto_us" | "net.ipv4.tcp_rto_min_us" => {
+            put!(min_rto, u64::try_from(number).ok().map(Duration::from_micros).filter(|time| !time.is_zero()));
+        }
+        "net.ipv4.tcp_invalid_ratelimit" => put!(challenge_interval, millis),
+        // What the host does anyway, or what has no part that a script can see.
+        "net.inet.tcp.hostcache.purgenow" | "kern.ipc.maxsockbuf" | "net.inet.tcp.rexmit_slop" => {}
+        _ => return Meaning::Noted(format!("{name} has no meaning here")),
+    }
+    Meaning::Applied
+}
+
+/// Sysctls whose value is a text.
+fn text(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
+    match name {
+        "net.ipv4.tcp_congestion_control" | "net.inet.tcp.cc.algorithm" => match config.algorithms.by_name(value) {
+            Some(algorithm) => config.congestion = algorithm.clone(),
+            None => return Meaning::Unsupported(format!("the congestion controller `{value}`")),
+        },
+        _ => return Meaning::Noted(format!("{name} has no meaning here")),
+    }
+    Meaning::Applied
+}
