@@ -81,6 +81,9 @@ pub(super) enum Command {
     /// Replay captures as tests: a scripted peer sends one side, tcplab's stack plays the other
     #[command(after_help = help::REPLAY)]
     Replay(super::replay::Args),
+    /// Run packetdrill scripts on the userspace stack, in virtual time
+    #[command(after_help = help::DRILL)]
+    Drill(super::drill::Args),
     /// Measure tcplab against bare smoltcp
     Bench(Bench),
     /// Print a completion script for a shell

@@ -178,3 +178,15 @@ mod tests {
         }
     }
 }
+
+pub(super) const DRILL: &str = "\
+A script runs against the sockets of a host in virtual time; nothing is sent to a network, and shell commands in scripts \
+are not executed. docs/drill.md describes the language and what is compared.
+
+Exit codes: 0 every script passed, or came out as --expect has it; 1 one did not; 2 a script cannot be read.
+
+Examples:
+  tcplab drill tests/drill
+  tcplab drill -v accept.pkt
+  tcplab drill --relax window,options --as linux scripts/
+  tcplab drill --json scripts/ > expected.json; tcplab drill --expect expected.json scripts/";

@@ -13,6 +13,7 @@ mod live;
 mod named;
 mod output;
 mod output_file;
+mod drill;
 mod replay;
 mod run;
 mod scenario;
@@ -112,6 +113,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Replay(replay) => replay::run(replay, registry, output),
+        Command::Drill(args) => drill::run(args, output),
         Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
         Command::Run(args) => run::run(args, registry, output).map(|()| 0),
         Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),

@@ -109,6 +109,11 @@ impl Output {
         }
     }
 
+    /// True with `--verbose`.
+    pub(super) fn is_verbose(self) -> bool {
+        self.talk == Talk::Verbose
+    }
+
     /// True with `--quiet`.
     pub(super) fn is_quiet(self) -> bool {
         self.talk == Talk::Quiet

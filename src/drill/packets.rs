@@ -1,7 +1,7 @@
 //! Packets of a script as bytes, and packets of the host as a script has them. `run` sends the former and compares the
 //! latter.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use super::flow::{Flow, pattern};
 use super::icmp;
@@ -223,9 +223,4 @@ impl<'a> Seen<'a> {
             options: Options::List(wire::read(self.ip.payload.get(20..header_len)?)),
         })
     }
-}
-
-/// The other IP version of an address is never reached: a script has one.
-pub(super) fn same_version(a: IpAddr, b: IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
 }

@@ -1,7 +1,6 @@
 //! What a script came to: its verdict, and where and why it failed. `run` makes it, the command and `test_dir` print it.
 
 use core::fmt;
-use core::time::Duration as WallTime;
 
 use super::compare::Relax;
 use super::system::System;
@@ -58,8 +57,6 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// How long the script took in virtual time.
     pub virtual_time: Duration,
-    /// How long it took to run.
-    pub wall_time: WallTime,
 }
 
 impl Outcome {

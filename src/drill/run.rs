@@ -19,6 +19,7 @@ use super::settings::{IpVersion, Settings};
 use super::system::{self, Meaning};
 use crate::event::Observer;
 use crate::net::JoinHandle;
+use crate::scenario::set_host_key;
 use crate::segment::{Flags, IpView, Segment};
 use crate::sim::{Arrived, HostHandle, PeerHandle, Sim};
 use crate::socket::{Domain, HostConfig};
@@ -49,6 +50,8 @@ pub(super) struct Setup<'a> {
     pub(super) script: &'a Script,
     pub(super) settings: Settings,
     pub(super) config: HostConfig,
+    /// Keys of the host that win over the script.
+    pub(super) host: &'a [(String, String)],
     pub(super) relax: &'a BTreeSet<Relax>,
     pub(super) observers: &'a [Rc<RefCell<dyn Observer>>],
 }
@@ -137,6 +140,9 @@ fn apply_commands(setup: &mut Setup<'_>, notes: &mut Vec<String>) -> Result<(), 
             Meaning::Noted(note) => notes.push(note),
             Meaning::Unsupported(what) => return Err((Stop::Unsupported(what), line)),
         }
+    }
+    for (key, value) in setup.host {
+        set_host_key(&mut setup.config, key, value).map_err(|expected| (Stop::Error(format!("{key}: {expected}")), None))?;
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(super) fn write(options: &[TcpOption]) -> Option<Vec<u8>> {
             TcpOption::FastOpenExperimental(cookie) => {
                 add(&mut bytes, kind::EXPERIMENTAL, &[&FAST_OPEN_MAGIC, cookie.as_slice()].concat());
             }
-            TcpOption::Md5(digest) => add(&mut bytes, kind::MD5, digest),
+            TcpOption::Md5(digest) => add(&mut bytes, kind::MD5, digest.as_deref().unwrap_or(&[0; 16])),
             TcpOption::AccEcn(counts) => {
                 let order = if counts.first().is_some_and(|(name, _)| name == "e1b") {
                     kind::ACC_ECN_1
@@ -110,7 +110,7 @@ fn one(kind: u8, data: &[u8]) -> TcpOption {
         }
         (kind::TIMESTAMP, _) if data.len() == 8 => TcpOption::Timestamp { val: word(0), ecr: word(4) },
         (kind::FAST_OPEN, _) => TcpOption::FastOpen(data.to_vec()),
-        (kind::MD5, _) => TcpOption::Md5(data.to_vec()),
+        (kind::MD5, _) => TcpOption::Md5(Some(data.to_vec())),
         (kind::EXPERIMENTAL, _) if data.starts_with(&FAST_OPEN_MAGIC) => {
             TcpOption::FastOpenExperimental(data[2..].to_vec())
         }
@@ -139,7 +139,7 @@ mod tests {
             TcpOption::Timestamp { val: Some(7), ecr: Some(8) },
             TcpOption::FastOpen(vec![1, 2, 3, 4]),
             TcpOption::FastOpenExperimental(vec![1, 2]),
-            TcpOption::Md5(vec![9; 16]),
+            TcpOption::Md5(Some(vec![9; 16])),
             TcpOption::AccEcn(vec![("e1b".to_owned(), 1), ("ceb".to_owned(), 2)]),
             TcpOption::Unknown { kind: 200, data: vec![1] },
             TcpOption::Nop,

@@ -39,6 +39,14 @@ pub(super) fn keys() -> Vec<(&'static str, &'static str)> {
     core::iter::once(ADDRESS_KEY).chain(keys::KEYS.iter().map(|key| (key.name, key.what))).collect()
 }
 
+/// Sets a field of a host by its key. The error says what was expected, or names the keys.
+pub(crate) fn set_host_key(config: &mut HostConfig, key: &str, value: &str) -> Result<(), String> {
+    match keys::KEYS.iter().find(|known| known.name == key) {
+        Some(known) => (known.set)(config, value),
+        None => Err(super::error::unknown(key, &keys().iter().map(|(key, _)| *key).collect::<Vec<_>>())),
+    }
+}
+
 impl HostPart {
     pub(super) fn read(
         section: &Section<'_, '_>,
@@ -70,10 +78,7 @@ impl HostPart {
             value.clone_into(&mut self.address);
             return Ok(());
         }
-        match keys::KEYS.iter().find(|known| known.name == key) {
-            Some(known) => (known.set)(&mut self.config, value),
-            None => Err(super::error::unknown(key, &keys().iter().map(|(key, _)| *key).collect::<Vec<_>>())),
-        }
+        set_host_key(&mut self.config, key, value)
     }
 }
 

@@ -39,6 +39,8 @@ mod source;
 mod sweep;
 mod world;
 
+#[cfg(feature = "drill")]
+pub(crate) use host::set_host_key;
 pub use error::{BuildError, ScenarioError, SetError};
 pub use expect::Frames;
 pub use figures::Figures;

@@ -22,4 +22,5 @@ pub use ladder::{Ladder, LadderWriter};
 pub use layout::{NARROWEST, Style};
 pub use sockets::{descriptors, vantage_point};
 #[cfg(feature = "cli")]
-pub(crate) use text::{filled, printable};
+pub(crate) use text::filled;
+pub(crate) use text::printable;
