@@ -66,7 +66,7 @@ impl System {
             Self::Linux => linux,
             Self::Rfc => HostConfig {
                 min_rto: Duration::from_secs(1),
-                window_update: WindowUpdate::TwoSegments,
+                window_update: WindowUpdate::Segment,
                 rcv_buf_initial: 65_535,
                 quick_acks: 0,
                 ..linux
@@ -77,6 +77,9 @@ impl System {
                 window_update: WindowUpdate::TwoSegments,
                 rcv_buf_initial: 65_536,
                 snd_buf_initial: 32_768,
+                whole_segment_buffers: true,
+                ack_second_segment: true,
+                ecn_syn_retries: 1,
                 quick_acks: 0,
                 min_rto: Duration::from_millis(230),
                 syn_retries: 12,
@@ -185,7 +188,14 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
         }
         "net.ipv4.tcp_invalid_ratelimit" => put!(challenge_interval, millis),
         // What the host does anyway, or what has no part that a script can see.
-        "net.inet.tcp.hostcache.purgenow" | "kern.ipc.maxsockbuf" | "net.inet.tcp.rexmit_slop" => {}
+        "kern.ipc.maxsockbuf" => {
+            // FreeBSD's scale is the least that reaches this size.
+            let largest = u64::try_from(number).unwrap_or(0);
+            config.window_scale = Some((0..14).find(|shift| 65_535 << shift >= largest).unwrap_or(14));
+        }
+        "net.inet.tcp.ecn.maxretries" => put!(ecn_syn_retries, count),
+        "net.inet.tcp.drop_synfin" => config.drop_syn_fin = on,
+        "net.inet.tcp.hostcache.purgenow" | "net.inet.tcp.rexmit_slop" => {}
         _ => return Meaning::Noted(format!("{name} has no meaning here")),
     }
     Meaning::Applied

@@ -16,8 +16,11 @@ pub enum WindowUpdate {
     /// When the window has at least doubled, as on Linux.
     #[default]
     Doubled,
-    /// When the window has grown by two segments or by half of the buffer, as on BSD.
+    /// When the window has grown by two segments or by half of the buffer, as on BSD. The window field of every segment
+    /// then has all free space, unless that is less than a segment.
     TwoSegments,
+    /// When the window has grown by a segment or by half of the buffer, as the RFC has it.
+    Segment,
 }
 
 /// Settings of a host. Start from [`HostConfig::default`] and change what differs.
@@ -64,6 +67,8 @@ pub struct HostConfig {
     pub snd_buf_initial: usize,
     /// Bytes that a send buffer grows to at most. Linux: the third number of `tcp_wmem`.
     pub snd_buf_max: usize,
+    /// True if the buffers of a new connection are rounded up to whole segments. FreeBSD does.
+    pub whole_segment_buffers: bool,
     /// Bytes that the queue of a UDP socket takes. Linux: `net.core.rmem_default`.
     pub udp_buf: usize,
     /// Bytes that all socket buffers of the host may take. Past it no window opens further, and new connections wait.
@@ -84,6 +89,9 @@ pub struct HostConfig {
     pub dsack: bool,
     /// True if ECN is offered (RFC 3168). Linux: `tcp_ecn`; its default of 2 accepts ECN and does not ask for it.
     pub ecn: bool,
+    /// Retransmissions of a SYN that still ask for ECN (RFC 3168, section 6.1.1.1). Linux: none, unless
+    /// `tcp_ecn_fallback` is off. FreeBSD: `net.inet.tcp.ecn.maxretries`.
+    pub ecn_syn_retries: u32,
 
     /// The smallest retransmission timeout. RFC 6298, section 2.4, has 1 s. Linux: `tcp_rto_min_us`.
     pub min_rto: Duration,
@@ -117,6 +125,9 @@ pub struct HostConfig {
     /// How many segments are acknowledged at once when a connection begins or data comes after a pause. Linux:
     /// `TCP_MAX_QUICKACKS`.
     pub quick_acks: u32,
+    /// True if the second segment with text that waits for an ACK is acknowledged at once, however small it is. FreeBSD
+    /// does. RFC 5681, section 4.2, asks for it with full-sized segments only.
+    pub ack_second_segment: bool,
     /// When a window update is sent.
     pub window_update: WindowUpdate,
 
@@ -158,6 +169,9 @@ pub struct HostConfig {
     pub fin_timeout: Duration,
     /// How long TIME-WAIT lasts: 2 MSL (RFC 9293, section 3.4.2). Linux: 60 s.
     pub time_wait: Duration,
+    /// True if segments with SYN and FIN are dropped, as on Linux. RFC 9293, section 3.10.7, has no such rule. FreeBSD:
+    /// `net.inet.tcp.drop_synfin`.
+    pub drop_syn_fin: bool,
     /// From one challenge ACK of a connection to the next (RFC 5961, section 7). Linux: `tcp_invalid_ratelimit`.
     pub challenge_interval: Duration,
     /// True if close with unread data sends an RST (RFC 2525, section 2.17; RFC 1122, section 4.2.2.13). Linux always
@@ -187,6 +201,7 @@ impl Default for HostConfig {
             snd_buf: None,
             snd_buf_initial: 16 << 10,
             snd_buf_max: 4 << 20,
+            whole_segment_buffers: false,
             udp_buf: 212_992,
             buffer_limit: 512 << 20,
             option_layout: OptionLayout::default(),
@@ -196,6 +211,7 @@ impl Default for HostConfig {
             sack: true,
             dsack: true,
             ecn: false,
+            ecn_syn_retries: 0,
             min_rto: Duration::from_millis(200),
             initial_rto: Duration::from_secs(1),
             max_rto: Duration::from_mins(2),
@@ -209,6 +225,7 @@ impl Default for HostConfig {
             ack_delay: Some(Duration::from_millis(40)),
             ack_delay_max: Duration::from_millis(200),
             quick_acks: 16,
+            ack_second_segment: false,
             window_update: WindowUpdate::default(),
             nodelay: false,
             cork_timeout: Duration::from_millis(200),
@@ -226,6 +243,7 @@ impl Default for HostConfig {
             orphan_retries: 8,
             fin_timeout: Duration::from_mins(1),
             time_wait: Duration::from_mins(1),
+            drop_syn_fin: true,
             challenge_interval: Duration::from_millis(500),
             reset_on_unread_close: true,
             descriptor_limit: 1 << 20,

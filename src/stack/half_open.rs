@@ -38,7 +38,8 @@ impl Stack {
             self.queue_segment(&reset_for(segment));
             return Err(DropReason::NoSocket);
         }
-        if !segment.is_syn() || segment.is_fin() {
+        // A FIN beside the SYN is left out: the peer sends it again.
+        if !segment.is_syn() {
             return Err(DropReason::NoSocket);
         }
         let listener = &mut self.tables.listeners[id];

@@ -41,7 +41,7 @@ impl Stack {
         }
         if ip.protocol == Protocol::Tcp {
             let segment = Segment::parse(&ip).map_err(|_| DropReason::Malformed)?;
-            if !is_sane(&segment) {
+            if !is_sane(&segment, self.config.drop_syn_fin) {
                 return Err(DropReason::Malformed);
             }
             let tuple = FourTuple::new(segment.dst, segment.src);
@@ -207,11 +207,12 @@ impl Stack {
 const IPV6_HEADER: usize = 40;
 
 /// A segment that no TCP sends: no port, or contradictory control bits.
-fn is_sane(segment: &Segment<'_>) -> bool {
-    let contradictory = [Flags::SYN | Flags::FIN, Flags::SYN | Flags::RST, Flags::FIN | Flags::RST];
+fn is_sane(segment: &Segment<'_>, drop_syn_fin: bool) -> bool {
+    let contradictory = [Flags::SYN | Flags::RST, Flags::FIN | Flags::RST];
     segment.src.port() != 0
         && segment.dst.port() != 0
         && !contradictory.iter().any(|flags| segment.flags.contains(*flags))
+        && !(drop_syn_fin && segment.flags.contains(Flags::SYN | Flags::FIN))
 }
 
 /// RFC 9293, section 3.10.7.1: `<SEQ=SEG.ACK><CTL=RST>`, or `<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>` where there is no

@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 55] = [
+pub(in crate::scenario) const KEYS: [Key; 59] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
@@ -68,6 +68,11 @@ pub(in crate::scenario) const KEYS: [Key; 55] = [
     key("snd_buf_max", "bytes that a send buffer grows to at most (default 4MiB)", |host, value| {
         put(&mut host.snd_buf_max, bytes(value))
     }),
+    key(
+        "whole_segment_buffers",
+        "true or false: whether buffers are rounded up to whole segments, as on FreeBSD (default false)",
+        |host, value| put(&mut host.whole_segment_buffers, switch(value)),
+    ),
     key("udp_buf", "bytes that the queue of a UDP socket takes (default 212992)", |host, value| {
         put(&mut host.udp_buf, bytes(value))
     }),
@@ -108,6 +113,9 @@ pub(in crate::scenario) const KEYS: [Key; 55] = [
     }),
     key("ecn", "true or false: whether ECN is offered (default false; RFC 3168)", |host, value| {
         put(&mut host.ecn, switch(value))
+    }),
+    key("ecn_syn_retries", "retransmissions of a SYN that still ask for ECN (default 0; RFC 3168)", |host, value| {
+        put(&mut host.ecn_syn_retries, number(value, 0, 127))
     }),
     key("min_rto", "the smallest retransmission timeout (default 200ms; RFC 6298 has 1s)", |host, value| {
         put(&mut host.min_rto, timeout(value))
@@ -155,13 +163,19 @@ pub(in crate::scenario) const KEYS: [Key; 55] = [
         put(&mut host.quick_acks, number(value, 0, 1_000))
     }),
     key(
+        "ack_second_segment",
+        "true or false: whether the second segment is acknowledged at once, however small it is (default false)",
+        |host, value| put(&mut host.ack_second_segment, switch(value)),
+    ),
+    key(
         "window_update",
-        "when a window update is sent: doubled, when the window has doubled, or two-segments (default doubled)",
+        "when a window update is sent: doubled, when the window has doubled, two-segments or segment (default doubled)",
         |host, value| {
             host.window_update = match value {
                 "doubled" => WindowUpdate::Doubled,
                 "two-segments" => WindowUpdate::TwoSegments,
-                _ => return Err("doubled or two-segments".to_owned()),
+                "segment" => WindowUpdate::Segment,
+                _ => return Err("doubled, two-segments or segment".to_owned()),
             };
             Ok(())
         },
@@ -218,6 +232,11 @@ pub(in crate::scenario) const KEYS: [Key; 55] = [
         |host, value| put(&mut host.fin_timeout, time(value)),
     ),
     key("time_wait", "how long TIME-WAIT lasts (default 60s)", |host, value| put(&mut host.time_wait, time(value))),
+    key(
+        "drop_syn_fin",
+        "true or false: whether segments with SYN and FIN are dropped (default true)",
+        |host, value| put(&mut host.drop_syn_fin, switch(value)),
+    ),
     key(
         "challenge_interval",
         "from one challenge ACK of a connection to the next (default 500ms; RFC 5961)",

@@ -33,7 +33,7 @@ impl Tcp {
         {
             opening.on_sent(context.now, context.config);
             self.opening = Some(opening);
-            self.write_syn(context.now, &opening, packet);
+            self.write_syn(context, &opening, packet);
             return Some(Departure { reason: None, last: false });
         }
         if self.state == State::Closed {
@@ -132,7 +132,8 @@ impl Tcp {
         sender.on_sent(now, sent);
     }
 
-    fn write_syn(&mut self, now: Instant, opening: &Opening, packet: &mut Packet) {
+    fn write_syn(&mut self, context: &Context<'_>, opening: &Opening, packet: &mut Packet) {
+        let now = context.now;
         let flags = if opening.syn_ack { Flags::SYN | Flags::ACK } else { Flags::SYN };
         let mut template = self.template(now, opening.iss, flags);
         let ts_ecr = self.ts_recent.map_or(0, |(recent, _)| recent);
@@ -141,7 +142,8 @@ impl Tcp {
             (offer.sack, offer.timestamps) = (flow.terms.sack, flow.terms.timestamps);
             offer.shift = flow.terms.shifts.map(|(ours, _)| ours);
             template.ack = flow.receiver.rcv_nxt();
-        } else if offer.ecn {
+        } else if offer.ecn && opening.sends <= context.config.ecn_syn_retries + 1 {
+            // RFC 3168, section 6.1.1.1: a SYN that gets no answer is sent again without ECN.
             template.flags = template.flags | Flags::ECE | Flags::CWR;
         }
         template.window = offer.window;

@@ -139,6 +139,11 @@ impl Terms {
         self.shifts.map_or(0, |(_, theirs)| theirs)
     }
 
+    /// Bytes of text in the largest segment without options, for buffers of whole segments.
+    pub(in crate::stack) fn whole_segment(&self, mtu: usize) -> u32 {
+        Self { timestamps: false, ..*self }.send_mss(mtu)
+    }
+
     /// Bytes of text in a full segment over a path of this MTU (`Eff.snd.MSS` of RFC 9293, section 3.7.1; RFC 6691: less
     /// the options that every segment carries).
     pub(in crate::stack) fn send_mss(&self, mtu: usize) -> u32 {

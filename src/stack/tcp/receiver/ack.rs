@@ -19,6 +19,8 @@ pub(in crate::stack) struct AckPolicy {
     most: Duration,
     /// `TCP_QUICKACK`
     always: bool,
+    /// The second segment is acknowledged at once.
+    every_second: bool,
     /// The peer's segment size, as estimated, and the size of its last segment (Linux's `rcv_mss`, `last_seg_size`).
     peer_mss: u32,
     last_len: u32,
@@ -48,6 +50,7 @@ impl AckPolicy {
             least: config.ack_delay,
             most: config.ack_delay_max,
             always: options.quick_ack,
+            every_second: config.ack_second_segment,
             peer_mss: mss.clamp(1, FIRST_ESTIMATE),
             last_len: 0,
             mss_limit: mss,
@@ -105,7 +108,9 @@ impl AckPolicy {
 
     /// Text came in order.
     pub(super) fn on_text(&mut self, now: Instant, len: u32) {
+        let second = self.pending && self.every_second;
         self.pending = true;
+        self.now |= second;
         self.estimate(len);
         let Some(least) = self.least else {
             self.now = true;

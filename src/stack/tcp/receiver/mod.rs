@@ -60,7 +60,10 @@ pub(super) struct Taken {
 
 impl Receiver {
     pub(super) fn new(config: &HostConfig, options: &TcpOptions, terms: &Terms, now: Instant) -> Self {
-        let size = options.rcv_buf.unwrap_or(config.rcv_buf_initial);
+        let mut size = options.rcv_buf.unwrap_or(config.rcv_buf_initial);
+        if config.whole_segment_buffers {
+            size = size.next_multiple_of(terms.whole_segment(config.mtu) as usize);
+        }
         let max = if options.rcv_buf.is_some() { size } else { config.rcv_buf_max };
         let peer_mss = u32::from(terms.peer_mss).min(terms.send_mss(config.mtu));
         Self {

@@ -59,8 +59,14 @@ impl AdvertisedWindow {
         let free = self.buffer.saturating_sub(unread) as u64;
         // The window field has 16 bits.
         let possible = nxt + free.min(65_535 << self.shift);
-        let step = step.min(self.buffer as u64 / 2).max(1);
-        if pressure || possible < edge + step { edge } else { possible }
+        let enough = match self.update {
+            // BSD tells all that is free, unless it is less than a segment and less than a quarter of the buffer.
+            WindowUpdate::TwoSegments => possible > edge && free >= step.min(self.buffer as u64 / 4),
+            WindowUpdate::Doubled | WindowUpdate::Segment => {
+                possible >= edge + step.min(self.buffer as u64 / 2).max(1)
+            }
+        };
+        if pressure || !enough { edge } else { possible }
     }
 
     /// The window field of a segment that leaves now, and the edge that it says.
@@ -85,10 +91,10 @@ impl AdvertisedWindow {
         match self.update {
             // Linux's `tcp_cleanup_rbuf`: the window at least doubles.
             WindowUpdate::Doubled => new >= whole && 2 * now <= self.buffer as u64 && new >= 2 * now && new > now,
-            // BSD: by two segments or half of the buffer.
-            WindowUpdate::TwoSegments => {
+            WindowUpdate::TwoSegments | WindowUpdate::Segment => {
+                let segments = if self.update == WindowUpdate::Segment { 1 } else { 2 };
                 let more = new.saturating_sub(now);
-                more >= (2 * u64::from(peer_mss)).min(self.buffer as u64 / 2).max(whole)
+                more >= (segments * u64::from(peer_mss)).min(self.buffer as u64 / 2).max(whole)
             }
         }
     }
