@@ -5,4 +5,5 @@
 //!   text --> parse --> script (data) --> run: our host and the scripted peer on a `Sim` --> verdict
 //! ```
 
+pub mod parse;
 pub mod script;

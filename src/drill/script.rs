@@ -111,7 +111,8 @@ pub struct Packet {
     pub body: Body,
     /// `/udp(SPORT > DPORT)`: the packet is carried by UDP (RFC 6951 for SCTP; FreeBSD has it for TCP).
     pub udp_encapsulation: Option<(u16, u16)>,
-    /// Outer headers that no version of this program makes, by name: `gre`, `mpls`, `ipv4`, `ipv6`, `encap`.
+    /// Outer headers, which this program does not make: the text up to the colon, such as `gre` or `ipv4 A > B`. The first
+    /// word is the name: `gre`, `mpls`, `ipv4`, `ipv6`, `encap`, `psp`.
     pub outer: Vec<Spanned<String>>,
 }
 
@@ -236,8 +237,8 @@ pub enum TcpOption {
     FastOpen(Vec<u8>),
     /// `FOEXP [HEX]`: TCP Fast Open with the experimental kind.
     FastOpenExperimental(Vec<u8>),
-    /// `md5 [HEX]` (RFC 2385)
-    Md5(Vec<u8>),
+    /// `md5 [HEX]` (RFC 2385). `None`: `md5 valid`, the digest that the secret of `--tcp_md5_secret` gives.
+    Md5(Option<Vec<u8>>),
     /// `e0b`, `ceb`, `e1b` counts, in the order of the option (RFC 9768, section 3.2.3).
     AccEcn(Vec<(String, u32)>),
     /// An option by number, `kind N [HEX]`; the name of an option that is not known here is a syntax error.

@@ -22,4 +22,6 @@ pub use ladder::{Ladder, LadderWriter};
 pub use layout::{NARROWEST, Style};
 pub use sockets::{descriptors, vantage_point};
 #[cfg(feature = "cli")]
-pub(crate) use text::{filled, printable};
+pub(crate) use text::filled;
+#[cfg(feature = "drill")]
+pub(crate) use text::printable;
