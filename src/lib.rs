@@ -95,6 +95,8 @@ mod cli;
 pub mod congestion;
 pub mod conversation;
 pub mod device;
+#[cfg(feature = "drill")]
+pub mod drill;
 mod drive;
 pub mod event;
 pub mod link;
@@ -103,8 +105,6 @@ pub mod link;
 pub mod live;
 pub mod net;
 pub mod recovery;
-#[cfg(feature = "drill")]
-pub mod drill;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod rng;

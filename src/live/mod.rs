@@ -179,10 +179,13 @@ impl Live {
     /// One turn: read all packets, fire what is due, run the programs, send all packets. After every 8 packets the
     /// programs run and the host sends.
     ///
+    /// A deadline fires only if it had passed before the device was read. So the ACK that a timer waits for is handled
+    /// first, also when this process did not run for a while or a batch of packets took long.
+    ///
     /// # Errors
     /// [`LiveError::Tun`] if the device was deleted.
     pub fn turn(&mut self) -> Result<(), LiveError> {
-        let mut now = self.clock.now();
+        let now = self.clock.now();
         let mut packet = self.pool.take();
         let (mut read, mut handed) = (0, 0);
         while read < BATCH && self.tun.receive(&mut packet)? {
@@ -196,8 +199,8 @@ impl Live {
             read += 1;
         }
         self.pool.give_back(packet);
-        now = self.clock.now();
         drive::handle_timeout(self, now, HOST);
+        let now = self.clock.now();
         self.run(now)?;
         while self.hand_over(now, TURN) > 0 {
             self.run(now)?;

@@ -1,5 +1,5 @@
 //! A transfer by our sender next to the same by Linux's, over the same link with the same seed. The suite only sees that
-//! both arrive with each controller. `make figures` measures: the medians of a hundred transfers each.
+//! both arrive with each controller. `make figures` measures: the medians of 400 transfers each.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use super::peers::compiled;
 use super::{figures, finish, installed, path, place, possible, tcplab, text};
 
-/// Transfers of each kind.
-const TRANSFERS: u64 = 100;
+/// Transfers of each kind. The two senders draw from different directions of the link, so their losses differ: with 100
+/// transfers the ratio of the medians went from 1.1 to 1.9, by the seeds alone.
+const TRANSFERS: u64 = 400;
 /// Sandboxes at once.
 const AT_ONCE: usize = 8;
 /// Ours may take so much longer than Linux's.
@@ -69,7 +70,7 @@ fn a_transfer_works_with_each_controller_of_ours_and_of_linux() {
 /// Issue 9: "1 MB from `serve http --link delay=50ms,loss=1%` to curl has a median of at most 1.3 x that of Linux sending to
 /// `serve discard` over the same link, CUBIC against CUBIC and BBR against BBR".
 #[test]
-fn the_median_of_a_hundred_transfers_is_at_most_1_3_times_that_of_linux() {
+fn the_median_of_many_transfers_is_at_most_1_3_times_that_of_linux() {
     if !(figures() && possible() && installed(&["curl"])) {
         return;
     }
