@@ -138,25 +138,30 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let threads = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut table: BTreeMap<String, [usize; 5]> = BTreeMap::new();
     let mut failure = None;
-    in_order(&jobs, threads, |job| one(args, &drill, job), |job, ((outcome, wall), written)| {
-        let row = table.entry(job.group.clone()).or_default();
-        let at = Verdict::ALL.iter().position(|verdict| *verdict == outcome.verdict).unwrap_or(0);
-        row[if outcome.verdict == Verdict::Pass && !outcome.is_whole_pass() { 4 } else { at }] += 1;
-        let wanted = expected.as_ref().and_then(|expected| expected.get(&outcome.script).copied());
-        let as_expected = wanted.unwrap_or(Verdict::Pass) == outcome.verdict;
-        let bad = match outcome.verdict {
-            Verdict::Error => 2,
-            _ => 1,
-        };
-        code = code.max(if as_expected { 0 } else { bad });
-        if let Err(error) = written {
-            code = code.max(2);
-            output.error(&error);
-        }
-        if let Err(error) = report(args, &drill, job, (&outcome, wall), output) {
-            failure.get_or_insert(error);
-        }
-    });
+    in_order(
+        &jobs,
+        threads,
+        |job| one(args, &drill, job),
+        |job, ((outcome, wall), written)| {
+            let row = table.entry(job.group.clone()).or_default();
+            let at = Verdict::ALL.iter().position(|verdict| *verdict == outcome.verdict).unwrap_or(0);
+            row[if outcome.verdict == Verdict::Pass && !outcome.is_whole_pass() { 4 } else { at }] += 1;
+            let wanted = expected.as_ref().and_then(|expected| expected.get(&outcome.script).copied());
+            let as_expected = wanted.unwrap_or(Verdict::Pass) == outcome.verdict;
+            let bad = match outcome.verdict {
+                Verdict::Error => 2,
+                _ => 1,
+            };
+            code = code.max(if as_expected { 0 } else { bad });
+            if let Err(error) = written {
+                code = code.max(2);
+                output.error(&error);
+            }
+            if let Err(error) = report(args, &drill, job, (&outcome, wall), output) {
+                failure.get_or_insert(error);
+            }
+        },
+    );
     if let Some(error) = failure {
         return Err(error.into());
     }
@@ -277,10 +282,13 @@ fn one(args: &Args, drill: &Drill, job: &Job) -> ((Outcome, std::time::Duration)
         return ((drill.run_file(&job.path), began.elapsed()), Ok(()));
     };
     let name = job.path.with_extension("pcapng");
-    let name: Vec<_> = name.components().filter_map(|part| match part {
-        std::path::Component::Normal(part) => Some(part.to_string_lossy()),
-        _ => None,
-    }).collect();
+    let name: Vec<_> = name
+        .components()
+        .filter_map(|part| match part {
+            std::path::Component::Normal(part) => Some(part.to_string_lossy()),
+            _ => None,
+        })
+        .collect();
     let file = dir.join(name.join("-"));
     let opened = Destination::check(&file, &[&job.path], args.force)
         .and_then(|destination| destination.capture(Settings::default()));

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod demo;
+mod drill;
 mod help;
 mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -13,7 +14,6 @@ mod live;
 mod named;
 mod output;
 mod output_file;
-mod drill;
 mod replay;
 mod run;
 mod scenario;

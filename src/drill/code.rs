@@ -54,7 +54,8 @@ enum Token {
 }
 
 const SIGNS: [&str; 22] = [
-    "<<", ">>", "==", "!=", "<=", ">=", "//", "<", ">", "+", "-", "*", "&", "|", "^", "(", ")", ",", "~", "'", "\"", ".",
+    "<<", ">>", "==", "!=", "<=", ">=", "//", "<", ">", "+", "-", "*", "&", "|", "^", "(", ")", ",", "~", "'", "\"",
+    ".",
 ];
 
 /// The tokens up to a string. `None` for a character that is not known.
@@ -249,7 +250,8 @@ fn constant(name: &str) -> Option<i64> {
 
 /// A field of `tcp_info` as Linux counts it: cwnd and ssthresh in segments, times in microseconds.
 fn field(name: &str, info: &TcpInfo) -> Option<i64> {
-    let segments = |bytes: u64| if bytes == u64::MAX { 0x7fff_ffff } else { (bytes / u64::from(info.snd_mss.max(1))) as i64 };
+    let segments =
+        |bytes: u64| if bytes == u64::MAX { 0x7fff_ffff } else { (bytes / u64::from(info.snd_mss.max(1))) as i64 };
     Some(match name {
         "tcpi_state" => STATES.iter().position(|(state, _)| *state == info.state)? as i64 + 1,
         "tcpi_options" => info.options.into(),

@@ -62,7 +62,13 @@ pub(super) struct Difference {
 struct Differences(Vec<Difference>);
 
 impl Differences {
-    fn add(&mut self, field: &'static str, expected: impl fmt::Display, actual: impl fmt::Display, relax: Option<Relax>) {
+    fn add(
+        &mut self,
+        field: &'static str,
+        expected: impl fmt::Display,
+        actual: impl fmt::Display,
+        relax: Option<Relax>,
+    ) {
         self.0.push(Difference { field, expected: expected.to_string(), actual: actual.to_string(), relax });
     }
 

@@ -16,9 +16,7 @@ pub(super) fn inbound(packet: &Packet, flow: &mut Flow) -> Result<Vec<u8>, Strin
     let ip = raw_ip(packet.ip);
     match &packet.body {
         Body::Tcp(tcp) => inbound_tcp(tcp, ip, flow),
-        Body::Udp(udp) => {
-            Ok(raw_udp(flow.remote, flow.local, ip, &pattern(0, usize::from(udp.len))))
-        }
+        Body::Udp(udp) => Ok(raw_udp(flow.remote, flow.local, ip, &pattern(0, usize::from(udp.len)))),
         Body::Icmp(icmp) => inbound_icmp(icmp, ip, flow),
     }
 }
@@ -30,11 +28,7 @@ fn raw_ip(info: IpInfo) -> RawIp {
         Some(Ecn::Ce) => 3,
         Some(Ecn::NotEct) | None => 0,
     };
-    RawIp {
-        tos: info.tos.unwrap_or(0) | ecn,
-        ttl: info.ttl.unwrap_or(255),
-        flow_label: info.flow_label.unwrap_or(0),
-    }
+    RawIp { tos: info.tos.unwrap_or(0) | ecn, ttl: info.ttl.unwrap_or(255), flow_label: info.flow_label.unwrap_or(0) }
 }
 
 /// Control bits and the names of their flags.
@@ -130,9 +124,7 @@ fn inbound_icmp(icmp: &Icmp, ip: RawIp, flow: &Flow) -> Result<Vec<u8>, String> 
             };
             segment.to_bytes()
         }
-        Some(Quoted::Udp(len)) => {
-            raw_udp(flow.local, flow.remote, RawIp::default(), &pattern(0, usize::from(*len)))
-        }
+        Some(Quoted::Udp(len)) => raw_udp(flow.local, flow.remote, RawIp::default(), &pattern(0, usize::from(*len))),
         Some(Quoted::Raw(len)) => vec![0; usize::from(*len)],
     };
     // An error quotes 548 bytes (RFC 1812, section 4.3.2.3) or 1,232 (RFC 4443, section 2.4) at most.
@@ -177,17 +169,10 @@ impl<'a> Seen<'a> {
             2 => Ecn::Ect0,
             _ => Ecn::Ce,
         };
-        let info = IpInfo {
-            ecn: Some(ecn),
-            tos: Some(ip.tos()),
-            flow_label: Some(ip.flow_label()),
-            ttl: Some(ip.ttl),
-        };
+        let info = IpInfo { ecn: Some(ecn), tos: Some(ip.tos()), flow_label: Some(ip.flow_label()), ttl: Some(ip.ttl) };
         let body = match ip.protocol {
             Protocol::Tcp => Body::Tcp(self.tcp(flow)?),
-            Protocol::Udp => {
-                Body::Udp(Udp { ports: self.named(flow), len: self.payload.len() as u16 })
-            }
+            Protocol::Udp => Body::Udp(Udp { ports: self.named(flow), len: self.payload.len() as u16 }),
             Protocol::Icmp | Protocol::Icmpv6 => {
                 let &[kind, code] = ip.payload.first_chunk::<2>()?;
                 let (kind, code) = icmp::names(ip.src.is_ipv6(), kind, code);

@@ -127,6 +127,17 @@ pub(super) fn run(setup: Setup<'_>) -> Ran {
     }
 }
 
+/// Applies a command to the settings of the host. A note says that it has no meaning here.
+fn apply(setup: &mut Setup<'_>, command: &str) -> Result<Option<String>, Stop> {
+    let meaning = system::apply(&mut setup.config, command);
+    setup.apply_host_keys()?;
+    match meaning {
+        Meaning::Applied => Ok(None),
+        Meaning::Noted(note) => Ok(Some(note)),
+        Meaning::Unsupported(what) => Err(Stop::Unsupported(what)),
+    }
+}
+
 /// Applies the commands before the first call or packet to the settings of the host.
 fn apply_commands(setup: &mut Setup<'_>, notes: &mut Vec<String>) -> Result<(), (Stop, Option<usize>)> {
     let init = setup.script.init.iter().map(|init| (init.value.as_str(), None));
@@ -135,16 +146,20 @@ fn apply_commands(setup: &mut Setup<'_>, notes: &mut Vec<String>) -> Result<(), 
         _ => None,
     });
     for (command, line) in init.chain(commands) {
-        match system::apply(&mut setup.config, command) {
-            Meaning::Applied => {}
-            Meaning::Noted(note) => notes.push(note),
-            Meaning::Unsupported(what) => return Err((Stop::Unsupported(what), line)),
+        notes.extend(apply(setup, command).map_err(|stop| (stop, line))?);
+    }
+    setup.apply_host_keys().map_err(|stop| (stop, None))
+}
+
+impl Setup<'_> {
+    /// What the command line sets wins over the script.
+    fn apply_host_keys(&mut self) -> Result<(), Stop> {
+        for (key, value) in self.host {
+            let set = set_host_key(&mut self.config, key, value);
+            set.map_err(|expected| Stop::Error(format!("{key}={value}: expected {expected}")))?;
         }
+        Ok(())
     }
-    for (key, value) in setup.host {
-        set_host_key(&mut setup.config, key, value).map_err(|expected| (Stop::Error(format!("{key}: {expected}")), None))?;
-    }
-    Ok(())
 }
 
 impl<'a> Run<'a> {
@@ -332,7 +347,9 @@ impl<'a> Run<'a> {
             }
             match self.sim.next_at() {
                 Some(at) if at <= until => self.run_to(at)?,
-                _ => return Err(Stop::Fail(format!("line {line}: {name} has not returned by {}", seconds(blocked.due)))),
+                _ => {
+                    return Err(Stop::Fail(format!("line {line}: {name} has not returned by {}", seconds(blocked.due))));
+                }
             }
         };
         let (at, returned) = returned;
@@ -390,18 +407,15 @@ impl<'a> Run<'a> {
     }
 
     fn command(&mut self, command: &str) -> Result<(), Stop> {
-        // Those before the first call were applied before the host was made.
-        let mut later = self.setup.config.clone();
-        match system::apply(&mut later, command) {
-            Meaning::Unsupported(what) => return Err(Stop::Unsupported(what)),
-            Meaning::Noted(note) if !self.notes.contains(&note) && self.notes.len() < MOST_NOTES => self.notes.push(note),
-            Meaning::Applied if later != self.setup.config => {
-                let note = format!("`{command}` comes after the first call and is not applied");
-                if self.notes.len() < MOST_NOTES {
-                    self.notes.push(note);
-                }
-            }
-            Meaning::Applied | Meaning::Noted(_) => {}
+        // Those before the first call were applied before the host was made. To apply them again changes nothing.
+        let before = self.setup.config.clone();
+        match apply(&mut self.setup, command)? {
+            Some(note) if !self.notes.contains(&note) && self.notes.len() < MOST_NOTES => self.notes.push(note),
+            _ => {}
+        }
+        if self.setup.config != before {
+            let config = self.setup.config.clone();
+            self.host.sys(|host| host.reconfigure(&config));
         }
         Ok(())
     }
@@ -558,13 +572,18 @@ impl<'a> Run<'a> {
         let at = self.flow_of(&seen, expected)?;
         let flow = &mut self.flows[at];
         if let (Body::Tcp(tcp), Ok(segment)) = (&expected.body, Segment::parse(&seen.ip)) {
-            if segment.is_syn() && let Some(seq) = tcp.seq {
+            if segment.is_syn()
+                && let Some(seq) = tcp.seq
+            {
                 flow.learn(seq, segment.seq.0);
             }
         }
         let Some(mut actual) = seen.packet(flow) else {
             return Err(Stop::Fail("the host sent a packet of another protocol".to_owned()));
         };
+        if let (Body::Tcp(Tcp { absolute: true, .. }), Body::Tcp(have)) = (&expected.body, &mut actual.body) {
+            have.seq = have.seq.map(|seq| flow.to_wire(seq));
+        }
         let mut text_ok = true;
         let mut stamp = None;
         if let (Body::Tcp(want), Body::Tcp(have)) = (&expected.body, &mut actual.body) {

@@ -115,8 +115,7 @@ impl Settings {
         };
         match line.name.as_str() {
             "ip_version" => {
-                self.ip_version =
-                    IpVersion::by_name(value).ok_or_else(|| wrong("ipv4, ipv6 or ipv4-mapped-ipv6"))?;
+                self.ip_version = IpVersion::by_name(value).ok_or_else(|| wrong("ipv4, ipv6 or ipv4-mapped-ipv6"))?;
             }
             "bind_port" => self.bind_port = port()?,
             "connect_port" => self.connect_port = port()?,
@@ -152,8 +151,8 @@ impl Settings {
             "tcp_md5_secret" => return Err(Unusable::Unsupported("--tcp_md5_secret: MD5 signatures".to_owned())),
             // What is about the way to a kernel, or about how much is printed.
             "gateway_ip" | "netmask_ip" | "prefix" | "speed" | "init_scripts" | "tcp_ts_ecr_scaled"
-            | "send_omit_free" | "is_anyip" | "define" | "code_command" | "code_format" | "code_sockopt" | "dry_run"
-            | "verbose" | "debug" | "mss" => {}
+            | "send_omit_free" | "is_anyip" | "define" | "code_command" | "code_format" | "code_sockopt"
+            | "dry_run" | "verbose" | "debug" | "mss" => {}
             name if name.starts_with("so_") || name.starts_with("wire_") => {}
             name if name.starts_with("psp") => return Err(Unusable::Unsupported(format!("--{name}"))),
             name => return Err(Unusable::Wrong(format!("--{name} is no option of a script"))),

@@ -194,6 +194,8 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
             config.window_scale = Some((0..14).find(|shift| 65_535 << shift >= largest).unwrap_or(14));
         }
         "net.inet.tcp.ecn.maxretries" => put!(ecn_syn_retries, count),
+        "net.inet.tcp.insecure_rst" => config.challenge_rst = !on,
+        "net.inet.tcp.insecure_syn" => config.challenge_syn = !on,
         "net.inet.tcp.drop_synfin" => config.drop_syn_fin = on,
         "net.inet.tcp.hostcache.purgenow" | "net.inet.tcp.rexmit_slop" => {}
         _ => return Meaning::Noted(format!("{name} has no meaning here")),

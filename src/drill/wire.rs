@@ -116,9 +116,10 @@ fn one(kind: u8, data: &[u8]) -> TcpOption {
         }
         (kind::ACC_ECN_0 | kind::ACC_ECN_1, _) if data.len().is_multiple_of(3) => {
             let names = if kind == kind::ACC_ECN_0 { ["e0b", "ceb", "e1b"] } else { ["e1b", "ceb", "e0b"] };
-            let counts = data.chunks(3).zip(names).map(|(count, name)| {
-                (name.to_owned(), count.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
-            });
+            let counts = data
+                .chunks(3)
+                .zip(names)
+                .map(|(count, name)| (name.to_owned(), count.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))));
             TcpOption::AccEcn(counts.collect())
         }
         _ => TcpOption::Unknown { kind, data: data.to_vec() },

@@ -39,11 +39,11 @@ mod source;
 mod sweep;
 mod world;
 
-#[cfg(feature = "drill")]
-pub(crate) use host::set_host_key;
 pub use error::{BuildError, ScenarioError, SetError};
 pub use expect::Frames;
 pub use figures::Figures;
+#[cfg(feature = "drill")]
+pub(crate) use host::set_host_key;
 pub use lessons::lessons;
 pub use read::keys;
 pub use recipe::{Recipe, RecipeError};

@@ -94,7 +94,13 @@ impl Host {
         self.stack.set_now(now);
     }
 
-    /// The settings that the host was made with.
+    /// Changes the settings, as sysctl(8) does. Sockets and connections that exist keep what they took over when they were
+    /// made. Seed, addresses, MTU, controllers and the limit of all buffers stay as they are.
+    pub fn reconfigure(&mut self, config: &HostConfig) {
+        self.stack.reconfigure(config);
+    }
+
+    /// The settings of the host.
     pub fn config(&self) -> &HostConfig {
         self.stack.config()
     }

@@ -172,6 +172,12 @@ pub struct HostConfig {
     /// True if segments with SYN and FIN are dropped, as on Linux. RFC 9293, section 3.10.7, has no such rule. FreeBSD:
     /// `net.inet.tcp.drop_synfin`.
     pub drop_syn_fin: bool,
+    /// True if an RST resets a connection only at RCV.NXT, and is challenged elsewhere in the window (RFC 5961, section
+    /// 3.2). Without it each RST in the window resets (RFC 793). FreeBSD: `net.inet.tcp.insecure_rst` is the opposite.
+    pub challenge_rst: bool,
+    /// True if a SYN in a synchronized state is challenged (RFC 5961, section 4.2). Without it a SYN in the window resets
+    /// the connection (RFC 793). FreeBSD: `net.inet.tcp.insecure_syn` is the opposite.
+    pub challenge_syn: bool,
     /// From one challenge ACK of a connection to the next (RFC 5961, section 7). Linux: `tcp_invalid_ratelimit`.
     pub challenge_interval: Duration,
     /// True if close with unread data sends an RST (RFC 2525, section 2.17; RFC 1122, section 4.2.2.13). Linux always
@@ -244,6 +250,8 @@ impl Default for HostConfig {
             fin_timeout: Duration::from_mins(1),
             time_wait: Duration::from_mins(1),
             drop_syn_fin: true,
+            challenge_rst: true,
+            challenge_syn: true,
             challenge_interval: Duration::from_millis(500),
             reset_on_unread_close: true,
             descriptor_limit: 1 << 20,

@@ -249,7 +249,13 @@ impl Stack {
         }
     }
 
-    /// The settings that the stack was made with.
+    /// Changes the settings, but for seed, addresses, MTU, controllers and the limit of all buffers.
+    pub(crate) fn reconfigure(&mut self, config: &HostConfig) {
+        let HostConfig { seed, addresses, mtu, algorithms, buffer_limit, .. } = self.config.clone();
+        self.config = HostConfig { seed, addresses, mtu, algorithms, buffer_limit, ..config.clone() };
+    }
+
+    /// The settings of the stack.
     pub fn config(&self) -> &HostConfig {
         &self.config
     }

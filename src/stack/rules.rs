@@ -36,6 +36,9 @@ pub(super) struct Situation {
     pub(super) ts_recent: Option<(u32, Instant)>,
     /// No application reads any more.
     pub(super) orphan: bool,
+    /// `HostConfig::challenge_rst` and `challenge_syn`.
+    pub(super) challenge_rst: bool,
+    pub(super) challenge_syn: bool,
 }
 
 impl Situation {
@@ -98,9 +101,10 @@ fn paws(situation: &Situation, segment: &Segment<'_>) -> Disposition {
 /// RFC 5961, section 3.2: an RST resets only if it hits RCV.NXT exactly; elsewhere in the window it is challenged,
 /// outside it is dropped.
 fn exact_reset(situation: &Situation, segment: &Segment<'_>) -> Disposition {
-    if segment.seq == situation.rcv_nxt {
+    let in_window = situation.rcv_nxt < segment.seq && segment.seq < situation.right_edge;
+    if segment.seq == situation.rcv_nxt || (in_window && !situation.challenge_rst) {
         Disposition::Pass
-    } else if situation.rcv_nxt < segment.seq && segment.seq < situation.right_edge {
+    } else if in_window {
         Disposition::Reply(Rule::ExactRst)
     } else {
         Disposition::Drop(Rule::ExactRst)
@@ -119,8 +123,17 @@ fn simultaneous_open(situation: &Situation, segment: &Segment<'_>) -> Dispositio
 }
 
 /// RFC 5961, section 4.2: a SYN in a synchronized state is answered with a challenge ACK, whatever its sequence number.
-fn syn_challenged(_: &Situation, segment: &Segment<'_>) -> Disposition {
-    if segment.is_syn() { Disposition::Reply(Rule::SynChallenge) } else { Disposition::Pass }
+/// RFC 793, section 3.9, which a host can be set to: "If the SYN is in the window it is an error, send a reset".
+fn syn_challenged(situation: &Situation, segment: &Segment<'_>) -> Disposition {
+    if !segment.is_syn() {
+        Disposition::Pass
+    } else if situation.challenge_syn {
+        Disposition::Reply(Rule::SynChallenge)
+    } else if situation.accepts(segment) {
+        Disposition::Reset(Rule::SynChallenge)
+    } else {
+        Disposition::Pass
+    }
 }
 
 /// RFC 9293, section 3.10.7.4, first: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply

@@ -64,6 +64,11 @@ impl TimeWait {
         if segment.is_syn() && !segment.is_ack() && listens && self.admits(segment) {
             return Outcome::Reuse;
         }
+        let inside = segment.seq < self.rcv_nxt + self.rcv_wnd && segment.seq >= self.rcv_nxt;
+        if inside && !segment.is_ack() && !segment.is_syn() {
+            // RFC 9293, section 3.10.7.4, fifth: "if the ACK bit is off, drop the segment and return".
+            return Outcome::Ignore;
+        }
         let fin_again = segment.is_fin() && segment.end() == self.rcv_nxt;
         let acceptable = segment.seq == self.rcv_nxt && segment.is_empty();
         if fin_again || (segment.is_empty() && acceptable) {

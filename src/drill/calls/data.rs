@@ -84,11 +84,7 @@ impl Calls {
             };
             let number = |name: &str| args::field(fields, name).map_or(Ok(0), args::int);
             let events = u32::try_from(number("events")?).unwrap_or(0);
-            fds.push(PollFd {
-                fd: self.fd_of(number("fd")?),
-                events: Readiness(events),
-                revents: Readiness::NONE,
-            });
+            fds.push(PollFd { fd: self.fd_of(number("fd")?), events: Readiness(events), revents: Readiness::NONE });
             expected.push(u32::try_from(number("revents")?).unwrap_or(0));
         }
         let timeout = args.int(2)?;
@@ -96,7 +92,8 @@ impl Calls {
         Ok(self.start(async move |net| {
             let ready = net.poll(&mut fds, timeout).await;
             let actual: Vec<_> = fds.iter().map(|fd| fd.revents.0).collect();
-            let show = |events: &[u32]| events.iter().map(|events| format!("0x{events:x}")).collect::<Vec<_>>().join(", ");
+            let show =
+                |events: &[u32]| events.iter().map(|events| format!("0x{events:x}")).collect::<Vec<_>>().join(", ");
             let differs = (actual != expected).then(|| (show(&expected), show(&actual)));
             Returned { differs, ..Returned::of(Ok::<_, Errno>(ready as i64)) }
         }))

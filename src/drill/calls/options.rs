@@ -56,7 +56,9 @@ fn with(name: OptionName, number: i64) -> Option<SocketOption> {
 fn number(option: SocketOption) -> Option<i64> {
     use SocketOption as O;
     Some(match option {
-        O::ReuseAddr(on) | O::KeepAlive(on) | O::NoDelay(on) | O::Cork(on) | O::QuickAck(on) | O::V6Only(on) => on.into(),
+        O::ReuseAddr(on) | O::KeepAlive(on) | O::NoDelay(on) | O::Cork(on) | O::QuickAck(on) | O::V6Only(on) => {
+            on.into()
+        }
         O::RcvBuf(size) | O::SndBuf(size) => size as i64,
         O::MaxSeg(size) => size.into(),
         O::KeepIdle(time) | O::KeepIntvl(time) => time.as_secs() as i64,
@@ -104,7 +106,8 @@ impl Calls {
                         Value::Integer(0) => "0".to_owned(),
                         // A number is Linux's.
                         Value::Integer(number) => {
-                            let known = crate::socket::Errno::ALL.iter().find(|errno| i64::from(errno.number()) == *number);
+                            let known =
+                                crate::socket::Errno::ALL.iter().find(|errno| i64::from(errno.number()) == *number);
                             known.map_or_else(|| number.to_string(), |errno| errno.name().to_owned())
                         }
                         _ => return Err(Refused::Wrong("SO_ERROR needs the name of an error or 0".to_owned())),
@@ -118,8 +121,9 @@ impl Calls {
         if word == "TCP_CONGESTION" {
             let value = self.host.sys(|host| host.getsockopt(fd, OptionName::Congestion));
             let differs = match (&value, args.bracketed(3)?) {
-                (Ok(SocketOption::Congestion(actual)), Value::String(expected)) => (expected != actual.as_str())
-                    .then(|| (format!("\"{expected}\""), format!("\"{actual}\""))),
+                (Ok(SocketOption::Congestion(actual)), Value::String(expected)) => {
+                    (expected != actual.as_str()).then(|| (format!("\"{expected}\""), format!("\"{actual}\"")))
+                }
                 _ => None,
             };
             return Ok(Returned { differs, ..Returned::of(value.map(|_| 0)) });

@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 59] = [
+pub(in crate::scenario) const KEYS: [Key; 61] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
@@ -236,6 +236,16 @@ pub(in crate::scenario) const KEYS: [Key; 59] = [
         "drop_syn_fin",
         "true or false: whether segments with SYN and FIN are dropped (default true)",
         |host, value| put(&mut host.drop_syn_fin, switch(value)),
+    ),
+    key(
+        "challenge_rst",
+        "true or false: whether an RST in the window is challenged (default true; RFC 5961)",
+        |host, value| put(&mut host.challenge_rst, switch(value)),
+    ),
+    key(
+        "challenge_syn",
+        "true or false: whether a SYN in a synchronized state is challenged (default true; RFC 5961)",
+        |host, value| put(&mut host.challenge_syn, switch(value)),
     ),
     key(
         "challenge_interval",

@@ -22,7 +22,7 @@ impl Tcp {
         if self.state == State::SynSent {
             return self.in_syn_sent(context, segment);
         }
-        let Some(situation) = self.situation(context.now, orphan) else { return Verdict::default() };
+        let Some(situation) = self.situation(context, orphan) else { return Verdict::default() };
         let mut verdict = Verdict { heard: true, ..Verdict::default() };
         match judge(&situation, segment) {
             Disposition::Pass => self.process(context, segment, &mut verdict),
@@ -42,6 +42,11 @@ impl Tcp {
             Disposition::Reply(rule) => {
                 verdict.dropped = Some(DropReason::Rule(rule));
                 self.answer(context, segment, rule, &mut verdict);
+            }
+            Disposition::Reset(rule @ Rule::SynChallenge) => {
+                verdict.dropped = Some(DropReason::Rule(rule));
+                verdict.reply = Some(Reply::Reset(Box::new(self.reset(context.now))));
+                self.state = self.machine.show(Shown::Rst, context.machines);
             }
             Disposition::Reset(rule) => {
                 verdict.dropped = Some(DropReason::Rule(rule));

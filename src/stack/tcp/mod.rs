@@ -404,11 +404,11 @@ impl Tcp {
         self.path_mtu.on_report(&mut flow.sender, &flow.terms, mtu).then(|| self.path_mtu.mtu())
     }
 
-    fn situation(&self, now: Instant, orphan: bool) -> Option<Situation> {
+    fn situation(&self, context: &Context<'_>, orphan: bool) -> Option<Situation> {
         let flow = self.flow.as_ref()?;
         let (snd_una, snd_nxt) = self.sent();
         Some(Situation {
-            now,
+            now: context.now,
             state: self.state,
             irs: flow.terms.irs,
             rcv_nxt: flow.receiver.rcv_nxt(),
@@ -418,6 +418,8 @@ impl Tcp {
             max_snd_wnd: flow.sender.max_snd_wnd(),
             ts_recent: self.ts_recent,
             orphan,
+            challenge_rst: context.config.challenge_rst,
+            challenge_syn: context.config.challenge_syn,
         })
     }
 

@@ -153,13 +153,18 @@ impl Tcp {
 
     /// RFC 9293, section 3.10.5. The sequence number lies in the peer's window, as on Linux.
     fn write_rst(&mut self, now: Instant, packet: &mut Packet) {
+        self.reset(now).write_without_checksums(0, packet, |_| {});
+    }
+
+    /// An RST in the peer's window.
+    pub(super) fn reset(&self, now: Instant) -> SegmentTemplate<'static> {
         let seq = match (&self.opening, &self.flow) {
             (None, Some(flow)) => flow.sender.acceptable_seq(),
             _ => self.sent().1,
         };
         let mut template = self.template(now, seq, Flags::RST | Flags::ACK);
         template.ack = self.rcv_nxt();
-        template.write_without_checksums(0, packet, |_| {});
+        template
     }
 }
 

@@ -62,9 +62,7 @@ impl AdvertisedWindow {
         let enough = match self.update {
             // BSD tells all that is free, unless it is less than a segment and less than a quarter of the buffer.
             WindowUpdate::TwoSegments => possible > edge && free >= step.min(self.buffer as u64 / 4),
-            WindowUpdate::Doubled | WindowUpdate::Segment => {
-                possible >= edge + step.min(self.buffer as u64 / 2).max(1)
-            }
+            WindowUpdate::Doubled | WindowUpdate::Segment => possible >= edge + step.min(self.buffer as u64 / 2).max(1),
         };
         if pressure || !enough { edge } else { possible }
     }
