@@ -6,4 +6,5 @@
 //! ```
 
 pub mod parse;
+mod print;
 pub mod script;
