@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{CLIENT, Recorded, Recording, SERVER, Skip};
+use super::packets::{CLIENT, Recorded, Recording, SERVER, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
 use crate::conversation::{Conversation, DataKind, Side, Table};
 use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
@@ -14,12 +14,12 @@ use crate::time::Instant;
 
 /// The content of a file.
 #[derive(Debug, Default)]
-pub(super) struct FileContent {
-    pub(super) recordings: Vec<Recording>,
+pub(crate) struct FileContent {
+    pub(crate) recordings: Vec<Recording>,
     /// The comment on the section: in our captures the recipe.
-    pub(super) comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// Packets of the file, of whatever kind.
-    pub(super) packets: u64,
+    pub(crate) packets: u64,
 }
 
 struct Finder {
@@ -34,7 +34,7 @@ struct Finder {
 ///
 /// # Errors
 /// The file cannot be read; the error names it and the packet.
-pub(super) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
+pub(crate) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
     let checksums_tell = reader.is_ours();
     let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
     let mut parser = CaptureParser::new();
