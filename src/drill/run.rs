@@ -388,7 +388,7 @@ impl<'a> Run<'a> {
         let opened = returned.effect == Effect::Opened;
         let as_expected = match (expected.value, &expected.errno) {
             (None, _) => true,
-            (Some(_), Some(errno)) => same_errno(errno),
+            (Some(value), Some(errno)) => value == -1 && same_errno(errno),
             (Some(-1), None) => returned.result.is_err(),
             (Some(value), None) => match returned.result {
                 Ok(actual) => actual == value || (opened && value >= 0),

@@ -2,7 +2,7 @@
 //! sections 3.6 and 3.10.4 to 3.10.7).
 
 use crate::event::{Cause, DropReason, State, TimerKind};
-use crate::segment::Segment;
+use crate::segment::{Flags, Segment};
 use crate::time::Instant;
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner, Unread};
@@ -38,7 +38,7 @@ impl Stack {
                     (Cause::Received(_), State::SynSent) => Some(ConnectionError::Refused),
                     (Cause::Received(_), State::SynReceived) if connection.active => Some(ConnectionError::Refused),
                     (Cause::Received(_), State::CloseWait) => Some(ConnectionError::ResetAfterFin),
-                    (Cause::Received(flags), _) if flags.contains(crate::segment::Flags::RST) => {
+                    (Cause::Received(flags), _) if flags.intersects(Flags::RST | Flags::SYN) => {
                         Some(ConnectionError::Reset)
                     }
                     _ => None,
@@ -171,10 +171,10 @@ impl Stack {
 
     /// A segment for a connection in TIME-WAIT.
     pub(super) fn time_wait_ingress(&mut self, id: TimeWaitId, segment: &Segment<'_>) -> Result<(), DropReason> {
-        let (now, period) = (self.now, self.config.time_wait);
+        let (now, period, needs_ack) = (self.now, self.config.time_wait, self.config.time_wait_needs_ack);
         let listens = self.listener_for(&self.tables.time_wait[id].tuple).is_some();
         let record = &mut self.tables.time_wait[id];
-        match record.handle_segment(now, segment, listens) {
+        match record.handle_segment(now, segment, listens, needs_ack) {
             Outcome::Ack { restart } => {
                 let ack = record.ack(now);
                 if restart {
