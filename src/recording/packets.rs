@@ -52,6 +52,8 @@ pub(crate) struct Recorded {
     pub(crate) options: Options,
     pub(crate) ttl: u8,
     pub(crate) ecn: u8,
+    /// The range of its TCP header in [`Recording::bytes`], options included. Empty for ICMP.
+    pub(crate) header: Range<usize>,
     /// The range of its bytes in [`Recording::bytes`].
     pub(crate) payload: Range<usize>,
     pub(crate) kind: DataKind,
@@ -80,8 +82,10 @@ pub(crate) struct Recording {
     /// When its first packet passed.
     pub(crate) started: Instant,
     pub(crate) packets: Vec<Recorded>,
-    /// Packets before them, of attempts to connect that were refused.
-    pub(crate) left_out: usize,
+    /// Packets before them, of attempts to connect that were refused. Their times count from the first of these.
+    pub(crate) left_out: Vec<Recorded>,
+    /// The time from the first of the packets that were left out to the first of `packets`.
+    pub(crate) left_out_time: Duration,
     pub(crate) bytes: Vec<u8>,
     pub(crate) conversation: Conversation,
     /// Packets of each end that the file marks as sent by the host of the capture.
@@ -228,9 +232,9 @@ impl Recording {
         let Some(refused) = self.packets[..answer].iter().rposition(refuses) else { return };
         let tries_again = |p: &Recorded| p.from == CLIENT && p.has(Flags::SYN);
         if self.packets[refused..answer].iter().any(tries_again) {
-            self.left_out = refused + 1;
-            self.packets.drain(..=refused);
+            self.left_out = self.packets.drain(..=refused).collect();
             let first = self.packets[0].at;
+            self.left_out_time = first;
             self.started += first;
             self.packets.iter_mut().for_each(|packet| packet.at -= first);
         }

@@ -307,7 +307,7 @@ impl Replay {
             notes: Vec::new(),
             sent: Vec::new(),
             recorded: Vec::new(),
-            packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out),
+            packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out.len()),
             fed: Vec::new(),
             steps: 0,
         }

@@ -169,8 +169,8 @@ fn notes(one: &One<'_>, played: &Played) -> Vec<String> {
     if played.split_segments > 0 {
         notes.push(format!("segments split, larger than our MSS or window: {}", played.split_segments));
     }
-    if recording.left_out > 0 {
-        notes.push(format!("packets of refused attempts to connect, left out: {}", recording.left_out));
+    if !recording.left_out.is_empty() {
+        notes.push(format!("packets of refused attempts to connect, left out: {}", recording.left_out.len()));
     }
     if facts[ours].retransmissions > 0 {
         notes.push(format!("retransmissions of our side in the recording: {}", facts[ours].retransmissions));
