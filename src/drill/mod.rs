@@ -28,6 +28,7 @@ mod calls;
 mod code;
 mod compare;
 mod flow;
+mod from;
 mod icmp;
 mod packets;
 pub mod parse;
@@ -40,6 +41,7 @@ mod system;
 mod wire;
 
 pub use compare::Relax;
+pub use from::{FromError, FromRole, from_capture};
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
 pub use system::System;

@@ -133,6 +133,8 @@ pub(crate) struct SideFacts {
     pub(crate) acked: u32,
     /// When the bytes before a place were all there, in order.
     pub(crate) came: Vec<(u32, Duration)>,
+    /// As `came`, with the index of the packet that brought them.
+    pub(crate) arrived: Vec<(u32, usize)>,
     /// In the order in which it was sent.
     pub(crate) content: Vec<NewData>,
     /// Index of its first RST.
@@ -310,7 +312,9 @@ impl Recording {
                 let had = streams[own].bytes.len();
                 streams[own].put(start - 1, &self.bytes[packet.payload.clone()]);
                 if streams[own].bytes.len() > had {
-                    facts[own].came.push((streams[own].bytes.len() as u32 + 1, packet.at));
+                    let end = streams[own].bytes.len() as u32 + 1;
+                    facts[own].came.push((end, packet.at));
+                    facts[own].arrived.push((end, index));
                 }
             }
             let fin = packet.has(Flags::FIN);

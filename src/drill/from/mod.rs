@@ -1,0 +1,250 @@
+//! Writes a script from a recorded conversation. The packets are those of the recording. The calls and the settings of the
+//! host are derived from them, as `replay` does it; several are tried, and the script that passes is taken.
+//!
+//! ```text
+//!   crate::recording --> calls (what the program did) --+
+//!          |        '--> host (settings) ---------------+--> weave --> a trial run --> the text
+//!          '-----------> packet (one packet) -----------+
+//! ```
+
+mod calls;
+mod host;
+mod packet;
+mod weave;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::compare::Relax;
+use super::run::{self, Ran, Setup};
+use super::script::{Action, OptionLine, Script, Time};
+use super::settings::Settings;
+use super::system::System;
+use crate::capture::{ReadError, Reader};
+use crate::conversation::Side;
+use crate::recording::infer::{self, HostManner};
+use crate::recording::{CLIENT, Opening, Recording, SERVER, SideFacts, Skip, exact, find, near};
+use crate::socket::HostConfig;
+use crate::time::Duration;
+use calls::Timed;
+use packet::Manner;
+
+/// The side of a recorded conversation that is the host under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FromRole {
+    /// The side that opened the connection.
+    Client,
+    /// The side that accepted it.
+    Server,
+}
+
+/// Why no script is written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FromError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The file has no conversation.
+    #[error("{file}: no TCP conversation among {packets} packets; give a capture with one")]
+    NoConversation {
+        /// The file.
+        file: String,
+        /// How many packets it has.
+        packets: u64,
+    },
+    /// The file has no stream of this number.
+    #[error("{file}: there is no stream {stream}: it has {count}, from 0; choose one of them with --stream")]
+    NoStream {
+        /// The file.
+        file: String,
+        /// The number.
+        stream: usize,
+        /// How many it has.
+        count: usize,
+    },
+    /// A script of the conversation cannot be written.
+    #[error("{file}, stream {stream}{}: {reason}", packet.map_or_else(String::new, |packet| format!(", packet {packet}")))]
+    Unusable {
+        /// The file.
+        file: String,
+        /// The stream.
+        stream: usize,
+        /// The packet at which it shows.
+        packet: Option<u64>,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// Writes a script from a conversation of a capture: of the first one, or of `stream`, counted from 0. The host under test
+/// is the side on which the capture was taken, unless `role` says otherwise.
+///
+/// # Errors
+/// The file cannot be read, has no such conversation, or one without its beginning.
+pub fn from_capture(path: impl AsRef<Path>, stream: Option<usize>, role: Option<FromRole>) -> Result<String, FromError> {
+    let path = path.as_ref();
+    from_reader(Reader::open(path)?, &path.display().to_string(), stream, role)
+}
+
+fn from_reader(
+    mut reader: Reader,
+    file: &str,
+    stream: Option<usize>,
+    role: Option<FromRole>,
+) -> Result<String, FromError> {
+    let found = find(&mut reader)?;
+    let (count, wanted) = (found.recordings.len(), stream.unwrap_or(0));
+    let Some(recording) = found.recordings.get(wanted) else {
+        return Err(match stream {
+            Some(stream) if count > 0 => FromError::NoStream { file: file.to_owned(), stream, count },
+            _ => FromError::NoConversation { file: file.to_owned(), packets: found.packets },
+        });
+    };
+    let ours = match role {
+        Some(FromRole::Client) => CLIENT,
+        Some(FromRole::Server) => SERVER,
+        None => near(recording).unwrap_or(CLIENT),
+    };
+    let unusable = |Skip { packet, reason }: Skip| FromError::Unusable {
+        file: file.to_owned(),
+        stream: wanted,
+        packet,
+        reason,
+    };
+    let (opening, facts) = infer::examine(recording, Some(ours)).map_err(unusable)?;
+    let source = Source { recording, facts: &facts, ours, opening };
+    Ok(source.text(file))
+}
+
+/// A conversation, and the side of the host under test.
+struct Source<'a> {
+    recording: &'a Recording,
+    facts: &'a [SideFacts; 2],
+    ours: Side,
+    opening: Opening,
+}
+
+/// A script that was tried.
+struct Tried {
+    script: Script,
+    left_out: weave::LeftOut,
+    /// The line at which it failed, if it did with everything relaxed.
+    failed: Option<usize>,
+    /// What it needed relaxed. `None`: it does not pass strictly, whatever was needed.
+    needed: usize,
+}
+
+impl Tried {
+    /// The better one is the greater one.
+    fn rank(&self) -> (bool, usize, usize) {
+        let most = Relax::ALL.len() + 1;
+        (self.failed.is_none(), most - self.needed.min(most), self.failed.unwrap_or(0))
+    }
+}
+
+impl Source<'_> {
+    /// The script of the first manner of a host that passes, or of the one that comes farthest.
+    fn text(&self, file: &str) -> String {
+        let mut best: Option<Tried> = None;
+        for manner in infer::manners(None, 5) {
+            let tried = self.attempt(&manner);
+            let done = tried.failed.is_none() && tried.needed == 0;
+            if best.as_ref().is_none_or(|best| tried.rank() > best.rank()) {
+                best = Some(tried);
+            }
+            if done {
+                break;
+            }
+        }
+        let Some(best) = best else { return String::new() };
+        let name = Path::new(file).file_name().map_or_else(|| file.into(), |name| name.to_string_lossy());
+        let side = if self.ours == CLIENT { "client" } else { "server" };
+        let mut text = format!(
+            "// From {name}, stream {}, as the {side}: the packets are those of the recording.\n",
+            self.recording.stream
+        );
+        for (packet, why) in &best.left_out {
+            text.push_str(&format!("// Packet {packet} is left out: {why}.\n"));
+        }
+        text.push_str(&best.script.to_string());
+        text
+    }
+
+    fn attempt(&self, manner: &HostManner) -> Tried {
+        let Self { recording, facts, ours, opening } = *self;
+        let ends = recording.ends;
+        let mut config = infer::exact_settings(recording, facts, ours, ends[ours].ip(), manner);
+        let size = config.rcv_buf.unwrap_or(HostConfig::default().rcv_buf_initial);
+        let sides = (ends[ours], ends[ours.other()]);
+        let program = exact::derive(recording, facts, ours, opening, sides, size, manner.quick_acks);
+        let program = exact::Exact { nodelay: manner.nodelay, ..program };
+        if let Some((idle, interval, probes)) = program.keep_alive {
+            config = HostConfig { keep_alive: true, keep_alive_idle: idle, keep_alive_interval: interval, ..config };
+            config.keep_alive_probes = probes.unwrap_or(config.keep_alive_probes);
+        }
+        let calls = calls::calls(recording, facts, ours, &program);
+        self.tried(&calls, &config)
+    }
+
+    fn tried(&self, calls: &[Timed], config: &HostConfig) -> Tried {
+        let Self { recording, facts, ours, .. } = *self;
+        let ecn = recording.packets.iter().any(|packet| packet.ecn != 0);
+        let manner = Manner { ours, iss: [facts[CLIENT].iss, facts[SERVER].iss], ecn };
+        let (mut script, left_out) = weave::weave(recording, calls, manner, self.options(config));
+        let measured = trial(&script, &Relax::ALL.into_iter().collect(), true);
+        if let Some((_, line)) = measured.stop {
+            return Tried { script, left_out, failed: Some(line.unwrap_or(0)), needed: usize::MAX };
+        }
+        fill(&mut script, &measured.returned);
+        let strict = trial(&script, &BTreeSet::new(), false);
+        if strict.stop.is_none() {
+            return Tried { script, left_out, failed: None, needed: 0 };
+        }
+        let relaxed = trial(&script, &Relax::ALL.into_iter().collect(), false);
+        let failed = relaxed.stop.map(|(_, line)| line.unwrap_or(0));
+        Tried { script, left_out, failed, needed: relaxed.relaxed.len() }
+    }
+
+    fn options(&self, config: &HostConfig) -> Vec<OptionLine> {
+        let line = |name: &str, value: &str| OptionLine { name: name.to_owned(), value: Some(value.to_owned()) };
+        let mut options = vec![line("as", "linux"), OptionLine { name: "one_turn".to_owned(), value: None }];
+        if self.recording.ends[CLIENT].is_ipv6() {
+            options.push(line("ip_version", "ipv6"));
+        }
+        options.extend(host::lines(config));
+        options
+    }
+}
+
+/// Runs a script.
+fn trial(script: &Script, relax: &BTreeSet<Relax>, measured: bool) -> Ran {
+    let settings = Settings::of(script, &[]).unwrap_or_default();
+    let host = settings.host.clone();
+    let config = System::of(script).config();
+    run::run(Setup { script, settings, config, host: &host, relax, observers: &[], measured })
+}
+
+/// Writes down when the blocking calls returned. One that returned at once does not block.
+fn fill(script: &mut Script, returned: &[(usize, Duration, Option<i64>)]) {
+    let mut before = 0;
+    for event in &mut script.events {
+        let start = match event.time {
+            Time::Relative(offset) | Time::RelativeBlocking(offset, _) => before + weave::micros(offset),
+            _ => before,
+        };
+        if let (Time::RelativeBlocking(offset, end), Action::Call(call)) = (event.time, &mut event.action)
+            && let Some((_, at, _)) = returned.iter().find(|(line, ..)| *line == event.line)
+            && call.name.value == "write"
+        {
+            let took = weave::micros(*at).saturating_sub(start);
+            event.time = if took == 0 {
+                Time::Relative(offset)
+            } else {
+                Time::RelativeBlocking(offset, offset + Duration::from_micros(took))
+            };
+            let _ = end;
+        }
+        before = start;
+    }
+}
