@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use super::packets::{CLIENT, Recorded, Recording, SERVER, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
 use crate::conversation::{Conversation, DataKind, Side, Table};
-use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
+use crate::segment::{CaptureParser, Flags, IpView, Malformed, Options, Protocol, Quoted, Segment, Seq};
 use crate::time::{Duration, Instant};
 
 /// The content of a file.
@@ -86,6 +86,7 @@ impl Finder {
             return;
         }
         let recording = self.place(record, &segment, header, bad_checksum);
+        recording.note_ident(&ip);
         if captured.missing > 0 {
             let reason = format!(
                 "cut off: {} of {} bytes of the packet were captured; capture with a larger snaplen",
@@ -168,6 +169,14 @@ impl Recording {
         self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
     }
 
+    /// Notes the identification of the last packet.
+    fn note_ident(&mut self, ip: &IpView<'_>) {
+        let ident = ip.header.get(4..6).filter(|_| ip.src.is_ipv4()).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
+        if let Some(last) = self.packets.last_mut() {
+            last.ident = ident;
+        }
+    }
+
     /// Keeps bytes, and gives their range.
     fn keep(&mut self, bytes: &[u8]) -> core::ops::Range<usize> {
         let start = self.bytes.len();
@@ -220,6 +229,7 @@ impl Recording {
             ttl: 64,
             ecn: 0,
             header: 0..0,
+            ident: 0,
             payload,
             kind: DataKind::Unacceptable,
             bad_checksum: false,

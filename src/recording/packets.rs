@@ -12,6 +12,9 @@ use crate::conversation::{Conversation, DataKind, Side};
 use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
+/// How many packets may lie between a packet and itself, where it is in the file twice.
+const NEAR: usize = 8;
+
 /// The side of a recording that opened the connection.
 pub(crate) const CLIENT: Side = Side::Local;
 /// The side that accepted the connection.
@@ -54,6 +57,8 @@ pub(crate) struct Recorded {
     pub(crate) ecn: u8,
     /// The range of its TCP header in [`Recording::bytes`], options included. Empty for ICMP.
     pub(crate) header: Range<usize>,
+    /// The identification in its IPv4 header; 0 where there is none.
+    pub(crate) ident: u16,
     /// The range of its bytes in [`Recording::bytes`].
     pub(crate) payload: Range<usize>,
     pub(crate) kind: DataKind,
@@ -213,6 +218,34 @@ impl Recording {
             }
         }
         self.conversation = conversation;
+    }
+
+    /// Removes packets that are in the file twice, as where both ways into a mirror port are captured. It shows in a packet
+    /// of `ours`: no host sends the same identification twice in a row. Gives how many were removed.
+    pub(crate) fn remove_doubles(&mut self, ours: Side) -> usize {
+        let bytes = &self.bytes;
+        let same = |a: &Recorded, b: &Recorded| {
+            let all = |p: &Recorded| (p.from, p.ident, p.seq, p.ack, p.flags, p.window, p.icmp);
+            all(a) == all(b)
+                && a.ident != 0
+                && bytes[a.header.clone()].get(20..) == bytes[b.header.clone()].get(20..)
+                && bytes[a.payload.clone()] == bytes[b.payload.clone()]
+        };
+        let is_double = |index: usize| {
+            let packet = &self.packets[index];
+            self.packets[..index].iter().rev().take(NEAR).any(|before| same(before, packet))
+        };
+        let doubles: Vec<_> = (0..self.packets.len()).map(is_double).collect();
+        if !self.packets.iter().zip(&doubles).any(|(packet, double)| *double && packet.from == ours) {
+            return 0;
+        }
+        let mut index = 0;
+        self.packets.retain(|_| {
+            index += 1;
+            !doubles[index - 1]
+        });
+        self.settle();
+        doubles.iter().filter(|double| **double).count()
     }
 
     /// A SYN that was recorded behind the SYN|ACK that answers it goes before it.

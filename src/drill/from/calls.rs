@@ -7,7 +7,7 @@
 use crate::conversation::Side;
 use crate::drill::script::{Call, CallResult, Field, Span, Spanned, Value};
 use crate::recording::exact::{Action, Exact};
-use crate::recording::{Recorded, Recording, SERVER, SideFacts, place};
+use crate::recording::{CLIENT, Recorded, Recording, SERVER, SideFacts, place};
 use crate::segment::Flags;
 use crate::time::Duration;
 
@@ -70,27 +70,53 @@ struct Writer<'a> {
 
 /// The calls of the program on `ours`.
 pub(super) fn calls(recording: &Recording, facts: &[SideFacts; 2], ours: Side, program: &Exact) -> Vec<Timed> {
-    let mut writer = Writer {
-        recording,
-        peer: &facts[ours.other()],
-        ours,
-        calls: Vec::new(),
-        clock: Duration::ZERO,
-        passed: 0,
-        read: 1,
-        fd: SOCKET,
-    };
-    writer.program(program);
+    let mut writer = Writer::new(recording, facts, ours);
+    if writer.open(program).is_some() {
+        for step in &program.steps {
+            if writer.step(step).is_none() {
+                break;
+            }
+        }
+    }
     writer.calls
 }
 
-impl Writer<'_> {
+/// As [`calls`], but each packet of `ours` is caused by a call at its instant: text by a write of its length, an ACK by
+/// `TCP_QUICKACK`. So a host sends the packets of another system, whatever that system's rules are.
+pub(super) fn packet_by_packet(
+    recording: &Recording,
+    facts: &[SideFacts; 2],
+    ours: Side,
+    program: &Exact,
+) -> Vec<Timed> {
+    let mut writer = Writer::new(recording, facts, ours);
+    if writer.open(program).is_some() {
+        writer.causes(&facts[ours]);
+    }
+    writer.calls
+}
+
+impl<'a> Writer<'a> {
+    fn new(recording: &'a Recording, facts: &'a [SideFacts; 2], ours: Side) -> Self {
+        Self {
+            recording,
+            peer: &facts[ours.other()],
+            ours,
+            calls: Vec::new(),
+            clock: Duration::ZERO,
+            passed: 0,
+            read: 1,
+            fd: SOCKET,
+        }
+    }
+
     fn push(&mut self, call: Call) {
         self.calls.push(Timed { at: self.clock, before: self.passed, call, until: None });
     }
 
-    fn program(&mut self, program: &Exact) {
-        let Some((connects, _)) = program.opens else { return };
+    /// The calls that open the connection. `None`: there is no connection.
+    fn open(&mut self, program: &Exact) -> Option<()> {
+        let (connects, _) = program.opens?;
         self.push(call("socket", vec![Value::Any, word("SOCK_STREAM"), word("IPPROTO_TCP")], SOCKET));
         if program.nodelay {
             self.push(option(SOCKET, "SOL_TCP", "TCP_NODELAY", 1));
@@ -113,7 +139,8 @@ impl Writer<'_> {
                     }
                     self.pass(opened);
                     if answer.has(Flags::RST) {
-                        return self.push(call("close", vec![Value::Integer(SOCKET)], 0));
+                        self.push(call("close", vec![Value::Integer(SOCKET)], 0));
+                        return None;
                     }
                 }
                 None => {
@@ -126,21 +153,66 @@ impl Writer<'_> {
                         (result.value, result.errno) = (Some(-1), Some("EINPROGRESS".to_owned()));
                         self.push(connect);
                     }
-                    return;
+                    return None;
                 }
             }
         } else {
             self.push(call("bind", address(), 0));
             self.push(call("listen", vec![Value::Integer(SOCKET), Value::Integer(8)], 0));
-            let Some(opened) = opened else { return };
-            self.pass(opened);
+            self.pass(opened?);
             self.push(call("accept", address(), ACCEPTED));
             self.fd = ACCEPTED;
         }
-        for step in &program.steps {
-            if self.step(step).is_none() {
-                break;
+        Some(())
+    }
+
+    /// A call for each packet of ours.
+    fn causes(&mut self, own: &SideFacts) {
+        let packets = &self.recording.packets;
+        let (mut acked, mut eof, mut contents) = (1, false, own.content.iter().peekable());
+        let opened = self.passed;
+        for (index, packet) in packets.iter().enumerate().skip(self.passed) {
+            if packet.from != self.ours || packet.has(Flags::SYN) || !packet.is_acceptable() {
+                continue;
             }
+            let ack = if packet.has(Flags::ACK) { place(packet.ack, self.peer.iss) } else { 0 };
+            // What is sent first acknowledges the SYN|ACK.
+            let first = self.ours == CLIENT && packets[opened..index].iter().all(|p| p.from != self.ours);
+            let (at, before) = if first { (self.clock, opened) } else { self.cause_of(index, ack) };
+            (self.clock, self.passed) = (self.clock.max(at), self.passed.max(before));
+            let fd = Value::Integer(self.fd);
+            if packet.has(Flags::RST) {
+                self.push(linger(self.fd));
+                return self.push(call("close", vec![fd], 0));
+            }
+            self.read_arrived(ack.saturating_sub(self.read));
+            if !eof && self.peer.fin.is_some_and(|fin| ack > fin && self.read == fin) {
+                eof = true;
+                self.push(call("read", vec![fd.clone(), Value::Any, Value::Integer(1_000)], 0));
+            }
+            match contents.next_if(|content| content.packet <= index) {
+                Some(content) => {
+                    let fin = own.fin.is_some_and(|fin| content.end > fin);
+                    let len = i64::from(content.end - u32::from(fin)) - i64::from(content.start);
+                    if len > 0 {
+                        self.push(call("write", vec![fd.clone(), Value::Any, Value::Integer(len)], len));
+                    }
+                    if fin && own.rst.is_some_and(|rst| rst > index && !packets[rst].has(Flags::ACK)) {
+                        // The RST answers what comes for a closed socket.
+                        self.read_arrived(u32::MAX);
+                        return self.push(call("close", vec![fd], 0));
+                    }
+                    if fin {
+                        self.push(call("shutdown", vec![fd, word("SHUT_WR")], 0));
+                    }
+                }
+                None if ack > acked => {
+                    self.push(option(self.fd, "SOL_TCP", "TCP_QUICKACK", 1));
+                    self.push(option(self.fd, "SOL_TCP", "TCP_QUICKACK", 0));
+                }
+                None => {}
+            }
+            acked = acked.max(ack);
         }
     }
 
@@ -155,10 +227,49 @@ impl Writer<'_> {
         packets[said..].iter().position(opens).map(|at| said + at)
     }
 
+    /// When the call is made that causes a packet with this ACK, and the packet that it stands before. What came and is not
+    /// acknowledged comes behind it. A FIN is acknowledged at once, so what acknowledges it first is sent at once.
+    fn cause_of(&self, packet: usize, ack: u32) -> (Duration, usize) {
+        let packets = &self.recording.packets;
+        let end = self.eof().map(|index| (self.peer.end(), index));
+        let arrivals = self.peer.arrived.iter().copied().chain(end);
+        let beyond = arrivals.clone().find(|(end, index)| *end > ack.max(1) && *index < packet);
+        if let Some((_, index)) = beyond {
+            return (packets[index].at, index);
+        }
+        match end.filter(|(end, index)| ack >= *end && *index < packet) {
+            Some((_, index)) if packets[index + 1..packet].iter().all(|p| p.from != self.ours) => {
+                (packets[index].at, index + 1)
+            }
+            _ => (packets[packet].at, packet),
+        }
+    }
+
+    /// The packet with which the end of the peer's stream has come.
+    fn eof(&self) -> Option<usize> {
+        let fin = self.peer.fin?;
+        let text = self.peer.arrived.last().map_or(0, |(_, packet)| *packet);
+        let ends = |p: &Recorded| p.from != self.ours && p.is_acceptable() && p.has(Flags::FIN);
+        let at_fin = |p: &Recorded| place(p.seq, self.peer.iss) + p.payload.len() as u32 == fin;
+        self.recording.packets.iter().position(|p| ends(p) && at_fin(p)).map(|packet| packet.max(text))
+    }
+
     /// This packet has passed.
     fn pass(&mut self, packet: usize) {
         self.clock = self.clock.max(self.recording.packets[packet].at);
         self.passed = self.passed.max(packet + 1);
+    }
+
+    /// Reads what has come, at most so much.
+    fn read_arrived(&mut self, most: u32) -> u32 {
+        let come = self.peer.arrived.iter().take_while(|(_, packet)| *packet < self.passed).last();
+        let taken = come.map_or(0, |(end, _)| end - self.read).min(most);
+        if taken > 0 {
+            let args = vec![Value::Integer(self.fd), Value::Any, Value::Integer(taken.into())];
+            self.push(call("read", args, taken.into()));
+            self.read += taken;
+        }
+        taken
     }
 
     /// One step. `None`: it waits for what the recording does not have.
@@ -175,28 +286,19 @@ impl Writer<'_> {
             Action::Read(count) => {
                 let mut wanted = *count;
                 while wanted > 0 {
-                    let (end, packet) = *self.peer.arrived.iter().find(|(end, _)| *end > self.read)?;
+                    let (_, packet) = *self.peer.arrived.iter().find(|(end, _)| *end > self.read)?;
                     if packet >= self.passed {
                         self.pass(packet);
                     }
-                    // All that has come is read at once.
-                    let come = self.peer.arrived.iter().take_while(|(_, packet)| *packet < self.passed);
-                    let end = come.last().map_or(end, |(end, _)| *end);
-                    let taken = wanted.min(end - self.read);
-                    self.push(call("read", vec![fd.clone(), Value::Any, Value::Integer(taken.into())], taken.into()));
-                    self.read += taken;
-                    wanted -= taken;
+                    wanted -= self.read_arrived(wanted);
                 }
             }
             Action::ReadEof => {
-                let fin = self.peer.fin?;
-                let text = self.peer.arrived.last().map_or(0, |(_, packet)| *packet);
-                let ends = |p: &Recorded| p.from != self.ours && p.is_acceptable() && p.has(Flags::FIN);
-                let at_fin = |p: &Recorded| place(p.seq, self.peer.iss) + p.payload.len() as u32 == fin;
-                let packet = self.recording.packets.iter().position(|p| ends(p) && at_fin(p))?.max(text);
+                let packet = self.eof()?;
                 if packet >= self.passed {
                     self.pass(packet);
                 }
+                self.read_arrived(u32::MAX);
                 self.push(call("read", vec![fd, Value::Any, Value::Integer(1_000)], 0));
             }
             Action::Write(bytes) => {

@@ -66,6 +66,8 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
     if host.congestion != usual.congestion {
         add("cc", host.congestion.name().to_owned());
     }
+    // A larger buffer is more than `--set` takes.
+    let host = &HostConfig { rcv_buf: host.rcv_buf.map(|size| size.min(16 << 20)), ..host.clone() };
     if host.ack_delay != usual.ack_delay {
         add("ack_delay", host.ack_delay.unwrap_or(Duration::ZERO).shown());
     }
@@ -85,9 +87,11 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         snd_buf,
         snd_buf_initial,
         snd_buf_max,
+        judge_by_buffer,
         whole_segment_buffers,
         buffer_limit,
         option_layout,
+        mss_option,
         timestamps,
         window_scaling,
         window_scale,
@@ -108,6 +112,7 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         ack_delay_max,
         quick_acks,
         ack_second_segment,
+        fin_with_acks,
         window_update,
         nodelay,
         cork_timeout,
@@ -117,6 +122,7 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         keep_alive_idle,
         keep_alive_interval,
         keep_alive_probes,
+        backlog_plus_one,
         syn_retries,
         synack_retries,
         retries,
@@ -126,6 +132,7 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         drop_syn_fin,
         challenge_rst,
         challenge_syn,
+        time_wait_needs_ack,
         challenge_interval,
         reset_on_unread_close,
     );

@@ -24,6 +24,7 @@ use crate::capture::{ReadError, Reader};
 use crate::conversation::Side;
 use crate::recording::infer::{self, HostManner};
 use crate::recording::{CLIENT, Opening, Recording, SERVER, SideFacts, Skip, exact, find, near};
+use crate::segment::Flags;
 use crate::socket::HostConfig;
 use crate::time::Duration;
 use calls::Timed;
@@ -93,9 +94,9 @@ fn from_reader(
     stream: Option<usize>,
     role: Option<FromRole>,
 ) -> Result<String, FromError> {
-    let found = find(&mut reader)?;
+    let mut found = find(&mut reader)?;
     let (count, wanted) = (found.recordings.len(), stream.unwrap_or(0));
-    let Some(recording) = found.recordings.get(wanted) else {
+    let Some(recording) = found.recordings.get_mut(wanted) else {
         return Err(match stream {
             Some(stream) if count > 0 => FromError::NoStream { file: file.to_owned(), stream, count },
             _ => FromError::NoConversation { file: file.to_owned(), packets: found.packets },
@@ -106,6 +107,8 @@ fn from_reader(
         Some(FromRole::Server) => SERVER,
         None => near(recording).unwrap_or(CLIENT),
     };
+    let doubles = recording.remove_doubles(ours);
+    let recording = &*recording;
     let unusable = |Skip { packet, reason }: Skip| FromError::Unusable {
         file: file.to_owned(),
         stream: wanted,
@@ -113,7 +116,7 @@ fn from_reader(
         reason,
     };
     let (opening, facts) = infer::examine(recording, Some(ours)).map_err(unusable)?;
-    let source = Source { recording, facts: &facts, ours, opening };
+    let source = Source { recording, facts: &facts, ours, opening, doubles };
     Ok(source.text(file))
 }
 
@@ -123,13 +126,15 @@ struct Source<'a> {
     facts: &'a [SideFacts; 2],
     ours: Side,
     opening: Opening,
+    /// Packets that were in the file twice.
+    doubles: usize,
 }
 
 /// A script that was tried.
 struct Tried {
     script: Script,
     left_out: weave::LeftOut,
-    /// The line at which it failed, if it did with everything relaxed.
+    /// The packets before the event at which it failed, if it did with everything relaxed.
     failed: Option<usize>,
     /// What it needed relaxed. `None`: it does not pass strictly, whatever was needed.
     needed: usize,
@@ -147,8 +152,12 @@ impl Source<'_> {
     /// The script of the first manner of a host that passes, or of the one that comes farthest.
     fn text(&self, file: &str) -> String {
         let mut best: Option<Tried> = None;
-        for manner in infer::manners(None, 5) {
-            let tried = self.attempt(&manner);
+        let causes = [(true, false), (false, false), (true, true), (false, true)].map(Attempt::Causes);
+        for attempt in infer::manners(None, 5).into_iter().map(Attempt::Program).chain(causes) {
+            let tried = match &attempt {
+                Attempt::Program(manner) => self.program(manner),
+                Attempt::Causes(manner) => self.causes(*manner),
+            };
             let done = tried.failed.is_none() && tried.needed == 0;
             if best.as_ref().is_none_or(|best| tried.rank() > best.rank()) {
                 best = Some(tried);
@@ -164,6 +173,9 @@ impl Source<'_> {
             "// From {name}, stream {}, as the {side}: the packets are those of the recording.\n",
             self.recording.stream
         );
+        if self.doubles > 0 {
+            text.push_str(&format!("// {} packets are in the capture twice, and in the script once.\n", self.doubles));
+        }
         for (packet, why) in &best.left_out {
             text.push_str(&format!("// Packet {packet} is left out: {why}.\n"));
         }
@@ -171,30 +183,58 @@ impl Source<'_> {
         text
     }
 
-    fn attempt(&self, manner: &HostManner) -> Tried {
-        let Self { recording, facts, ours, opening } = *self;
+    /// A host of this stack and a program.
+    fn program(&self, manner: &HostManner) -> Tried {
+        let Self { recording, facts, ours, opening, .. } = *self;
         let ends = recording.ends;
-        let mut config = infer::exact_settings(recording, facts, ours, ends[ours].ip(), manner);
+        let config = infer::exact_settings(recording, facts, ours, ends[ours].ip(), manner);
         let size = config.rcv_buf.unwrap_or(HostConfig::default().rcv_buf_initial);
         let sides = (ends[ours], ends[ours.other()]);
         let program = exact::derive(recording, facts, ours, opening, sides, size, manner.quick_acks);
         let program = exact::Exact { nodelay: manner.nodelay, ..program };
-        if let Some((idle, interval, probes)) = program.keep_alive {
-            config = HostConfig { keep_alive: true, keep_alive_idle: idle, keep_alive_interval: interval, ..config };
-            config.keep_alive_probes = probes.unwrap_or(config.keep_alive_probes);
-        }
         let calls = calls::calls(recording, facts, ours, &program);
-        self.tried(&calls, &config)
+        self.tried(&calls, &keep_alive(config, &program))
+    }
+
+    /// A host that sends as little as it can by itself. `patient`: it retransmits late. `fin_with_acks`: as BSD does.
+    fn causes(&self, (patient, fin_with_acks): (bool, bool)) -> Tried {
+        let Self { recording, facts, ours, opening, .. } = *self;
+        let ends = recording.ends;
+        let offer = recording.conversation.sender(ours).offer;
+        let usual = HostConfig::default();
+        let config = infer::settings(recording, facts, ours, ends[ours].ip());
+        let late = Duration::from_secs(60);
+        let config = HostConfig {
+            window_scaling: offer.wscale.is_some() || recording.conversation.sender(ours).iss.is_none(),
+            window_scale: offer.wscale,
+            ack_delay: Some(Duration::from_millis(500)),
+            ack_delay_max: Duration::from_millis(500),
+            quick_acks: 0,
+            fin_with_acks,
+            nodelay: true,
+            mss_option: offer.mss.is_some() || recording.conversation.sender(ours).iss.is_none(),
+            ecn_syn_retries: 127,
+            ecn: recording.packets.iter().any(|p| p.from == ours && p.has(Flags::SYN | Flags::ECE)),
+            tlp: !patient,
+            initial_rto: if patient { late } else { usual.initial_rto },
+            min_rto: if patient { late } else { usual.min_rto },
+            ..config
+        };
+        let program = exact::derive(recording, facts, ours, opening, (ends[ours], ends[ours.other()]), 0, false);
+        let calls = calls::packet_by_packet(recording, facts, ours, &program);
+        self.tried(&calls, &keep_alive(config, &program))
     }
 
     fn tried(&self, calls: &[Timed], config: &HostConfig) -> Tried {
         let Self { recording, facts, ours, .. } = *self;
-        let ecn = recording.packets.iter().any(|packet| packet.ecn != 0);
+        let ecn = self.has_ecn();
         let manner = Manner { ours, iss: [facts[CLIENT].iss, facts[SERVER].iss], ecn };
         let (mut script, left_out) = weave::weave(recording, calls, manner, self.options(config));
         let measured = trial(&script, &Relax::ALL.into_iter().collect(), true);
+        if std::env::var("DBG").is_ok() { eprintln!("{:?}", measured.stop); if measured.stop.is_some() && calls.iter().any(|c| c.call.to_string().contains("QUICKACK")) { eprintln!("{script}"); } }
         if let Some((_, line)) = measured.stop {
-            return Tried { script, left_out, failed: Some(line.unwrap_or(0)), needed: usize::MAX };
+            let failed = Some(packets_before(&script, line));
+            return Tried { script, left_out, failed, needed: usize::MAX };
         }
         fill(&mut script, &measured.returned);
         let strict = trial(&script, &BTreeSet::new(), false);
@@ -202,8 +242,17 @@ impl Source<'_> {
             return Tried { script, left_out, failed: None, needed: 0 };
         }
         let relaxed = trial(&script, &Relax::ALL.into_iter().collect(), false);
-        let failed = relaxed.stop.map(|(_, line)| line.unwrap_or(0));
+        let failed = relaxed.stop.map(|(_, line)| packets_before(&script, line));
         Tried { script, left_out, failed, needed: relaxed.relaxed.len() }
+    }
+
+    /// ECN was negotiated (RFC 3168, section 6.1.1). Otherwise its bits in IP headers have no meaning, and are not written.
+    fn has_ecn(&self) -> bool {
+        let syn = |from: Side, flags: Flags| {
+            let mut syns = self.recording.packets.iter().filter(|p| p.from == from && p.has(Flags::SYN));
+            syns.any(|p| Flags(p.flags.0 & (Flags::ECE | Flags::CWR).0) == flags)
+        };
+        syn(CLIENT, Flags::ECE | Flags::CWR) && syn(SERVER, Flags::ECE)
     }
 
     fn options(&self, config: &HostConfig) -> Vec<OptionLine> {
@@ -215,6 +264,30 @@ impl Source<'_> {
         options.extend(host::lines(config));
         options
     }
+}
+
+/// A way to a script.
+enum Attempt {
+    Program(HostManner),
+    Causes((bool, bool)),
+}
+
+/// With the keep-alive probes of the recording.
+fn keep_alive(config: HostConfig, program: &exact::Exact) -> HostConfig {
+    let Some((idle, interval, probes)) = program.keep_alive else { return config };
+    HostConfig {
+        keep_alive: true,
+        keep_alive_idle: idle,
+        keep_alive_interval: interval,
+        keep_alive_probes: probes.unwrap_or(config.keep_alive_probes),
+        ..config
+    }
+}
+
+/// How many packets stand before a line.
+fn packets_before(script: &Script, line: Option<usize>) -> usize {
+    let before = script.events.iter().take(line.unwrap_or(1).saturating_sub(1));
+    before.filter(|event| matches!(event.action, Action::Packet(_))).count()
 }
 
 /// Runs a script.

@@ -9,7 +9,7 @@ use crate::drill::script::{
 };
 use crate::drill::wire;
 use crate::recording::{Recorded, Recording};
-use crate::segment::{self, IpView, Seq};
+use crate::segment::{self, Flags, IpView, Seq};
 
 /// How the packets of a conversation are written.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,8 @@ pub(super) fn packet(recording: &Recording, recorded: &Recorded, manner: Manner)
     let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
     let body = if recorded.icmp { icmp(recording, recorded, manner)? } else { Body::Tcp(tcp(recording, recorded, manner)?) };
     let ecn = match recorded.ecn {
-        _ if !manner.ecn || recorded.icmp => None,
+        // RFC 3168, section 6.1.1, has none on a SYN.
+        _ if !manner.ecn || recorded.icmp || recorded.has(Flags::SYN) => None,
         0 => Some(Ecn::NotEct),
         1 => Some(Ecn::Ect1),
         2 => Some(Ecn::Ect0),
