@@ -345,7 +345,7 @@ impl<'a> Run<'a> {
             Refused::Wrong(what) => Stop::Error(what),
         })?;
         let mut handle = match issued {
-            Issued::Returned(returned) => return self.returned(call, &returned),
+            Issued::Returned(returned) => return self.returned(event.line, call, &returned),
             Issued::Running(handle) => handle,
         };
         if self.setup.settings.one_turn {
@@ -361,7 +361,7 @@ impl<'a> Run<'a> {
                     let how = "it blocks; a call that may block has two times, `+0...0.1`";
                     return Err(Stop::Fail(format!("{}: {how}", call.name.value)));
                 };
-                return self.returned(call, &returned);
+                return self.returned(event.line, call, &returned);
             }
         };
         let tolerance = self.setup.settings.tolerance(end.since(start));
@@ -411,13 +411,13 @@ impl<'a> Run<'a> {
             }
             self.relaxed.insert(Relax::Timing);
         }
-        self.returned(blocked.call, &returned)?;
+        self.returned(line, blocked.call, &returned)?;
         self.before.finished = self.before.finished.max(at);
         Ok(())
     }
 
     /// Compares what a call returned with what the script has.
-    fn returned(&mut self, call: &Call, returned: &Returned) -> Result<(), Stop> {
+    fn returned(&mut self, line: usize, call: &Call, returned: &Returned) -> Result<(), Stop> {
         let expected = &call.result.value;
         let name = &call.name.value;
         let actual = match returned.result {
@@ -441,7 +441,10 @@ impl<'a> Run<'a> {
                 Err(_) => false,
             },
         };
-        if !as_expected {
+        let is_read = self.setup.measured && name == "read";
+        if let (false, true, Ok(value)) = (as_expected, is_read, returned.result) {
+            self.returned_at.push((line, self.sim.now().since(Instant::EPOCH), Some(value)));
+        } else if !as_expected {
             return Err(Stop::Fail(format!("{name} returned {actual}, the script has {}", call.result.value)));
         }
         if let Some((expected, actual)) = &returned.differs {

@@ -14,6 +14,8 @@ use crate::time::{Duration, Instant};
 
 /// How many packets may lie between a packet and itself, where it is in the file twice.
 const NEAR: usize = 8;
+/// How much later it is there again, at most.
+const SOON: Duration = Duration::from_millis(1);
 
 /// The side of a recording that opened the connection.
 pub(crate) const CLIENT: Side = Side::Local;
@@ -227,16 +229,21 @@ impl Recording {
         let same = |a: &Recorded, b: &Recorded| {
             let all = |p: &Recorded| (p.from, p.ident, p.seq, p.ack, p.flags, p.window, p.icmp);
             all(a) == all(b)
-                && a.ident != 0
                 && bytes[a.header.clone()].get(20..) == bytes[b.header.clone()].get(20..)
                 && bytes[a.payload.clone()] == bytes[b.payload.clone()]
         };
         let is_double = |index: usize| {
             let packet = &self.packets[index];
-            self.packets[..index].iter().rev().take(NEAR).any(|before| same(before, packet))
+            let soon = |before: &Recorded| packet.at.saturating_sub(before.at) < SOON;
+            self.packets[..index].iter().rev().take(NEAR).any(|before| soon(before) && same(before, packet))
         };
         let doubles: Vec<_> = (0..self.packets.len()).map(is_double).collect();
-        if !self.packets.iter().zip(&doubles).any(|(packet, double)| *double && packet.from == ours) {
+        if !self
+            .packets
+            .iter()
+            .zip(&doubles)
+            .any(|(packet, double)| *double && packet.from == ours && packet.ident != 0)
+        {
             return 0;
         }
         let mut index = 0;

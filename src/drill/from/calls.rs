@@ -22,6 +22,9 @@ pub(super) struct Timed {
     pub(super) until: Option<Duration>,
 }
 
+/// The most that one call reads.
+const BUFFER: u32 = 16 << 10;
+
 /// The descriptor of the socket, and that of an accepted connection.
 const SOCKET: i64 = 3;
 const ACCEPTED: i64 = 4;
@@ -53,6 +56,12 @@ fn linger(fd: i64) -> Call {
     };
     let value = Value::Struct(vec![field("onoff", 1), field("linger", 0)]);
     call("setsockopt", vec![Value::Integer(fd), word("SOL_SOCKET"), word("SO_LINGER"), value, Value::Integer(8)], 0)
+}
+
+/// The place that a packet acknowledges in what `sender` sent.
+fn acks(packet: &Recorded, sender: &SideFacts) -> u32 {
+    let is_ack = packet.has(Flags::ACK) && packet.is_acceptable() && !packet.has(Flags::RST);
+    if is_ack { place(packet.ack, sender.iss).min(sender.end()) } else { 0 }
 }
 
 struct Writer<'a> {
@@ -179,6 +188,12 @@ impl<'a> Writer<'a> {
             // What is sent first acknowledges the SYN|ACK.
             let first = self.ours == CLIENT && packets[opened..index].iter().all(|p| p.from != self.ours);
             let (at, before) = if first { (self.clock, opened) } else { self.cause_of(index, ack) };
+            // Some captures have an ACK before what it acknowledges.
+            let content = contents.next_if(|content| content.packet <= index);
+            let early = packets[..index]
+                .iter()
+                .position(|p| p.from != self.ours && content.is_some_and(|content| acks(p, own) > content.start));
+            let (at, before) = early.map_or((at, before), |early| (at.min(packets[early].at), before.min(early)));
             (self.clock, self.passed) = (self.clock.max(at), self.passed.max(before));
             let fd = Value::Integer(self.fd);
             if packet.has(Flags::RST) {
@@ -190,7 +205,7 @@ impl<'a> Writer<'a> {
                 eof = true;
                 self.push(call("read", vec![fd.clone(), Value::Any, Value::Integer(1_000)], 0));
             }
-            match contents.next_if(|content| content.packet <= index) {
+            match content {
                 Some(content) => {
                     let fin = own.fin.is_some_and(|fin| content.end > fin);
                     let len = i64::from(content.end - u32::from(fin)) - i64::from(content.start);
@@ -263,13 +278,16 @@ impl<'a> Writer<'a> {
     /// Reads what has come, at most so much.
     fn read_arrived(&mut self, most: u32) -> u32 {
         let come = self.peer.arrived.iter().take_while(|(_, packet)| *packet < self.passed).last();
-        let taken = come.map_or(0, |(end, _)| end - self.read).min(most);
-        if taken > 0 {
+        let all = come.map_or(0, |(end, _)| end - self.read).min(most);
+        let mut left = all;
+        while left > 0 {
+            let taken = left.min(BUFFER);
+            left -= taken;
             let args = vec![Value::Integer(self.fd), Value::Any, Value::Integer(taken.into())];
             self.push(call("read", args, taken.into()));
             self.read += taken;
         }
-        taken
+        all
     }
 
     /// One step. `None`: it waits for what the recording does not have.

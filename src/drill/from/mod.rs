@@ -83,7 +83,11 @@ pub enum FromError {
 ///
 /// # Errors
 /// The file cannot be read, has no such conversation, or one without its beginning.
-pub fn from_capture(path: impl AsRef<Path>, stream: Option<usize>, role: Option<FromRole>) -> Result<String, FromError> {
+pub fn from_capture(
+    path: impl AsRef<Path>,
+    stream: Option<usize>,
+    role: Option<FromRole>,
+) -> Result<String, FromError> {
     let path = path.as_ref();
     from_reader(Reader::open(path)?, &path.display().to_string(), stream, role)
 }
@@ -109,12 +113,8 @@ fn from_reader(
     };
     let doubles = recording.remove_doubles(ours);
     let recording = &*recording;
-    let unusable = |Skip { packet, reason }: Skip| FromError::Unusable {
-        file: file.to_owned(),
-        stream: wanted,
-        packet,
-        reason,
-    };
+    let unusable =
+        |Skip { packet, reason }: Skip| FromError::Unusable { file: file.to_owned(), stream: wanted, packet, reason };
     let (opening, facts) = infer::examine(recording, Some(ours)).map_err(unusable)?;
     let source = Source { recording, facts: &facts, ours, opening, doubles };
     Ok(source.text(file))
@@ -231,7 +231,12 @@ impl Source<'_> {
         let manner = Manner { ours, iss: [facts[CLIENT].iss, facts[SERVER].iss], ecn };
         let (mut script, left_out) = weave::weave(recording, calls, manner, self.options(config));
         let measured = trial(&script, &Relax::ALL.into_iter().collect(), true);
-        if std::env::var("DBG").is_ok() { eprintln!("{:?}", measured.stop); if measured.stop.is_some() && calls.iter().any(|c| c.call.to_string().contains("QUICKACK")) { eprintln!("{script}"); } }
+        if std::env::var("DBG").is_ok() {
+            eprintln!("{:?}", measured.stop);
+            if measured.stop.is_some() && calls.iter().any(|c| c.call.to_string().contains("QUICKACK")) {
+                eprintln!("{script}");
+            }
+        }
         if let Some((_, line)) = measured.stop {
             let failed = Some(packets_before(&script, line));
             return Tried { script, left_out, failed, needed: usize::MAX };
@@ -306,7 +311,7 @@ fn fill(script: &mut Script, returned: &[(usize, Duration, Option<i64>)]) {
             Time::Relative(offset) | Time::RelativeBlocking(offset, _) => before + weave::micros(offset),
             _ => before,
         };
-        if let (Time::RelativeBlocking(offset, end), Action::Call(call)) = (event.time, &mut event.action)
+        if let (Time::RelativeBlocking(offset, _), Action::Call(call)) = (event.time, &mut event.action)
             && let Some((_, at, _)) = returned.iter().find(|(line, ..)| *line == event.line)
             && call.name.value == "write"
         {
@@ -316,7 +321,12 @@ fn fill(script: &mut Script, returned: &[(usize, Duration, Option<i64>)]) {
             } else {
                 Time::RelativeBlocking(offset, offset + Duration::from_micros(took))
             };
-            let _ = end;
+        }
+        if let Action::Call(call) = &mut event.action
+            && let Some((.., Some(value))) = returned.iter().find(|(line, ..)| *line == event.line)
+            && call.name.value == "read"
+        {
+            call.result.value.value = Some(*value);
         }
         before = start;
     }

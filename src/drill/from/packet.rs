@@ -26,7 +26,8 @@ pub(super) struct Manner {
 pub(super) fn packet(recording: &Recording, recorded: &Recorded, manner: Manner) -> Option<Packet> {
     let outbound = recorded.from == manner.ours;
     let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
-    let body = if recorded.icmp { icmp(recording, recorded, manner)? } else { Body::Tcp(tcp(recording, recorded, manner)?) };
+    let body =
+        if recorded.icmp { icmp(recording, recorded, manner)? } else { Body::Tcp(tcp(recording, recorded, manner)?) };
     let ecn = match recorded.ecn {
         // RFC 3168, section 6.1.1, has none on a SYN.
         _ if !manner.ecn || recorded.icmp || recorded.has(Flags::SYN) => None,
