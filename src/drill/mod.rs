@@ -27,6 +27,7 @@
 mod calls;
 mod code;
 mod compare;
+mod expect;
 mod flow;
 mod icmp;
 mod packets;
