@@ -60,8 +60,8 @@ pub(crate) const SMALL: [&str; 3] = [
      +0 connect(3, ..., ...) = -1 EINPROGRESS (Operation now in progress)\n\
      +0 > (ttl 64, tos 0x10) SEW 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,FO 01020304,eol,eol>/udp(9811 > 1)\n\
      +0 < icmp unreachable frag_needed mtu 1200 [0:0(0)/udp(9811 > 1)]\n\
-     +0 > 80 > 4000 R. ...(0)! ack 1 win 0 urg 7 <nop,nop,sack 1:2 3:4,md5 valid,FOEXP 00,kind 254 01>\n\
-     +0 < udp 1 > 2 (7)\n+0 > ipv4 192.0.2.1 > 192.0.2.2: gre: .5 1:1(0) ack 1 <ECN e0b 1 ceb 0>\n",
+     +0 > 80 > 4000 R. ...(0)! ack 1 win 0 urg 7 <nop,nop,sack 1:2,md5 valid,FOEXP 00>\n\
+     +0 < udp 1 > 2 (7)\n+0 > S 0:0(0) <kind 254 01,sack 1:2 3:4>\n+0 > ipv4 192.0.2.1 > 192.0.2.2: gre: .5 1:1(0) ack 1 <ECN e0b 1 ceb 0>\n",
     "0.0 poll([{fd=4, events=POLLIN|POLLOUT, revents=0}], 1, -1) = 0x1 (note)\n\
      0.1 setsockopt(4, SOL_TCP, TCP_CONGESTION, \"re\" \"no\\n\", 4) = 0\n\
      0.2~0.3 `x`\n0.4...0.5 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 1}], msg_flags=0,\n\

@@ -113,10 +113,10 @@ impl ParseError {
         let snippet = Snippet::source(shown.text.as_str()).line_start(line).path(file);
         let snippet = snippet.annotation(AnnotationKind::Primary.span(span(self.span)).label(label));
         let token = self.context.behind.map(|behind| AnnotationKind::Context.span(span(behind)).label("behind this"));
-        let report = Level::ERROR.primary_title(printable(&title, false)).element(snippet.annotations(token));
+        let report = Level::ERROR.primary_title(title).element(snippet.annotations(token));
         let read =
             self.context.replaced.as_ref().map(|text| format!("with definitions replaced, this is {}", quoted(text)));
-        let report = report.elements(read.map(|text| Level::NOTE.message(printable(&text, false))));
+        let report = report.elements(read.map(|text| Level::NOTE.message(text)));
         Renderer::plain().render(&[report])
     }
 
@@ -168,7 +168,8 @@ fn quoted(text: &str) -> String {
     let (first, rest) = text.split_at(text.char_indices().nth(FOUND).map_or(text.len(), |(at, _)| at));
     let dots = if rest.is_empty() { "" } else { "..." };
     let escaped = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-    format!("`{}{dots}`", first.chars().map(escaped).collect::<String>())
+    let first: String = first.chars().map(escaped).collect();
+    format!("`{}{dots}`", printable(&first, false))
 }
 
 /// The end of the token that begins at `start`.
