@@ -27,6 +27,7 @@
 mod calls;
 mod code;
 mod compare;
+mod expect;
 mod flow;
 mod from;
 mod icmp;
@@ -41,7 +42,7 @@ mod system;
 mod wire;
 
 pub use compare::Relax;
-pub use from::{FromError, FromRole, from_capture};
+pub use from::{FromError, FromRole, from_capture, from_read};
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
 pub use system::System;

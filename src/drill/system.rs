@@ -89,6 +89,7 @@ impl System {
                 whole_segment_buffers: true,
                 judge_by_buffer: true,
                 fin_with_acks: true,
+                drop_syn_fin: false,
                 time_wait_needs_ack: true,
                 ack_second_segment: true,
                 ecn_syn_retries: 1,

@@ -13,6 +13,7 @@ mod packet;
 mod weave;
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 
 use super::compare::Relax;
@@ -90,6 +91,19 @@ pub fn from_capture(
 ) -> Result<String, FromError> {
     let path = path.as_ref();
     from_reader(Reader::open(path)?, &path.display().to_string(), stream, role)
+}
+
+/// As [`from_capture`], from a stream or from memory; `name` is for messages and for the head of the script.
+///
+/// # Errors
+/// As there.
+pub fn from_read(
+    input: impl Read + Send + 'static,
+    name: &str,
+    stream: Option<usize>,
+    role: Option<FromRole>,
+) -> Result<String, FromError> {
+    from_reader(Reader::from_read(input, name)?, name, stream, role)
 }
 
 fn from_reader(
@@ -176,6 +190,10 @@ impl Source<'_> {
         if self.doubles > 0 {
             text.push_str(&format!("// {} packets are in the capture twice, and in the script once.\n", self.doubles));
         }
+        for packet in &self.recording.left_out {
+            let why = "it belongs to an attempt to connect that was refused";
+            text.push_str(&format!("// Packet {} is left out: {why}.\n", packet.number));
+        }
         for (packet, why) in &best.left_out {
             text.push_str(&format!("// Packet {packet} is left out: {why}.\n"));
         }
@@ -231,12 +249,6 @@ impl Source<'_> {
         let manner = Manner { ours, iss: [facts[CLIENT].iss, facts[SERVER].iss], ecn };
         let (mut script, left_out) = weave::weave(recording, calls, manner, self.options(config));
         let measured = trial(&script, &Relax::ALL.into_iter().collect(), true);
-        if std::env::var("DBG").is_ok() {
-            eprintln!("{:?}", measured.stop);
-            if measured.stop.is_some() && calls.iter().any(|c| c.call.to_string().contains("QUICKACK")) {
-                eprintln!("{script}");
-            }
-        }
         if let Some((_, line)) = measured.stop {
             let failed = Some(packets_before(&script, line));
             return Tried { script, left_out, failed, needed: usize::MAX };
