@@ -21,10 +21,11 @@ use super::run::{self, Ran, Setup};
 use super::script::{Action, OptionLine, Script, Time};
 use super::settings::Settings;
 use super::system::System;
+use crate::app::Registry;
 use crate::capture::{ReadError, Reader};
 use crate::conversation::Side;
 use crate::recording::infer::{self, HostManner};
-use crate::recording::{CLIENT, Opening, Recording, SERVER, SideFacts, Skip, exact, find, near};
+use crate::recording::{CLIENT, Opening, Origin, Recording, SERVER, SideFacts, Skip, exact, find, near, origin};
 use crate::segment::Flags;
 use crate::socket::HostConfig;
 use crate::time::Duration;
@@ -125,12 +126,17 @@ fn from_reader(
         Some(FromRole::Server) => SERVER,
         None => near(recording).unwrap_or(CLIENT),
     };
+    let host = match Origin::of(found.comment.as_deref(), &Registry::default()) {
+        // What the far side's settings are is not known.
+        Origin::Recipe(recipe) if near(recording).is_none_or(|near| near == ours) => origin::host(&recipe),
+        _ => None,
+    };
     let doubles = recording.remove_doubles(ours);
     let recording = &*recording;
     let unusable =
         |Skip { packet, reason }: Skip| FromError::Unusable { file: file.to_owned(), stream: wanted, packet, reason };
     let (opening, facts) = infer::examine(recording, Some(ours)).map_err(unusable)?;
-    let source = Source { recording, facts: &facts, ours, opening, doubles };
+    let source = Source { recording, facts: &facts, ours, opening, doubles, host };
     Ok(source.text(file))
 }
 
@@ -142,6 +148,8 @@ struct Source<'a> {
     opening: Opening,
     /// Packets that were in the file twice.
     doubles: usize,
+    /// The settings of the host, if the capture has a recipe.
+    host: Option<HostConfig>,
 }
 
 /// A script that was tried.
@@ -167,9 +175,17 @@ impl Source<'_> {
     fn text(&self, file: &str) -> String {
         let mut best: Option<Tried> = None;
         let causes = [(true, false), (false, false), (true, true), (false, true)].map(Attempt::Causes);
-        for attempt in infer::manners(None, 5).into_iter().map(Attempt::Program).chain(causes) {
+        let guessed = infer::manners(None, 5).into_iter().map(|manner| Attempt::Program(manner, None));
+        let known = self.host.iter().flat_map(|host| {
+            let manners = infer::manners(Some(host), 0);
+            [true, false].into_iter().flat_map(move |own| {
+                let manners = manners.clone();
+                manners.into_iter().map(move |manner| Attempt::Program(manner, Some((host, own))))
+            })
+        });
+        for attempt in known.chain(guessed).chain(causes) {
             let tried = match &attempt {
-                Attempt::Program(manner) => self.program(manner),
+                Attempt::Program(manner, host) => self.program(manner, *host),
                 Attempt::Causes(manner) => self.causes(*manner),
             };
             let done = tried.failed.is_none() && tried.needed == 0;
@@ -201,11 +217,16 @@ impl Source<'_> {
         text
     }
 
-    /// A host of this stack and a program.
-    fn program(&self, manner: &HostManner) -> Tried {
+    /// A host of this stack and a program. `host`: its settings, and whether its socket has the buffer that they have.
+    fn program(&self, manner: &HostManner, host: Option<(&HostConfig, bool)>) -> Tried {
         let Self { recording, facts, ours, opening, .. } = *self;
         let ends = recording.ends;
         let config = infer::exact_settings(recording, facts, ours, ends[ours].ip(), manner);
+        let config = match host {
+            Some((host, true)) => host.clone(),
+            Some((host, false)) => HostConfig { rcv_buf: config.rcv_buf, ..host.clone() },
+            None => config,
+        };
         let size = config.rcv_buf.unwrap_or(HostConfig::default().rcv_buf_initial);
         let sides = (ends[ours], ends[ours.other()]);
         let program = exact::derive(recording, facts, ours, opening, sides, size, manner.quick_acks);
@@ -284,8 +305,8 @@ impl Source<'_> {
 }
 
 /// A way to a script.
-enum Attempt {
-    Program(HostManner),
+enum Attempt<'a> {
+    Program(HostManner, Option<(&'a HostConfig, bool)>),
     Causes((bool, bool)),
 }
 

@@ -5,6 +5,7 @@ use super::calls::Timed;
 use super::packet::{self, Manner};
 use crate::drill::script::{Action, Event, OptionLine, Script, Span, Spanned, Time};
 use crate::recording::{Recorded, Recording};
+use crate::segment::Flags;
 use crate::time::Duration;
 
 /// Packets that the script leaves out, each with the reason.
@@ -54,6 +55,8 @@ impl Weaver {
             "an ICMP error that goes to the other end"
         } else if recorded.bad_checksum && !recorded.is_acceptable() {
             "its checksum is wrong, which the language cannot say"
+        } else if is_unheard(recording, recorded, manner) {
+            "the host did not answer it: its queues were full"
         } else if let Some(packet) = packet::packet(recording, recorded, manner) {
             let time = Time::Relative(self.to(recorded.at));
             return self.push(time, Action::Packet(Box::new(packet)));
@@ -74,6 +77,17 @@ impl Weaver {
         };
         self.push(time, Action::Call(Box::new(timed.call.clone())));
     }
+}
+
+/// A SYN that the host did not answer, but the same one later. Its queues were full of connections that are not here.
+fn is_unheard(recording: &Recording, recorded: &Recorded, manner: Manner) -> bool {
+    let is_syn = |p: &Recorded| p.has(Flags::SYN) && !p.has(Flags::ACK);
+    let mut behind = recording.packets.iter().skip_while(|p| p.number <= recorded.number);
+    recorded.from != manner.ours
+        && is_syn(recorded)
+        && behind
+            .find(|p| p.from == manner.ours || is_syn(p))
+            .is_some_and(|p| p.from == recorded.from && p.seq == recorded.seq)
 }
 
 /// Whole microseconds.
