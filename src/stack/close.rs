@@ -2,7 +2,7 @@
 //! sections 3.6 and 3.10.4 to 3.10.7).
 
 use crate::event::{Cause, DropReason, State, TimerKind};
-use crate::segment::Segment;
+use crate::segment::{Flags, Segment};
 use crate::time::Instant;
 
 use super::connection::{Connection, ConnectionError, ConnectionId, Owner, Unread};
@@ -38,7 +38,8 @@ impl Stack {
                     (Cause::Received(_), State::SynSent) => Some(ConnectionError::Refused),
                     (Cause::Received(_), State::SynReceived) if connection.active => Some(ConnectionError::Refused),
                     (Cause::Received(_), State::CloseWait) => Some(ConnectionError::ResetAfterFin),
-                    (Cause::Received(flags), _) if flags.contains(crate::segment::Flags::RST) => {
+                    // Not the last ACK in LAST-ACK, but an RST, or a SYN that resets (RFC 793, section 3.9).
+                    (Cause::Received(flags), _) if flags.intersects(Flags::RST | Flags::SYN) => {
                         Some(ConnectionError::Reset)
                     }
                     _ => None,
