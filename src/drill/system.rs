@@ -63,7 +63,7 @@ impl System {
     pub(super) fn config(self) -> HostConfig {
         let linux = HostConfig::default();
         match self {
-            Self::Linux => HostConfig { backlog_plus_one: true, ..linux },
+            Self::Linux => HostConfig { backlog_plus_one: true, mtu_probing: false, ..linux },
             Self::Rfc => HostConfig {
                 min_rto: Duration::from_secs(1),
                 window_update: WindowUpdate::Segment,
