@@ -9,7 +9,7 @@ use libtest_mimic::Arguments;
 use tcplab::drill::TestDir;
 
 fn main() -> ExitCode {
-    let mut trials = TestDir::new("tests/drill").at_least(100).trials();
+    let mut trials = TestDir::new("tests/drill").at_least(100).each(|_, drill| drill.option("no_extra", None)).trials();
     trials.retain(|trial| !trial.name().starts_with("errors/"));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

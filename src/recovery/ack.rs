@@ -167,7 +167,8 @@ impl Recovery {
                 rtt: last_rtt,
                 srtt: self.srtt(),
                 min_rtt: self.min_rtt(),
-                cwnd_limited: self.usage.is_cwnd_limited(cwnd, slow_start),
+                // RFC 3168, section 6.1.2: no growth "in response to the receipt of an ECN-Echo ACK packet".
+                cwnd_limited: !ack.ece && self.usage.is_cwnd_limited(cwnd, slow_start),
                 cwnd_filled: self.usage.is_cwnd_filled(),
                 reordering_seen: self.rack.reordering_seen(),
                 snd_una: self.snd_una(),
