@@ -348,7 +348,10 @@ impl<'a> Run<'a> {
             match self.sim.next_at() {
                 Some(at) if at <= until => self.run_to(at)?,
                 _ => {
-                    return Err(Stop::Fail(format!("line {line}: {name} has not returned by {}", seconds(blocked.due))));
+                    return Err(Stop::Fail(format!(
+                        "line {line}: {name} has not returned by {}",
+                        seconds(blocked.due)
+                    )));
                 }
             }
         };
