@@ -328,14 +328,12 @@ fn report(
         });
         return output.result(format_args!("{object}\n"));
     }
-    let mut text = format!("{verdict:<11} {}", printable(script, false));
-    if !relaxed.is_empty() {
-        text.push_str(&format!(" (relaxed: {})", relaxed.join(", ")));
-    }
-    if *skipped_asserts > 0 {
-        text.push_str(&format!(" ({skipped_asserts} assertions skipped)"));
-    }
-    output.result(format_args!("{text}\n"))?;
+    let needed = if relaxed.is_empty() { String::new() } else { format!(" (relaxed: {})", relaxed.join(", ")) };
+    let skipped = match skipped_asserts {
+        0 => String::new(),
+        count => format!(" ({count} assertions skipped)"),
+    };
+    output.result(format_args!("{verdict:<11} {}{needed}{skipped}\n", printable(script, false)))?;
     let failed = *verdict == Verdict::Fail;
     if (output.is_verbose() || failed) && !args.view.no_ladder && !output.is_quiet() {
         draw(drill, job, &args.view.style(output), output)?;

@@ -147,6 +147,18 @@ Examples:
   tcplab sweep mine.toml --seed 1..100 --set link.loss=0,1%,2% --set host.cc=cubic,reno,bbr > sweep.csv
   tcplab sweep mine.toml --seed 1..1000 --shard 3/8 -j 4 > part3.csv";
 
+pub(super) const DRILL: &str = "\
+A script runs against the sockets of a host in virtual time; nothing is sent to a network, and shell commands in scripts \
+are not executed. docs/drill.md describes the language and what is compared.
+
+Exit codes: 0 every script passed, or came out as --expect has it; 1 one did not; 2 a script cannot be read.
+
+Examples:
+  tcplab drill tests/drill
+  tcplab drill -v accept.pkt
+  tcplab drill --relax window,options --as linux scripts/
+  tcplab drill --json scripts/ > expected.json; tcplab drill --expect expected.json scripts/";
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -178,15 +190,3 @@ mod tests {
         }
     }
 }
-
-pub(super) const DRILL: &str = "\
-A script runs against the sockets of a host in virtual time; nothing is sent to a network, and shell commands in scripts \
-are not executed. docs/drill.md describes the language and what is compared.
-
-Exit codes: 0 every script passed, or came out as --expect has it; 1 one did not; 2 a script cannot be read.
-
-Examples:
-  tcplab drill tests/drill
-  tcplab drill -v accept.pkt
-  tcplab drill --relax window,options --as linux scripts/
-  tcplab drill --json scripts/ > expected.json; tcplab drill --expect expected.json scripts/";

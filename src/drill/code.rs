@@ -240,9 +240,8 @@ fn constant(name: &str) -> Option<i64> {
         "True" | "TCPI_OPT_TIMESTAMPS" | "TCP_CA_Disorder" => 1,
         "False" | "TCP_CA_Open" => 0,
         "TCPI_OPT_SACK" | "TCP_CA_CWR" => 2,
-        "TCPI_OPT_WSCALE" | "TCPI_OPT_WSCALE_" => 4,
+        "TCPI_OPT_WSCALE" | "TCP_CA_Loss" => 4,
         "TCP_CA_Recovery" => 3,
-        "TCP_CA_Loss" => 4,
         "TCPI_OPT_ECN" => 8,
         _ => return None,
     })

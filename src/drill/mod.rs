@@ -27,6 +27,7 @@
 mod calls;
 mod code;
 mod compare;
+mod expect;
 mod flow;
 mod icmp;
 mod packets;
@@ -144,15 +145,20 @@ impl Drill {
 
     /// As [`Drill::run_text`], and publishes the events to `observers`.
     pub fn run_text_observed(&self, name: &str, text: &str, observers: &[Rc<RefCell<dyn Observer>>]) -> Outcome {
-        let (system, script) = match self.parse(name, text) {
-            Ok(parsed) => parsed,
-            Err(outcome) => return *outcome,
-        };
-        self.run_script(name, system, &script, observers)
+        match self.parse(name, text) {
+            Ok((system, script)) => self.run_as(name, system, &script, observers),
+            Err(outcome) => *outcome,
+        }
     }
 
-    /// Parses a script. Which system it is for decides about its conditionals, so it can be parsed twice.
-    fn parse(&self, name: &str, text: &str) -> Result<(System, Script), Box<Outcome>> {
+    /// Runs a script that was parsed.
+    pub fn run_script(&self, name: &str, script: &Script) -> Outcome {
+        self.run_as(name, self.system.unwrap_or_else(|| System::of(script)), script, &[])
+    }
+
+    /// Parses a script. Which system it is for decides about its conditionals, so it can be parsed twice. The error is the
+    /// outcome that [`Drill::run_text`] gives.
+    pub fn parse(&self, name: &str, text: &str) -> Result<(System, Script), Box<Outcome>> {
         let parse_for = |system: System| {
             let mut definitions = Definitions::new();
             let words = core::iter::once(system.definition()).chain(self.definitions.iter().map(String::as_str));
@@ -174,13 +180,7 @@ impl Drill {
         if system == first { Ok((system, script)) } else { parse_for(system).map(|script| (system, script)) }
     }
 
-    fn run_script(
-        &self,
-        name: &str,
-        system: System,
-        script: &Script,
-        observers: &[Rc<RefCell<dyn Observer>>],
-    ) -> Outcome {
+    fn run_as(&self, name: &str, system: System, script: &Script, observers: &[Rc<RefCell<dyn Observer>>]) -> Outcome {
         let settings = match Settings::of(script, &self.options) {
             Ok(settings) => settings,
             Err(Unusable::Unsupported(what)) => {

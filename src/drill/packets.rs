@@ -172,7 +172,7 @@ impl<'a> Seen<'a> {
         let info = IpInfo { ecn: Some(ecn), tos: Some(ip.tos()), flow_label: Some(ip.flow_label()), ttl: Some(ip.ttl) };
         let body = match ip.protocol {
             Protocol::Tcp => Body::Tcp(self.tcp(flow)?),
-            Protocol::Udp => Body::Udp(Udp { ports: self.named(flow), len: self.payload.len() as u16 }),
+            Protocol::Udp => Body::Udp(Udp { ports: Self::named(flow), len: self.payload.len() as u16 }),
             Protocol::Icmp | Protocol::Icmpv6 => {
                 let &[kind, code] = ip.payload.first_chunk::<2>()?;
                 let (kind, code) = icmp::names(ip.src.is_ipv6(), kind, code);
@@ -186,7 +186,7 @@ impl<'a> Seen<'a> {
     }
 
     /// The ports as the script names them, if it does: local, remote.
-    fn named(&self, flow: &Flow) -> Option<(u16, u16)> {
+    fn named(flow: &Flow) -> Option<(u16, u16)> {
         flow.named.map(|(remote, local)| (local, remote))
     }
 
@@ -197,7 +197,7 @@ impl<'a> Seen<'a> {
         let header_len = usize::from(header[12] >> 4) * 4;
         let flags = flags(half(12) & 0x01ff);
         Some(Tcp {
-            ports: self.named(flow),
+            ports: Self::named(flow),
             flags,
             seq: Some(flow.to_script(word(4))),
             absolute: false,

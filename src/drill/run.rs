@@ -11,16 +11,15 @@ use std::rc::Rc;
 
 use super::calls::{Addresses, Calls, Effect, Issued, Refused, Returned};
 use super::code;
-use super::compare::{Difference, Relax, compare};
+use super::compare::Relax;
 use super::flow::Flow;
-use super::packets::{self, Seen};
-use super::script::{Action, Body, Call, Direction, Event, Packet, Script, Tcp, TcpOption, Time};
+use super::packets;
+use super::script::{Action, Body, Call, Direction, Event, Packet, Script, Time};
 use super::settings::{IpVersion, Settings};
 use super::system::{self, Meaning};
 use crate::event::Observer;
 use crate::net::JoinHandle;
 use crate::scenario::set_host_key;
-use crate::segment::{Flags, IpView, Segment};
 use crate::sim::{Arrived, HostHandle, PeerHandle, Sim};
 use crate::socket::{Domain, HostConfig};
 use crate::time::{Duration, Instant};
@@ -57,7 +56,7 @@ pub(super) struct Setup<'a> {
 }
 
 /// How long the run waits for a packet whose time is not compared.
-const LONGEST_WAIT: Duration = Duration::from_mins(20);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(20);
 /// Events of the simulation between two events of the script.
 const MOST_EVENTS: u64 = 200_000;
 /// A script runs at most this long.
@@ -70,12 +69,12 @@ const MOST_FLOWS: usize = 1_024;
 const MOST_NOTES: usize = 100;
 
 /// The event before.
-struct Before {
+pub(super) struct Before {
     /// When it was over.
-    finished: Instant,
+    pub(super) finished: Instant,
     /// When it was due.
-    scheduled: Instant,
-    inbound: bool,
+    pub(super) scheduled: Instant,
+    pub(super) inbound: bool,
 }
 
 /// A blocking call that has not returned.
@@ -88,23 +87,23 @@ struct Blocked<'a> {
     tolerance: Duration,
 }
 
-struct Run<'a> {
-    setup: Setup<'a>,
-    sim: Sim,
-    peer: PeerHandle,
-    host: HostHandle,
-    calls: Calls,
-    flows: Vec<Flow>,
-    current: Option<usize>,
-    next_port: u16,
-    queue: VecDeque<Arrived>,
-    before: Before,
+pub(super) struct Run<'a> {
+    pub(super) setup: Setup<'a>,
+    pub(super) sim: Sim,
+    pub(super) peer: PeerHandle,
+    pub(super) host: HostHandle,
+    pub(super) calls: Calls,
+    pub(super) flows: Vec<Flow>,
+    pub(super) current: Option<usize>,
+    pub(super) next_port: u16,
+    pub(super) queue: VecDeque<Arrived>,
+    pub(super) before: Before,
     blocked: Option<Blocked<'a>>,
-    relaxed: BTreeSet<Relax>,
-    skipped_asserts: usize,
-    notes: Vec<String>,
+    pub(super) relaxed: BTreeSet<Relax>,
+    pub(super) skipped_asserts: usize,
+    pub(super) notes: Vec<String>,
     /// Packets that came otherwise, if they do not end the run.
-    not_fatal: Option<(Stop, usize)>,
+    pub(super) not_fatal: Option<(Stop, usize)>,
 }
 
 /// Runs a script.
@@ -262,7 +261,7 @@ impl<'a> Run<'a> {
     }
 
     /// The earliest and the latest instant of an event, without tolerance.
-    fn due(&self, time: Time, inbound: bool) -> (Instant, Instant) {
+    pub(super) fn due(&self, time: Time, inbound: bool) -> (Instant, Instant) {
         let base = if inbound && self.before.inbound { self.before.scheduled } else { self.before.finished };
         let at = |offset: Duration| Instant::EPOCH + offset.min(LONGEST);
         let behind = |offset: Duration| base + offset.min(LONGEST);
@@ -275,7 +274,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn tolerance(&self, at: Instant) -> Duration {
+    pub(super) fn tolerance(&self, at: Instant) -> Duration {
         self.setup.settings.tolerance(at.since(self.before.finished))
     }
 
@@ -287,14 +286,14 @@ impl<'a> Run<'a> {
         ran.map_err(|gave_up| Stop::Fail(format!("the host does not come to rest: {gave_up}")))
     }
 
-    fn take_sent(&mut self) {
+    pub(super) fn take_sent(&mut self) {
         while let Some(arrived) = self.peer.poll_packet() {
             self.queue.push_back(arrived);
         }
     }
 
     /// Runs until a packet is in the queue, at most up to `until`.
-    fn wait_for_packet(&mut self, until: Instant) -> Result<Option<Arrived>, Stop> {
+    pub(super) fn wait_for_packet(&mut self, until: Instant) -> Result<Option<Arrived>, Stop> {
         loop {
             self.take_sent();
             if let Some(arrived) = self.queue.pop_front() {
@@ -388,7 +387,7 @@ impl<'a> Run<'a> {
         let opened = returned.effect == Effect::Opened;
         let as_expected = match (expected.value, &expected.errno) {
             (None, _) => true,
-            (Some(_), Some(errno)) => same_errno(errno),
+            (Some(value), Some(errno)) => value == -1 && same_errno(errno),
             (Some(-1), None) => returned.result.is_err(),
             (Some(value), None) => match returned.result {
                 Ok(actual) => actual == value || (opened && value >= 0),
@@ -464,7 +463,7 @@ impl<'a> Run<'a> {
     }
 
     /// A connection that the script opens.
-    fn open_flow(&mut self, named: Option<(u16, u16)>) -> Result<(), Stop> {
+    pub(super) fn open_flow(&mut self, named: Option<(u16, u16)>) -> Result<(), Stop> {
         let settings = &self.setup.settings;
         let local = SocketAddr::new(settings.local(), named.map_or(settings.bind_port, |(_, local)| local));
         let port = named.map_or(self.next_port, |(remote, _)| remote);
@@ -472,7 +471,7 @@ impl<'a> Run<'a> {
         self.add_flow(Flow::new(local, SocketAddr::new(settings.remote(), port), named, false))
     }
 
-    fn add_flow(&mut self, flow: Flow) -> Result<(), Stop> {
+    pub(super) fn add_flow(&mut self, flow: Flow) -> Result<(), Stop> {
         if self.flows.len() == MOST_FLOWS {
             return Err(Stop::Error(format!("more than {MOST_FLOWS} connections")));
         }
@@ -480,196 +479,10 @@ impl<'a> Run<'a> {
         self.flows.push(flow);
         Ok(())
     }
-
-    fn outbound(&mut self, event: &Event, packet: &Packet) -> Result<(), Stop> {
-        if packet.udp_encapsulation.is_some() {
-            return Err(Stop::Unsupported("TCP over UDP".to_owned()));
-        }
-        let (from, to) = self.due(event.time, false);
-        let any = event.time == Time::Any;
-        let relaxed = self.setup.relax.contains(&Relax::Timing);
-        let tolerance = self.tolerance(to);
-        let (earliest, latest) = (from.as_nanos().saturating_sub(tolerance.as_nanos() as u64), to + tolerance);
-        let until = if any || relaxed { self.sim.now() + LONGEST_WAIT } else { latest };
-        let Some(first) = self.wait_for_packet(until)? else {
-            return Err(Stop::Fail(self.nothing_came(event, until)));
-        };
-        let wanted = match &packet.body {
-            Body::Tcp(tcp) => tcp.len as usize,
-            _ => 0,
-        };
-        let parts = self.join(first, wanted, until)?;
-        let at = parts.last().map_or(self.sim.now(), |part| part.at);
-        self.match_packet(event, packet, &parts)?;
-        if !any && !(earliest..=latest.as_nanos()).contains(&at.as_nanos()) {
-            if !relaxed {
-                let (from, to) = (seconds(from), seconds(to));
-                let when = if from == to { from } else { format!("between {from} and {to}") };
-                let allowed = tolerance.as_micros();
-                return Err(Stop::Fail(format!(
-                    "the packet was expected at {when} and was sent at {}; the tolerance is {allowed} us",
-                    seconds(at)
-                )));
-            }
-            self.relaxed.insert(Relax::Timing);
-        }
-        self.before = Before { finished: self.sim.now(), scheduled: from, inbound: false };
-        Ok(())
-    }
-
-    /// Says that a packet did not come, and what came later instead.
-    fn nothing_came(&mut self, event: &Event, until: Instant) -> String {
-        let mut text = format!("no packet by {}", seconds(until));
-        let Action::Packet(packet) = &event.action else { return text };
-        if let Ok(Some(later)) = self.wait_for_packet(self.sim.now() + LONGEST_WAIT) {
-            text = format!("{text}; the next one is at {}: {}", seconds(later.at), self.describe(&later));
-        }
-        format!("{text}\nexpected: {packet}")
-    }
-
-    /// Joins segments that the host sent one after the other, until there is as much text as the script has in one.
-    fn join(&mut self, first: Arrived, wanted: usize, until: Instant) -> Result<Vec<Arrived>, Stop> {
-        let mut parts = vec![first];
-        if self.setup.settings.strict_segments {
-            return Ok(parts);
-        }
-        let mut have = text_len(&parts[0]);
-        while have > 0 && have < wanted {
-            let Some(next) = self.wait_for_packet(until)? else { break };
-            let more = text_len(&next);
-            let follows = more > 0 && have + more <= wanted && continues(&parts[parts.len() - 1], &next);
-            if !follows {
-                self.queue.push_front(next);
-                break;
-            }
-            have += more;
-            parts.push(next);
-        }
-        Ok(parts)
-    }
-
-    /// Finds the connection of a packet of the host, or makes the one that a SYN opens.
-    fn flow_of(&mut self, seen: &Seen<'_>, expected: &Packet) -> Result<usize, Stop> {
-        let Some((local, remote)) = seen.ends else { return Ok(self.current.unwrap_or(0)) };
-        if let Some(at) = self.flows.iter().rposition(|flow| flow.local == local && flow.remote == remote) {
-            self.current = Some(at);
-            return Ok(at);
-        }
-        let named = match &expected.body {
-            Body::Tcp(tcp) => tcp.ports.map(|(local, remote)| (remote, local)),
-            Body::Udp(udp) => udp.ports.map(|(local, remote)| (remote, local)),
-            Body::Icmp(_) => None,
-        };
-        self.add_flow(Flow::new(local, remote, named, true))?;
-        Ok(self.flows.len() - 1)
-    }
-
-    fn match_packet(&mut self, event: &Event, expected: &Packet, parts: &[Arrived]) -> Result<(), Stop> {
-        let last = &parts[parts.len() - 1];
-        let Some(seen) = Seen::new(&last.bytes) else {
-            return Err(Stop::Fail("the host sent what is no packet".to_owned()));
-        };
-        if self.flows.is_empty() && seen.ends.is_none() {
-            self.open_flow(None)?;
-        }
-        let at = self.flow_of(&seen, expected)?;
-        let flow = &mut self.flows[at];
-        if let (Body::Tcp(tcp), Ok(segment)) = (&expected.body, Segment::parse(&seen.ip)) {
-            if segment.is_syn()
-                && let Some(seq) = tcp.seq
-            {
-                flow.learn(seq, segment.seq.0);
-            }
-        }
-        let Some(mut actual) = seen.packet(flow) else {
-            return Err(Stop::Fail("the host sent a packet of another protocol".to_owned()));
-        };
-        if let (Body::Tcp(Tcp { absolute: true, .. }), Body::Tcp(have)) = (&expected.body, &mut actual.body) {
-            have.seq = have.seq.map(|seq| flow.to_wire(seq));
-        }
-        let mut text_ok = true;
-        let mut stamp = None;
-        if let (Body::Tcp(want), Body::Tcp(have)) = (&expected.body, &mut actual.body) {
-            (text_ok, stamp) = check_text(flow, want, have, parts, self.setup.settings.tick);
-        }
-        let differences = compare(expected, &actual, text_ok, stamp);
-        let hard = differences.iter().any(|one| one.relax.is_none_or(|relax| !self.setup.relax.contains(&relax)));
-        if hard {
-            return Err(Stop::Fail(show_differences(event, expected, &actual, &differences)));
-        }
-        self.relaxed.extend(differences.iter().filter_map(|one| one.relax));
-        Ok(())
-    }
-
-    fn describe(&self, arrived: &Arrived) -> String {
-        let packet = Seen::new(&arrived.bytes).and_then(|seen| {
-            let flow = self.flows.iter().rev().find(|flow| seen.ends == Some((flow.local, flow.remote)));
-            let flow = flow.or(self.flows.last());
-            flow.and_then(|flow| seen.packet(flow))
-        });
-        packet.map_or_else(|| "a packet of another connection".to_owned(), |packet| shown(&packet).to_string())
-    }
-}
-
-/// Checks the text of joined segments, and makes one segment of them. Learns the timestamp.
-fn check_text(flow: &mut Flow, want: &Tcp, have: &mut Tcp, parts: &[Arrived], tick: u64) -> (bool, Option<u32>) {
-    let mut ok = true;
-    let mut total = 0;
-    for (nth, part) in parts.iter().enumerate() {
-        let Ok(segment) = IpView::parse(&part.bytes).and_then(|ip| Segment::parse(&ip)) else { continue };
-        let from = flow.to_script(segment.seq.0).wrapping_add(u32::from(segment.is_syn()));
-        ok &= flow.local_payload(from, segment.payload.len()) == segment.payload;
-        total += segment.payload.len() as u32;
-        if nth == 0 {
-            have.seq = Some(flow.to_script(segment.seq.0));
-        }
-    }
-    have.len = total;
-    let stamp_of = |tcp: &Tcp| match &tcp.options {
-        super::script::Options::List(list) => list.iter().find_map(|option| match option {
-            TcpOption::Timestamp { val, .. } => *val,
-            _ => None,
-        }),
-        super::script::Options::Any => None,
-    };
-    let (Some(script), Some(wire)) = (stamp_of(want), stamp_of(have)) else { return (ok, None) };
-    let stamp = flow.first_stamp().filter(|_| tick > 0).map(|(first, first_wire)| {
-        // Our clock of timestamps has milliseconds.
-        let micros = u64::from(script.wrapping_sub(first)) * tick;
-        first_wire.wrapping_add((micros / 1_000) as u32)
-    });
-    flow.learn_stamp(script, wire);
-    (ok, stamp)
-}
-
-/// Bytes of text in a packet.
-fn text_len(arrived: &Arrived) -> usize {
-    Seen::new(&arrived.bytes).map_or(0, |seen| seen.payload.len())
-}
-
-/// True if `next` continues the text of `last`, which carries neither PSH nor FIN.
-fn continues(last: &Arrived, next: &Arrived) -> bool {
-    let (Ok(last_ip), Ok(next_ip)) = (IpView::parse(&last.bytes), IpView::parse(&next.bytes)) else { return false };
-    let (Ok(last), Ok(next)) = (Segment::parse(&last_ip), Segment::parse(&next_ip)) else { return false };
-    let ends = Flags::FIN | Flags::PSH | Flags::SYN | Flags::RST;
-    (last.src, last.dst) == (next.src, next.dst) && next.seq == last.end() && !last.flags.intersects(ends)
-}
-
-/// A packet of the host without what scripts do not write: what it says about the IP header.
-fn shown(packet: &Packet) -> Packet {
-    Packet { ip: super::script::IpInfo::default(), ..packet.clone() }
-}
-
-fn show_differences(_event: &Event, expected: &Packet, actual: &Packet, differences: &[Difference]) -> String {
-    let mut text = format!("expected: {expected}\nactual:   {}", shown(actual));
-    for Difference { field, expected, actual, .. } in differences {
-        text.push_str(&format!("\n  {field}: expected {expected}, was {actual}"));
-    }
-    text
 }
 
 /// An instant of a script in seconds.
-fn seconds(at: Instant) -> String {
+pub(super) fn seconds(at: Instant) -> String {
     let micros = at.since(Instant::EPOCH).as_micros();
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }

@@ -36,6 +36,7 @@ impl IpVersion {
 
 /// What option lines set.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Settings {
     pub(super) ip_version: IpVersion,
     pub(super) bind_port: u16,
@@ -74,7 +75,7 @@ impl Default for Settings {
             local_ip: None,
             remote_ip: None,
             mtu: 1500,
-            tolerance: Duration::from_micros(4_000),
+            tolerance: Duration::from_millis(4),
             tolerance_percent: 1_250,
             tick: 0,
             strict_segments: false,

@@ -172,10 +172,10 @@ impl Stack {
 
     /// A segment for a connection in TIME-WAIT.
     pub(super) fn time_wait_ingress(&mut self, id: TimeWaitId, segment: &Segment<'_>) -> Result<(), DropReason> {
-        let (now, period) = (self.now, self.config.time_wait);
+        let (now, period, needs_ack) = (self.now, self.config.time_wait, self.config.time_wait_needs_ack);
         let listens = self.listener_for(&self.tables.time_wait[id].tuple).is_some();
         let record = &mut self.tables.time_wait[id];
-        match record.handle_segment(now, segment, listens) {
+        match record.handle_segment(now, segment, listens, needs_ack) {
             Outcome::Ack { restart } => {
                 let ack = record.ack(now);
                 if restart {

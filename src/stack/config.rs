@@ -67,6 +67,9 @@ pub struct HostConfig {
     pub snd_buf_initial: usize,
     /// Bytes that a send buffer grows to at most. Linux: the third number of `tcp_wmem`.
     pub snd_buf_max: usize,
+    /// True if segments are judged by all free space of the receive buffer, although the window field could not say so much.
+    /// FreeBSD does.
+    pub judge_by_buffer: bool,
     /// True if the buffers of a new connection are rounded up to whole segments. FreeBSD does.
     pub whole_segment_buffers: bool,
     /// Bytes that the queue of a UDP socket takes. Linux: `net.core.rmem_default`.
@@ -128,6 +131,8 @@ pub struct HostConfig {
     /// True if the second segment with text that waits for an ACK is acknowledged at once, however small it is. FreeBSD
     /// does. RFC 5681, section 4.2, asks for it with full-sized segments only.
     pub ack_second_segment: bool,
+    /// True if each ACK carries our FIN again until the peer has acknowledged it. FreeBSD does.
+    pub fin_with_acks: bool,
     /// When a window update is sent.
     pub window_update: WindowUpdate,
 
@@ -178,6 +183,9 @@ pub struct HostConfig {
     /// True if a SYN in a synchronized state is challenged (RFC 5961, section 4.2). Without it a SYN in the window resets
     /// the connection (RFC 793). FreeBSD: `net.inet.tcp.insecure_syn` is the opposite.
     pub challenge_syn: bool,
+    /// True if TIME-WAIT ignores each segment without ACK. FreeBSD does. RFC 9293, section 3.10.7.4, has one that lies
+    /// outside of the window acknowledged.
+    pub time_wait_needs_ack: bool,
     /// From one challenge ACK of a connection to the next (RFC 5961, section 7). Linux: `tcp_invalid_ratelimit`.
     pub challenge_interval: Duration,
     /// True if close with unread data sends an RST (RFC 2525, section 2.17; RFC 1122, section 4.2.2.13). Linux always
@@ -207,6 +215,7 @@ impl Default for HostConfig {
             snd_buf: None,
             snd_buf_initial: 16 << 10,
             snd_buf_max: 4 << 20,
+            judge_by_buffer: false,
             whole_segment_buffers: false,
             udp_buf: 212_992,
             buffer_limit: 512 << 20,
@@ -232,6 +241,7 @@ impl Default for HostConfig {
             ack_delay_max: Duration::from_millis(200),
             quick_acks: 16,
             ack_second_segment: false,
+            fin_with_acks: false,
             window_update: WindowUpdate::default(),
             nodelay: false,
             cork_timeout: Duration::from_millis(200),
@@ -252,6 +262,7 @@ impl Default for HostConfig {
             drop_syn_fin: true,
             challenge_rst: true,
             challenge_syn: true,
+            time_wait_needs_ack: false,
             challenge_interval: Duration::from_millis(500),
             reset_on_unread_close: true,
             descriptor_limit: 1 << 20,

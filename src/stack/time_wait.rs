@@ -54,7 +54,13 @@ pub(super) enum Outcome {
 impl TimeWait {
     /// RFC 9293, section 3.10.7.4, for TIME-WAIT, with RFC 6191 for a SYN, if somebody `listens` for it, and RFC 5961 for an
     /// RST.
-    pub(super) fn handle_segment(&mut self, now: Instant, segment: &Segment<'_>, listens: bool) -> Outcome {
+    pub(super) fn handle_segment(
+        &mut self,
+        now: Instant,
+        segment: &Segment<'_>,
+        listens: bool,
+        needs_ack: bool,
+    ) -> Outcome {
         if segment.is_rst() && segment.seq == self.rcv_nxt {
             return Outcome::Reset;
         }
@@ -65,7 +71,7 @@ impl TimeWait {
             return Outcome::Reuse;
         }
         let inside = segment.seq < self.rcv_nxt + self.rcv_wnd && segment.seq >= self.rcv_nxt;
-        if inside && !segment.is_ack() && !segment.is_syn() {
+        if !segment.is_ack() && (needs_ack || (inside && !segment.is_syn())) {
             // RFC 9293, section 3.10.7.4, fifth: "if the ACK bit is off, drop the segment and return".
             return Outcome::Ignore;
         }

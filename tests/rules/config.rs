@@ -2,9 +2,10 @@
 //! changed, and the two differ. The list is complete: a new field does not compile without a line here.
 
 use crate::stories::{
-    Change, Story, alone, backlog, bytes, calls, challenged, closing, connecting, crowded, datagrams, growing,
-    handshake, large_segments, receiving, restart, sacks, sending, sending_without_sack, short_flights, silence,
-    slow_start, small_writes, tail, writes,
+    Change, Story, alone, asking_for_ecn, backlog, beside_the_window, bytes, calls, challenged, closing, connecting,
+    contradicted, crossing, crowded, datagrams, growing, handshake, interrupted, large_segments, old_text, receiving,
+    restart, sacks, sending, sending_without_sack, short_flights, silence, slow_start, small_segments, small_writes,
+    tail, writes,
 };
 use tcplab::congestion::{Algorithm, Unlimited, by_name};
 use tcplab::segment::OptionLayout;
@@ -43,6 +44,8 @@ fn every_field_of_host_config_has_an_effect() {
         snd_buf: writes, |host| host.snd_buf = Some(5000);
         snd_buf_initial: writes, |host| host.snd_buf_initial = 50_000;
         snd_buf_max: writes, |host| host.snd_buf_max = 25_000;
+        judge_by_buffer: beside_the_window, |host| host.judge_by_buffer = true;
+        whole_segment_buffers: receiving, |host| host.whole_segment_buffers = true;
         udp_buf: datagrams, |host| host.udp_buf = 5000;
         buffer_limit: crowded, |host| host.buffer_limit = 5 * 4096;
         option_layout: bytes, |host| host.option_layout = OptionLayout::Compact;
@@ -52,6 +55,7 @@ fn every_field_of_host_config_has_an_effect() {
         sack: handshake, |host| host.sack = false;
         dsack: receiving, |host| host.dsack = false;
         ecn: handshake, |host| host.ecn = true;
+        ecn_syn_retries: asking_for_ecn, |host| host.ecn_syn_retries = 1;
         min_rto: alone, |host| host.min_rto = SECOND;
         initial_rto: connecting, |host| host.initial_rto = 3 * SECOND;
         max_rto: alone, |host| host.max_rto = SECOND;
@@ -65,6 +69,8 @@ fn every_field_of_host_config_has_an_effect() {
         ack_delay: receiving, |host| host.ack_delay = None;
         ack_delay_max: receiving, |host| host.ack_delay_max = 41 * MS;
         quick_acks: receiving, |host| host.quick_acks = 2;
+        ack_second_segment: small_segments, |host| host.ack_second_segment = true;
+        fin_with_acks: crossing, |host| host.fin_with_acks = true;
         window_update: receiving, |host| host.window_update = WindowUpdate::TwoSegments;
         nodelay: small_writes, |host| host.nodelay = true;
         cork_timeout: small_writes, |host| host.cork_timeout = SECOND;
@@ -82,6 +88,10 @@ fn every_field_of_host_config_has_an_effect() {
         orphan_retries: alone, |host| host.orphan_retries = 2;
         fin_timeout: closing, |host| host.fin_timeout = SECOND;
         time_wait: closing, |host| host.time_wait = SECOND;
+        drop_syn_fin: contradicted, |host| host.drop_syn_fin = false;
+        challenge_rst: challenged, |host| host.challenge_rst = false;
+        challenge_syn: interrupted, |host| host.challenge_syn = false;
+        time_wait_needs_ack: old_text, |host| host.time_wait_needs_ack = true;
         challenge_interval: challenged, |host| host.challenge_interval = 100 * MS;
         reset_on_unread_close: closing, |host| host.reset_on_unread_close = false;
         descriptor_limit: calls, |host| host.descriptor_limit = 2;

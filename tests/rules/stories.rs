@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::common::wire::{FIN_ACK, Peer, RST, Said, Wire};
+use crate::common::wire::{FIN_ACK, Peer, RST, SYN, Said, Wire};
 use crate::lab::{Lab, Offer};
 use tcplab::congestion::by_name;
-use tcplab::segment::SegmentTemplate;
+use tcplab::segment::{Flags, SegmentTemplate};
 use tcplab::socket::{Domain, HostConfig, MsgFlags, Shutdown, SocketOption, Type};
 use tcplab::time::{Duration, Instant};
+
+const FIN: Flags = Flags::FIN;
 
 pub(crate) type Change = fn(&mut HostConfig);
 pub(crate) type Story = fn(Change) -> String;
@@ -30,7 +32,7 @@ fn brief(said: &[Said]) -> String {
 pub(crate) fn handshake(change: Change) -> String {
     let mut wire = Wire::new(change);
     wire.listen(4);
-    let flags = tcplab::segment::Flags::SYN | tcplab::segment::Flags::ECE | tcplab::segment::Flags::CWR;
+    let flags = Flags::SYN | Flags::ECE | Flags::CWR;
     let options = tcplab::segment::Options {
         mss: Some(1460),
         wscale: Some(7),
@@ -339,6 +341,76 @@ pub(crate) fn challenged(change: Change) -> String {
         lab.until(lab.ms() + 100);
     }
     text
+}
+
+/// A SYN in the window of a connection.
+pub(crate) fn interrupted(change: Change) -> String {
+    let mut lab = Lab::with(&Offer::default(), change);
+    let mut syn = lab.segment(1);
+    syn.flags = SYN;
+    format!("{:?}{:?}", lab.feed(&syn), lab.info().state)
+}
+
+/// A segment with SYN and FIN for a port without a socket.
+pub(crate) fn contradicted(change: Change) -> String {
+    let mut lab = Lab::with(&Offer::default(), change);
+    let mut segment = lab.segment(1);
+    segment.flags = SYN | FIN;
+    segment.dst.set_port(9);
+    let mut packet = tcplab::segment::Packet::new(segment.to_bytes());
+    lab.wire.host.handle_packet(Instant::from_millis(lab.ms()), &mut packet);
+    let answers = lab.wire.host.poll_transmit(Instant::from_millis(lab.ms()), &mut packet);
+    format!("{answers}")
+}
+
+/// A connect with ECN that nobody answers.
+pub(crate) fn asking_for_ecn(change: Change) -> String {
+    let mut wire = Wire::new(|config| {
+        config.ecn = true;
+        change(config);
+    });
+    let fd = wire.host.socket(Domain::Inet, Type::Stream).expect("socket");
+    let _ = wire.host.connect(fd, "192.0.2.2:80".parse().expect("an end"));
+    format!("{:?}", wire.run_for(Duration::from_secs(10)))
+}
+
+/// Text behind the window field, which a larger buffer would have room for.
+pub(crate) fn beside_the_window(change: Change) -> String {
+    let mut lab = Lab::with(&Offer::default(), |config| {
+        (config.rcv_buf, config.window_scaling) = (Some(100_000), false);
+        change(config);
+    });
+    let mut rst = lab.segment(70_000);
+    rst.flags = RST;
+    format!("{:?}", lab.feed(&rst))
+}
+
+/// Both sides end their direction at once.
+pub(crate) fn crossing(change: Change) -> String {
+    let mut lab = Lab::with(&Offer::default(), change);
+    let mut text = format!("{:?}", lab.close());
+    write!(text, "{:?}", lab.fin(1)).expect("text");
+    text
+}
+
+/// In TIME-WAIT, a segment from before without ACK.
+pub(crate) fn old_text(change: Change) -> String {
+    let mut lab = Lab::with(&Offer::default(), change);
+    lab.close();
+    lab.ack(2);
+    lab.fin(1);
+    let mut old = lab.segment(0);
+    old.flags = FIN;
+    format!("{:?}", lab.feed(&old))
+}
+
+/// Two small segments, one right after the other.
+pub(crate) fn small_segments(change: Change) -> String {
+    let mut lab = Lab::with(&Offer::default(), |config| {
+        config.quick_acks = 0;
+        change(config);
+    });
+    format!("{:?}{:?}", lab.data(1, 10), lab.data(11, 10))
 }
 
 /// A silent peer.

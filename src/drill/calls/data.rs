@@ -52,7 +52,7 @@ impl Calls {
         }
         let to = match name {
             "sendto" if args.len() > 4 => match args.at(4)? {
-                Value::Struct(_) => Some(self.address(args, 4, self.addresses.connect)?),
+                Value::Struct(_) => Some(Self::address(args, 4, self.addresses.connect)?),
                 _ => None,
             },
             _ => None,

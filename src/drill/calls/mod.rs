@@ -113,7 +113,7 @@ impl Calls {
         let returned = match call.name.value.as_str() {
             "socket" => self.socket(&args)?,
             "bind" => {
-                let (fd, addr) = (self.fd(&args)?, self.address(&args, 1, self.addresses.bind)?);
+                let (fd, addr) = (self.fd(&args)?, Self::address(&args, 1, self.addresses.bind)?);
                 Returned::unit(self.host.sys(|host| host.bind(fd, addr)))
             }
             "listen" => {
@@ -123,7 +123,7 @@ impl Calls {
             }
             "accept" | "accept4" => return self.accept(&args),
             "connect" => {
-                let (fd, addr) = (self.fd(&args)?, self.address(&args, 1, self.addresses.connect)?);
+                let (fd, addr) = (self.fd(&args)?, Self::address(&args, 1, self.addresses.connect)?);
                 return Ok(self.start(async move |net| Returned::unit(net.connect(fd, addr).await)));
             }
             "shutdown" => {
@@ -283,7 +283,7 @@ impl Calls {
     }
 
     /// An address argument, or what `...` stands for.
-    fn address(&self, args: &Args<'_>, at: usize, default: SocketAddr) -> Result<SocketAddr, Refused> {
+    fn address(args: &Args<'_>, at: usize, default: SocketAddr) -> Result<SocketAddr, Refused> {
         let Value::Struct(fields) = args.at(at)? else {
             return match args.at(at)? {
                 Value::Any => Ok(default),

@@ -10,6 +10,9 @@ use super::source::{is_word, string_end};
 /// Bytes of a name or of a value.
 pub const MAX_DEFINITION: usize = 4096;
 
+/// Characters of a wrong definition that its error shows.
+const MAX_SHOWN: usize = 40;
+
 /// Definitions by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
@@ -74,7 +77,7 @@ fn read(argument: &str) -> Result<(&str, Option<&str>), DefinitionError> {
         None => (argument, None),
     };
     if !name.bytes().all(is_word) || !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
-        return Err(DefinitionError::Name(name.escape_debug().to_string()));
+        return Err(DefinitionError::Name(argument.escape_debug().take(MAX_SHOWN).collect()));
     }
     if value.is_some_and(|value| !is_token(value)) {
         return Err(DefinitionError::Value(name.to_owned()));
@@ -87,7 +90,7 @@ fn is_token(value: &str) -> bool {
     match value.as_bytes().first() {
         None => false,
         Some(b'"') => string_end(value) == Some(value.len()),
-        Some(b'`') => value[1..].find('`') == Some(value.len() - 2),
+        Some(b'`') => value[1..].find('`').map(|end| end + 2) == Some(value.len()),
         Some(_) => {
             let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'`' | b'#' | b'%');
             value.bytes().all(plain) && !value.contains("//") && !value.contains("/*")

@@ -27,6 +27,17 @@ pub struct ParseError {
     pub found: String,
     /// What may stand there, for a syntax error.
     pub expected: Vec<String>,
+    /// What the rendering shows besides.
+    pub(super) context: Box<Context>,
+}
+
+/// What helps to understand an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Context {
+    /// The token before the place, if it stands on a line before.
+    pub(super) behind: Option<Span>,
+    /// What was read at the place, if definitions made it another text.
+    pub(super) replaced: Option<String>,
 }
 
 /// The kinds of errors.
@@ -66,44 +77,47 @@ impl fmt::Display for ParseError {
 impl core::error::Error for ParseError {}
 
 impl ParseError {
-    pub(super) fn new(source: &str, span: Span, kind: ParseErrorKind, expected: Vec<String>) -> Self {
+    pub(super) fn new(source: &str, span: Span, refusal: Refusal) -> Self {
         let before = &source[..span.start];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         Self {
-            kind,
+            kind: refusal.kind,
             span,
             line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
             found: found(&source[span.start..span.end]),
-            expected,
+            expected: Vec::new(),
+            context: Box::default(),
         }
     }
 
     /// The error with the file's name and the line of the place. Control characters are replaced.
     pub fn render(&self, file: &str, source: &str) -> String {
         let file = printable(file, false);
-        let start = self.span.start;
-        let (Some(before), Some(behind)) = (source.get(..start), source.get(start..)) else {
+        // The lines of the place, and of the token before it.
+        let first = self.context.behind.map_or(self.span.start, |behind| behind.start);
+        let (Some(before), Some(behind)) = (source.get(..first), source.get(self.span.start..)) else {
             return format!("{file}:{}:{}: {self}", self.line, self.column); // not the source of this error
         };
-        let behind = behind.split(['\n', '\r']).next().unwrap_or_default();
-        let (place, behind) = behind.split_at_checked(self.span.end - start).unwrap_or((behind, ""));
-        // Each character is replaced by one, so that a caret stands where it belongs.
-        let shown = |text: &str| text.chars().map(visible).collect::<String>();
-        let before = shown(before.rsplit('\n').next().unwrap_or_default());
-        let place = shown(place);
-        let span = before.len()..before.len() + place.len();
-        let line = before + &place + &shown(behind);
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let end = self.span.start + behind.find('\n').unwrap_or(behind.len());
+        let shown = Shown::new(&source[start..end]);
+        let span = |span: Span| shown.at(span.start - start)..shown.at(span.end - start);
 
         let (title, label) = match &self.kind {
             ParseErrorKind::Syntax => (format!("found {}", self.found), Some(self.expectation())),
             ParseErrorKind::Unsupported(_) => (self.to_string(), Some("this program does not have it".to_owned())),
             ParseErrorKind::Invalid(_) | ParseErrorKind::Limit(_) => (self.to_string(), None),
         };
-        let mark = AnnotationKind::Primary.span(span).label(label);
-        let snippet = Snippet::source(line).line_start(self.line).path(file).annotation(mark);
-        let report = [Level::ERROR.primary_title(printable(&title, false)).element(snippet)];
-        Renderer::plain().render(&report)
+        let line = self.line - source[start..self.span.start].matches('\n').count();
+        let snippet = Snippet::source(shown.text.as_str()).line_start(line).path(file);
+        let snippet = snippet.annotation(AnnotationKind::Primary.span(span(self.span)).label(label));
+        let token = self.context.behind.map(|behind| AnnotationKind::Context.span(span(behind)).label("behind this"));
+        let report = Level::ERROR.primary_title(title).element(snippet.annotations(token));
+        let read =
+            self.context.replaced.as_ref().map(|text| format!("with definitions replaced, this is {}", quoted(text)));
+        let report = report.elements(read.map(|text| Level::NOTE.message(text)));
+        Renderer::plain().render(&[report])
     }
 
     /// What may stand at the place, as a list.
@@ -115,9 +129,34 @@ impl ParseError {
     }
 }
 
-/// A character that is as wide as what replaces it, and does not command a terminal. A tab is widened by the renderer.
-fn visible(c: char) -> char {
-    if c == '\t' { c } else { printable(c.encode_utf8(&mut [0; 4]), false).chars().next().unwrap_or('\u{fffd}') }
+/// A text that does not command a terminal. Each character is replaced by one, so that a caret stands where it belongs;
+/// the renderer widens tabs.
+struct Shown {
+    text: String,
+    /// Where the characters begin: in the source, and in the text.
+    places: Vec<(usize, usize)>,
+}
+
+impl Shown {
+    fn new(source: &str) -> Self {
+        let (mut text, mut places) = (String::with_capacity(source.len()), Vec::new());
+        for (at, c) in source.char_indices() {
+            places.push((at, text.len()));
+            let visible = || printable(c.encode_utf8(&mut [0; 4]), false).chars().next().unwrap_or('\u{fffd}');
+            match c {
+                '\n' | '\t' | ' '..='~' => text.push(c),
+                '\r' if source[at + 1..].starts_with('\n') || at + 1 == source.len() => {}
+                _ => text.push(visible()),
+            }
+        }
+        Self { text, places }
+    }
+
+    /// The place in the text of one in the source.
+    fn at(&self, source: usize) -> usize {
+        let nth = self.places.partition_point(|(at, _)| *at < source);
+        self.places.get(nth).map_or(self.text.len(), |(_, text)| *text)
+    }
 }
 
 /// What stands at a place: a word, or what was marked, in back quotes.
@@ -128,7 +167,9 @@ fn found(text: &str) -> String {
 fn quoted(text: &str) -> String {
     let (first, rest) = text.split_at(text.char_indices().nth(FOUND).map_or(text.len(), |(at, _)| at));
     let dots = if rest.is_empty() { "" } else { "..." };
-    format!("`{}{dots}`", first.escape_debug())
+    let escaped = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    let first: String = first.chars().map(escaped).collect();
+    format!("`{}{dots}`", printable(&first, false))
 }
 
 /// The end of the token that begins at `start`.

@@ -25,25 +25,25 @@ pub(super) fn script(input: &mut Input<'_>) -> Parsed<Script> {
     }
     script.init = opt(spanned(command)).parse_next(input)?;
     while !rest(input).is_empty() {
-        if rest(input).starts_with('`') && !script.events.is_empty() {
-            return cleanup(input, script);
+        let start = at(input);
+        if !script.events.is_empty() {
+            script.cleanup = opt(spanned(command)).parse_next(input)?;
+        }
+        if script.cleanup.is_some() {
+            if !rest(input).is_empty() {
+                let place = place_from(input, start);
+                return invalid(place, "a command between events has a time; only the first and the last have none");
+            }
+            break;
+        }
+        if rest(input).starts_with("--") {
+            return invalid(start..start + 2, "option lines stand before the first event");
         }
         let event = event(input, script.events.last())?;
         script.events.push(event);
     }
     if script.events.is_empty() {
         return expected(input, Label::Name("an event"));
-    }
-    Ok(script)
-}
-
-/// The command at the end, behind which nothing stands.
-fn cleanup(input: &mut Input<'_>, mut script: Script) -> Parsed<Script> {
-    let start = at(input);
-    script.cleanup = Some(spanned(command).parse_next(input)?);
-    if !rest(input).is_empty() {
-        let place = place_from(input, start);
-        return invalid(place, "a command between events has a time; only the first and the last have none");
     }
     Ok(script)
 }
@@ -59,8 +59,7 @@ fn option_line(input: &mut Input<'_>) -> Parsed<OptionLine> {
     let Some(name) = next.strip_prefix("--") else { return expected(input, Label::Name("an option line")) };
     let len = name.bytes().take_while(|byte| is_word(*byte) || *byte == b'-').count();
     if len == 0 {
-        input.next_slice(2);
-        return expected(input, Label::Name("the name of an option"));
+        return invalid(at(input)..at(input) + 2, "an option line is `--name` or `--name=value`");
     }
     let behind = &name[len..];
     let value = behind.strip_prefix('=').map(|value| &value[..option_value(value)]);

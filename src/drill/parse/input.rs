@@ -8,7 +8,7 @@ use winnow::error::{ErrMode, ParserError};
 use winnow::stream::{LocatingSlice, Location, Stateful, Stream};
 
 use super::error::{ParseError, ParseErrorKind, Refusal, token_end};
-use super::source::Prepared;
+use super::source::{Prepared, is_word};
 use super::{MAX_DEPTH, Span};
 use crate::drill::script::Spanned;
 
@@ -81,6 +81,14 @@ impl State<'_> {
     }
 }
 
+/// The last token before a place, if it stands on a line before.
+fn token_before(text: &str, place: usize) -> Option<Range<usize>> {
+    let before = text[..place].trim_ascii_end();
+    let last = before.chars().next_back()?;
+    let word = before.bytes().rev().take_while(|byte| is_word(*byte)).count().max(last.len_utf8());
+    text[before.len()..place].contains('\n').then(|| before.len() - word..before.len())
+}
+
 /// Runs a parser over a whole text.
 pub(super) fn run<T>(
     source: &str,
@@ -100,17 +108,23 @@ pub(super) fn run<T>(
         Ok(value) => return Ok(value),
         Err(ErrMode::Backtrack(Fail::Refused(refusal)) | ErrMode::Cut(Fail::Refused(refusal))) => *refusal,
         Err(_) => {
-            let start = state.furthest.get().min(text.trim_end().len());
-            Refusal { kind: ParseErrorKind::Syntax, place: start..token_end(text, start) }
+            let (start, end) = (state.furthest.get(), text.trim_ascii_end().len());
+            let place = if start < end { start..token_end(text, start) } else { end..end };
+            Refusal { kind: ParseErrorKind::Syntax, place }
         }
     };
-    let labels = if refusal.kind == ParseErrorKind::Syntax { state.expected.take() } else { Vec::new() };
-    let shown = |label: Label| match label {
+    let shown = |label: &Label| match label {
         Label::Text(text) => format!("`{text}`"),
-        Label::Name(name) => name.to_owned(),
+        Label::Name(name) => (*name).to_owned(),
     };
-    let span = prepared.span(refusal.place);
-    Err(ParseError::new(source, span, refusal.kind, labels.into_iter().map(shown).collect()))
+    let place = refusal.place.clone();
+    let mut error = ParseError::new(source, prepared.span(place.clone()), refusal);
+    if error.kind == ParseErrorKind::Syntax {
+        error.expected = state.expected.borrow().iter().map(shown).collect();
+        error.context.behind = token_before(text, place.start).map(|place| prepared.span(place));
+    }
+    error.context.replaced = prepared.replaced(place);
+    Err(error)
 }
 
 /// True if an end of line stands between what was read and what comes next.

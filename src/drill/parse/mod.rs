@@ -38,7 +38,7 @@ pub fn parse(source: &str, definitions: &Definitions) -> Result<Script, ParseErr
         Ok(prepared) => prepared,
         Err(refusal) => {
             let span = Span { start: refusal.place.start, end: refusal.place.end };
-            return Err(ParseError::new(source, span, refusal.kind, Vec::new()));
+            return Err(ParseError::new(source, span, refusal));
         }
     };
     input::run(source, &prepared, event::script)

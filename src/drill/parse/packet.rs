@@ -16,6 +16,9 @@ use crate::drill::script::{Body, Direction, Ecn, Flags, IpInfo, Options, Packet,
 /// Bytes of payload that a segment has at most: what an IPv4 packet has behind two headers without options.
 pub const MAX_PAYLOAD: u32 = 65_535 - 40;
 
+/// Why a digit among the flags is refused.
+const COUNTER: &str = "a digit stands for A, W and E; it stands once and without them";
+
 /// Outer headers that the language has.
 const OUTER: [&str; 6] = ["gre", "mpls", "ipv4", "ipv6", "encap", "psp"];
 /// Protocols of packetdrill's relatives.
@@ -181,14 +184,17 @@ fn flags(input: &mut Input<'_>) -> Parsed<Flags> {
             digit => {
                 let bits = digit.to_digit(8).unwrap_or_default();
                 if counter || flags.ae || flags.cwr || flags.ece {
-                    return invalid(place, "a digit stands for A, W and E; it stands once and without them");
+                    return invalid(place, COUNTER);
                 }
                 counter = true;
                 (flags.ae, flags.cwr, flags.ece) = (bits & 4 != 0, bits & 2 != 0, bits & 1 != 0);
                 continue;
             }
         };
-        if core::mem::replace(flag, true) || (counter && matches!(letter, 'A' | 'W' | 'C' | 'E')) {
+        if counter && matches!(letter, 'A' | 'W' | 'C' | 'E') {
+            return invalid(place, COUNTER);
+        }
+        if core::mem::replace(flag, true) {
             return invalid(place, &format!("the flag `{letter}` is said twice"));
         }
     }

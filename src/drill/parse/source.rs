@@ -30,6 +30,12 @@ impl Prepared {
         Span { start: self.at(text.start, false), end: self.at(text.end, true) }
     }
 
+    /// The text of a place, if definitions made it another one than in the source.
+    pub(super) fn replaced(&self, text: Range<usize>) -> Option<String> {
+        let patched = |patch: &Patch| patch.text.start < text.end && text.start < patch.text.end;
+        self.patches.iter().any(patched).then(|| self.text[text.clone()].to_owned())
+    }
+
     /// The offset in the source. An offset inside a replaced word is the begin or the end of that word.
     fn at(&self, offset: usize, end: bool) -> usize {
         let before = |patch: &Patch| if end { patch.text.start < offset } else { patch.text.start <= offset };
@@ -71,7 +77,7 @@ struct Scanner<'a> {
 /// Takes comments and conditionals out of a source and replaces words that have a definition.
 pub(super) fn prepare(source: &str, definitions: &Definitions) -> Result<Prepared, Refusal> {
     if source.len() > MAX_BYTES {
-        return Err(Refusal::limit(0..0, format!("a script has at most {} MiB", MAX_BYTES >> 20)));
+        return Err(too_long(0..0));
     }
     let mut scanner = Scanner {
         source,
@@ -87,7 +93,15 @@ pub(super) fn prepare(source: &str, definitions: &Definitions) -> Result<Prepare
     if let Some(open) = scanner.conditionals.pop() {
         return Err(Refusal::invalid(open.place, "this conditional has no `#endif`"));
     }
+    if scanner.text.len() > MAX_BYTES {
+        return Err(too_long(0..0));
+    }
     Ok(Prepared { text: scanner.text, patches: scanner.patches })
+}
+
+fn too_long(place: Range<usize>) -> Refusal {
+    let message = format!("a script has at most {} MiB, also with its definitions replaced", MAX_BYTES >> 20);
+    Refusal::limit(place, message)
 }
 
 impl Scanner<'_> {
@@ -173,8 +187,7 @@ impl Scanner<'_> {
         self.flush();
         let start = self.text.len();
         if start + value.len() > MAX_BYTES {
-            let message = format!("with its definitions replaced, a script has at most {} MiB", MAX_BYTES >> 20);
-            return Err(Refusal::limit(self.at..self.at + len, message));
+            return Err(too_long(self.at..self.at + len));
         }
         self.text.push_str(&value);
         self.patches.push(Patch { text: start..self.text.len(), source: self.at..self.at + len });

@@ -60,12 +60,12 @@ fn seconds(input: &mut Input<'_>) -> Parsed<Duration> {
         return expected(input, Label::Name("a number of seconds"));
     }
     input.next_slice(whole + behind.map_or(0, |_| 1 + decimals));
-    let seconds = if whole == 0 { Some(0) } else { next[..whole].parse::<u64>().ok() };
-    let Some(seconds) = seconds.filter(|seconds| *seconds <= MAX_SECONDS) else {
-        return invalid(place_from(input, start), &format!("a time has at most {MAX_SECONDS} seconds"));
-    };
     let decimals = behind.map_or("", |behind| &behind[..decimals]).bytes().chain(core::iter::repeat(b'0'));
     let micros = decimals.take(6).fold(0, |micros, digit| micros * 10 + u64::from(digit - b'0'));
+    let seconds = if whole == 0 { Some(0) } else { next[..whole].parse::<u64>().ok() };
+    let Some(seconds) = seconds.filter(|seconds| *seconds + u64::from(micros > 0) <= MAX_SECONDS) else {
+        return invalid(place_from(input, start), &format!("a time has at most {MAX_SECONDS} seconds"));
+    };
     space(input)?;
     Ok(Duration::from_micros(seconds * 1_000_000 + micros))
 }

@@ -189,6 +189,10 @@ pub(super) fn any_or<T: TryFrom<i64>>(input: &mut Input<'_>) -> Parsed<Option<T>
 
 /// `SPORT > DPORT`
 pub(super) fn ports(input: &mut Input<'_>) -> Parsed<(u16, u16)> {
+    let behind = rest(input).trim_start_matches(|c: char| c.is_ascii_digit());
+    if behind.len() == rest(input).len() || !behind.trim_ascii_start().starts_with('>') {
+        return expected(input, Label::Name("ports"));
+    }
     separated_pair(number, sign(">"), number).parse_next(input)
 }
 

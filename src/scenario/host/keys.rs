@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 61] = [
+pub(in crate::scenario) const KEYS: [Key; 64] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
@@ -68,6 +68,11 @@ pub(in crate::scenario) const KEYS: [Key; 61] = [
     key("snd_buf_max", "bytes that a send buffer grows to at most (default 4MiB)", |host, value| {
         put(&mut host.snd_buf_max, bytes(value))
     }),
+    key(
+        "judge_by_buffer",
+        "true or false: whether segments are judged by all free space, as on FreeBSD (default false)",
+        |host, value| put(&mut host.judge_by_buffer, switch(value)),
+    ),
     key(
         "whole_segment_buffers",
         "true or false: whether buffers are rounded up to whole segments, as on FreeBSD (default false)",
@@ -168,6 +173,11 @@ pub(in crate::scenario) const KEYS: [Key; 61] = [
         |host, value| put(&mut host.ack_second_segment, switch(value)),
     ),
     key(
+        "fin_with_acks",
+        "true or false: whether each ACK carries a FIN that is not acknowledged, as on FreeBSD (default false)",
+        |host, value| put(&mut host.fin_with_acks, switch(value)),
+    ),
+    key(
         "window_update",
         "when a window update is sent: doubled, when the window has doubled, two-segments or segment (default doubled)",
         |host, value| {
@@ -246,6 +256,11 @@ pub(in crate::scenario) const KEYS: [Key; 61] = [
         "challenge_syn",
         "true or false: whether a SYN in a synchronized state is challenged (default true; RFC 5961)",
         |host, value| put(&mut host.challenge_syn, switch(value)),
+    ),
+    key(
+        "time_wait_needs_ack",
+        "true or false: whether TIME-WAIT ignores a segment without ACK, as on FreeBSD (default false)",
+        |host, value| put(&mut host.time_wait_needs_ack, switch(value)),
     ),
     key(
         "challenge_interval",

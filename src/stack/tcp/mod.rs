@@ -410,7 +410,11 @@ impl Tcp {
             state: self.state,
             irs: flow.terms.irs,
             rcv_nxt: flow.receiver.rcv_nxt(),
-            right_edge: flow.receiver.right_edge(),
+            right_edge: if context.config.judge_by_buffer {
+                flow.receiver.right_edge().max(flow.receiver.buffer_edge())
+            } else {
+                flow.receiver.right_edge()
+            },
             snd_una,
             snd_nxt,
             max_snd_wnd: flow.sender.max_snd_wnd(),

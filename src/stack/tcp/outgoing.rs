@@ -58,7 +58,11 @@ impl Tcp {
         if !flow.receiver.ack.is_due() {
             return None;
         }
-        self.write_ack(context, packet);
+        if context.config.fin_with_acks && matches!(self.state, State::FinWait1 | State::Closing | State::LastAck) {
+            self.write_ack_with_fin(context, packet);
+        } else {
+            self.write_ack(context, packet);
+        }
         // The sender had nothing, and an ACK gives it nothing.
         Some(Departure { reason: None, last: true })
     }
@@ -96,6 +100,17 @@ impl Tcp {
         // In SYN-RECEIVED SND.NXT is behind the SYN.
         let seq = if self.opening.is_some() { self.sent().1 } else { flow.sender.acceptable_seq() };
         let mut template = self.acknowledging(context, seq, Flags::ACK);
+        if let Some(flow) = &mut self.flow {
+            template.options.sack = flow.receiver.sack_blocks(sack_room(flow.terms.timestamps));
+            flow.receiver.on_ack_sent(true);
+        }
+        template.write_without_checksums(0, packet, |_| {});
+    }
+
+    /// An ACK with the FIN that was sent and not acknowledged, as on BSD.
+    fn write_ack_with_fin(&mut self, context: &Context<'_>, packet: &mut Packet) {
+        let fin = self.sent().1 - 1;
+        let mut template = self.acknowledging(context, fin, Flags::ACK | Flags::FIN);
         if let Some(flow) = &mut self.flow {
             template.options.sack = flow.receiver.sack_blocks(sack_room(flow.terms.timestamps));
             flow.receiver.on_ack_sent(true);

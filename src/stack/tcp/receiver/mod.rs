@@ -93,6 +93,11 @@ impl Receiver {
         self.start + self.window.limit() as u32 + u32::from(self.fin_received)
     }
 
+    /// The right edge that the free space of the buffer would permit.
+    pub(super) fn buffer_edge(&self) -> Seq {
+        self.rcv_nxt() + self.window.buffer().saturating_sub(self.unread()) as u32
+    }
+
     /// RCV.NXT as the last ACK said it (`Last.ACK.sent` of RFC 7323, section 4.3).
     pub(super) fn last_ack_sent(&self) -> Seq {
         let fin = self.fin_received && self.window.last_ack() == self.nxt && !self.ack.is_pending();
