@@ -38,12 +38,14 @@ mod run;
 pub mod script;
 mod settings;
 mod system;
+mod test_dir;
 mod wire;
 
 pub use compare::Relax;
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
 pub use system::System;
+pub use test_dir::{TestDir, test_dir};
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -185,19 +185,15 @@ impl Stack {
             Some(Reply::Reset(reset)) => self.queue_segment(&reset),
             None => {}
         }
-        if verdict.reset {
-            self.abort(id, Cause::Received(segment.flags));
-        } else {
-            let changed = self.tables.connections[id].state != state;
-            if changed {
-                self.follow_state(id, state, Cause::Received(segment.flags));
-            }
-            if self.tables.connections.contains_key(id) {
-                if changed || verdict.readable || verdict.writable {
-                    self.touch(id);
-                } else {
-                    self.mark_dirty(id);
-                }
+        let changed = self.tables.connections[id].state != state;
+        if changed {
+            self.follow_state(id, state, Cause::Received(segment.flags));
+        }
+        if self.tables.connections.contains_key(id) {
+            if changed || verdict.readable || verdict.writable {
+                self.touch(id);
+            } else {
+                self.mark_dirty(id);
             }
         }
         verdict.dropped.map_or(Ok(()), Err)
