@@ -17,6 +17,8 @@ pub(super) const TIMESTAMPS_LEN: u32 = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stack) struct Offer {
     pub(in crate::stack) mss: u16,
+    /// The segment has the MSS option.
+    pub(in crate::stack) has_mss: bool,
     /// The window that the segment says, which is never scaled.
     pub(in crate::stack) window: u16,
     pub(in crate::stack) shift: Option<u8>,
@@ -36,6 +38,7 @@ impl Offer {
         let largest = options.rcv_buf.unwrap_or(config.rcv_buf_max.max(config.rcv_buf_initial));
         Self {
             mss: options.max_seg.map_or(mss, |max_seg| max_seg.min(mss)),
+            has_mss: config.mss_option,
             window: u16::try_from(buffer).unwrap_or(u16::MAX),
             shift: config.window_scaling.then(|| config.window_scale.unwrap_or_else(|| window_shift(largest))),
             sack: config.sack,
@@ -62,7 +65,7 @@ impl Offer {
     /// The options of the SYN or SYN|ACK. `ts`: our timestamps, if they are offered.
     pub(in crate::stack) fn options(&self, ts: Timestamps) -> Options {
         Options {
-            mss: Some(self.mss),
+            mss: self.has_mss.then_some(self.mss),
             wscale: self.shift,
             sack_permitted: self.sack,
             ts: self.timestamps.then_some(ts),
