@@ -258,7 +258,8 @@ fn gather(root: &Path, path: &Path, jobs: &mut Vec<Job>) -> io::Result<()> {
         Ok(())
     }
     if !path.is_dir() {
-        let group = path.parent().map_or_else(String::new, |parent| parent.display().to_string());
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let group = parent.unwrap_or(Path::new(".")).display().to_string();
         jobs.push(Job { path: path.to_owned(), group });
         return Ok(());
     }
