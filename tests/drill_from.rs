@@ -141,15 +141,19 @@ fn compare(text: &str, bytes: &[u8], stream: usize) -> Result<usize, String> {
     let as_client = text.lines().next().is_some_and(|line| line.contains(", as the client:"));
     let twice = text.contains("packets are in the capture twice");
     let left_out = left_out(text);
-    let recorded: Vec<_> =
-        recorded(bytes, stream).into_iter().filter(|packet| !left_out.contains(&packet.number)).collect();
+    let refused: BTreeSet<_> =
+        text.lines().take_while(|line| line.starts_with("//")).filter(|line| line.contains("refused")).collect();
+    let all = recorded(bytes, stream);
+    let mut begin = all.iter().filter(|packet| packet.tcp.is_some());
+    let begin = begin.nth(refused.len()).map_or(0, |packet| packet.nanos);
+    let recorded: Vec<_> = all.into_iter().filter(|packet| !left_out.contains(&packet.number)).collect();
     let first_syn = |client: bool| {
         let syns = recorded.iter().rev().filter(|packet| packet.from_client == client);
         let syn = syns.filter_map(|packet| packet.tcp.as_ref()).find(|tcp| tcp.bits & 2 != 0);
         syn.map_or(0, |syn| syn.seq)
     };
     let starts = [first_syn(true), first_syn(false)];
-    let (mut clock, mut started) = (0, None);
+    let mut clock = 0;
     let mut rest = recorded.iter().peekable();
     let mut count = 0;
     for event in &script.events {
@@ -160,9 +164,9 @@ fn compare(text: &str, bytes: &[u8], stream: usize) -> Result<usize, String> {
         };
         let Action::Packet(packet) = &event.action else { continue };
         let from_client = as_client == (packet.direction == Direction::Outbound);
-        let fits = |recorded: &Recorded, started: u64| -> Result<(), String> {
+        let fits = |recorded: &Recorded| -> Result<(), String> {
             // Where the clock of the capture goes back, the script stays.
-            let due = (recorded.nanos.saturating_sub(started) / 1_000).max(before);
+            let due = (recorded.nanos.saturating_sub(begin) / 1_000).max(before);
             if due != clock {
                 return Err(format!("time: {due} us in the recording, {clock} us in the script"));
             }
@@ -200,7 +204,7 @@ fn compare(text: &str, bytes: &[u8], stream: usize) -> Result<usize, String> {
             if next.tcp.is_none() && !matches!(packet.body, Body::Icmp(_)) {
                 continue; // about another conversation
             }
-            match fits(next, *started.get_or_insert(next.nanos)) {
+            match fits(next) {
                 Ok(()) => break,
                 Err(_) if twice => {}
                 Err(why) => return Err(format!("line {}: {packet}: packet {}: {why}", event.line, next.number)),
@@ -279,6 +283,15 @@ fn every_conversation_of_our_captures_passes_strictly_as_the_side_of_the_capture
     none(&wrong);
 }
 
+/// Conversations whose script does not pass strictly, with the cause. `replay` cannot follow the first two either.
+const NOT_STRICTLY: [(&str, usize, &str); 3] = [
+    // The packets do not show how far the program had read.
+    ("fairness.pcapng", 0, "bob"),
+    ("silly-window.pcapng", 1, "server"),
+    // A paced segment and an ACK are less than 1 us apart, which is the resolution of scripts.
+    ("cubic-vs-bbr.pcapng", 0, "bbr"),
+];
+
 /// The same at every host of every lesson, so that each side is the side of a capture.
 #[test]
 fn every_conversation_of_a_lesson_passes_strictly_at_each_of_its_hosts() {
@@ -307,8 +320,9 @@ fn every_conversation_of_a_lesson_passes_strictly_at_each_of_its_hosts() {
                     wrong.push(format!("{shown}: {why}"));
                 }
                 let outcome = run(&text, &[]);
-                if !is_pass(&outcome) {
-                    wrong.push(format!("{shown}: {}", outcome.reason));
+                let known = NOT_STRICTLY.contains(&(name(&path).as_str(), stream, host));
+                if is_pass(&outcome) == known {
+                    wrong.push(format!("{shown}: {} {}", outcome.verdict, outcome.reason));
                 }
             }
         }
@@ -419,5 +433,33 @@ fn calls_at_the_instant_of_a_packet_belong_to_the_turn_that_takes_it_if_the_scri
     for script in [together, apart] {
         let outcome = Drill::new().run_text("turn.pkt", &script);
         assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.reason);
+    }
+}
+
+/// Exit code 2, and a message that says what to do.
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_writes_a_script_or_says_what_is_wrong_with_the_capture() {
+    let command = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tcplab"));
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("drill").args(args).output();
+        let output = output.expect("the command runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, script, told) = command(&["--from", "captures/chat.pcapng", "--stream", "1", "--role", "client"]);
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    assert!(script.starts_with("// From chat.pcapng, stream 1, as the client:"), "{script}");
+    for (args, wanted) in [
+        (&["--from", "captures/chat.pcapng", "--stream", "9"][..], "captures/chat.pcapng: there is no stream 9"),
+        (&["--from", "Cargo.toml"], "Cargo.toml"),
+        (&["--from", "captures/none.pcapng"], "captures/none.pcapng"),
+        (&["--from", "captures/chat.pcapng", "a.pkt"], "cannot be used with"),
+        (&["--from", "captures/chat.pcapng", "--set", "mtu=900"], "cannot be used with"),
+        (&["a.pkt", "--stream", "1"], "--from"),
+    ] {
+        let (code, script, told) = command(args);
+        assert_eq!((code, script.as_str()), (Some(2), ""), "{args:?}: {told}");
+        assert!(told.contains(wanted), "{args:?}: {told}");
     }
 }

@@ -258,9 +258,9 @@ impl<'a> Run<'a> {
         let due = self.due(event.time, inbound).0;
         let one_turn = self.setup.settings.one_turn;
         if one_turn {
-            self.run_before(due)?
+            self.run_before(due)?;
         } else {
-            self.run_to(due)?
+            self.run_to(due)?;
         }
         // With `one_turn` the host answers after the last call of this instant.
         let call_follows = |run: &Self| match next {
@@ -348,9 +348,9 @@ impl<'a> Run<'a> {
             Issued::Running(handle) => handle,
         };
         if self.setup.settings.one_turn {
-            self.host.run_programs()
+            self.host.run_programs();
         } else {
-            self.run_to(start)?
+            self.run_to(start)?;
         }
         let end = match event.time {
             Time::AbsoluteBlocking(_, end) => Instant::EPOCH + end.min(LONGEST),
@@ -509,9 +509,9 @@ impl<'a> Run<'a> {
         let current = self.current.unwrap_or(0);
         let bytes = packets::inbound(packet, &mut self.flows[current]).map_err(Stop::Error)?;
         if held {
-            self.peer.inject_held(bytes)
+            self.peer.inject_held(bytes);
         } else {
-            self.peer.inject(bytes)
+            self.peer.inject(bytes);
         }
         Ok(())
     }

@@ -133,44 +133,37 @@ impl<'a> Writer<'a> {
         let address = || vec![Value::Integer(SOCKET), Value::Any, Value::Any];
         let opened = self.opened(connects);
         if connects {
-            self.push(call("connect", address(), 0));
-            match opened {
-                Some(opened) => {
-                    let answer = &self.recording.packets[opened];
-                    if answer.has(Flags::RST)
-                        && let Some(connect) = self.calls.last_mut()
-                    {
-                        let result = &mut connect.call.result.value;
-                        (result.value, result.errno) = (Some(-1), Some("ECONNREFUSED".to_owned()));
-                    }
-                    if let Some(connect) = self.calls.last_mut() {
-                        connect.until = Some(answer.at);
-                    }
-                    self.pass(opened);
-                    if answer.has(Flags::RST) {
-                        self.push(call("close", vec![Value::Integer(SOCKET)], 0));
-                        return None;
-                    }
-                }
-                None => {
-                    // It does not wait for what the recording does not have.
-                    if let Some(connect) = self.calls.pop() {
-                        let flags = vec![Value::Integer(SOCKET), word("F_SETFL"), word("O_NONBLOCK")];
-                        self.push(call("fcntl", flags, 0));
-                        let mut connect = connect.call;
-                        let result = &mut connect.result.value;
-                        (result.value, result.errno) = (Some(-1), Some("EINPROGRESS".to_owned()));
-                        self.push(connect);
-                    }
-                    return None;
-                }
-            }
+            self.connect(call("connect", address(), 0), opened)?;
         } else {
             self.push(call("bind", address(), 0));
             self.push(call("listen", vec![Value::Integer(SOCKET), Value::Integer(8)], 0));
             self.pass(opened?);
             self.push(call("accept", address(), ACCEPTED));
             self.fd = ACCEPTED;
+        }
+        Some(())
+    }
+
+    /// Connects. `None`: it is refused, or the recording does not have the answer.
+    fn connect(&mut self, mut connect: Call, opened: Option<usize>) -> Option<()> {
+        let result = &mut connect.result.value;
+        let Some(opened) = opened else {
+            // It does not wait for what the recording does not have.
+            (result.value, result.errno) = (Some(-1), Some("EINPROGRESS".to_owned()));
+            self.push(call("fcntl", vec![Value::Integer(SOCKET), word("F_SETFL"), word("O_NONBLOCK")], 0));
+            self.push(connect);
+            return None;
+        };
+        let answer = &self.recording.packets[opened];
+        let refused = answer.has(Flags::RST);
+        if refused {
+            (result.value, result.errno) = (Some(-1), Some("ECONNREFUSED".to_owned()));
+        }
+        self.calls.push(Timed { at: self.clock, before: self.passed, call: connect, until: Some(answer.at) });
+        self.pass(opened);
+        if refused {
+            self.push(call("close", vec![Value::Integer(SOCKET)], 0));
+            return None;
         }
         Some(())
     }

@@ -199,22 +199,16 @@ impl Source<'_> {
         let Some(best) = best else { return String::new() };
         let name = Path::new(file).file_name().map_or_else(|| file.into(), |name| name.to_string_lossy());
         let side = if self.ours == CLIENT { "client" } else { "server" };
-        let mut text = format!(
-            "// From {name}, stream {}, as the {side}: the packets are those of the recording.\n",
-            self.recording.stream
-        );
+        let stream = self.recording.stream;
+        let mut lines =
+            vec![format!("From {name}, stream {stream}, as the {side}: the packets are those of the recording.")];
         if self.doubles > 0 {
-            text.push_str(&format!("// {} packets are in the capture twice, and in the script once.\n", self.doubles));
+            lines.push(format!("{} packets are in the capture twice, and in the script once.", self.doubles));
         }
-        for packet in &self.recording.left_out {
-            let why = "it belongs to an attempt to connect that was refused";
-            text.push_str(&format!("// Packet {} is left out: {why}.\n", packet.number));
-        }
-        for (packet, why) in &best.left_out {
-            text.push_str(&format!("// Packet {packet} is left out: {why}.\n"));
-        }
-        text.push_str(&best.script.to_string());
-        text
+        let refused = self.recording.left_out.iter().map(|packet| (packet.number, REFUSED));
+        let left_out = refused.chain(best.left_out.iter().copied());
+        lines.extend(left_out.map(|(packet, why)| format!("Packet {packet} is left out: {why}.")));
+        format!("// {}\n{}", lines.join("\n// "), best.script)
     }
 
     /// A host of this stack and a program. `host`: its settings, and whether its socket has the buffer that they have.
@@ -242,7 +236,7 @@ impl Source<'_> {
         let offer = recording.conversation.sender(ours).offer;
         let usual = HostConfig::default();
         let config = infer::settings(recording, facts, ours, ends[ours].ip());
-        let late = Duration::from_secs(60);
+        let late = Duration::from_mins(1);
         let config = HostConfig {
             window_scaling: offer.wscale.is_some() || recording.conversation.sender(ours).iss.is_none(),
             window_scale: offer.wscale,
@@ -303,6 +297,9 @@ impl Source<'_> {
         options
     }
 }
+
+/// Why packets are left out that stand before the recording.
+const REFUSED: &str = "it belongs to an attempt to connect that was refused";
 
 /// A way to a script.
 enum Attempt<'a> {
