@@ -108,7 +108,7 @@ fn every_script_of_the_corpus_parses_but_the_one_with_a_stray_letter() {
 #[test]
 fn every_error_names_the_place_what_was_found_and_what_was_expected() {
     let bless = env::var("TCPLAB_BLESS").is_ok_and(|value| value == "1");
-    let all = scripts_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drill/errors"));
+    let all = scripts_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drill_parse/errors"));
     assert!(all.len() > 90, "the scripts are found");
     let mut wrong = Vec::new();
     for path in all {
@@ -437,6 +437,7 @@ fn arguments_are_numbers_constants_strings_arrays_and_structs() {
         ("O_RDWR|0x4 | A", Value::Or(vec![word("O_RDWR"), Value::Integer(4), word("A")])),
         ("\"a\" \"b\"\n\"c\"", Value::String("abc".to_owned())),
         (r#""\"\\\n\r\t\0""#, Value::String("\"\\\n\r\t\0".to_owned())),
+        (r#""\x41\xf7x\x0A""#, Value::String("A\u{f7}x\n".to_owned())),
         ("[]", Value::Array(vec![])),
         ("{}", Value::Struct(vec![])),
         ("htons(80)", Value::Htons(80)),
@@ -530,6 +531,7 @@ fn what_the_language_has_and_this_program_does_not_is_unsupported_by_name() {
         ("0 > S 0:0(0) <add_address 1>", "add_address"),
         ("0 > sctp: DATA[]", "sctp"),
         ("0 > udplite (1)", "udplite"),
+        ("0 > encap psp spi 23 . 1:1(0) ack 1", "encap"),
         ("0 f(htonl(1)) = 0", "htonl"),
         ("#include \"x\"\n", "#include"),
         ("#if 1\n", "#if"),

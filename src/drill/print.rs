@@ -364,6 +364,7 @@ fn string(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
             '\t' => f.write_str("\\t")?,
             '\0' => f.write_str("\\0")?,
             '"' | '\\' => write!(f, "\\{c}")?,
+            c if c.is_control() => write!(f, "\\x{:02x}", u32::from(c))?,
             _ => write!(f, "{c}")?,
         }
     }

@@ -334,7 +334,7 @@ pub enum Value {
     Word(String),
     /// `A | B`: each part is a word or an integer.
     Or(Vec<Value>),
-    /// A string; adjacent ones are joined.
+    /// A string; adjacent ones are joined. A byte that is written as `\xHH` is the character with that number.
     String(String),
     /// `[A, B]`
     Array(Vec<Spanned<Value>>),

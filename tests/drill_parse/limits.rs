@@ -55,6 +55,7 @@ fn numbers_are_read_up_to_their_limit_and_refused_behind_it() {
         ("0 > S 0:0(0) <wscale 255>".to_owned(), "0 > S 0:0(0) <wscale 256>".to_owned()),
         ("0 > (flowlabel 1048575) S 0:0(0)".to_owned(), "0 > (flowlabel 1048576) S 0:0(0)".to_owned()),
         ("0 > (ttl 255) S 0:0(0)".to_owned(), "0 > (ttl 256) S 0:0(0)".to_owned()),
+        ("0 < icmp 9223372036854775807".to_owned(), "0 < icmp 9223372036854775808".to_owned()),
         ("0 f(18446744073709551615) = 0".to_owned(), "0 f(18446744073709551616) = 0".to_owned()),
         ("0 f(-9223372036854775808) = 0".to_owned(), "0 f(-9223372036854775809) = 0".to_owned()),
         (format!("0 > S 0:0(0) <FO {}>", "00".repeat(38)), format!("0 > S 0:0(0) <FO {}>", "00".repeat(39))),

@@ -380,8 +380,8 @@ pub(crate) fn beside_the_window(change: Change) -> String {
         (config.rcv_buf, config.window_scaling) = (Some(100_000), false);
         change(config);
     });
-    let mut rst = lab.segment(70_000);
-    rst.flags = RST;
+    let mut rst = lab.segment(1);
+    (rst.flags, rst.seq) = (RST, rst.seq + 70_000);
     format!("{:?}", lab.feed(&rst))
 }
 
@@ -399,9 +399,9 @@ pub(crate) fn old_text(change: Change) -> String {
     lab.close();
     lab.ack(2);
     lab.fin(1);
-    let mut old = lab.segment(0);
-    old.flags = FIN;
-    format!("{:?}", lab.feed(&old))
+    let mut old = lab.segment(2);
+    (old.flags, old.seq) = (FIN, old.seq - 100);
+    format!("{:?}{:?}", lab.feed(&old), lab.until(lab.ms() + 10))
 }
 
 /// Two small segments, one right after the other.

@@ -1,6 +1,6 @@
-//! The parser of packetdrill's language: from a text to a [`Script`](super::script::Script). docs/drill.md describes the
-//! language. First, [`source`] takes out comments and conditionals and replaces defined words. Then the grammar reads the
-//! text, one file for each part of it. The command and the tests call [`parse`].
+//! The parser of packetdrill's language: from a text to a [`Script`]. docs/drill.md describes the language. First,
+//! `source` takes out comments and conditionals and replaces defined words. Then the grammar reads the text, one file for
+//! each part of it. The command and the tests call [`parse`].
 //!
 //! ```text
 //!   source --> prepare --> text --> event --> time, packet (options, icmp), call

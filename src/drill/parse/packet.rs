@@ -61,6 +61,11 @@ fn outer_header(input: &mut Input<'_>) -> Parsed<String> {
     let behind = |at: usize| line[at + 1..].chars().next().is_none_or(char::is_whitespace);
     let end = line.match_indices(':').map(|(at, _)| at).find(|at| behind(*at));
     let Some(end) = end else {
+        // What follows `encap` has a form of its own, without a colon.
+        let name = next_word(input);
+        if matches!(name, "encap" | "psp") {
+            return unsupported(at(input)..at(input) + name.len(), name);
+        }
         word("an outer header").parse_next(input)?;
         return expected(input, Label::Name("`:` behind the outer header"));
     };

@@ -93,7 +93,8 @@ pub(super) fn number<T: TryFrom<i64>>(input: &mut Input<'_>) -> Parsed<T> {
         return expected(input, Label::Name("a number"));
     }
     let value = integer(input)?;
-    if let Ok(value) = T::try_from(value) {
+    // One that is negative by now has more than 63 bits.
+    if let Some(value) = T::try_from(value).ok().filter(|_| value >= 0) {
         return Ok(value);
     }
     let most = (1_u64 << (8 * size_of::<T>()).min(63)) - 1;
@@ -134,8 +135,8 @@ fn string(input: &mut Input<'_>) -> Parsed<String> {
     let next = rest(input);
     let end = if next.starts_with('"') { string_end(next) } else { None };
     let Some(end) = end else { return expected(input, Label::Name("a string")) };
-    let mut text = String::new();
-    let mut chars = next[1..end - 1].char_indices();
+    let (mut text, inside) = (String::new(), &next[1..end - 1]);
+    let mut chars = inside.char_indices();
     while let Some((_, c)) = chars.next() {
         if c != '\\' {
             text.push(c);
@@ -149,14 +150,24 @@ fn string(input: &mut Input<'_>) -> Parsed<String> {
             '0' => '\0',
             '\\' | '"' => c,
             _ => {
-                let place = start + escape..start + escape + 1 + c.len_utf8();
-                return invalid(place, r#"an escape is \n, \r, \t, \0, \" or \\"#);
+                let Some(c) = inside.get(escape..escape + 3).and_then(hex_escape) else {
+                    let place = start + escape..start + escape + 1 + c.len_utf8();
+                    return invalid(place, r#"an escape is \n, \r, \t, \0, \", \\, or \x and two hexadecimal digits"#);
+                };
+                chars.nth(1);
+                c
             }
         });
     }
     input.next_slice(end);
     space(input)?;
     Ok(text)
+}
+
+/// The character of `xHH`. A byte is kept as the character with its number.
+fn hex_escape(escape: &str) -> Option<char> {
+    let digits = escape.strip_prefix('x').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok().map(char::from)
 }
 
 /// Text in back quotes.
