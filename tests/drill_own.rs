@@ -1,7 +1,7 @@
 //! Our own packetdrill scripts, one named test for each: it passes strictly. docs/drill-rules.md has the table of the rules
 //! and of the scripts that fail without them.
 //!
-//! tests/drill/errors, which is left out, has scripts that cannot be X.
+//! tests/drill/errors, which is left out, has scripts that cannot be read: `tests/drill_parse.rs` looks at them.
 
 use std::process::ExitCode;
 
