@@ -104,6 +104,9 @@ pub mod link;
 #[allow(clippy::disallowed_methods)] // its clock is the wall clock
 pub mod live;
 pub mod net;
+#[cfg(any(feature = "replay", feature = "drill"))]
+#[cfg_attr(not(all(feature = "replay", feature = "drill")), allow(dead_code, unused_imports))]
+mod recording;
 pub mod recovery;
 #[cfg(feature = "replay")]
 pub mod replay;

@@ -17,14 +17,14 @@ use super::args::View;
 use super::output::Output;
 use super::output_file::Destination;
 use crate::capture::Settings;
-use crate::drill::{Drill, Outcome, Relax, System, Verdict};
+use crate::drill::{Drill, FromRole, Outcome, Relax, System, Verdict, from_capture};
 use crate::event::{HostId, Observer};
 use crate::view::{Ladder, Style, printable};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Scripts, or directories whose files `*.pkt` are run in the order of their paths
-    #[arg(required = true, value_name = "FILE|DIR")]
+    #[arg(required_unless_present = "from", value_name = "FILE|DIR")]
     scripts: Vec<PathBuf>,
     /// What comparisons leave out; a pass names what it needed [default: nothing]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -62,8 +62,28 @@ pub(super) struct Args {
     /// Overwrite existing files that are no captures [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
     force: bool,
+    /// Write a script from a recorded conversation to standard output, instead of running scripts
+    #[arg(long, value_name = "CAPTURE", conflicts_with_all = [
+        "scripts", "relax", "set", "system", "ip_version", "no_extra", "strict_segments", "tolerance_usecs", "define",
+        "expect", "jobs", "write",
+    ])]
+    from: Option<PathBuf>,
+    /// Conversation of --from, from 0 [default: the first]
+    #[arg(long, value_name = "N")]
+    stream: Option<usize>,
+    /// Side of --from that is the host under test [default: the one on which the capture was taken]
+    #[arg(long, value_name = "ROLE")]
+    role: Option<RoleName>,
     #[command(flatten)]
     view: View,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RoleName {
+    /// The side that opened the connection
+    Client,
+    /// The side that accepted it
+    Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -122,6 +142,18 @@ struct Job {
 
 /// Gives the exit code: 2 if a script cannot be read or makes no sense, 1 if one does not come out as expected, else 0.
 pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
+    if args.from.is_none() && (args.stream.is_some() || args.role.is_some()) {
+        return Err(CliError::Usage("--stream and --role choose a conversation of --from CAPTURE".to_owned()));
+    }
+    if let Some(capture) = &args.from {
+        let role = args.role.map(|role| match role {
+            RoleName::Client => FromRole::Client,
+            RoleName::Server => FromRole::Server,
+        });
+        let script = from_capture(capture, args.stream, role).map_err(|error| CliError::Usage(error.to_string()))?;
+        output.result(script)?;
+        return Ok(0);
+    }
     let drill = drill(args)?;
     let expected = args.expect.as_deref().map(read_expected).transpose()?;
     let mut code = 0;
@@ -229,7 +261,8 @@ fn gather(root: &Path, path: &Path, jobs: &mut Vec<Job>) -> io::Result<()> {
         Ok(())
     }
     if !path.is_dir() {
-        let group = path.parent().map_or_else(String::new, |parent| parent.display().to_string());
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let group = parent.unwrap_or(Path::new(".")).display().to_string();
         jobs.push(Job { path: path.to_owned(), group });
         return Ok(());
     }

@@ -29,6 +29,7 @@ mod code;
 mod compare;
 mod expect;
 mod flow;
+mod from;
 mod icmp;
 mod packets;
 pub mod parse;
@@ -42,6 +43,7 @@ mod test_dir;
 mod wire;
 
 pub use compare::Relax;
+pub use from::{FromError, FromRole, from_capture, from_read};
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
 pub use system::System;
@@ -189,8 +191,9 @@ impl Drill {
             Err(Unusable::Wrong(what)) => return Outcome { system, ..blank(name, Verdict::Error, what) },
         };
         let config = system.config();
-        let setup = Setup { script, settings, config, host: &self.host, relax: &self.relax, observers };
-        let Ran { stop, relaxed, skipped_asserts, notes, virtual_time } = run::run(setup);
+        let host: Vec<_> = settings.host.iter().chain(&self.host).cloned().collect();
+        let setup = Setup { script, settings, config, host: &host, relax: &self.relax, observers, measured: false };
+        let Ran { stop, relaxed, skipped_asserts, notes, virtual_time, .. } = run::run(setup);
         let (verdict, reason, line) = match stop {
             None => (Verdict::Pass, String::new(), None),
             Some((Stop::Fail(reason), line)) => (Verdict::Fail, reason, line),

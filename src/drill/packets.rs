@@ -38,7 +38,8 @@ fn bits(flags: Flags) -> u16 {
     order.iter().enumerate().fold(0, |bits, (at, set)| bits | u16::from(*set) << at)
 }
 
-fn flags(bits: u16) -> Flags {
+/// The flags of control bits.
+pub(super) fn flags(bits: u16) -> Flags {
     let set = |at: u16| bits >> at & 1 == 1;
     Flags {
         fin: set(0),

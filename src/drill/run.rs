@@ -42,6 +42,8 @@ pub(super) struct Ran {
     pub(super) skipped_asserts: usize,
     pub(super) notes: Vec<String>,
     pub(super) virtual_time: Duration,
+    /// Of a measured run: the line of a blocking call, when it returned since the begin of the script, and its value.
+    pub(super) returned: Vec<(usize, Duration, Option<i64>)>,
 }
 
 /// What a run is made of.
@@ -53,6 +55,8 @@ pub(super) struct Setup<'a> {
     pub(super) host: &'a [(String, String)],
     pub(super) relax: &'a BTreeSet<Relax>,
     pub(super) observers: &'a [Rc<RefCell<dyn Observer>>],
+    /// Blocking calls may return at any time, and the run notes what they returned.
+    pub(super) measured: bool,
 }
 
 /// How long the run waits for a packet whose time is not compared.
@@ -104,6 +108,7 @@ pub(super) struct Run<'a> {
     pub(super) notes: Vec<String>,
     /// Packets that came otherwise, if they do not end the run.
     pub(super) not_fatal: Option<(Stop, usize)>,
+    returned_at: Vec<(usize, Duration, Option<i64>)>,
 }
 
 /// Runs a script.
@@ -123,6 +128,7 @@ pub(super) fn run(setup: Setup<'_>) -> Ran {
         skipped_asserts: run.skipped_asserts,
         notes: run.notes,
         virtual_time: run.sim.now().since(Instant::EPOCH),
+        returned: run.returned_at,
     }
 }
 
@@ -170,7 +176,8 @@ impl<'a> Run<'a> {
         let prefix = if local.is_ipv4() { 32 } else { 128 };
         let host = sim.host_with("host", &format!("{local}/{prefix}"), |config| {
             let (seed, addresses) = (config.seed, core::mem::take(&mut config.addresses));
-            *config = HostConfig { seed, addresses, mtu: settings.mtu, ..setup.config.clone() };
+            let mtu = settings.mtu.unwrap_or(setup.config.mtu);
+            *config = HostConfig { seed, addresses, mtu, ..setup.config.clone() };
         });
         let peer = sim.scripted_peer("script", &format!("{remote}/{prefix}"));
         sim.link(&host, &peer, "");
@@ -202,14 +209,15 @@ impl<'a> Run<'a> {
             skipped_asserts: 0,
             notes,
             not_fatal: None,
+            returned_at: Vec::new(),
         }
     }
 
     fn events(&mut self) -> Result<(), (Stop, usize)> {
         let script = self.setup.script;
-        for event in &script.events {
+        for (at, event) in script.events.iter().enumerate() {
             let line = event.line;
-            match self.event(event) {
+            match self.event(event, script.events.get(at + 1)) {
                 Ok(()) => {}
                 Err(stop @ Stop::Fail(_)) if self.is_not_fatal(event) => {
                     self.not_fatal.get_or_insert((stop, line));
@@ -240,7 +248,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn event(&mut self, event: &'a Event) -> Result<(), Stop> {
+    fn event(&mut self, event: &'a Event, next: Option<&Event>) -> Result<(), Stop> {
         match &event.action {
             Action::Packet(packet) if packet.direction == Direction::Outbound => return self.outbound(event, packet),
             Action::Call(_) => self.finish_blocked()?,
@@ -248,16 +256,30 @@ impl<'a> Run<'a> {
         }
         let inbound = matches!(event.action, Action::Packet(_));
         let due = self.due(event.time, inbound).0;
-        self.run_to(due)?;
+        let one_turn = self.setup.settings.one_turn;
+        if one_turn {
+            self.run_before(due)?;
+        } else {
+            self.run_to(due)?;
+        }
+        // With `one_turn` the host answers after the last call of this instant.
+        let call_follows = |run: &Self| match next {
+            Some(Event { time, action: Action::Call(_), .. }) => one_turn && run.due(*time, false).0 <= run.sim.now(),
+            _ => false,
+        };
         match &event.action {
-            Action::Packet(packet) => self.inbound(packet)?,
+            Action::Packet(packet) => {
+                let finished = core::mem::replace(&mut self.before.finished, self.sim.now());
+                let held = call_follows(self);
+                self.before.finished = finished;
+                self.inbound(packet, held)?;
+            }
             Action::Call(call) => self.call(event, call)?,
             Action::Command(command) => self.command(command)?,
             Action::Code(code) => self.code(code)?,
         }
-        self.run_to(self.sim.now())?;
         self.before = Before { finished: self.sim.now(), scheduled: due, inbound };
-        Ok(())
+        if call_follows(self) { Ok(()) } else { self.run_to(self.sim.now()) }
     }
 
     /// The earliest and the latest instant of an event, without tolerance.
@@ -284,6 +306,15 @@ impl<'a> Run<'a> {
         let ran = self.sim.try_run_until(at);
         self.take_sent();
         ran.map_err(|gave_up| Stop::Fail(format!("the host does not come to rest: {gave_up}")))
+    }
+
+    /// Runs up to an instant, without its events.
+    fn run_before(&mut self, at: Instant) -> Result<(), Stop> {
+        if at > self.sim.now() {
+            self.run_to(Instant::from_nanos(at.as_nanos() - 1))?;
+            self.sim.advance_to(at);
+        }
+        Ok(())
     }
 
     pub(super) fn take_sent(&mut self) {
@@ -313,10 +344,14 @@ impl<'a> Run<'a> {
             Refused::Wrong(what) => Stop::Error(what),
         })?;
         let mut handle = match issued {
-            Issued::Returned(returned) => return self.returned(call, &returned),
+            Issued::Returned(returned) => return self.returned(event.line, call, &returned),
             Issued::Running(handle) => handle,
         };
-        self.run_to(start)?;
+        if self.setup.settings.one_turn {
+            self.host.run_programs();
+        } else {
+            self.run_to(start)?;
+        }
         let end = match event.time {
             Time::AbsoluteBlocking(_, end) => Instant::EPOCH + end.min(LONGEST),
             Time::RelativeBlocking(_, end) => self.before.finished + end.min(LONGEST),
@@ -325,7 +360,7 @@ impl<'a> Run<'a> {
                     let how = "it blocks; a call that may block has two times, `+0...0.1`";
                     return Err(Stop::Fail(format!("{}: {how}", call.name.value)));
                 };
-                return self.returned(call, &returned);
+                return self.returned(event.line, call, &returned);
             }
         };
         let tolerance = self.setup.settings.tolerance(end.since(start));
@@ -338,14 +373,22 @@ impl<'a> Run<'a> {
         let Some(mut blocked) = self.blocked.take() else { return Ok(()) };
         let name = &blocked.call.name.value;
         let line = blocked.event.line;
-        let relaxed = self.setup.relax.contains(&Relax::Timing);
+        let measured = self.setup.measured;
+        let relaxed = measured || self.setup.relax.contains(&Relax::Timing);
         let until = blocked.due + if relaxed { LONGEST_WAIT } else { blocked.tolerance };
+        if self.setup.settings.one_turn {
+            self.host.run_programs();
+        }
         let returned = loop {
             if let Some(returned) = blocked.handle.try_take() {
                 break returned;
             }
             match self.sim.next_at() {
                 Some(at) if at <= until => self.run_to(at)?,
+                _ if measured => {
+                    self.returned_at.push((line, self.sim.now().since(Instant::EPOCH), None));
+                    return Ok(());
+                }
                 _ => {
                     return Err(Stop::Fail(format!(
                         "line {line}: {name} has not returned by {}",
@@ -355,22 +398,25 @@ impl<'a> Run<'a> {
             }
         };
         let (at, returned) = returned;
+        if measured {
+            self.returned_at.push((line, at.since(Instant::EPOCH), returned.result.ok()));
+        }
         let early = at + blocked.tolerance < blocked.due;
         let late = at > blocked.due + blocked.tolerance;
-        if early || late {
+        if (early || late) && !measured {
             if !relaxed {
                 let (due, at) = (seconds(blocked.due), seconds(at));
                 return Err(Stop::Fail(format!("line {line}: {name} should return at {due} and returned at {at}")));
             }
             self.relaxed.insert(Relax::Timing);
         }
-        self.returned(blocked.call, &returned)?;
+        self.returned(line, blocked.call, &returned)?;
         self.before.finished = self.before.finished.max(at);
         Ok(())
     }
 
     /// Compares what a call returned with what the script has.
-    fn returned(&mut self, call: &Call, returned: &Returned) -> Result<(), Stop> {
+    fn returned(&mut self, line: usize, call: &Call, returned: &Returned) -> Result<(), Stop> {
         let expected = &call.result.value;
         let name = &call.name.value;
         let actual = match returned.result {
@@ -394,7 +440,10 @@ impl<'a> Run<'a> {
                 Err(_) => false,
             },
         };
-        if !as_expected {
+        let is_read = self.setup.measured && name == "read";
+        if let (false, true, Ok(value)) = (as_expected, is_read, returned.result) {
+            self.returned_at.push((line, self.sim.now().since(Instant::EPOCH), Some(value)));
+        } else if !as_expected {
             return Err(Stop::Fail(format!("{name} returned {actual}, the script has {}", call.result.value)));
         }
         if let Some((expected, actual)) = &returned.differs {
@@ -429,7 +478,8 @@ impl<'a> Run<'a> {
         evaluated.failed.map_or(Ok(()), |failed| Err(Stop::Fail(failed)))
     }
 
-    fn inbound(&mut self, packet: &Packet) -> Result<(), Stop> {
+    /// `held`: the host takes the packet and answers when it runs next.
+    fn inbound(&mut self, packet: &Packet, held: bool) -> Result<(), Stop> {
         if packet.udp_encapsulation.is_some() {
             return Err(Stop::Unsupported("TCP over UDP".to_owned()));
         }
@@ -458,7 +508,11 @@ impl<'a> Run<'a> {
         }
         let current = self.current.unwrap_or(0);
         let bytes = packets::inbound(packet, &mut self.flows[current]).map_err(Stop::Error)?;
-        self.peer.inject(bytes);
+        if held {
+            self.peer.inject_held(bytes);
+        } else {
+            self.peer.inject(bytes);
+        }
         Ok(())
     }
 

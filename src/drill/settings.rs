@@ -3,6 +3,9 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::script::{OptionLine, Script};
+use super::system::System;
+use crate::scenario::set_host_key;
+use crate::socket::HostConfig;
 use crate::time::Duration;
 
 /// The IP version of a run.
@@ -43,7 +46,8 @@ pub(super) struct Settings {
     pub(super) connect_port: u16,
     pub(super) local_ip: Option<IpAddr>,
     pub(super) remote_ip: Option<IpAddr>,
-    pub(super) mtu: usize,
+    /// `None`: that of the host.
+    pub(super) mtu: Option<usize>,
     pub(super) tolerance: Duration,
     /// Percent of the time since the event before, in hundredths of a percent.
     pub(super) tolerance_percent: u64,
@@ -55,6 +59,10 @@ pub(super) struct Settings {
     /// A call that differs does not end the run.
     pub(super) calls_not_fatal: bool,
     pub(super) no_extra: bool,
+    /// Calls at the instant of a packet belong to the turn of the host that takes the packet.
+    pub(super) one_turn: bool,
+    /// Keys of the host with their values, in the order of the script.
+    pub(super) host: Vec<(String, String)>,
 }
 
 /// Why the option lines of a script cannot be used.
@@ -74,7 +82,7 @@ impl Default for Settings {
             connect_port: 8080,
             local_ip: None,
             remote_ip: None,
-            mtu: 1500,
+            mtu: None,
             tolerance: Duration::from_millis(4),
             tolerance_percent: 1_250,
             tick: 0,
@@ -82,6 +90,8 @@ impl Default for Settings {
             packets_not_fatal: false,
             calls_not_fatal: false,
             no_extra: false,
+            one_turn: false,
+            host: Vec::new(),
         }
     }
 }
@@ -124,10 +134,8 @@ impl Settings {
             "remote_ip" => self.remote_ip = address()?,
             "mtu" => {
                 let mtu = number()?;
-                self.mtu = usize::try_from(mtu)
-                    .ok()
-                    .filter(|mtu| (576..=65_535).contains(mtu))
-                    .ok_or_else(|| wrong("from 576 to 65535"))?;
+                let known = usize::try_from(mtu).ok().filter(|mtu| (576..=65_535).contains(mtu));
+                self.mtu = Some(known.ok_or_else(|| wrong("from 576 to 65535"))?);
             }
             "tolerance_usecs" => self.tolerance = Duration::from_micros(number()?),
             "tolerance_percent" => {
@@ -137,6 +145,17 @@ impl Settings {
             "tcp_ts_tick_usecs" => self.tick = number()?,
             "strict_segments" => self.strict_segments = switch()?,
             "no_extra" | "no-extra" => self.no_extra = switch()?,
+            // Ours, as on the command line.
+            "one_turn" | "one-turn" => self.one_turn = switch()?,
+            "set" => {
+                let (key, value) = value.split_once('=').ok_or_else(|| wrong("KEY=VALUE"))?;
+                let known = set_host_key(&mut HostConfig::default(), key, value);
+                known.map_err(|expected| wrong(&expected))?;
+                self.host.push((key.to_owned(), value.to_owned()));
+            }
+            "as" => {
+                System::by_name(value).ok_or_else(|| wrong("freebsd, linux or rfc"))?;
+            }
             "non_fatal" => {
                 for kind in value.split(',') {
                     match kind {

@@ -32,6 +32,11 @@ impl System {
         }
     }
 
+    /// By its name.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|system| system.name() == name)
+    }
+
     /// The name that `#ifdef` knows, as the run scripts of the suites define it.
     pub(super) const fn definition(self) -> &'static str {
         match self {
@@ -41,8 +46,12 @@ impl System {
         }
     }
 
-    /// FreeBSD if the script sets `net.inet.*`, Linux if it sets `net.ipv4.*`, else rfc.
+    /// What the script names with `--as`. Else FreeBSD if the script sets `net.inet.*`, Linux if it sets `net.ipv4.*`, else rfc.
     pub(super) fn of(script: &Script) -> Self {
+        let named = script.options.iter().rev().find(|line| line.value.name == "as");
+        if let Some(system) = named.and_then(|line| Self::by_name(line.value.value.as_deref()?)) {
+            return system;
+        }
         let commands = script.events.iter().filter_map(|event| match &event.action {
             Action::Command(command) => Some(command.as_str()),
             _ => None,

@@ -1,27 +1,10 @@
 //! Replays a capture of tcplab from its recipe: the run is made again and must give the same bytes. `replay` calls it
 //! before the packet-by-packet comparison.
-//!
-//! A recipe contains only the name of a lesson or a scenario; [`Recipe`] checks that. So a file from outside can start
-//! only a simulation of bounded size.
 
 use std::io::Cursor;
 
-use crate::app::Registry;
-use crate::capture::{Reader, is_ours};
-use crate::scenario::{Recipe, RecipeError};
-use crate::socket::HostConfig;
-
-/// What the comment on a capture is.
-#[derive(Debug, Default)]
-pub(super) enum Origin {
-    /// The capture is not from tcplab, or was taken on a device.
-    #[default]
-    Foreign,
-    /// A recipe.
-    Recipe(Box<Recipe>),
-    /// It is marked as a recipe, but it cannot be run.
-    Broken(String),
-}
+use crate::capture::Reader;
+use crate::scenario::Recipe;
 
 /// The result of running it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,25 +15,6 @@ pub(super) enum Again {
     Differs(Option<u64>, String),
     /// It cannot be run.
     Failed(String),
-}
-
-impl Origin {
-    /// Reads the comment on the section.
-    pub(super) fn of(comment: Option<&str>, registry: &Registry) -> Self {
-        let Some(text) = comment.filter(|text| is_ours(text)) else { return Self::Foreign };
-        match Recipe::parse_with(text, registry) {
-            Ok(recipe) => Self::Recipe(Box::new(recipe)),
-            Err(RecipeError::Live | RecipeError::NoScenario) => Self::Foreign,
-            Err(error) => Self::Broken(error.to_string()),
-        }
-    }
-}
-
-/// The settings of the host at the vantage point.
-pub(super) fn host(recipe: &Recipe) -> Option<HostConfig> {
-    let world = recipe.scenario().ok()?.build(recipe.seed()).ok()?;
-    let host = world.find(recipe.vantage())?;
-    Some(host.sys(|host| host.config().clone()))
 }
 
 /// Runs a recipe again and compares with the file.

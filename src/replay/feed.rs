@@ -8,8 +8,8 @@
 use core::net::SocketAddr;
 
 use super::live::Live;
-use super::recording::{Recorded, Recording, SideFacts, place};
 use crate::conversation::{DataKind, Side};
+use crate::recording::{Recorded, Recording, SideFacts, place};
 use crate::segment::{Flags, Options, SackBlock, SegmentTemplate, Seq, Timestamps};
 use crate::time::Duration;
 

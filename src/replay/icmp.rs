@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::feed::Mapping;
 use super::live::Live;
-use super::recording::Recorded;
+use crate::recording::Recorded;
 use crate::segment::{IpView, Quoted};
 
 /// The error as it is fed: about the live connection between `ends`, ours first.

@@ -1,7 +1,7 @@
 //! Draws a segment as one line of text, and marks the fields that differ. `strict` shows both lines in its reason.
 
-use super::recording::CLIENT;
 use crate::conversation::Side;
+use crate::recording::CLIENT;
 use crate::segment::{Field, Flags, Options, Segment, Seq};
 use crate::time::Instant;
 

@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::recording::{Assembly, place};
 use crate::conversation::{Conversation, DataKind, Seen, Side};
+use crate::recording::{Assembly, place};
 use crate::segment::{Flags, Options, Segment, Seq};
 use crate::time::Instant;
 

@@ -31,7 +31,7 @@
 //! stack, the clock and the initial sequence numbers are ours.
 //!
 //! ```text
-//!   find --> recording --> near (which side) --> program (what it did) --+
+//!   crate::recording --> near (which side) --> program (what it did) ----+
 //!                 |                                                      v
 //!                 +--> feed (what is due when, with which numbers) --> feeder, strict --> run: our host and the
 //!                 |                                                                        scripted peer on a `Sim`
@@ -42,17 +42,12 @@
 //! reads and writes the same bytes, waits as long, and ends in the same way.
 
 mod again;
-mod exact;
 mod feed;
 mod feeder;
-mod find;
 mod icmp;
 mod lines;
 mod live;
-mod near;
 mod one;
-mod program;
-mod recording;
 mod report;
 mod run;
 mod semantic;
@@ -73,9 +68,8 @@ use crate::capture::{Capture, ReadError, Reader};
 use crate::conversation::Side;
 use crate::event::Observer;
 use crate::net::Net;
-use again::{Again, Origin};
-use find::FileContent;
-use recording::{CLIENT, Recording, SERVER};
+use crate::recording::{CLIENT, FileContent, Origin, Recording, SERVER, find, near, origin};
+use again::Again;
 use run::{Observers, UserProgram};
 
 /// Why a replay could not begin.
@@ -139,7 +133,7 @@ impl Replay {
     }
 
     fn read(mut reader: Reader, file: String) -> Result<Self, ReplayError> {
-        let found = find::find(&mut reader)?;
+        let found = find(&mut reader)?;
         let origin = Origin::of(found.comment.as_deref(), &Registry::default());
         let (role, observers) = (Role::default(), Observers::new());
         let (mode, stream, program, capture) = (None, None, None, None);
@@ -243,13 +237,13 @@ impl Replay {
         let mut outcomes = Vec::new();
         let again = self.run_again();
         let host = match &self.origin {
-            Origin::Recipe(recipe) => again::host(recipe),
+            Origin::Recipe(recipe) => origin::host(recipe),
             Origin::Foreign | Origin::Broken(_) => None,
         };
         let chosen = |recording: &&Recording| self.stream.is_none_or(|stream| recording.stream == stream);
         for recording in self.found.recordings.iter().filter(chosen) {
             let ends: &[Side] = match self.role {
-                Role::Near => &[near::near(recording).unwrap_or(CLIENT)],
+                Role::Near => &[near(recording).unwrap_or(CLIENT)],
                 Role::Client => &[CLIENT],
                 Role::Server => &[SERVER],
                 Role::Both => &[CLIENT, SERVER],
@@ -257,7 +251,7 @@ impl Replay {
             for &end in ends {
                 let role = if end == CLIENT { Role::Client } else { Role::Server };
                 let mut outcome = self.blank(Some(recording), role);
-                if self.mode.is_none() && near::near(recording).is_some_and(|near| near != end) {
+                if self.mode.is_none() && near(recording).is_some_and(|near| near != end) {
                     // What the far side's packets were when it sent them is not in the file.
                     outcome.mode = Mode::Semantic;
                 }
@@ -313,7 +307,7 @@ impl Replay {
             notes: Vec::new(),
             sent: Vec::new(),
             recorded: Vec::new(),
-            packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out),
+            packets: recording.map_or(0, |recording| recording.packets.len() + recording.left_out.len()),
             fed: Vec::new(),
             steps: 0,
         }

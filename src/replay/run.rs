@@ -9,15 +9,15 @@ use core::pin::Pin;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::exact::{self, Exact};
 use super::feed::Mapping;
 use super::icmp;
 use super::live::Live;
-use super::recording::{Recorded, Recording, SERVER, SideFacts};
 use crate::app::calls::{self, Call, Done, Failed};
 use crate::conversation::Side;
 use crate::event::{Event, Observer, State};
 use crate::net::{JoinHandle, Net};
+use crate::recording::exact::{self, Exact};
+use crate::recording::{Recorded, Recording, SERVER, SideFacts};
 use crate::segment::{HeaderEditor, IpView, Packet, Segment, SegmentTemplate};
 use crate::sim::{HostHandle, PeerHandle, Sim};
 use crate::socket::{HostConfig, SocketOption};

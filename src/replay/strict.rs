@@ -6,10 +6,10 @@
 //! capture of this stack has them all.
 
 use super::lines::{SegmentLine, draw};
-use super::recording::{Recorded, Recording};
 use super::run::{Ending, Observers, Played, Run, Setup};
 use super::semantic::Finding;
 use crate::conversation::Side;
+use crate::recording::{Recorded, Recording};
 use crate::segment::{Flags, IpView, Segment, Seq, Timestamps, diff};
 use crate::time::Duration;
 

@@ -87,6 +87,17 @@ impl HostHandle {
         })
     }
 
+    /// Runs its programs until each of them waits. What they send leaves when the simulation runs next.
+    #[track_caller]
+    #[cfg_attr(not(feature = "drill"), allow(dead_code))]
+    pub(crate) fn run_programs(&self) {
+        self.with(|network| {
+            network.wake(self.id);
+            let now = network.now();
+            network.host(self.id).endpoint.run(now);
+        });
+    }
+
     /// When the first sleep of its programs ends, if one sleeps.
     pub fn next_wake_up(&self) -> Option<Instant> {
         self.with(|network| network.host(self.id).endpoint.next_wake_up())

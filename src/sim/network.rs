@@ -200,6 +200,13 @@ impl<E: Endpoint> Network<E> {
 
     /// Takes the next packet out of a link direction and gives it to the node at its end.
     pub(super) fn deliver(&mut self, link: LinkId) {
+        if let Some(host) = self.hand_over(link) {
+            self.run(host);
+        }
+    }
+
+    /// As [`Network::deliver`], but a host only takes the packet. It is named, and has to be run.
+    pub(super) fn hand_over(&mut self, link: LinkId) -> Option<HostId> {
         let now = self.now();
         let (cable, end) = cable_of(link);
         let cable = &mut self.fabric.cables[cable];
@@ -212,11 +219,12 @@ impl<E: Endpoint> Network<E> {
             NodeKind::Host(_) => {
                 drive::handle_packet(self, now, node, &mut packet);
                 self.pool.give_back(packet);
-                self.run(node);
+                return Some(node);
             }
             NodeKind::Router(_) => self.forward(node, packet),
             NodeKind::Peer(_) => self.reach_peer(node, packet),
         }
+        None
     }
 
     /// The deadline of a node has come.

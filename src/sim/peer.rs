@@ -120,6 +120,19 @@ impl<E: Endpoint> Network<E> {
         }
     }
 
+    /// As [`Network::inject`], but a host at the end of the link only takes the packet. It runs when the simulation runs.
+    fn inject_held(&mut self, peer: HostId, packet: Packet) {
+        self.peer_sends(peer, packet);
+        for at in 0..self.fabric.node(peer).links.len() {
+            let link = self.fabric.node(peer).links[at];
+            while self.fabric.link(link).next_at().is_some_and(|at| at <= self.now()) {
+                if let Some(host) = self.hand_over(link) {
+                    self.wake(host);
+                }
+            }
+        }
+    }
+
     fn inject_at(&mut self, peer: HostId, at: Instant, packet: Packet) {
         let at = at.max(self.now());
         let node = self.fabric.peer(peer);
@@ -173,6 +186,13 @@ impl PeerHandle {
 
     pub(crate) fn inject_packet(&self, packet: Packet) {
         with(&self.network, |network| network.inject(self.id, packet));
+    }
+
+    /// As [`PeerHandle::inject`], but the host does not answer until the simulation runs. Calls made before that are made
+    /// in the same turn of the host.
+    #[cfg_attr(not(feature = "drill"), allow(dead_code))]
+    pub(crate) fn inject_held(&self, packet: Vec<u8>) {
+        with(&self.network, |network| network.inject_held(self.id, Packet::new(packet)));
     }
 
     /// Sends a packet at an instant. A past instant means now. Packets of the same instant keep the order in which they

@@ -80,6 +80,8 @@ pub struct HostConfig {
 
     /// The order and the padding of TCP options.
     pub option_layout: OptionLayout,
+    /// True if a SYN has the MSS option (RFC 9293, section 3.7.1, has a SHOULD). Linux always sends it.
+    pub mss_option: bool,
     /// True if timestamps are offered (RFC 7323). Linux: `tcp_timestamps`.
     pub timestamps: bool,
     /// True if window scaling is offered (RFC 7323, section 2). Linux: `tcp_window_scaling`.
@@ -220,6 +222,7 @@ impl Default for HostConfig {
             udp_buf: 212_992,
             buffer_limit: 512 << 20,
             option_layout: OptionLayout::default(),
+            mss_option: true,
             timestamps: true,
             window_scaling: true,
             window_scale: None,

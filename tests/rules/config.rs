@@ -49,6 +49,7 @@ fn every_field_of_host_config_has_an_effect() {
         udp_buf: datagrams, |host| host.udp_buf = 5000;
         buffer_limit: crowded, |host| host.buffer_limit = 5 * 4096;
         option_layout: bytes, |host| host.option_layout = OptionLayout::Compact;
+        mss_option: handshake, |host| host.mss_option = false;
         timestamps: handshake, |host| host.timestamps = false;
         window_scaling: handshake, |host| host.window_scaling = false;
         window_scale: handshake, |host| host.window_scale = Some(3);

@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 64] = [
+pub(in crate::scenario) const KEYS: [Key; 65] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
@@ -93,6 +93,9 @@ pub(in crate::scenario) const KEYS: [Key; 64] = [
             _ => return Err("linux, freebsd or compact".to_owned()),
         };
         Ok(())
+    }),
+    key("mss_option", "true or false: whether a SYN has the MSS option (default true; RFC 9293)", |host, value| {
+        put(&mut host.mss_option, switch(value))
     }),
     key("timestamps", "true or false: whether timestamps are offered (default true; RFC 7323)", |host, value| {
         put(&mut host.timestamps, switch(value))

@@ -16,7 +16,7 @@ pub(super) const TIMESTAMPS_LEN: u32 = 12;
 /// What our SYN or SYN|ACK offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stack) struct Offer {
-    pub(in crate::stack) mss: u16,
+    pub(in crate::stack) mss: Option<u16>,
     /// The window that the segment says, which is never scaled.
     pub(in crate::stack) window: u16,
     pub(in crate::stack) shift: Option<u8>,
@@ -35,7 +35,7 @@ impl Offer {
         let buffer = options.rcv_buf.unwrap_or(config.rcv_buf_initial);
         let largest = options.rcv_buf.unwrap_or(config.rcv_buf_max.max(config.rcv_buf_initial));
         Self {
-            mss: options.max_seg.map_or(mss, |max_seg| max_seg.min(mss)),
+            mss: config.mss_option.then(|| options.max_seg.map_or(mss, |max_seg| max_seg.min(mss))),
             window: u16::try_from(buffer).unwrap_or(u16::MAX),
             shift: config.window_scaling.then(|| config.window_scale.unwrap_or_else(|| window_shift(largest))),
             sack: config.sack,
@@ -62,7 +62,7 @@ impl Offer {
     /// The options of the SYN or SYN|ACK. `ts`: our timestamps, if they are offered.
     pub(in crate::stack) fn options(&self, ts: Timestamps) -> Options {
         Options {
-            mss: Some(self.mss),
+            mss: self.mss,
             wscale: self.shift,
             sack_permitted: self.sack,
             ts: self.timestamps.then_some(ts),

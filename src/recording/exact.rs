@@ -8,7 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::recording::{Opening, Recorded, Recording, SideFacts, place};
+use super::packets::{Opening, Recorded, Recording, SideFacts, place};
 use crate::conversation::{DataKind, Side};
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::segment::Flags;
@@ -17,7 +17,7 @@ use crate::time::{Duration, Instant};
 
 /// One action of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Waits until this time after the first packet.
     Until(Duration),
     /// Reads this number of bytes.
@@ -34,18 +34,18 @@ pub(super) enum Action {
 
 /// The whole of it.
 #[derive(Clone, Debug)]
-pub(super) struct Exact {
+pub(crate) struct Exact {
     /// The address to connect to or to listen on; `None` if no socket listens.
-    pub(super) opens: Option<(bool, SocketAddr)>,
-    pub(super) steps: Vec<Action>,
-    pub(super) nodelay: bool,
+    pub(crate) opens: Option<(bool, SocketAddr)>,
+    pub(crate) steps: Vec<Action>,
+    pub(crate) nodelay: bool,
     /// Time without a segment before the first keep-alive probe, time between probes, and how many are sent in vain.
-    pub(super) keep_alive: Option<(Duration, Duration, Option<u32>)>,
+    pub(crate) keep_alive: Option<(Duration, Duration, Option<u32>)>,
 }
 
 /// What the program on `end` did. `rcv_buf` is the size of its receive buffer, at first; `quick_acks`, whether it may have
 /// asked for ACKs without delay on the way.
-pub(super) fn derive(
+pub(crate) fn derive(
     recording: &Recording,
     facts: &[SideFacts; 2],
     end: Side,
@@ -257,7 +257,7 @@ impl Actions {
 }
 
 /// Runs it. `on_read` gets the bytes that are read.
-pub(super) async fn run(net: Net, exact: Exact, start: Instant, mut on_read: impl FnMut(&[u8])) -> io::Result<()> {
+pub(crate) async fn run(net: Net, exact: Exact, start: Instant, mut on_read: impl FnMut(&[u8])) -> io::Result<()> {
     let Some((connects, addr)) = exact.opens else { return Ok(()) };
     let mut listener = None;
     let stream = if connects {

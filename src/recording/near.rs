@@ -1,10 +1,11 @@
-//! Infers on which side a capture was taken. `replay` uses it for [`Role::Near`](super::Role::Near).
+//! Infers on which side a capture was taken. `replay` uses it for `Role::Near`, `drill` for the
+//! host under test.
 //!
 //! At the client a whole round trip is between SYN and SYN|ACK; at the server almost no time is. Between SYN|ACK and
 //! its ACK it is the opposite. In the middle of the path both gaps are parts of a round trip. A file that marks
 //! directions needs no such inference.
 
-use super::recording::{CLIENT, Recording, SERVER};
+use super::packets::{CLIENT, Recording, SERVER};
 use crate::conversation::Side;
 use crate::time::Duration;
 
@@ -14,7 +15,7 @@ const CLEARLY: u32 = 3;
 const FLOOR: Duration = Duration::from_micros(200);
 
 /// The end whose host the capture was taken on; `None` where that is unclear.
-pub(super) fn near(recording: &Recording) -> Option<Side> {
+pub(crate) fn near(recording: &Recording) -> Option<Side> {
     match recording.outbound {
         [0, 0] => {}
         [a, b] if a != b => return Some(if b > a { SERVER } else { CLIENT }),

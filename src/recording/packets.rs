@@ -12,89 +12,100 @@ use crate::conversation::{Conversation, DataKind, Side};
 use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
+/// How many packets may lie between a packet and itself, where it is in the file twice.
+const NEAR: usize = 8;
+/// How much later it is there again, at most.
+const SOON: Duration = Duration::from_millis(1);
+
 /// The side of a recording that opened the connection.
-pub(super) const CLIENT: Side = Side::Local;
+pub(crate) const CLIENT: Side = Side::Local;
 /// The side that accepted the connection.
-pub(super) const SERVER: Side = Side::Remote;
+pub(crate) const SERVER: Side = Side::Remote;
 
 /// The place of a number in a stream that begins at `start`; 0 for one from before it. No stream here is so long that
 /// its places do not fit, with a window added, into 32 bits.
-pub(super) fn place(number: Seq, start: Seq) -> u32 {
+pub(crate) fn place(number: Seq, start: Seq) -> u32 {
     number.distance(start).max(0) as u32
 }
 
 /// Why a conversation is not replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Skip {
+pub(crate) struct Skip {
     /// The packet at which it shows.
-    pub(super) packet: Option<u64>,
-    pub(super) reason: String,
+    pub(crate) packet: Option<u64>,
+    pub(crate) reason: String,
 }
 
 impl Skip {
-    pub(super) fn new(packet: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(packet: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
         Self { packet: packet.into(), reason: reason.into() }
     }
 }
 
 /// One segment as recorded.
 #[derive(Clone, Debug)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// In the file, from 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Since the first packet of the conversation. Never goes back.
-    pub(super) at: Duration,
-    pub(super) from: Side,
-    pub(super) seq: Seq,
-    pub(super) ack: Seq,
-    pub(super) flags: Flags,
-    pub(super) window: u16,
-    pub(super) options: Options,
-    pub(super) ttl: u8,
-    pub(super) ecn: u8,
+    pub(crate) at: Duration,
+    pub(crate) from: Side,
+    pub(crate) seq: Seq,
+    pub(crate) ack: Seq,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) options: Options,
+    pub(crate) ttl: u8,
+    pub(crate) ecn: u8,
+    /// The range of its TCP header in [`Recording::bytes`], options included. Empty for ICMP.
+    pub(crate) header: Range<usize>,
+    /// The identification in its IPv4 header; 0 where there is none.
+    pub(crate) ident: u16,
     /// The range of its bytes in [`Recording::bytes`].
-    pub(super) payload: Range<usize>,
-    pub(super) kind: DataKind,
+    pub(crate) payload: Range<usize>,
+    pub(crate) kind: DataKind,
     /// A checksum of it does not fit.
-    pub(super) bad_checksum: bool,
+    pub(crate) bad_checksum: bool,
     /// An ICMP error about a packet of the other end; its bytes are the whole packet.
-    pub(super) icmp: bool,
+    pub(crate) icmp: bool,
 }
 
 impl Recorded {
-    pub(super) const fn has(&self, flags: Flags) -> bool {
+    pub(crate) const fn has(&self, flags: Flags) -> bool {
         self.flags.contains(flags)
     }
 
-    pub(super) fn is_acceptable(&self) -> bool {
+    pub(crate) fn is_acceptable(&self) -> bool {
         self.kind != DataKind::Unacceptable
     }
 }
 
 /// A conversation of a file.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(crate) struct Recording {
     /// Which in the file, from 0, in the order in which they begin.
-    pub(super) stream: usize,
-    pub(super) ends: [SocketAddr; 2],
+    pub(crate) stream: usize,
+    pub(crate) ends: [SocketAddr; 2],
     /// When its first packet passed.
-    pub(super) started: Instant,
-    pub(super) packets: Vec<Recorded>,
-    /// Packets before them, of attempts to connect that were refused.
-    pub(super) left_out: usize,
-    pub(super) bytes: Vec<u8>,
-    pub(super) conversation: Conversation,
+    pub(crate) started: Instant,
+    pub(crate) packets: Vec<Recorded>,
+    /// Packets before them, of attempts to connect that were refused. Their times count from the first of these.
+    pub(crate) left_out: Vec<Recorded>,
+    /// The time from the first of the packets that were left out to the first of `packets`.
+    pub(crate) left_out_time: Duration,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) conversation: Conversation,
     /// Packets of each end that the file marks as sent by the host of the capture.
-    pub(super) outbound: [u32; 2],
+    pub(crate) outbound: [u32; 2],
     /// Why it cannot be replayed, found while reading.
-    pub(super) trouble: Option<Skip>,
+    pub(crate) trouble: Option<Skip>,
     /// Options that were left out, by their kinds.
-    pub(super) strange_options: Vec<u8>,
+    pub(crate) strange_options: Vec<u8>,
 }
 
 /// How the conversation begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub(crate) enum Opening {
     /// SYN, SYN|ACK, ACK; or two SYNs that crossed.
     Open,
     /// SYN, RST.
@@ -103,55 +114,57 @@ pub(super) enum Opening {
 
 /// New bytes (or the FIN) of one side.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NewData {
+pub(crate) struct NewData {
     /// Index in [`Recording::packets`].
-    pub(super) packet: usize,
+    pub(crate) packet: usize,
     /// From this place up to but not including `end`.
-    pub(super) start: u32,
-    pub(super) end: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
     /// What its sender had received: the place that its ACK names.
-    pub(super) ack: u32,
+    pub(crate) ack: u32,
 }
 
 /// What one side did.
 #[derive(Debug, Default)]
-pub(super) struct SideFacts {
-    pub(super) iss: Seq,
+pub(crate) struct SideFacts {
+    pub(crate) iss: Seq,
     /// Its bytes without holes.
-    pub(super) stream: Vec<u8>,
+    pub(crate) stream: Vec<u8>,
     /// The place of its FIN.
-    pub(super) fin: Option<u32>,
+    pub(crate) fin: Option<u32>,
     /// The FIN was sent more than once: it, or what came before it, was lost.
-    pub(super) fin_again: bool,
+    pub(crate) fin_again: bool,
     /// The FIN acknowledged the FIN of the peer.
-    pub(super) fin_acks_fin: bool,
+    pub(crate) fin_acks_fin: bool,
     /// The highest place that its peer acknowledged.
-    pub(super) acked: u32,
+    pub(crate) acked: u32,
     /// When the bytes before a place were all there, in order.
-    pub(super) came: Vec<(u32, Duration)>,
+    pub(crate) came: Vec<(u32, Duration)>,
+    /// As `came`, with the index of the packet that brought them.
+    pub(crate) arrived: Vec<(u32, usize)>,
     /// In the order in which it was sent.
-    pub(super) content: Vec<NewData>,
+    pub(crate) content: Vec<NewData>,
     /// Index of its first RST.
-    pub(super) rst: Option<usize>,
+    pub(crate) rst: Option<usize>,
     /// Packets that carried nothing new, or a part of what was sent before.
-    pub(super) retransmissions: u32,
+    pub(crate) retransmissions: u32,
     /// The highest ACK that it sent.
-    pub(super) ack: u32,
+    pub(crate) ack: u32,
     /// The largest window that it offered, in bytes.
-    pub(super) window: u32,
+    pub(crate) window: u32,
     /// The most of the peer's bytes that were on the way at once.
-    pub(super) peer_flight: u32,
+    pub(crate) peer_flight: u32,
 }
 
 impl SideFacts {
     /// The place behind everything that it sent.
-    pub(super) fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         self.stream.len() as u32 + 1 + u32::from(self.fin.is_some())
     }
 }
 
 impl Recording {
-    pub(super) fn segment(&self, packet: &Recorded) -> Segment<'_> {
+    pub(crate) fn segment(&self, packet: &Recorded) -> Segment<'_> {
         let Recorded { seq, ack, flags, window, options, ttl, ecn, .. } = *packet;
         Segment {
             src: self.ends[packet.from],
@@ -168,18 +181,18 @@ impl Recording {
     }
 
     /// The MSS that an end offered, or the default (RFC 9293, section 3.7.1).
-    pub(super) fn mss(&self, end: Side) -> u16 {
+    pub(crate) fn mss(&self, end: Side) -> u16 {
         let offer = self.conversation.sender(end).offer;
         offer.mss.unwrap_or(default_mss(self.ends[end].ip()))
     }
 
-    pub(super) fn duration(&self) -> Duration {
+    pub(crate) fn duration(&self) -> Duration {
         self.packets.last().map_or(Duration::ZERO, |packet| packet.at)
     }
 
     /// Puts the packets into the order in which they were sent, as far as that can be known, leaves out attempts to
     /// connect that were refused before one succeeded, and finds out what each packet is.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.move_late_syn();
         self.leave_out_refused();
         let mut conversation = Conversation::new();
@@ -209,6 +222,39 @@ impl Recording {
         self.conversation = conversation;
     }
 
+    /// Removes packets that are in the file twice, as where both ways into a mirror port are captured. It shows in a packet
+    /// of `ours`: no host sends the same identification twice in a row. Gives how many were removed.
+    pub(crate) fn remove_doubles(&mut self, ours: Side) -> usize {
+        let bytes = &self.bytes;
+        let same = |a: &Recorded, b: &Recorded| {
+            let all = |p: &Recorded| (p.from, p.ident, p.seq, p.ack, p.flags, p.window, p.icmp);
+            all(a) == all(b)
+                && bytes[a.header.clone()].get(20..) == bytes[b.header.clone()].get(20..)
+                && bytes[a.payload.clone()] == bytes[b.payload.clone()]
+        };
+        let is_double = |index: usize| {
+            let packet = &self.packets[index];
+            let soon = |before: &Recorded| packet.at.saturating_sub(before.at) < SOON;
+            self.packets[..index].iter().rev().take(NEAR).any(|before| soon(before) && same(before, packet))
+        };
+        let doubles: Vec<_> = (0..self.packets.len()).map(is_double).collect();
+        if !self
+            .packets
+            .iter()
+            .zip(&doubles)
+            .any(|(packet, double)| *double && packet.from == ours && packet.ident != 0)
+        {
+            return 0;
+        }
+        let mut index = 0;
+        self.packets.retain(|_| {
+            index += 1;
+            !doubles[index - 1]
+        });
+        self.settle();
+        doubles.iter().filter(|double| **double).count()
+    }
+
     /// A SYN that was recorded behind the SYN|ACK that answers it goes before it.
     fn move_late_syn(&mut self) {
         let Some(first) = self.packets.first().filter(|first| first.has(Flags::SYN | Flags::ACK)) else { return };
@@ -228,16 +274,16 @@ impl Recording {
         let Some(refused) = self.packets[..answer].iter().rposition(refuses) else { return };
         let tries_again = |p: &Recorded| p.from == CLIENT && p.has(Flags::SYN);
         if self.packets[refused..answer].iter().any(tries_again) {
-            self.left_out = refused + 1;
-            self.packets.drain(..=refused);
+            self.left_out = self.packets.drain(..=refused).collect();
             let first = self.packets[0].at;
+            self.left_out_time = first;
             self.started += first;
             self.packets.iter_mut().for_each(|packet| packet.at -= first);
         }
     }
 
     /// How it begins, or why that is no beginning.
-    pub(super) fn opening(&self) -> Result<Opening, Skip> {
+    pub(crate) fn opening(&self) -> Result<Opening, Skip> {
         let first = &self.packets[0];
         if !first.has(Flags::SYN) {
             return Err(Skip::new(first.number, "no handshake: the capture begins in the midst of the connection"));
@@ -273,7 +319,7 @@ impl Recording {
     ///
     /// # Errors
     /// Bytes that were acknowledged are not in the capture.
-    pub(super) fn facts(&self) -> Result<[SideFacts; 2], Skip> {
+    pub(crate) fn facts(&self) -> Result<[SideFacts; 2], Skip> {
         let mut facts = [SideFacts::default(), SideFacts::default()];
         let mut streams = [Assembly::default(), Assembly::default()];
         let mut sent = [0_u32; 2];
@@ -306,7 +352,9 @@ impl Recording {
                 let had = streams[own].bytes.len();
                 streams[own].put(start - 1, &self.bytes[packet.payload.clone()]);
                 if streams[own].bytes.len() > had {
-                    facts[own].came.push((streams[own].bytes.len() as u32 + 1, packet.at));
+                    let end = streams[own].bytes.len() as u32 + 1;
+                    facts[own].came.push((end, packet.at));
+                    facts[own].arrived.push((end, index));
                 }
             }
             let fin = packet.has(Flags::FIN);
@@ -353,7 +401,7 @@ impl Recording {
 
     /// The place up to which a side had sent when it sent this RST: by its number, if it can be that, or by what passed
     /// before it.
-    pub(super) fn place_of_rst(&self, facts: &SideFacts, rst: usize) -> u32 {
+    pub(crate) fn place_of_rst(&self, facts: &SideFacts, rst: usize) -> u32 {
         let before = facts.content.iter().take_while(|content| content.packet < rst);
         let passed = before.map(|content| content.end).max().unwrap_or(1);
         let number = place(self.packets[rst].seq, facts.iss);
@@ -361,7 +409,7 @@ impl Recording {
     }
 
     /// The gaps between SYN and SYN|ACK, and between SYN|ACK and the ACK of it.
-    pub(super) fn handshake_gaps(&self) -> Option<(Duration, Duration)> {
+    pub(crate) fn handshake_gaps(&self) -> Option<(Duration, Duration)> {
         let answer =
             self.packets.iter().position(|packet| packet.from == SERVER && packet.has(Flags::SYN | Flags::ACK))?;
         let syn = self.packets[..answer].iter().rev().find(|packet| packet.from == CLIENT && packet.has(Flags::SYN))?;
@@ -376,14 +424,14 @@ impl Recording {
 
 /// Bytes of one direction, put together. What was there first stays.
 #[derive(Debug, Default)]
-pub(super) struct Assembly {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Assembly {
+    pub(crate) bytes: Vec<u8>,
     beyond: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Assembly {
     /// `bytes` stand at `offset` of the stream.
-    pub(super) fn put(&mut self, offset: u32, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, offset: u32, bytes: &[u8]) {
         let have = self.bytes.len() as u32;
         if offset > have {
             let kept = self.beyond.entry(offset).or_default();

@@ -6,20 +6,20 @@
 
 use std::net::SocketAddr;
 
-use super::recording::{CLIENT, Recorded, Recording, SERVER, Skip};
+use super::packets::{CLIENT, Recorded, Recording, SERVER, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
 use crate::conversation::{Conversation, DataKind, Side, Table};
-use crate::segment::{CaptureParser, Flags, Malformed, Options, Protocol, Quoted, Segment, Seq};
-use crate::time::Instant;
+use crate::segment::{CaptureParser, Flags, IpView, Malformed, Options, Protocol, Quoted, Segment, Seq};
+use crate::time::{Duration, Instant};
 
 /// The content of a file.
 #[derive(Debug, Default)]
-pub(super) struct FileContent {
-    pub(super) recordings: Vec<Recording>,
+pub(crate) struct FileContent {
+    pub(crate) recordings: Vec<Recording>,
     /// The comment on the section: in our captures the recipe.
-    pub(super) comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// Packets of the file, of whatever kind.
-    pub(super) packets: u64,
+    pub(crate) packets: u64,
 }
 
 struct Finder {
@@ -34,7 +34,7 @@ struct Finder {
 ///
 /// # Errors
 /// The file cannot be read; the error names it and the packet.
-pub(super) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
+pub(crate) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
     let checksums_tell = reader.is_ours();
     let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
     let mut parser = CaptureParser::new();
@@ -77,14 +77,16 @@ impl Finder {
                 return;
             }
         };
+        let header = ip.payload.get(..ip.payload.len() - segment.payload.len()).unwrap_or_default();
         let bad_checksum = captured.is_verifiable() && !ip.checksums_ok();
         if bad_checksum && self.checksums_tell {
             if let Some(recording) = self.recording(segment.src, segment.dst) {
-                recording.push_corrupted(record, &segment);
+                recording.push_corrupted(record, &segment, header);
             }
             return;
         }
-        let recording = self.place(record, &segment, bad_checksum);
+        let recording = self.place(record, &segment, header, bad_checksum);
+        recording.note_ident(&ip);
         if captured.missing > 0 {
             let reason = format!(
                 "cut off: {} of {} bytes of the packet were captured; capture with a larger snaplen",
@@ -93,8 +95,7 @@ impl Finder {
             );
             recording.trouble.get_or_insert(Skip::new(record.number, reason));
         }
-        let area = ip.payload.get(20..ip.payload.len() - segment.payload.len()).unwrap_or_default();
-        recording.note_options(record.number, area);
+        recording.note_options(record.number, header.get(20..).unwrap_or_default());
     }
 
     /// The newest conversation between two ends.
@@ -104,14 +105,20 @@ impl Finder {
     }
 
     /// Puts a segment into its conversation, and gives that.
-    fn place(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) -> &mut Recording {
+    fn place(
+        &mut self,
+        record: &Record<'_>,
+        segment: &Segment<'_>,
+        header: &[u8],
+        bad_checksum: bool,
+    ) -> &mut Recording {
         let (stream, _) = self.table.observe(record.at, segment);
         let (number, ends) = (stream.number, stream.ends);
         if number == self.recordings.len() {
             self.recordings.push(Recording::new(number, ends, record.at));
         }
         let recording = &mut self.recordings[number];
-        recording.push(record, segment, bad_checksum);
+        recording.push(record, segment, header, bad_checksum);
         recording
     }
 }
@@ -123,7 +130,8 @@ impl Recording {
             ends,
             started,
             packets: Vec::new(),
-            left_out: 0,
+            left_out: Vec::new(),
+            left_out_time: Duration::ZERO,
             bytes: Vec::new(),
             conversation: Conversation::new(),
             outbound: [0; 2],
@@ -136,16 +144,44 @@ impl Recording {
         if src == self.ends[CLIENT] { CLIENT } else { SERVER }
     }
 
-    fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>, bad_checksum: bool) {
+    fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>, header: &[u8], bad_checksum: bool) {
         let from = self.end_of(segment.src);
+        let header = self.keep(header);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(segment.payload);
         let unseen = self.unseen(record, from, start..self.bytes.len());
         let Segment { seq, ack, flags, window, options, ttl, ecn, .. } = *segment;
         let kind = DataKind::New; // until the recording is settled
-        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, ecn, kind, bad_checksum, ..unseen });
+        self.packets.push(Recorded {
+            seq,
+            ack,
+            flags,
+            window,
+            options,
+            ttl,
+            ecn,
+            header,
+            kind,
+            bad_checksum,
+            ..unseen
+        });
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
         self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
+    }
+
+    /// Notes the identification of the last packet.
+    fn note_ident(&mut self, ip: &IpView<'_>) {
+        let ident = ip.header.get(4..6).filter(|_| ip.src.is_ipv4()).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
+        if let Some(last) = self.packets.last_mut() {
+            last.ident = ident;
+        }
+    }
+
+    /// Keeps bytes, and gives their range.
+    fn keep(&mut self, bytes: &[u8]) -> core::ops::Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
     }
 
     /// An ICMP error for the end `about`: it comes from its peer in the conversation.
@@ -158,13 +194,25 @@ impl Recording {
     }
 
     /// A segment that was corrupted on the way. No TCP took it.
-    fn push_corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>) {
+    fn push_corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>, header: &[u8]) {
+        let header = self.keep(header);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(segment.payload);
         let from = self.end_of(segment.src);
         let unseen = self.unseen(record, from, start..self.bytes.len());
         let Segment { seq, ack, flags, window, options, ttl, ecn, .. } = *segment;
-        self.packets.push(Recorded { seq, ack, flags, window, options, ttl, ecn, bad_checksum: true, ..unseen });
+        self.packets.push(Recorded {
+            seq,
+            ack,
+            flags,
+            window,
+            options,
+            ttl,
+            ecn,
+            header,
+            bad_checksum: true,
+            ..unseen
+        });
     }
 
     /// A packet that no TCP took anything from.
@@ -180,6 +228,8 @@ impl Recording {
             options: Options::default(),
             ttl: 64,
             ecn: 0,
+            header: 0..0,
+            ident: 0,
             payload,
             kind: DataKind::Unacceptable,
             bad_checksum: false,

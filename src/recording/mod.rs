@@ -1,0 +1,20 @@
+//! The TCP conversations of a capture: what was recorded, on which side, and what the program and the settings of one side
+//! were, as far as the packets tell. `replay` plays them again, and `drill` writes scripts from them.
+//!
+//! ```text
+//!   find --> packets (one conversation) --> near (which side)
+//!                                      '--> infer (settings of the host), program and exact (the calls)
+//! ```
+
+pub(crate) mod exact;
+mod find;
+pub(crate) mod infer;
+mod near;
+pub(crate) mod origin;
+mod packets;
+pub(crate) mod program;
+
+pub(crate) use find::{FileContent, find};
+pub(crate) use near::near;
+pub(crate) use origin::Origin;
+pub(crate) use packets::{Assembly, CLIENT, Opening, Recorded, Recording, SERVER, SideFacts, Skip, place};
