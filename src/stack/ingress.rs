@@ -185,15 +185,19 @@ impl Stack {
             Some(Reply::Reset(reset)) => self.queue_segment(&reset),
             None => {}
         }
-        let changed = self.tables.connections[id].state != state;
-        if changed {
-            self.follow_state(id, state, Cause::Received(segment.flags));
-        }
-        if self.tables.connections.contains_key(id) {
-            if changed || verdict.readable || verdict.writable {
-                self.touch(id);
-            } else {
-                self.mark_dirty(id);
+        if verdict.reset {
+            self.abort(id, Cause::Received(segment.flags));
+        } else {
+            let changed = self.tables.connections[id].state != state;
+            if changed {
+                self.follow_state(id, state, Cause::Received(segment.flags));
+            }
+            if self.tables.connections.contains_key(id) {
+                if changed || verdict.readable || verdict.writable {
+                    self.touch(id);
+                } else {
+                    self.mark_dirty(id);
+                }
             }
         }
         verdict.dropped.map_or(Ok(()), Err)

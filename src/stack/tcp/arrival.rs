@@ -43,13 +43,14 @@ impl Tcp {
                 verdict.dropped = Some(DropReason::Rule(rule));
                 self.answer(context, segment, rule, &mut verdict);
             }
+            Disposition::Reset(rule @ Rule::SynChallenge) => {
+                verdict.dropped = Some(DropReason::Rule(rule));
+                verdict.reply = Some(Reply::Reset(Box::new(self.reset(context.now))));
+                self.state = self.machine.show(Shown::Rst, context.machines);
+            }
             Disposition::Reset(rule) => {
                 verdict.dropped = Some(DropReason::Rule(rule));
-                // RFC 793, section 3.9, for a SYN in the window. Data that nobody reads is answered as if there were no
-                // connection, as on Linux.
-                let reset = if rule == Rule::SynChallenge { self.reset(context.now) } else { reset_for(segment) };
-                verdict.reply = Some(Reply::Reset(Box::new(reset)));
-                self.state = self.machine.show(Shown::Rst, context.machines);
+                verdict.reset = true;
             }
         }
         verdict
