@@ -31,7 +31,7 @@ struct Example {
     leaves: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 17] = [
+const EXAMPLES: [Example; 19] = [
     Example {
         line: "make demo    # one connection from handshake to close, drawn, explained, and captured",
         needs: &["make"],
@@ -145,6 +145,20 @@ const EXAMPLES: [Example; 17] = [
         needs: &[],
         live: false,
         prints: &["pass     download.pcapng 0 server semantic"],
+        leaves: &[],
+    },
+    Example {
+        line: "tcplab drill --from download.pcapng > download.pkt       # a script from a recorded conversation",
+        needs: &[],
+        live: false,
+        prints: &[],
+        leaves: &["download.pkt"],
+    },
+    Example {
+        line: "tcplab drill --no-extra download.pkt                     # runs it; a directory stands for all scripts below it",
+        needs: &[],
+        live: false,
+        prints: &["pass        download.pkt"],
         leaves: &[],
     },
 ];

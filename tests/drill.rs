@@ -380,6 +380,13 @@ fn each_ip_version_runs_a_script() {
 }
 
 #[test]
+fn a_script_with_one_address_for_both_sides_is_an_error() {
+    let outcome = Drill::new().option("local_ip", Some("192.0.2.1")).run_text("small.pkt", OPEN);
+    assert_eq!(outcome.verdict, Verdict::Error);
+    assert!(outcome.reason.contains("192.0.2.1"), "{}", outcome.reason);
+}
+
+#[test]
 fn explicit_ports_name_connections() {
     let script = "
  0   socket(..., SOCK_STREAM, IPPROTO_TCP) = 3

@@ -141,8 +141,12 @@ fn compare(text: &str, bytes: &[u8], stream: usize) -> Result<usize, String> {
     let as_client = text.lines().next().is_some_and(|line| line.contains(", as the client:"));
     let twice = text.contains("packets are in the capture twice");
     let left_out = left_out(text);
-    let refused: BTreeSet<_> =
-        text.lines().take_while(|line| line.starts_with("//")).filter(|line| line.contains("refused")).collect();
+    let refused: BTreeSet<_> = text
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with("//"))
+        .filter(|line| line.contains("refused"))
+        .collect();
     let all = recorded(bytes, stream);
     let mut begin = all.iter().filter(|packet| packet.tcp.is_some());
     let begin = begin.nth(refused.len()).map_or(0, |packet| packet.nanos);

@@ -1,5 +1,5 @@
-//! Texts that nobody means: the parser of packetdrill's language reads them or says what is wrong, and never panics. A
-//! fixed number of cases; `make fuzz` has many more (`TCPLAB_FUZZ_CASES`).
+//! Texts that nobody means: the parser of packetdrill's language reads them or says what is wrong, and never panics. What it
+//! reads runs to a verdict. A fixed number of cases; `make fuzz` has many more (`TCPLAB_FUZZ_CASES`).
 #![cfg(feature = "drill")]
 
 mod common;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use scripts::{SMALL, corpus, defined};
 use tcplab::drill::parse::{Definitions, MAX_BYTES, parse};
+use tcplab::drill::{Drill, Verdict};
 use tcplab::rng::Rng;
 
 /// What a mutation puts in: signs of the language, and bytes that terminals obey.
@@ -146,6 +147,9 @@ fn changed_scripts_are_read_or_refused() {
         let other = &seeds[below(&mut rng, seeds.len())];
         mutate(&mut text, other, &mut rng);
         *if read(&text, &definitions[below(&mut rng, 2)]) { &mut good } else { &mut bad } += 1;
+        // A run ends with a verdict.
+        let outcome = Drill::new().run_text("a.pkt", &text);
+        assert_eq!(outcome.verdict == Verdict::Pass, outcome.reason.is_empty(), "{outcome:?} of {text:?}");
     }
     assert!(good > 0 && bad > good, "{good} good, {bad} bad");
 }

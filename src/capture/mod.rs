@@ -42,7 +42,7 @@ mod writer;
 pub use crate::annotate::Direction;
 pub use crate::event::Numbers;
 pub use error::{ReadError, ReadProblem, WriteError};
-#[cfg(feature = "replay")]
+#[cfg(any(feature = "replay", feature = "drill"))]
 pub(crate) use reader::is_ours;
 pub use reader::{Reader, Record};
 pub use settings::{Settings, WhenBehind};

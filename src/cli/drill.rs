@@ -69,10 +69,10 @@ pub(super) struct Args {
     ])]
     from: Option<PathBuf>,
     /// Conversation of --from, from 0 [default: the first]
-    #[arg(long, value_name = "N", requires = "from")]
+    #[arg(long, value_name = "N")]
     stream: Option<usize>,
     /// Side of --from that is the host under test [default: the one on which the capture was taken]
-    #[arg(long, value_name = "ROLE", requires = "from")]
+    #[arg(long, value_name = "ROLE")]
     role: Option<RoleName>,
     #[command(flatten)]
     view: View,
@@ -142,6 +142,9 @@ struct Job {
 
 /// Gives the exit code: 2 if a script cannot be read or makes no sense, 1 if one does not come out as expected, else 0.
 pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
+    if args.from.is_none() && (args.stream.is_some() || args.role.is_some()) {
+        return Err(CliError::Usage("--stream and --role choose a conversation of --from CAPTURE".to_owned()));
+    }
     if let Some(capture) = &args.from {
         let role = args.role.map(|role| match role {
             RoleName::Client => FromRole::Client,
@@ -258,7 +261,8 @@ fn gather(root: &Path, path: &Path, jobs: &mut Vec<Job>) -> io::Result<()> {
         Ok(())
     }
     if !path.is_dir() {
-        let group = path.parent().map_or_else(String::new, |parent| parent.display().to_string());
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let group = parent.unwrap_or(Path::new(".")).display().to_string();
         jobs.push(Job { path: path.to_owned(), group });
         return Ok(());
     }

@@ -39,6 +39,7 @@ mod run;
 pub mod script;
 mod settings;
 mod system;
+mod test_dir;
 mod wire;
 
 pub use compare::Relax;
@@ -46,6 +47,7 @@ pub use from::{FromError, FromRole, from_capture, from_read};
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
 pub use system::System;
+pub use test_dir::{TestDir, test_dir};
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -107,6 +107,9 @@ impl Settings {
         if !(fits(settings.local_ip) && fits(settings.remote_ip)) {
             return Err(Unusable::Wrong("local_ip and remote_ip are not of the IP version of the run".to_owned()));
         }
+        if settings.local() == settings.remote() {
+            return Err(Unusable::Wrong(format!("local_ip and remote_ip are both {}", settings.local())));
+        }
         Ok(settings)
     }
 

@@ -72,7 +72,7 @@ impl System {
     pub(super) fn config(self) -> HostConfig {
         let linux = HostConfig::default();
         match self {
-            Self::Linux => linux,
+            Self::Linux => HostConfig { backlog_plus_one: true, mtu_probing: false, ..linux },
             Self::Rfc => HostConfig {
                 min_rto: Duration::from_secs(1),
                 window_update: WindowUpdate::Segment,
@@ -186,6 +186,7 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
         "net.ipv4.ip_no_pmtu_disc" => config.path_mtu_discovery = !on,
         "net.inet.tcp.pmtud_blackhole_detection" | "net.ipv4.tcp_mtu_probing" => config.mtu_probing = on,
         "net.inet.tcp.initcwnd_segments" => put!(initial_window, count),
+        "net.ipv4.tcp_rto_max_ms" => put!(max_rto, millis),
         "net.ipv4.tcp_syn_retries" => put!(syn_retries, count),
         "net.ipv4.tcp_synack_retries" => put!(synack_retries, count),
         "net.ipv4.tcp_retries2" => put!(retries, count),
@@ -210,7 +211,10 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
         "net.inet.tcp.insecure_rst" => config.challenge_rst = !on,
         "net.inet.tcp.insecure_syn" => config.challenge_syn = !on,
         "net.inet.tcp.drop_synfin" => config.drop_syn_fin = on,
-        "net.inet.tcp.hostcache.purgenow" | "net.inet.tcp.rexmit_slop" => {}
+        "net.inet.tcp.hostcache.purgenow"
+        | "net.inet.tcp.rexmit_slop"
+        | "net.ipv4.tcp_no_metrics_save"
+        | "net.ipv4.tcp_syncookies" => {}
         _ => return Meaning::Noted(format!("{name} has no meaning here")),
     }
     Meaning::Applied

@@ -105,6 +105,7 @@ impl Recovery {
         {
             self.undo.on_resent_acked(clock, ts_ecr);
         }
+        let newreno = self.phase == Phase::Recovery && !self.config.sack;
         outcome.undone = self.try_undo(now, ack, advanced, duplicate, &delivery, controller);
         if advanced {
             self.timed_out_at = None;
@@ -153,6 +154,9 @@ impl Recovery {
         {
             let cwnd = controller.cwnd();
             let slow_start = cwnd < controller.ssthresh();
+            // RFC 3168, section 6.1.2: no growth "in response to the receipt of an ECN-Echo ACK packet". Nor by the full ACK
+            // that ends fast recovery: it has just set cwnd, so that no burst follows (RFC 6582, section 3.2).
+            let held = ack.ece || (newreno && outcome.ended_recovery);
             let last_rtt = delivery.last_sent_at.map(|at| now.since(at));
             let sample = AckSample {
                 now,
@@ -167,7 +171,7 @@ impl Recovery {
                 rtt: last_rtt,
                 srtt: self.srtt(),
                 min_rtt: self.min_rtt(),
-                cwnd_limited: self.usage.is_cwnd_limited(cwnd, slow_start),
+                cwnd_limited: !held && self.usage.is_cwnd_limited(cwnd, slow_start),
                 cwnd_filled: self.usage.is_cwnd_filled(),
                 reordering_seen: self.rack.reordering_seen(),
                 snd_una: self.snd_una(),

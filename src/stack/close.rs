@@ -38,6 +38,7 @@ impl Stack {
                     (Cause::Received(_), State::SynSent) => Some(ConnectionError::Refused),
                     (Cause::Received(_), State::SynReceived) if connection.active => Some(ConnectionError::Refused),
                     (Cause::Received(_), State::CloseWait) => Some(ConnectionError::ResetAfterFin),
+                    // Not the last ACK in LAST-ACK, but an RST, or a SYN that resets (RFC 793, section 3.9).
                     (Cause::Received(flags), _) if flags.intersects(Flags::RST | Flags::SYN) => {
                         Some(ConnectionError::Reset)
                     }

@@ -48,7 +48,7 @@ pub use udp::UdpId;
 
 pub(crate) use calls::{BindError, Binding, Condition, ConnectRefusal, Received, Sent};
 pub(crate) use config::TcpOptions;
-#[cfg(feature = "replay")]
+#[cfg(any(feature = "replay", feature = "drill"))]
 pub(crate) use tcp::window_shift;
 pub(crate) use udp::SendRefusal;
 

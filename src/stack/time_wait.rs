@@ -71,7 +71,8 @@ impl TimeWait {
             return Outcome::Reuse;
         }
         let inside = segment.seq < self.rcv_nxt + self.rcv_wnd && segment.seq >= self.rcv_nxt;
-        if !segment.is_ack() && (needs_ack || (inside && !segment.is_syn())) {
+        let third = !segment.is_syn() && !segment.is_rst();
+        if !segment.is_ack() && (needs_ack || (inside && third)) {
             // RFC 9293, section 3.10.7.4, fifth: "if the ACK bit is off, drop the segment and return".
             return Outcome::Ignore;
         }

@@ -2,6 +2,7 @@
 //! `from` writes them into the script.
 
 use crate::drill::script::OptionLine;
+use crate::drill::system::System;
 use crate::segment::OptionLayout;
 use crate::socket::{HostConfig, WindowUpdate};
 use crate::time::Duration;
@@ -58,7 +59,7 @@ impl Shown for WindowUpdate {
 
 /// The option lines for a host that begins with the defaults of Linux.
 pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
-    let usual = HostConfig::default();
+    let usual = System::Linux.config();
     let mut lines = Vec::new();
     let mut add = |key: &str, value: String| {
         lines.push(OptionLine { name: "set".to_owned(), value: Some(format!("{key}={value}")) });

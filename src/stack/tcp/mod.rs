@@ -42,7 +42,7 @@ pub(super) use outgoing::Reply;
 use path_mtu::PathMtu;
 pub(super) use receiver::Receiver;
 pub(super) use sender::Sender;
-#[cfg(feature = "replay")]
+#[cfg(any(feature = "replay", feature = "drill"))]
 pub(crate) use terms::window_shift;
 pub(super) use terms::{Offer, Terms};
 
