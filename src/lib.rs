@@ -105,7 +105,6 @@ pub mod link;
 pub mod live;
 pub mod net;
 #[cfg(any(feature = "replay", feature = "drill"))]
-#[cfg_attr(not(all(feature = "replay", feature = "drill")), allow(dead_code, unused_imports))]
 mod recording;
 pub mod recovery;
 #[cfg(feature = "replay")]

@@ -6,33 +6,15 @@
 mod common;
 #[path = "common/programs.rs"]
 mod programs;
+#[path = "common/scripts.rs"]
+mod scripts;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use tcplab::drill::script::{Action, Body, Direction, Event, Options, Script, TcpOption, Time, Value};
 use tcplab::drill::{Drill, Outcome, Relax, System, Verdict};
 use tcplab::time::Duration;
-
-/// The scripts of the suite, sorted by path. `None` if they are not there.
-fn suite() -> Option<Vec<PathBuf>> {
-    let dir = programs::shared("corpus/packetdrill")?;
-    let mut files = Vec::new();
-    let mut dirs = vec![dir];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).expect("a directory") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|end| end == "pkt") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Some(files)
-}
 
 /// The path below the suite.
 fn short(path: &Path) -> String {
@@ -40,8 +22,8 @@ fn short(path: &Path) -> String {
     path.split_once("packetdrill/").map_or(path.clone(), |(_, below)| below.to_owned())
 }
 
-fn outcomes(drill: &Drill, files: &[PathBuf]) -> Vec<Outcome> {
-    files.iter().map(|path| drill.run_text(&short(path), &fs::read_to_string(path).expect("a text"))).collect()
+fn outcomes(drill: &Drill, files: &[(PathBuf, String)]) -> Vec<Outcome> {
+    files.iter().map(|(path, text)| drill.run_text(&short(path), text)).collect()
 }
 
 fn count(outcomes: &[Outcome], verdict: Verdict) -> usize {
@@ -52,7 +34,7 @@ fn count(outcomes: &[Outcome], verdict: Verdict) -> usize {
 /// *unsupported* pass". A pass with a skipped assertion does not count. The verdict of each script is in a file.
 #[test]
 fn the_shares_of_the_freebsd_suite_are_reached_strictly_and_relaxed() {
-    let Some(files) = suite() else { return };
+    let Some(files) = scripts::corpus() else { return };
     assert_eq!(files.len(), 551);
     let strict = outcomes(&Drill::new(), &files);
     let relaxed = outcomes(&Drill::new().relax(Relax::ALL), &files);
@@ -82,7 +64,7 @@ fn the_shares_of_the_freebsd_suite_are_reached_strictly_and_relaxed() {
 /// Issue 10: "gives the same JSON (but for `wall_ms`) over five runs".
 #[test]
 fn five_runs_of_the_freebsd_suite_have_the_same_outcomes() {
-    let Some(files) = suite() else { return };
+    let Some(files) = scripts::corpus() else { return };
     let first = outcomes(&Drill::new(), &files);
     for _ in 0..4 {
         assert_eq!(outcomes(&Drill::new(), &files), first);
@@ -191,13 +173,12 @@ fn call_of(event: &mut Event) -> &mut tcplab::drill::script::Call {
 /// Issue 10: "a test makes at least five changed scripts of every passing one [...]: at least 99 % fail".
 #[test]
 fn of_the_scripts_that_pass_changed_ones_fail() {
-    let Some(files) = suite() else { return };
+    let Some(files) = scripts::corpus() else { return };
     let drill = Drill::new();
     let mut made = 0;
     let mut passed = BTreeMap::<_, Vec<String>>::new();
-    for path in &files {
-        let text = fs::read_to_string(path).expect("a text");
-        let Ok((system, script)) = drill.parse("", &text) else { continue };
+    for (path, text) in &files {
+        let Ok((system, script)) = drill.parse("", text) else { continue };
         let drill = Drill::new().system(system);
         if drill.run_script("", &script).verdict != Verdict::Pass {
             continue;

@@ -17,7 +17,7 @@ use super::args::View;
 use super::output::Output;
 use super::output_file::Destination;
 use crate::capture::Settings;
-use crate::drill::{Drill, FromRole, Outcome, Relax, System, Verdict, from_capture};
+use crate::drill::{Drill, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_capture};
 use crate::event::{HostId, Observer};
 use crate::view::{Ladder, Style, printable};
 
@@ -159,7 +159,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let mut code = 0;
     let mut jobs = Vec::new();
     for path in &args.scripts {
-        if let Err(error) = gather(path, path, &mut jobs) {
+        if let Err(error) = gather(path, &mut jobs) {
             code = 2;
             output.error(&format!("read {}: {error}", path.display()));
         }
@@ -242,33 +242,17 @@ fn drill(args: &Args) -> Result<Drill, CliError> {
     Ok(drill)
 }
 
-/// The deepest directory that is looked into.
-const DEEPEST: usize = 32;
-
 /// Adds the scripts of a path.
-fn gather(root: &Path, path: &Path, jobs: &mut Vec<Job>) -> io::Result<()> {
-    fn below(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
-        for entry in std::fs::read_dir(path)? {
-            let entry = entry?.path();
-            if entry.is_dir() {
-                if depth < DEEPEST {
-                    below(&entry, depth + 1, files)?;
-                }
-            } else if entry.extension().is_some_and(|end| end == "pkt") {
-                files.push(entry);
-            }
-        }
-        Ok(())
-    }
+fn gather(path: &Path, jobs: &mut Vec<Job>) -> io::Result<()> {
     if !path.is_dir() {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let group = parent.unwrap_or(Path::new(".")).display().to_string();
         jobs.push(Job { path: path.to_owned(), group });
         return Ok(());
     }
-    let mut files = Vec::new();
-    below(path, 0, &mut files)?;
-    files.sort();
+    let root = path;
+    let (files, found) = SCRIPTS.below(root);
+    found?;
     jobs.extend(files.into_iter().map(|path| {
         let parent = path.parent().unwrap_or(root);
         let inner = parent.strip_prefix(root).unwrap_or(parent);

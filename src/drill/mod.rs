@@ -47,6 +47,8 @@ pub use from::{FromError, FromRole, from_capture, from_read};
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
 pub use system::System;
+#[cfg(feature = "cli")]
+pub(crate) use test_dir::SCRIPTS;
 pub use test_dir::{TestDir, test_dir};
 
 use std::cell::RefCell;
@@ -191,8 +193,8 @@ impl Drill {
             Err(Unusable::Wrong(what)) => return Outcome { system, ..blank(name, Verdict::Error, what) },
         };
         let config = system.config();
-        let host: Vec<_> = settings.host.iter().chain(&self.host).cloned().collect();
-        let setup = Setup { script, settings, config, host: &host, relax: &self.relax, observers, measured: false };
+        let setup =
+            Setup { script, settings, config, host: &self.host, relax: &self.relax, observers, measured: false };
         let Ran { stop, relaxed, skipped_asserts, notes, virtual_time, .. } = run::run(setup);
         let (verdict, reason, line) = match stop {
             None => (Verdict::Pass, String::new(), None),

@@ -51,7 +51,7 @@ pub(super) struct Setup<'a> {
     pub(super) script: &'a Script,
     pub(super) settings: Settings,
     pub(super) config: HostConfig,
-    /// Keys of the host that win over the script.
+    /// Keys of the host from the command line, which win over the script.
     pub(super) host: &'a [(String, String)],
     pub(super) relax: &'a BTreeSet<Relax>,
     pub(super) observers: &'a [Rc<RefCell<dyn Observer>>],
@@ -157,9 +157,9 @@ fn apply_commands(setup: &mut Setup<'_>, notes: &mut Vec<String>) -> Result<(), 
 }
 
 impl Setup<'_> {
-    /// What the command line sets wins over the script.
+    /// What option lines set wins over commands, and the command line over both.
     fn apply_host_keys(&mut self) -> Result<(), Stop> {
-        for (key, value) in self.host {
+        for (key, value) in self.settings.host.iter().chain(self.host) {
             let set = set_host_key(&mut self.config, key, value);
             set.map_err(|expected| Stop::Error(format!("{key}={value}: expected {expected}")))?;
         }
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         let peer = sim.scripted_peer("script", &format!("{remote}/{prefix}"));
         sim.link(&host, &peer, "");
         for observer in setup.observers {
-            sim.observe(Shared(Rc::clone(observer)));
+            sim.observe(Rc::clone(observer));
         }
         let mapped = |ip: IpAddr| match (ip, settings.ip_version) {
             (IpAddr::V4(v4), IpVersion::Mapped) => IpAddr::V6(v4.to_ipv6_mapped()),
@@ -263,37 +263,24 @@ impl<'a> Run<'a> {
             self.run_to(due)?;
         }
         // With `one_turn` the host answers after the last call of this instant.
-        let call_follows = |run: &Self| match next {
-            Some(Event { time, action: Action::Call(_), .. }) => one_turn && run.due(*time, false).0 <= run.sim.now(),
-            _ => false,
-        };
+        let held = one_turn
+            && next.is_some_and(|next| {
+                matches!(next.action, Action::Call(_)) && due_after(next.time, self.sim.now()).0 <= self.sim.now()
+            });
         match &event.action {
-            Action::Packet(packet) => {
-                let finished = core::mem::replace(&mut self.before.finished, self.sim.now());
-                let held = call_follows(self);
-                self.before.finished = finished;
-                self.inbound(packet, held)?;
-            }
+            Action::Packet(packet) => self.inbound(packet, held)?,
             Action::Call(call) => self.call(event, call)?,
             Action::Command(command) => self.command(command)?,
             Action::Code(code) => self.code(code)?,
         }
         self.before = Before { finished: self.sim.now(), scheduled: due, inbound };
-        if call_follows(self) { Ok(()) } else { self.run_to(self.sim.now()) }
+        if held { Ok(()) } else { self.run_to(self.sim.now()) }
     }
 
     /// The earliest and the latest instant of an event, without tolerance.
     pub(super) fn due(&self, time: Time, inbound: bool) -> (Instant, Instant) {
         let base = if inbound && self.before.inbound { self.before.scheduled } else { self.before.finished };
-        let at = |offset: Duration| Instant::EPOCH + offset.min(LONGEST);
-        let behind = |offset: Duration| base + offset.min(LONGEST);
-        match time {
-            Time::Absolute(offset) | Time::AbsoluteBlocking(offset, _) => (at(offset), at(offset)),
-            Time::Relative(offset) | Time::RelativeBlocking(offset, _) => (behind(offset), behind(offset)),
-            Time::AbsoluteRange(from, to) => (at(from), at(to)),
-            Time::RelativeRange(from, to) => (behind(from), behind(to)),
-            Time::Any => (base, base),
-        }
+        due_after(time, base)
     }
 
     pub(super) fn tolerance(&self, at: Instant) -> Duration {
@@ -535,21 +522,21 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The earliest and the latest instant of an event that follows one at `base`.
+fn due_after(time: Time, base: Instant) -> (Instant, Instant) {
+    let at = |offset: Duration| Instant::EPOCH + offset.min(LONGEST);
+    let behind = |offset: Duration| base + offset.min(LONGEST);
+    match time {
+        Time::Absolute(offset) | Time::AbsoluteBlocking(offset, _) => (at(offset), at(offset)),
+        Time::Relative(offset) | Time::RelativeBlocking(offset, _) => (behind(offset), behind(offset)),
+        Time::AbsoluteRange(from, to) => (at(from), at(to)),
+        Time::RelativeRange(from, to) => (behind(from), behind(to)),
+        Time::Any => (base, base),
+    }
+}
+
 /// An instant of a script in seconds.
 pub(super) fn seconds(at: Instant) -> String {
     let micros = at.since(Instant::EPOCH).as_micros();
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
-}
-
-/// An observer that the caller reads afterwards.
-struct Shared(Rc<RefCell<dyn Observer>>);
-
-impl Observer for Shared {
-    fn on_event(&mut self, at: Instant, event: &crate::event::Event<'_>) {
-        self.0.borrow_mut().on_event(at, event);
-    }
-
-    fn wants_numbers(&self) -> bool {
-        self.0.borrow().wants_numbers()
-    }
 }

@@ -8,6 +8,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::{Drill, Outcome, Verdict};
 
+use crate::testing::files::{Check, Files, in_package};
+
+/// Scripts by the ends of their names.
+pub(crate) const SCRIPTS: Files = Files { what: "scripts", extensions: &["pkt"] };
+
 /// How each script is run, if not as usual.
 type Adjust = Arc<dyn Fn(&Path, Drill) -> Drill + Send + Sync>;
 
@@ -49,8 +54,7 @@ impl core::fmt::Debug for TestDir {
 impl TestDir {
     /// The scripts below this directory.
     pub fn new(dir: impl AsRef<Path>) -> Self {
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
-        Self { dir: package.join(dir), adjust: Arc::new(|_, drill| drill), least: 1 }
+        Self { dir: in_package(dir.as_ref()), adjust: Arc::new(|_, drill| drill), least: 1 }
     }
 
     /// Changes how each script is run: the system, settings of the host, what a comparison may leave out.
@@ -82,38 +86,10 @@ impl TestDir {
 
     /// The tests, to be run together with others.
     pub fn trials(&self) -> Vec<Trial> {
-        let mut files = Vec::new();
-        let found = gather(&self.dir, &mut files);
-        files.sort();
-        let mut trials: Vec<_> = files
-            .iter()
-            .map(|path| {
-                let name = path.strip_prefix(&self.dir).unwrap_or(path).display().to_string();
-                let (path, adjust) = (path.clone(), Arc::clone(&self.adjust));
-                Trial::test(name.replace('\\', "/"), move || check(&path, &adjust))
-            })
-            .collect();
-        let (dir, count, least) = (self.dir.display().to_string(), files.len(), self.least);
-        if let Err(error) = found {
-            trials.push(Trial::test("scripts", move || Err(format!("read {dir}: {error}").into())));
-        } else if count < least {
-            let text = format!("{dir} holds {count} scripts (.pkt), where there should be {least}");
-            trials.push(Trial::test("scripts", move || Err(text.into())));
-        }
-        trials
+        let adjust = Arc::clone(&self.adjust);
+        let check: Check = Arc::new(move |path| check(path, &adjust));
+        SCRIPTS.trials(&self.dir, self.least, &check)
     }
-}
-
-fn gather(dir: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            gather(&path, files)?;
-        } else if path.extension().is_some_and(|end| end == "pkt") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn check(path: &Path, adjust: &Adjust) -> Result<(), Failed> {

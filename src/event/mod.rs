@@ -30,6 +30,17 @@ impl<F: FnMut(Instant, &Event<'_>)> Observer for F {
     }
 }
 
+/// An observer that is read by its owner too.
+impl<O: Observer + ?Sized> Observer for Rc<RefCell<O>> {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        self.borrow_mut().on_event(at, event);
+    }
+
+    fn wants_numbers(&self) -> bool {
+        self.borrow().wants_numbers()
+    }
+}
+
 /// The observers of a loop, each shown every event, in the order in which they came.
 #[derive(Default)]
 pub(crate) struct Observers(Vec<Rc<RefCell<dyn Observer>>>);

@@ -145,26 +145,10 @@ impl Recording {
     }
 
     fn push(&mut self, record: &Record<'_>, segment: &Segment<'_>, header: &[u8], bad_checksum: bool) {
-        let from = self.end_of(segment.src);
-        let header = self.keep(header);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(segment.payload);
-        let unseen = self.unseen(record, from, start..self.bytes.len());
-        let Segment { seq, ack, flags, window, options, ttl, ecn, .. } = *segment;
         let kind = DataKind::New; // until the recording is settled
-        self.packets.push(Recorded {
-            seq,
-            ack,
-            flags,
-            window,
-            options,
-            ttl,
-            ecn,
-            header,
-            kind,
-            bad_checksum,
-            ..unseen
-        });
+        let recorded = Recorded { kind, bad_checksum, ..self.recorded(record, segment, header) };
+        let from = recorded.from;
+        self.packets.push(recorded);
         self.outbound[from] += u32::from(record.direction == Some(Direction::Outbound));
         self.outbound[from.other()] += u32::from(record.direction == Some(Direction::Inbound));
     }
@@ -186,33 +170,24 @@ impl Recording {
 
     /// An ICMP error for the end `about`: it comes from its peer in the conversation.
     fn push_icmp(&mut self, record: &Record<'_>, about: SocketAddr, bytes: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        let from = self.end_of(about).other();
-        let unseen = self.unseen(record, from, start..self.bytes.len());
+        let payload = self.keep(bytes);
+        let unseen = self.unseen(record, self.end_of(about).other(), payload);
         self.packets.push(Recorded { icmp: true, ..unseen });
     }
 
     /// A segment that was corrupted on the way. No TCP took it.
     fn push_corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>, header: &[u8]) {
+        let recorded = self.recorded(record, segment, header);
+        self.packets.push(Recorded { bad_checksum: true, ..recorded });
+    }
+
+    /// A segment, whose header and text are kept. Nothing is said about whether TCP took it.
+    fn recorded(&mut self, record: &Record<'_>, segment: &Segment<'_>, header: &[u8]) -> Recorded {
         let header = self.keep(header);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(segment.payload);
-        let from = self.end_of(segment.src);
-        let unseen = self.unseen(record, from, start..self.bytes.len());
+        let payload = self.keep(segment.payload);
+        let unseen = self.unseen(record, self.end_of(segment.src), payload);
         let Segment { seq, ack, flags, window, options, ttl, ecn, .. } = *segment;
-        self.packets.push(Recorded {
-            seq,
-            ack,
-            flags,
-            window,
-            options,
-            ttl,
-            ecn,
-            header,
-            bad_checksum: true,
-            ..unseen
-        });
+        Recorded { seq, ack, flags, window, options, ttl, ecn, header, ..unseen }
     }
 
     /// A packet that no TCP took anything from.

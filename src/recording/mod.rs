@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   find --> packets (one conversation) --> near (which side)
-//!                                      '--> infer (settings of the host), program and exact (the calls)
+//!                                      '--> infer (settings of the host), exact (the calls)
 //! ```
 
 pub(crate) mod exact;
@@ -12,9 +12,12 @@ pub(crate) mod infer;
 mod near;
 pub(crate) mod origin;
 mod packets;
-pub(crate) mod program;
 
-pub(crate) use find::{FileContent, find};
+#[cfg(feature = "replay")]
+pub(crate) use find::FileContent;
+pub(crate) use find::find;
 pub(crate) use near::near;
 pub(crate) use origin::Origin;
-pub(crate) use packets::{Assembly, CLIENT, Opening, Recorded, Recording, SERVER, SideFacts, Skip, place};
+#[cfg(feature = "replay")]
+pub(crate) use packets::{Assembly, NewData};
+pub(crate) use packets::{CLIENT, Opening, Recorded, Recording, SERVER, SideFacts, Skip, place};

@@ -17,7 +17,7 @@ pub(crate) enum Origin {
     /// A recipe.
     Recipe(Box<Recipe>),
     /// It is marked as a recipe, but it cannot be run.
-    Broken(String),
+    Broken(#[cfg_attr(not(feature = "replay"), expect(dead_code, reason = "only `replay` tells why"))] String),
 }
 
 impl Origin {

@@ -13,8 +13,10 @@ use crate::segment::{Flags, Options, Segment, Seq, default_mss};
 use crate::time::{Duration, Instant};
 
 /// How many packets may lie between a packet and itself, where it is in the file twice.
+#[cfg(feature = "drill")]
 const NEAR: usize = 8;
 /// How much later it is there again, at most.
+#[cfg(feature = "drill")]
 const SOON: Duration = Duration::from_millis(1);
 
 /// The side of a recording that opened the connection.
@@ -58,6 +60,7 @@ pub(crate) struct Recorded {
     pub(crate) ttl: u8,
     pub(crate) ecn: u8,
     /// The range of its TCP header in [`Recording::bytes`], options included. Empty for ICMP.
+    #[cfg_attr(not(feature = "drill"), expect(dead_code, reason = "only `drill` writes headers"))]
     pub(crate) header: Range<usize>,
     /// The identification in its IPv4 header; 0 where there is none.
     pub(crate) ident: u16,
@@ -121,6 +124,7 @@ pub(crate) struct NewData {
     pub(crate) start: u32,
     pub(crate) end: u32,
     /// What its sender had received: the place that its ACK names.
+    #[cfg_attr(not(feature = "replay"), expect(dead_code, reason = "only programs of `replay` are derived from it"))]
     pub(crate) ack: u32,
 }
 
@@ -224,6 +228,7 @@ impl Recording {
 
     /// Removes packets that are in the file twice, as where both ways into a mirror port are captured. It shows in a packet
     /// of `ours`: no host sends the same identification twice in a row. Gives how many were removed.
+    #[cfg(feature = "drill")]
     pub(crate) fn remove_doubles(&mut self, ours: Side) -> usize {
         let bytes = &self.bytes;
         let same = |a: &Recorded, b: &Recorded| {
@@ -401,6 +406,7 @@ impl Recording {
 
     /// The place up to which a side had sent when it sent this RST: by its number, if it can be that, or by what passed
     /// before it.
+    #[cfg(feature = "replay")]
     pub(crate) fn place_of_rst(&self, facts: &SideFacts, rst: usize) -> u32 {
         let before = facts.content.iter().take_while(|content| content.packet < rst);
         let passed = before.map(|content| content.end).max().unwrap_or(1);

@@ -7,9 +7,9 @@
 //! replay with a verdict.
 
 use super::feed::{Gate, Mapping, PacketPart, gates};
+use super::program::FOR_EVER;
 use super::run::{BEHIND, Ending, Observers, Played, Run, Setup};
 use crate::conversation::{DataKind, Side};
-use crate::recording::program::FOR_EVER;
 use crate::recording::{Recorded, place};
 use crate::segment::{Flags, Options, SegmentTemplate, default_mss};
 use crate::time::{Duration, Instant};

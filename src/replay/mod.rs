@@ -48,6 +48,8 @@ mod icmp;
 mod lines;
 mod live;
 mod one;
+mod player;
+mod program;
 mod report;
 mod run;
 mod semantic;

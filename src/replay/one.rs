@@ -3,13 +3,14 @@
 
 use super::feeder;
 use super::live;
+use super::program;
 use super::report::{Mode, Outcome, Verdict};
 use super::run::{Ending, Observers, OurProgram, Played, Setup, UserProgram};
 use super::semantic::{self, Finding};
 use super::strict;
 use crate::conversation::Side;
 use crate::recording::infer::{self, HostManner};
-use crate::recording::{Opening, Recording, SideFacts, Skip, exact, program};
+use crate::recording::{Opening, Recording, SideFacts, Skip, exact};
 use crate::socket::HostConfig;
 use crate::time::Instant;
 

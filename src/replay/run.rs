@@ -12,11 +12,12 @@ use std::rc::Rc;
 use super::feed::Mapping;
 use super::icmp;
 use super::live::Live;
+use super::player;
 use crate::app::calls::{self, Call, Done, Failed};
 use crate::conversation::Side;
 use crate::event::{Event, Observer, State};
 use crate::net::{JoinHandle, Net};
-use crate::recording::exact::{self, Exact};
+use crate::recording::exact::Exact;
 use crate::recording::{Recorded, Recording, SERVER, SideFacts};
 use crate::segment::{HeaderEditor, IpView, Packet, Segment, SegmentTemplate};
 use crate::sim::{HostHandle, PeerHandle, Sim};
@@ -304,7 +305,7 @@ fn spawn(
         OurProgram::Exact(exact) => {
             let (exact, start) = (exact.clone(), setup.start);
             host.spawn_daemon(async move |net| {
-                exact::run(net, exact, start, |data| read.borrow_mut().extend_from_slice(data)).await
+                player::play(net, exact, start, |data| read.borrow_mut().extend_from_slice(data)).await
             });
             None
         }

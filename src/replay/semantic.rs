@@ -5,9 +5,9 @@
 //! options, the limits that the peer set, resets and retransmissions. Reported but not compared: numbers of segments,
 //! windows, PSH, delays.
 
+use super::program::RecordedProgram;
 use super::run::{Ending, Played};
 use crate::conversation::{DataKind, Side};
-use crate::recording::program::RecordedProgram;
 use crate::recording::{CLIENT, Opening, Recording, SERVER, SideFacts};
 use crate::segment::{Flags, default_mss};
 use crate::time::{Duration, Instant};

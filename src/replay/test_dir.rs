@@ -9,6 +9,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::{Outcome, Replay, Verdict};
 
+use crate::testing::files::{Check, Files, in_package};
+
+/// Captures by the ends of their names.
+const CAPTURES: Files = Files { what: "captures", extensions: &["pcap", "pcapng", "cap"] };
+
 /// How each file is set up, if not as usual.
 type Adjust = Arc<dyn Fn(&Path, Replay) -> Replay + Send + Sync>;
 
@@ -50,8 +55,7 @@ impl core::fmt::Debug for TestDir {
 impl TestDir {
     /// The captures below this directory.
     pub fn new(dir: impl AsRef<Path>) -> Self {
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
-        Self { dir: package.join(dir), adjust: Arc::new(|_, replay| replay), least: 1 }
+        Self { dir: in_package(dir.as_ref()), adjust: Arc::new(|_, replay| replay), least: 1 }
     }
 
     /// Changes the settings of each file: role, mode, program.
@@ -83,38 +87,10 @@ impl TestDir {
 
     /// The tests, to be run together with others.
     pub fn trials(&self) -> Vec<Trial> {
-        let mut files = Vec::new();
-        let found = gather(&self.dir, &mut files);
-        files.sort();
-        let mut trials: Vec<_> = files
-            .iter()
-            .map(|path| {
-                let name = path.strip_prefix(&self.dir).unwrap_or(path).display().to_string();
-                let (path, adjust) = (path.clone(), Arc::clone(&self.adjust));
-                Trial::test(name.replace('\\', "/"), move || check(&path, &adjust))
-            })
-            .collect();
-        let (dir, count, least) = (self.dir.display().to_string(), files.len(), self.least);
-        if let Err(error) = found {
-            trials.push(Trial::test("captures", move || Err(format!("read {dir}: {error}").into())));
-        } else if count < least {
-            let text = format!("{dir} holds {count} captures (.pcap, .pcapng, .cap), where there should be {least}");
-            trials.push(Trial::test("captures", move || Err(text.into())));
-        }
-        trials
+        let adjust = Arc::clone(&self.adjust);
+        let check: Check = Arc::new(move |path| check(path, &adjust));
+        CAPTURES.trials(&self.dir, self.least, &check)
     }
-}
-
-fn gather(dir: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            gather(&path, files)?;
-        } else if path.extension().is_some_and(|end| ["pcap", "pcapng", "cap"].iter().any(|known| end == *known)) {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn check(path: &Path, adjust: &Adjust) -> Result<(), Failed> {

@@ -86,8 +86,8 @@ pub(crate) fn raw_udp(src: SocketAddr, dst: SocketAddr, ip: RawIp, payload: &[u8
     bytes
 }
 
-#[cfg(any(test, feature = "drill"))]
 /// An ICMP message: type, code, the second word of the header, and what follows it.
+#[cfg(any(test, feature = "drill"))]
 pub(crate) fn raw_icmp(src: IpAddr, dst: IpAddr, ip: RawIp, head: (u8, u8, u32), body: &[u8]) -> Vec<u8> {
     let protocol = if src.is_ipv6() { Protocol::Icmpv6 } else { Protocol::Icmp };
     let mut bytes = begin(src, dst, protocol, ip, 8 + body.len());

@@ -89,7 +89,7 @@ impl HostHandle {
 
     /// Runs its programs until each of them waits. What they send leaves when the simulation runs next.
     #[track_caller]
-    #[cfg_attr(not(feature = "drill"), allow(dead_code))]
+    #[cfg(feature = "drill")]
     pub(crate) fn run_programs(&self) {
         self.with(|network| {
             network.wake(self.id);

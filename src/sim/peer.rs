@@ -121,6 +121,7 @@ impl<E: Endpoint> Network<E> {
     }
 
     /// As [`Network::inject`], but a host at the end of the link only takes the packet. It runs when the simulation runs.
+    #[cfg(feature = "drill")]
     fn inject_held(&mut self, peer: HostId, packet: Packet) {
         self.peer_sends(peer, packet);
         for at in 0..self.fabric.node(peer).links.len() {
@@ -190,7 +191,7 @@ impl PeerHandle {
 
     /// As [`PeerHandle::inject`], but the host does not answer until the simulation runs. Calls made before that are made
     /// in the same turn of the host.
-    #[cfg_attr(not(feature = "drill"), allow(dead_code))]
+    #[cfg(feature = "drill")]
     pub(crate) fn inject_held(&self, packet: Vec<u8>) {
         with(&self.network, |network| network.inject_held(self.id, Packet::new(packet)));
     }

@@ -24,6 +24,8 @@
 //! | `TCPLAB_SEED=7` | runs this seed and no other |
 //! | `TCPLAB_TRACE=DIR` | a test that fails leaves `TEST-seed-7.txt`, its ladder, in DIR; with feature `capture` also `TEST-seed-7.HOST.pcapng` for each host |
 
+#[cfg(any(feature = "replay", feature = "drill"))]
+pub(crate) mod files;
 mod record;
 
 use std::any::Any;

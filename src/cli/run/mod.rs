@@ -164,7 +164,7 @@ fn open(
             settings = settings.format(Format::Pcap);
         }
         let capture = Rc::new(RefCell::new(destination.capture(settings)?));
-        world.observe(pace::Shared(Rc::clone(&capture)));
+        world.observe(Rc::clone(&capture));
         captures.push((destination.to_string(), capture));
     }
     Ok(captures)

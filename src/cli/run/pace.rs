@@ -39,16 +39,3 @@ impl Observer for Pace {
         std::thread::sleep(due.saturating_duration_since(std::time::Instant::now()));
     }
 }
-
-/// A capture that observes the run and that its owner closes.
-pub(super) struct Shared(pub(super) Rc<RefCell<Capture>>);
-
-impl Observer for Shared {
-    fn wants_numbers(&self) -> bool {
-        self.0.borrow().wants_numbers()
-    }
-
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        self.0.borrow_mut().on_event(at, event);
-    }
-}

@@ -8,37 +8,37 @@
 
 use std::net::SocketAddr;
 
-use super::packets::{NewData, Opening, Recording, SideFacts, place};
 use crate::app::calls::Call;
 use crate::conversation::Side;
+use crate::recording::{NewData, Opening, Recorded, Recording, SideFacts, place};
 use crate::segment::{Flags, default_mss};
 use crate::socket::Shutdown;
 use crate::time::Duration;
 
 /// The calls of the program, and the bytes that must arrive before each write.
 #[derive(Debug, Default)]
-pub(crate) struct RecordedProgram {
-    pub(crate) calls: Vec<Call>,
+pub(super) struct RecordedProgram {
+    pub(super) calls: Vec<Call>,
     /// Bytes `place..` of ours may not be sent before the peer's `read` were fed, by packet.
-    pub(crate) turns: Vec<Turn>,
+    pub(super) turns: Vec<Turn>,
     /// Bytes that it reads in all.
-    pub(crate) reads: u32,
+    pub(super) reads: u32,
 }
 
 /// The beginning of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
-    pub(crate) packet: u64,
+pub(super) struct Turn {
+    pub(super) packet: u64,
     /// The place of its first byte, or of the FIN.
-    pub(crate) place: u32,
+    pub(super) place: u32,
     /// The place in the peer's stream up to which it has read.
-    pub(crate) read: u32,
+    pub(super) read: u32,
     /// The end of the write, known from PSH. Without PSH the next segment may be its rest.
-    pub(crate) fresh: bool,
+    pub(super) fresh: bool,
 }
 
 /// How long a program waits after its last call if the recording does not end it. The replay does not wait for it.
-pub(crate) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
+pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 /// The least difference between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);
 /// A peer that ends later than this after our FIN is waited for: a closed socket would not.
@@ -57,7 +57,7 @@ struct Deriving<'a> {
 }
 
 /// The calls of `end`, which connects to `peer` or listens on `own`.
-pub(crate) fn derive(
+pub(super) fn derive(
     recording: &Recording,
     facts: &[SideFacts; 2],
     end: Side,
@@ -97,7 +97,7 @@ impl Deriving<'_> {
     /// When connect or accept returned.
     fn opened(&self, connects: bool) -> Duration {
         let flags = if connects { Flags::SYN } else { Flags::ACK };
-        let answer = |p: &&super::packets::Recorded| {
+        let answer = |p: &&Recorded| {
             self.is_theirs(p.from) && p.is_acceptable() && p.has(flags) && p.has(Flags::ACK) && !p.has(Flags::RST)
         };
         self.recording.packets.iter().find(answer).map_or(Duration::ZERO, |packet| packet.at)
