@@ -240,6 +240,17 @@ fn what_is_written_is_expected_and_segments_are_joined_unless_segments_are_stric
 }
 
 #[test]
+fn a_number_with_an_exclamation_mark_is_that_on_the_wire() {
+    let write = "+0 write(4, ..., 10) = 10\n";
+    fails(&format!("{write}+0 > P. 1:11(10)! ack 1\n"), 2, "sequence number: expected 1, was ");
+    let outcome = run(&format!("{write}+0 > P. 1:11(10)! ack 1\n"));
+    let wire = outcome.reason.lines().find_map(|line| line.trim().strip_prefix("sequence number: expected 1, was "));
+    let wire: u32 = wire.and_then(|wire| wire.parse().ok()).expect("a number");
+    let end = wire.wrapping_add(10);
+    passes(&format!("{write}+0 > P. {wire}:{end}(10)! ack 1\n"));
+}
+
+#[test]
 fn a_call_that_blocks_needs_two_times_and_returns_within_the_tolerance() {
     passes("+0...0.2 read(4, ..., 100) = 5\n+0.2 < P. 1:6(5) ack 1 win 10000\n+0 > . 1:1(0) ack 6\n");
     fails("+0 read(4, ..., 100) = 5\n", 1, "it blocks");
