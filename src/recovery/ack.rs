@@ -327,10 +327,10 @@ impl Recovery {
             (self.rto_at, self.pto_at, self.rack_at) = (None, None, None);
             return;
         }
-        // RFC 6298, section 5.3: restart it "when an ACK is received that acknowledges new data". The impatient variant
-        // of RFC 6582 restarts it for the first partial ACK only, and does so itself.
-        let impatient = !self.config.sack && self.phase == Phase::Recovery;
-        if advanced && !impatient {
+        // RFC 6298, section 5.3: restart it "when an ACK is received that acknowledges new data". For partial ACKs
+        // of RFC 6582 that is done where they are handled.
+        let partial = !self.config.sack && self.phase == Phase::Recovery;
+        if advanced && !partial {
             self.arm_rto(now);
         }
         if advanced || delivered {

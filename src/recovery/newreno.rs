@@ -60,8 +60,9 @@ impl NewReno {
     /// restarted.
     ///
     /// "Deflate the congestion window by the amount of new data acknowledged ... If the partial ACK acknowledges at
-    /// least one SMSS of new data, then add back SMSS bytes". Of the two variants of the timer this is the impatient
-    /// one (section 4): it is restarted for the first partial ACK only.
+    /// least one SMSS of new data, then add back SMSS bytes". The ACK itself restarts the timer for the first partial ACK
+    /// only. But the retransmission that each partial ACK causes restarts it as well, because it is that of the first
+    /// unit. So the timer is that of the "Slow-but-Steady" variant (section 4).
     pub fn on_partial_ack(&mut self, acked: u64, mss: u64) -> bool {
         self.cwnd = self.cwnd.saturating_sub(acked);
         if acked >= mss {

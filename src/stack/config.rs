@@ -17,7 +17,7 @@ pub enum WindowUpdate {
     #[default]
     Doubled,
     /// When the window has grown by two segments or by half of the buffer, as on BSD. The window field of every segment
-    /// then has all free space, unless that is less than a segment.
+    /// then has all free space, unless that is less than a segment and less than a quarter of the buffer.
     TwoSegments,
     /// When the window has grown by a segment or by half of the buffer, as the RFC has it.
     Segment,
