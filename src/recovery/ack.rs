@@ -255,6 +255,10 @@ impl Recovery {
 
     /// Marks what is lost, by RACK or by `DupThresh`, and arms RACK's timer. Returns the charged bytes.
     pub(super) fn detect_loss(&mut self, now: Instant, by_timer: bool, controller: &mut dyn Controller) -> u64 {
+        if self.board.is_empty() {
+            self.rack_at = None;
+            return 0;
+        }
         let before = self.rate.lost();
         let reo_wnd = self.reo_wnd();
         let (rate, counters) = (&mut self.rate, &mut self.counters);

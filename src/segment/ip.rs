@@ -94,6 +94,8 @@ impl<'a> IpView<'a> {
     ///
     /// # Errors
     /// [`Malformed::Version`], [`Malformed::IpHeader`] or [`Malformed::Truncated`].
+    #[expect(clippy::inline_always, reason = "it runs for each packet, and its large result is not copied then")]
+    #[inline(always)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         match bytes.first().map(|byte| byte >> 4) {
             Some(4) => Self::parse_v4(bytes),
@@ -115,11 +117,15 @@ impl<'a> IpView<'a> {
         }
     }
 
+    #[expect(clippy::inline_always, reason = "it runs for each packet, and its large result is not copied then")]
+    #[inline(always)]
     fn parse_v4(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let total_len = bytes.get(2..4).map_or(0, |field| usize::from(u16::from_be_bytes([field[0], field[1]])));
         Self::parse_v4_of(bytes, total_len)
     }
 
+    #[expect(clippy::inline_always, reason = "it runs for each packet, and its large result is not copied then")]
+    #[inline(always)]
     fn parse_v4_of(bytes: &'a [u8], total_len: usize) -> Result<Self, Malformed> {
         let Some((fixed, _)) = bytes.split_first_chunk::<20>() else {
             return Err(Malformed::IpHeader);

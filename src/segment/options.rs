@@ -41,15 +41,19 @@ pub struct Options {
 impl Options {
     /// Reads the options area of a TCP header, as Linux does. A length below 2, or beyond the header, ends the list, and
     /// the options before it count. RFC 9293, section 3.1, leaves this case to the host.
-    pub(super) fn parse(mut area: &[u8]) -> Self {
-        let mut options = Self::default();
+    pub(super) fn parse(area: &[u8]) -> Self {
         // Nearly every segment has timestamps and nothing else, padded before (Linux) or behind (smoltcp).
         if let [1, 1, 8, 10, body @ ..] | [8, 10, body @ .., 0 | 1, 0 | 1] = area
             && body.len() == 8
         {
-            options.take(8, body);
-            return options;
+            let ts = Timestamps { ts_val: word(body, 0), ts_ecr: word(body, 4) };
+            return Self { ts: Some(ts), ..Self::default() };
         }
+        Self::parse_list(area)
+    }
+
+    fn parse_list(mut area: &[u8]) -> Self {
+        let mut options = Self::default();
         while let [kind, rest @ ..] = area {
             match kind {
                 0 => break,

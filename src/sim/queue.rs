@@ -50,14 +50,7 @@ impl EventQueue {
     }
 
     /// Puts another key, or nothing, into the slot.
-    #[inline]
     pub(super) fn set(&mut self, slot: Slot, key: Option<Key>) {
-        if self.key(slot) != key {
-            self.change(slot, key);
-        }
-    }
-
-    fn change(&mut self, slot: Slot, key: Option<Key>) {
         let place = self.place[slot.0 as usize];
         match ((place != NOWHERE).then_some(place as usize), key) {
             (None, None) => {}

@@ -334,7 +334,9 @@ impl Host {
         flags: MsgFlags,
     ) -> Result<Message, Errno> {
         let result = match self.table.at(fd) {
-            Some(Descriptor::Stream(_)) => self.receive_stream(fd, bufs, flags).map(Message::of_stream),
+            Some(Descriptor::Stream(stream)) => {
+                self.receive_stream(stream.connection(), bufs, flags).map(Message::of_stream)
+            }
             Some(Descriptor::Datagram(_)) => self.receive_datagram(fd, bufs, flags),
             Some(Descriptor::Epoll(_)) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),
@@ -365,7 +367,7 @@ impl Host {
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
         let result = match self.table.at(fd) {
-            Some(Descriptor::Stream(_)) => self.send_stream(fd, bufs),
+            Some(Descriptor::Stream(stream)) => self.send_stream(stream.connection(), bufs),
             Some(Descriptor::Datagram(_)) => self.send_datagram(fd, bufs, to),
             Some(Descriptor::Epoll(_)) => Err(Errno::EINVAL),
             None => Err(Errno::EBADF),

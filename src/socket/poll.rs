@@ -45,9 +45,8 @@ impl Host {
             StreamState::Fresh => Readiness::WRITABLE | Readiness::HANG_UP,
             StreamState::Listening(id) => when(self.stack.queue_lengths(id).1 > 0, Readiness::READABLE),
             StreamState::Connecting(id) | StreamState::Connected(id) => {
-                let Condition { state: _, readable, writable, peer_ended, error } = self.stack.condition(id);
-                let read_ended = peer_ended || self.stack.read_ended(id);
-                let both_ended = read_ended && (self.stack.write_ended(id) || self.stack.is_over(id));
+                let Condition { state: _, readable, writable, read_ended, both_ended, error } =
+                    self.stack.condition(id);
                 when(readable, Readiness::READABLE)
                     | when(writable, Readiness::WRITABLE)
                     | when(read_ended, Readiness::READ_HANG_UP)

@@ -177,8 +177,12 @@ impl Host {
         }
     }
 
-    pub(super) fn send_stream(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
-        let Some(id) = self.stream(fd)?.connection() else { return Err(Errno::EPIPE) };
+    pub(super) fn send_stream(
+        &mut self,
+        connection: Option<ConnectionId>,
+        bufs: &[IoSlice<'_>],
+    ) -> Result<usize, Errno> {
+        let Some(id) = connection else { return Err(Errno::EPIPE) };
         if let Some(error) = self.stack.take_error(id) {
             return Err(error.into());
         }
@@ -202,11 +206,11 @@ impl Host {
 
     pub(super) fn receive_stream(
         &mut self,
-        fd: Fd,
+        connection: Option<ConnectionId>,
         bufs: &mut [IoSliceMut<'_>],
         flags: MsgFlags,
     ) -> Result<usize, Errno> {
-        let Some(id) = self.stream(fd)?.connection() else { return Err(Errno::ENOTCONN) };
+        let Some(id) = connection else { return Err(Errno::ENOTCONN) };
         let peek = flags.contains(MsgFlags::PEEK);
         if peek && bufs.len() > 1 { self.peek_stream(id, bufs) } else { self.receive_stream_from(id, bufs, peek) }
     }

@@ -79,7 +79,10 @@ pub(crate) struct Condition {
     pub(crate) state: State,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    pub(crate) peer_ended: bool,
+    /// The peer or the application has ended reading.
+    pub(crate) read_ended: bool,
+    /// Writing has ended too.
+    pub(crate) both_ended: bool,
     pub(crate) error: bool,
 }
 
@@ -245,7 +248,7 @@ impl Stack {
             connection.limits.idle = false;
             connection.account.messages_sent += 1;
             connection.account.bytes_sent += taken as u64;
-            self.mark_dirty(id);
+            connection.mark_dirty(id, &mut self.dirty);
         }
         Sent::Taken(taken)
     }
@@ -280,30 +283,29 @@ impl Stack {
             connection.account.messages_received += 1;
             connection.account.bytes_received += len as u64;
             // The window may have opened.
-            self.mark_dirty(id);
+            connection.mark_dirty(id, &mut self.dirty);
         }
         Received::Data(len)
     }
 
     /// Bytes that wait to be read.
     pub(crate) fn unread(&self, id: ConnectionId) -> usize {
-        let connection = &*self.tables.connections[id];
-        let tcp = connection.tcp.as_ref();
-        tcp.map_or(connection.unread.remaining().len(), |tcp| tcp.receiver().map_or(0, Receiver::unread))
+        self.tables.connections[id].unread()
     }
 
     /// What poll(2) asks about.
     pub(crate) fn condition(&self, id: ConnectionId) -> Condition {
         let connection = &*self.tables.connections[id];
         let ended = connection.tcp.is_none() || connection.state == State::Closed;
-        let peer_ended = connection.fin_received || ended;
+        let read_ended = connection.fin_received || ended || connection.shut.read;
         let room = connection.tcp.as_ref().and_then(|tcp| tcp.sender()).is_some_and(Sender::is_writable);
         let open = matches!(connection.state, State::Established | State::CloseWait);
         Condition {
             state: self.shown_state(connection),
-            readable: peer_ended || connection.shut.read || self.unread(id) > 0,
+            readable: read_ended || connection.unread() > 0,
             writable: ended || (open && room) || (connection.shut.write && connection.account.opened_at.is_some()),
-            peer_ended,
+            read_ended,
+            both_ended: read_ended && (connection.shut.write || connection.tcp.is_none()),
             error: connection.error.is_some(),
         }
     }
@@ -326,11 +328,6 @@ impl Stack {
     /// Ends an attempt to connect in SYN-SENT without a word. The error is Linux's (`tcp_disconnect`).
     pub(crate) fn give_up(&mut self, id: ConnectionId) {
         self.finish(id, Some(ConnectionError::Reset), Cause::Call("shutdown"));
-    }
-
-    /// Whether the application has ended this direction.
-    pub(crate) fn write_ended(&self, id: ConnectionId) -> bool {
-        self.tables.connections[id].shut.write
     }
 
     /// Ends the direction from here: a FIN follows what was written.

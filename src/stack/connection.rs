@@ -3,6 +3,7 @@
 //! not read yet stays until it reads it or closes the descriptor.
 
 use core::net::SocketAddr;
+use std::collections::VecDeque;
 
 use crate::event::State;
 use crate::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::time::{Duration, Instant};
 use super::address::FourTuple;
 use super::config::HostConfig;
 use super::listener::ListenerId;
-use super::tcp::{Retries, Tcp};
+use super::tcp::{Receiver, Retries, Tcp};
 use super::time_wait::TimeWaitId;
 use super::timers::Deadline;
 
@@ -240,6 +241,19 @@ impl core::fmt::Display for Account {
 }
 
 impl Connection {
+    /// Puts it into the queue of those that are to be given their egress, once.
+    pub(super) fn mark_dirty(&mut self, id: ConnectionId, dirty: &mut VecDeque<ConnectionId>) {
+        if !core::mem::replace(&mut self.dirty, true) {
+            dirty.push_back(id);
+        }
+    }
+
+    /// Bytes that wait to be read.
+    pub(super) fn unread(&self) -> usize {
+        let tcp = self.tcp.as_ref();
+        tcp.map_or(self.unread.remaining().len(), |tcp| tcp.receiver().map_or(0, Receiver::unread))
+    }
+
     /// Segments that this end sent again.
     pub(super) fn retransmissions(&self) -> u64 {
         self.tcp.as_ref().map_or(0, Tcp::retransmissions)

@@ -22,18 +22,13 @@ enum Egress {
 impl Stack {
     /// Marks a connection to be given its egress.
     pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        let dirty = &mut self.tables.connections[id].dirty;
-        if !core::mem::replace(dirty, true) {
-            self.dirty.push_back(id);
-        }
+        self.tables.connections[id].mark_dirty(id, &mut self.dirty);
     }
 
     /// Marks a connection to be given its egress, and its descriptor to be looked at.
     pub(super) fn touch(&mut self, id: ConnectionId) {
         let connection = &mut *self.tables.connections[id];
-        if !core::mem::replace(&mut connection.dirty, true) {
-            self.dirty.push_back(id);
-        }
+        connection.mark_dirty(id, &mut self.dirty);
         if let Owner::Descriptor(token) = connection.owner {
             self.ready.push(token);
         }
@@ -61,10 +56,7 @@ impl Stack {
                 }
                 continue;
             }
-            let Some(looped) = self.queues.loopback.pop_front() else {
-                packet.bytes.clear();
-                return false;
-            };
+            let Some(looped) = self.queues.loopback.pop_front() else { return false };
             self.ingress(&looped, Origin::Loopback);
             self.queues.give_back(looped);
         }

@@ -44,7 +44,7 @@ impl Stack {
             if !is_sane(&segment, self.config.drop_syn_fin) {
                 return Err(DropReason::Malformed);
             }
-            let tuple = FourTuple::new(segment.dst, segment.src);
+            let tuple = tuple_of(&segment);
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, &segment),
                 Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, &segment),
@@ -147,9 +147,7 @@ impl Stack {
 
     /// Queues a segment of our own making.
     pub(super) fn queue_segment(&mut self, segment: &SegmentTemplate<'_>) {
-        let mut packet = self.queues.take_spare();
-        segment.write(&mut packet.bytes);
-        self.queues.out.push_back(packet);
+        self.queues.send(segment);
     }
 
     /// One segment for a connection, and what follows from the new state.
@@ -182,22 +180,22 @@ impl Stack {
                 tcp.write_ack(context, &mut packet);
                 self.queues.out.push_back(packet);
             }
-            Some(Reply::Reset(reset)) => self.queue_segment(&reset),
+            Some(Reply::Reset(reset)) => self.queues.send(&reset),
             None => {}
         }
         if verdict.reset {
             self.abort(id, Cause::Received(segment.flags));
-        } else {
-            let changed = self.tables.connections[id].state != state;
-            if changed {
-                self.follow_state(id, state, Cause::Received(segment.flags));
+        } else if connection.state == state {
+            if let Owner::Descriptor(token) = connection.owner
+                && (verdict.readable || verdict.writable)
+            {
+                self.ready.push(token);
             }
+            connection.mark_dirty(id, &mut self.dirty);
+        } else {
+            self.follow_state(id, state, Cause::Received(segment.flags));
             if self.tables.connections.contains_key(id) {
-                if changed || verdict.readable || verdict.writable {
-                    self.touch(id);
-                } else {
-                    self.mark_dirty(id);
-                }
+                self.touch(id);
             }
         }
         verdict.dropped.map_or(Ok(()), Err)
@@ -205,6 +203,16 @@ impl Stack {
 }
 
 const IPV6_HEADER: usize = 40;
+
+/// The connection that a segment belongs to.
+fn tuple_of(segment: &Segment<'_>) -> FourTuple {
+    FourTuple {
+        local: Addr::new(segment.dst.ip()),
+        remote: Addr::new(segment.src.ip()),
+        local_port: segment.dst.port(),
+        remote_port: segment.src.port(),
+    }
+}
 
 /// A segment that no TCP sends: no port, or contradictory control bits.
 fn is_sane(segment: &Segment<'_>, drop_syn_fin: bool) -> bool {

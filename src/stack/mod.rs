@@ -61,7 +61,7 @@ use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::HardwareAddress;
 
 use crate::event::{Cause, HostEvent, Phase, State, TimerKind};
-use crate::segment::{Packet, PacketMeta};
+use crate::segment::{Packet, PacketMeta, SegmentTemplate};
 use crate::time::{Duration, Instant};
 
 use address::{Addr, Addresses, FourTuple};
@@ -169,6 +169,13 @@ struct PacketQueues {
 impl PacketQueues {
     fn take_spare(&mut self) -> Packet {
         self.spare.pop().unwrap_or_default()
+    }
+
+    /// Queues a segment of our own making.
+    fn send(&mut self, segment: &SegmentTemplate<'_>) {
+        let mut packet = self.take_spare();
+        segment.write(&mut packet.bytes);
+        self.out.push_back(packet);
     }
 
     fn give_back(&mut self, mut packet: Packet) {
@@ -311,17 +318,27 @@ impl Stack {
 
     /// Writes the next packet to send into `packet`, whose old content is gone. False if there is none.
     #[must_use]
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant, packet: &mut Packet) -> bool {
         self.set_now(now);
-        let sent = self.egress(packet);
+        let sent = self.has_output() && self.egress(packet);
+        if !sent {
+            packet.bytes.clear();
+        }
         packet.meta.sound = sent;
         sent
+    }
+
+    /// True if a packet may be due.
+    #[inline]
+    fn has_output(&self) -> bool {
+        !self.dirty.is_empty() || !self.queues.out.is_empty() || !self.queues.loopback.is_empty()
     }
 
     /// The earliest instant at which the stack wants to be called again.
     #[must_use]
     pub fn next_at(&mut self) -> Option<Instant> {
-        if !self.dirty.is_empty() || !self.queues.out.is_empty() || !self.queues.loopback.is_empty() {
+        if self.has_output() {
             return Some(self.now);
         }
         let timer = self.timers.next_at(&mut self.tables);
