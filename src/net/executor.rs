@@ -227,11 +227,13 @@ impl Executor {
 
     /// Drops every task, also those that are spawned by the dropping.
     pub(super) fn clear(&self) {
-        loop {
-            let found = self.slab.borrow().iter().position(Option::is_some);
-            let Some(slot) = found else { break };
-            let number = self.slab.borrow()[slot].as_ref().map_or(0, |task| task.number);
-            drop(self.remove(Key { slot, number }));
+        // What is dropped may spawn into a place that was passed already.
+        while self.unfinished.get() > 0 {
+            let slots = self.slab.borrow().len();
+            for slot in 0..slots {
+                let number = self.slab.borrow()[slot].as_ref().map_or(0, |task| task.number);
+                drop(self.remove(Key { slot, number }));
+            }
         }
     }
 }
