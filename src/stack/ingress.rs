@@ -44,7 +44,7 @@ impl Stack {
             if !is_sane(&segment, self.config.drop_syn_fin) {
                 return Err(DropReason::Malformed);
             }
-            let tuple = FourTuple::new(segment.dst, segment.src);
+            let tuple = tuple_of(&segment);
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, &segment),
                 Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, &segment),
@@ -203,6 +203,16 @@ impl Stack {
 }
 
 const IPV6_HEADER: usize = 40;
+
+/// The connection that a segment belongs to, as [`FourTuple::new`], without a copy of both addresses first.
+fn tuple_of(segment: &Segment<'_>) -> FourTuple {
+    FourTuple {
+        local: Addr::new(segment.dst.ip()),
+        remote: Addr::new(segment.src.ip()),
+        local_port: segment.dst.port(),
+        remote_port: segment.src.port(),
+    }
+}
 
 /// A segment that no TCP sends: no port, or contradictory control bits.
 fn is_sane(segment: &Segment<'_>, drop_syn_fin: bool) -> bool {
