@@ -183,9 +183,7 @@ impl Stack {
             Some(Reply::Reset(reset)) => self.queues.send(&reset),
             None => {}
         }
-        if verdict.reset {
-            self.abort(id, Cause::Received(segment.flags));
-        } else if connection.state == state {
+        if connection.state == state {
             if let Owner::Descriptor(token) = connection.owner
                 && (verdict.readable || verdict.writable)
             {

@@ -49,8 +49,12 @@ impl Tcp {
                 self.state = self.machine.show(Shown::Rst, context.machines);
             }
             Disposition::Reset(rule) => {
+                // RFC 9293, section 3.10.7.1: with no application left, what comes is for no connection. The number is that
+                // which the peer waits for (RFC 5961, section 3.2). Nothing is sent where both FINs are under way.
                 verdict.dropped = Some(DropReason::Rule(rule));
-                verdict.reset = true;
+                verdict.reply = (!matches!(self.state, State::Closing | State::LastAck))
+                    .then(|| Reply::Reset(Box::new(reset_for(segment))));
+                self.state = self.machine.show(Shown::Rst, context.machines);
             }
         }
         verdict

@@ -99,8 +99,6 @@ pub(super) struct Verdict {
     pub(super) edited: Option<Rule>,
     /// What leaves at once.
     pub(super) reply: Option<Reply>,
-    /// The connection is to be reset.
-    pub(super) reset: bool,
     /// The peer was heard.
     pub(super) heard: bool,
     /// SND.UNA moved.
