@@ -72,7 +72,7 @@ impl System {
     pub(super) fn config(self) -> HostConfig {
         let linux = HostConfig::default();
         match self {
-            Self::Linux => HostConfig { backlog_plus_one: true, mtu_probing: false, ..linux },
+            Self::Linux => HostConfig { backlog_plus_one: true, mtu_probing: false, delay_fin_ack: true, ..linux },
             Self::Rfc => HostConfig {
                 min_rto: Duration::from_secs(1),
                 window_update: WindowUpdate::Segment,
@@ -215,6 +215,7 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
         | "net.inet.tcp.rexmit_slop"
         | "net.ipv4.tcp_no_metrics_save"
         | "net.ipv4.tcp_syncookies" => {}
+        "net.ipv4.tcp_syn_linear_timeouts" | "net.ipv4.tcp_retrans_collapse" if !on => {}
         _ => return Meaning::Noted(format!("{name} has no meaning here")),
     }
     Meaning::Applied

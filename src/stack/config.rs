@@ -133,6 +133,9 @@ pub struct HostConfig {
     /// True if the second segment with text that waits for an ACK is acknowledged at once, however small it is. FreeBSD
     /// does. RFC 5681, section 4.2, asks for it with full-sized segments only.
     pub ack_second_segment: bool,
+    /// True if the ACK of a FIN waits for an answer as that of text does, where text came before. Linux does. RFC 9293,
+    /// section 3.10.7.4, has it sent; the default is at once.
+    pub delay_fin_ack: bool,
     /// True if each ACK carries our FIN again until the peer has acknowledged it. FreeBSD does.
     pub fin_with_acks: bool,
     /// When a window update is sent.
@@ -244,6 +247,7 @@ impl Default for HostConfig {
             ack_delay_max: Duration::from_millis(200),
             quick_acks: 16,
             ack_second_segment: false,
+            delay_fin_ack: false,
             fin_with_acks: false,
             window_update: WindowUpdate::default(),
             nodelay: false,

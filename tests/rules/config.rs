@@ -71,6 +71,7 @@ fn every_field_of_host_config_has_an_effect() {
         ack_delay_max: receiving, |host| host.ack_delay_max = 41 * MS;
         quick_acks: receiving, |host| host.quick_acks = 2;
         ack_second_segment: small_segments, |host| host.ack_second_segment = true;
+        delay_fin_ack: closing, |host| host.delay_fin_ack = true;
         fin_with_acks: crossing, |host| host.fin_with_acks = true;
         window_update: receiving, |host| host.window_update = WindowUpdate::TwoSegments;
         nodelay: small_writes, |host| host.nodelay = true;

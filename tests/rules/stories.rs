@@ -327,6 +327,9 @@ pub(crate) fn closing(change: Change) -> String {
     let mut lab = Lab::with(&Offer::default(), change);
     lab.data(1, 10);
     write!(text, "{:?}", lab.close()).expect("text");
+    let mut lab = Lab::with(&Offer::default(), change);
+    lab.data(1, 10);
+    write!(text, "{:?}", lab.data_with(11, 0, FIN_ACK)).expect("text");
     text
 }
 

@@ -113,6 +113,7 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         ack_delay_max,
         quick_acks,
         ack_second_segment,
+        delay_fin_ack,
         fin_with_acks,
         window_update,
         nodelay,

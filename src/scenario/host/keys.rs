@@ -176,6 +176,11 @@ pub(in crate::scenario) const KEYS: [Key; 65] = [
         |host, value| put(&mut host.ack_second_segment, switch(value)),
     ),
     key(
+        "delay_fin_ack",
+        "true or false: whether the ACK of a FIN after text is delayed, as on Linux (default false)",
+        |host, value| put(&mut host.delay_fin_ack, switch(value)),
+    ),
+    key(
         "fin_with_acks",
         "true or false: whether each ACK carries a FIN that is not acknowledged, as on FreeBSD (default false)",
         |host, value| put(&mut host.fin_with_acks, switch(value)),

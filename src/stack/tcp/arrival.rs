@@ -190,8 +190,14 @@ impl Tcp {
             }
         }
         if taken.fin {
+            // RFC 9293, section 3.10.7.4, eighth: "send an acknowledgment for the FIN". At once where no answer is to be
+            // expected, or where it fills a gap.
+            if self.state == State::Established && !taken.ack_now {
+                flow.receiver.ack.on_fin(context.now);
+            } else {
+                flow.receiver.ack.set_now();
+            }
             self.state = self.machine.show(Shown::Fin, context.machines);
-            flow.receiver.ack.set_now();
         } else if taken.ack_now {
             // One for each such segment, also in a batch: the sender counts them.
             verdict.reply = Some(Reply::Ack);

@@ -35,6 +35,8 @@ pub(in crate::stack) struct AckPolicy {
     /// ACKs that leave at once.
     quick: u32,
     quick_limit: u32,
+    /// `HostConfig::delay_fin_ack`
+    delay_fin: bool,
     /// Both directions carry text in turn: an ACK can wait for the answer.
     pingpong: bool,
     /// Small segments since the last ACK, up to 2 (Linux's `ICSK_ACK_PUSHED`, `_PUSHED2`).
@@ -60,6 +62,7 @@ impl AckPolicy {
             ato: Duration::ZERO,
             quick: 0,
             quick_limit: config.quick_acks,
+            delay_fin: config.delay_fin_ack,
             pingpong: false,
             pushed: 0,
             last_text_at: None,
@@ -133,6 +136,24 @@ impl AckPolicy {
         } else {
             let at = now + self.delay(least);
             self.at = Some(self.at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// A FIN comes in order, with or without text. As Linux's `tcp_fin`: an answer is expected, which ends quick ACKs.
+    pub(super) const fn expect_fin(&mut self) {
+        self.pingpong |= self.delay_fin;
+    }
+
+    /// The FIN that ends an open connection has come. Its ACK waits where text came before; without text Linux has no delay
+    /// yet.
+    pub(in crate::stack::tcp) fn on_fin(&mut self, now: Instant) {
+        match self.least.filter(|_| self.delay_fin && self.last_text_at.is_some()) {
+            Some(least) => {
+                self.pending = true;
+                let at = now + self.delay(least);
+                self.at = Some(self.at.map_or(at, |before| before.min(at)));
+            }
+            None => self.set_now(),
         }
     }
 

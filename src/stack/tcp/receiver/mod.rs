@@ -192,6 +192,9 @@ impl Receiver {
             self.fin_at = Some(to);
         }
         if from == self.nxt {
+            if fin {
+                self.ack.expect_fin();
+            }
             self.take_in_order(now, from, text, &mut taken, pool);
         } else {
             let fin = fin && self.fin_at == Some(to);
@@ -199,8 +202,8 @@ impl Receiver {
             taken.ack_now = true;
         }
         if !self.fin_received && self.fin_at == Some(self.nxt) {
-            // RFC 9293, section 3.10.7.4, eighth: "advance RCV.NXT over the FIN, and send an acknowledgment".
-            (self.fin_received, taken.fin, taken.ack_now) = (true, true, true);
+            // RFC 9293, section 3.10.7.4, eighth: "advance RCV.NXT over the FIN".
+            (self.fin_received, taken.fin) = (true, true);
         }
         taken
     }
