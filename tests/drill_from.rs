@@ -390,6 +390,20 @@ fn a_script_is_the_same_each_time_and_names_its_capture_without_the_path() {
 }
 
 #[test]
+fn a_call_that_fails_has_a_note_behind_the_error_which_packetdrill_requires() {
+    for (capture, result) in [
+        ("refused.pcapng", "= -1 ECONNREFUSED (Connection refused)"),
+        ("unreachable.pcapng", "= -1 EINPROGRESS (Operation now in progress)"),
+    ] {
+        let bytes = fs::read(Path::new("captures").join(capture)).expect("a capture");
+        let written = scripts(&bytes, capture, Some(FromRole::Client));
+        let text = written[0].1.as_ref().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(text.lines().filter(|line| line.contains("= -1 ")).count(), 1, "{text}");
+        assert!(text.lines().any(|line| line.ends_with(result)), "{text}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_capture_and_a_stream_that_is_not_there_are_errors_that_name_the_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/chat.pcapng");
     let told = |written: Result<String, FromError>| written.expect_err("no script").to_string();

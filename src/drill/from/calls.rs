@@ -43,6 +43,11 @@ pub(super) fn call(name: &str, args: Vec<Value>, value: i64) -> Call {
     Call { name: spanned(name.to_owned()), args, result: spanned(result) }
 }
 
+/// The call fails. packetdrill refuses an error without a note.
+fn fail(result: &mut CallResult, errno: &str, note: &str) {
+    *result = CallResult { value: Some(-1), errno: Some(errno.to_owned()), note: Some(note.to_owned()) };
+}
+
 fn option(fd: i64, level: &str, name: &str, value: i64) -> Call {
     let value = Value::Array(vec![Spanned { value: Value::Integer(value), span: Span::default() }]);
     call("setsockopt", vec![Value::Integer(fd), word(level), word(name), value, Value::Integer(4)], 0)
@@ -149,7 +154,7 @@ impl<'a> Writer<'a> {
         let result = &mut connect.result.value;
         let Some(opened) = opened else {
             // It does not wait for what the recording does not have.
-            (result.value, result.errno) = (Some(-1), Some("EINPROGRESS".to_owned()));
+            fail(result, "EINPROGRESS", "Operation now in progress");
             self.push(call("fcntl", vec![Value::Integer(SOCKET), word("F_SETFL"), word("O_NONBLOCK")], 0));
             self.push(connect);
             return None;
@@ -157,7 +162,7 @@ impl<'a> Writer<'a> {
         let answer = &self.recording.packets[opened];
         let refused = answer.has(Flags::RST);
         if refused {
-            (result.value, result.errno) = (Some(-1), Some("ECONNREFUSED".to_owned()));
+            fail(result, "ECONNREFUSED", "Connection refused");
         }
         self.calls.push(Timed { at: self.clock, before: self.passed, call: connect, until: Some(answer.at) });
         self.pass(opened);
