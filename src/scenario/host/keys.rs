@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 65] = [
+pub(in crate::scenario) const KEYS: [Key; 66] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
