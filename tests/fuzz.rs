@@ -5,11 +5,15 @@
 //! Each world follows from its seed; a failure names it. `TCPLAB_FUZZ_CASES` says how many packets are tried (`make fuzz`
 //! tries a million in the release profile).
 
+#[path = "common/fuzz.rs"]
+mod common;
+
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use common::{cases, each_case};
 use tcplab::congestion;
 use tcplab::rng::Rng;
 use tcplab::segment::{Flags, IpView, Options, Packet, Protocol, SackBlock, Segment, SegmentTemplate, Seq, Timestamps};
@@ -502,8 +506,7 @@ fn no_packet_makes_a_host_panic_and_it_still_serves_an_honest_client() {
     if let Ok(seed) = env::var("TCPLAB_FUZZ_SEED") {
         return attack(seed.parse().expect("a seed"));
     }
-    let cases = env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    (0..(cases / PER_HOST).max(1)).for_each(attack);
+    each_case((cases(CASES) / PER_HOST).max(1), attack);
 }
 
 #[test]

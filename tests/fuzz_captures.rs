@@ -3,13 +3,15 @@
 #![cfg(feature = "capture")]
 
 mod common;
+#[path = "common/fuzz.rs"]
+mod fuzz;
 #[path = "common/programs.rs"]
 mod programs;
 
-use std::env;
 use std::fs;
 use std::io::Cursor;
 
+use fuzz::each_case;
 use programs::shared;
 use tcplab::capture::{Comments, Direction, Format, Reader, Settings};
 use tcplab::rng::Rng;
@@ -19,7 +21,7 @@ use tcplab::trace::Trace;
 use tcplab::view::{LadderWriter, NARROWEST, Style, descriptors, flow_table};
 
 fn cases() -> u64 {
-    env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
+    fuzz::cases(20_000)
 }
 
 /// A capture of ours: some segments, one of them of version 6.
@@ -106,29 +108,29 @@ fn captures_with_wrong_bytes_are_refused_or_read() {
     for seed in &seeds {
         assert!(read(seed.clone()) > 5);
     }
-    for case in 0..cases() {
+    each_case(cases(), |case| {
         let mut rng = Rng::new(case, "wrong bytes in a capture");
         let mut bytes = seeds[rng.below(seeds.len() as u64) as usize].clone();
         mutate(&mut bytes, &mut rng);
         read(bytes);
-    }
+    });
 }
 
 #[test]
 fn random_bytes_behind_a_good_beginning_are_refused_or_read() {
     let good = [ours(Format::Pcapng), ours(Format::Pcap)];
-    for case in 0..cases() / 2 {
+    each_case(cases() / 2, |case| {
         let mut rng = Rng::new(case, "random bytes in a capture");
         let start = &good[rng.below(2) as usize];
         let keep = rng.below(60).min(start.len() as u64) as usize;
         let tail = (0..rng.below(200)).map(|_| rng.next_u32() as u8);
         read(start[..keep].iter().copied().chain(tail).collect());
-    }
+    });
 }
 
 #[test]
 fn packets_with_wrong_bytes_have_a_comment() {
-    for case in 0..cases() / 20 {
+    each_case(cases() / 20, |case| {
         let mut rng = Rng::new(case, "wrong bytes in packets");
         let mut bytes = ours_packets(&mut rng);
         let written = Settings::default().own_thread(false).comments(Comments::Full);
@@ -146,7 +148,7 @@ fn packets_with_wrong_bytes_have_a_comment() {
             records += 1;
         }
         assert_eq!(records, bytes.len(), "case {case}");
-    }
+    });
 }
 
 /// Segments of one connection with any flags and numbers near one another, some of them broken.

@@ -3,14 +3,16 @@
 #![cfg(feature = "drill")]
 
 mod common;
+#[path = "common/fuzz.rs"]
+mod fuzz;
 #[path = "common/programs.rs"]
 mod programs;
 #[path = "common/scripts.rs"]
 mod scripts;
 
-use std::env;
 use std::time::{Duration, Instant};
 
+use fuzz::each_case;
 use scripts::{SMALL, corpus, defined};
 use tcplab::drill::parse::{Definitions, MAX_BYTES, parse};
 use tcplab::drill::{Drill, Verdict};
@@ -57,7 +59,7 @@ const PIECES: [&str; 36] = [
 ];
 
 fn cases() -> u64 {
-    env::var("TCPLAB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
+    fuzz::cases(20_000)
 }
 
 fn below(rng: &mut Rng, bound: usize) -> usize {
@@ -139,7 +141,7 @@ fn changed_scripts_are_read_or_refused() {
     let seeds = seeds();
     let definitions = [Definitions::new(), defined(&["FreeBSD", "A", "mss=1", "close=\"x\"", "ack=`x`", "win=0"])];
     let (mut good, mut bad) = (0, 0);
-    for case in 0..cases() {
+    each_case(cases(), |case| {
         let mut rng = Rng::new(case, "changed scripts");
         // Every other text is a small one: they have all parts of the language.
         let seed = if rng.chance(0.5) { below(&mut rng, SMALL.len()) } else { below(&mut rng, seeds.len()) };
@@ -150,7 +152,7 @@ fn changed_scripts_are_read_or_refused() {
         // A run ends with a verdict.
         let outcome = Drill::new().run_text("a.pkt", &text);
         assert_eq!(outcome.verdict == Verdict::Pass, outcome.reason.is_empty(), "{outcome:?} of {text:?}");
-    }
+    });
     assert!(good > 0 && bad > good, "{good} good, {bad} bad");
 }
 
@@ -166,7 +168,7 @@ fn cut_scripts_are_read_or_refused() {
 
 #[test]
 fn random_characters_are_read_or_refused() {
-    for case in 0..cases() / 4 {
+    each_case(cases() / 4, |case| {
         let mut rng = Rng::new(case, "random characters in scripts");
         let pieces = (0..below(&mut rng, 60)).map(|_| match below(&mut rng, 4) {
             0 => PIECES[below(&mut rng, PIECES.len())].to_owned(),
@@ -175,7 +177,7 @@ fn random_characters_are_read_or_refused() {
             _ => char::from_u32(rng.next_u32()).unwrap_or('\u{1}').to_string(),
         });
         read(&pieces.collect::<String>(), &Definitions::new());
-    }
+    });
 }
 
 #[test]
