@@ -255,6 +255,7 @@ fn set_number(config: &mut HostConfig, name: &str, number: i64) -> Meaning {
         "net.inet.tcp.insecure_syn" => config.challenge_syn = !on,
         "net.inet.tcp.drop_synfin" => config.drop_syn_fin = on,
         "net.inet.tcp.hostcache.purgenow"
+        | "net.inet.tcp.delayed_ack"
         | "net.inet.tcp.rexmit_slop"
         | "net.ipv4.tcp_no_metrics_save"
         | "net.ipv4.tcp_syncookies" => {}
