@@ -111,7 +111,9 @@ pub(super) fn run(setup: Setup<'_>) -> Ran {
     let mut notes = Vec::new();
     let applied = apply_commands(&mut setup, &mut notes);
     let mut run = Run::new(setup);
-    notes.into_iter().for_each(|note| run.note(note));
+    for note in notes {
+        run.note(note);
+    }
     let stop = match applied {
         Err((stop, line)) => Some((stop, line)),
         Ok(leading) => run.from(leading).events().map_err(|(stop, line)| (stop, Some(line))).err(),
@@ -357,7 +359,9 @@ impl<'a> Run<'a> {
     fn command(&mut self, command: &str) -> Result<(), Stop> {
         let before = self.setup.config.clone();
         let notes = apply(&mut self.setup, command)?;
-        notes.into_iter().for_each(|note| self.note(note));
+        for note in notes {
+            self.note(note);
+        }
         if self.setup.config != before {
             let config = self.setup.config.clone();
             self.host.sys(|host| host.reconfigure(&config));

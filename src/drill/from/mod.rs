@@ -210,7 +210,7 @@ impl Source<'_> {
                 }
             }
             _ => {
-                lines.push("It does not pass, also with everything relaxed: this host does something else.".to_owned())
+                lines.push("It does not pass, also with everything relaxed: this host does something else.".to_owned());
             }
         }
         if self.doubles > 0 {
