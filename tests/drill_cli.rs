@@ -76,10 +76,55 @@ fn expected_verdicts_are_no_failure_and_others_are() {
     assert_eq!(drill(&dir, &["-q", "--expect", "expected.json", "."]).0, 0);
     fs::write(dir.join("expected.json"), json.replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\"")).expect("room");
     assert_eq!(drill(&dir, &["-q", "--expect", "expected.json", "."]).0, 1);
+    // What is expected is one line. What is not says so, and so do scripts that were not run.
+    fs::write(dir.join("expected.json"), &json).expect("room");
+    let (_, out, told) = drill(&dir, &["--expect", "expected.json", "."]);
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "fail        ./a/bad.pkt (as expected)",
+            "pass        ./b/good.pkt",
+            "unsupported ./c.pkt (as expected)",
+            "error       ./d.pkt (as expected)"
+        ]
+    );
+    assert!(told.contains("0 of 4 verdicts are not those of expected.json") && !told.contains("not run"), "{told}");
+    let (code, out, told) = drill(&dir, &["--no-ladder", "--expect", "expected.json", "a/bad.pkt", "b/good.pkt"]);
+    assert!(out.starts_with("fail        a/bad.pkt (expected: pass, as --expect does not name it)\n"), "{out}");
+    assert!(out.contains("acknowledgment number: expected 2, was 1"), "{out}");
+    assert!(told.contains("1 of 2 verdicts") && told.contains("4 scripts of expected.json were not run"), "{told}");
+    assert_eq!(code, 1);
+    let (_, out, _) = drill(&dir, &["-v", "--no-ladder", "--expect", "expected.json", "./a/bad.pkt"]);
+    assert!(out.contains("(as expected)") && out.contains("acknowledgment number"), "{out}");
+    fs::write(dir.join("expected.json"), json.replace("\"unsupported\"", "\"fail\"")).expect("room");
+    let (_, out, _) = drill(&dir, &["--no-ladder", "--expect", "expected.json", "./c.pkt"]);
+    assert!(out.starts_with("unsupported ./c.pkt (expected: fail)\n"), "{out}");
     fs::write(dir.join("expected.json"), "no json\n").expect("room");
     let (code, _, told) = drill(&dir, &["--expect", "expected.json", "b/good.pkt"]);
     assert_eq!(code, 2);
     assert!(told.contains("expected.json:1"), "{told}");
+}
+
+#[test]
+fn a_failure_tells_what_was_not_executed_and_whose_defaults_the_host_has() {
+    let dir = scripts("drill-notes");
+    let bad = GOOD.replace("ack 1 <mss 1460>", "ack 2 <mss 1460>");
+    fs::write(dir.join("noted.pkt"), format!("`./defaults.sh`\n{bad}")).expect("room");
+    let (_, out, _) = drill(&dir, &["--no-ladder", "noted.pkt"]);
+    let noted = "  note: `./defaults.sh` is not executed\n";
+    assert!(out.contains(noted), "{out}");
+    assert!(
+        out.ends_with("  note: the host has the defaults of rfc; --as linux or --as freebsd chooses others\n"),
+        "{out}"
+    );
+    let (_, out, _) = drill(&dir, &["--no-ladder", "--as", "linux", "noted.pkt"]);
+    assert!(out.ends_with(noted), "{out}");
+    // A pass tells it only with -v.
+    fs::write(dir.join("noted.pkt"), format!("`./defaults.sh`\n{GOOD}")).expect("room");
+    let (_, out, told) = drill(&dir, &["noted.pkt"]);
+    assert!(out == "pass        noted.pkt\n" && !told.contains("not executed"), "{out}{told}");
+    assert!(drill(&dir, &["-v", "noted.pkt"]).2.contains("`./defaults.sh` is not executed"));
 }
 
 /// Issue 10: "the same JSON (but for `wall_ms`) [...] with `-j 1` and `-j 2`".
@@ -126,7 +171,8 @@ fn wrong_arguments_say_what_was_expected() {
     for (args, wanted) in [
         (&["--relax", "everything", "."][..], "window"),
         (&["--as", "plan9", "."], "freebsd"),
-        (&["--set", "colour=blue", "."], "rcv_buf"),
+        (&["--set", "colour=blue", "."], "expected a known key (address, cc,"),
+        (&["--set", "sack=maybe", "."], "--set sack=maybe: expected true or false"),
         (&["--set", "mtu", "."], "KEY=VALUE"),
         (&["--ip-version", "7", "."], "ipv6"),
         (&["-D", "1x", "."], "-D 1x"),

@@ -140,7 +140,14 @@ fn an_event_has_one_of_seven_forms_of_time() {
         ("+0 ~ +1", Time::RelativeRange(micros(0), micros(1_000_000))),
     ];
     for (text, time) in table {
-        for action in ["> S 0:0(0)", "`true`", "close(3) = 0"] {
+        let open = matches!(time, Time::Any | Time::AbsoluteRange(..) | Time::RelativeRange(..));
+        for action in ["> S 0:0(0)", "`true`", "close(3) = 0", "< S 0:0(0) win 1", "%{ x }%"] {
+            if open && !action.starts_with('>') {
+                let error = parse(&format!("+0 `first`\n{text} {action}"), &Definitions::new()).expect_err("a time");
+                assert_eq!((error.line, error.column), (2, 1), "{text} {action}");
+                assert!(error.to_string().starts_with("only a packet that is expected"), "{error}");
+                continue;
+            }
             assert_eq!(parsed(&format!("+0 `first`\n{text} {action}")).events[1].time, time, "{text}");
         }
     }

@@ -292,11 +292,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => command.prop_map(Action::Command),
         1 => code.prop_map(Action::Code),
     ];
-    prop_oneof![blocking, (time(false), other)].prop_map(|(time, action)| Event {
-        time,
-        action,
-        span: Span::default(),
-        line: 0,
+    prop_oneof![blocking, (time(false), other)].prop_map(|(time, action)| {
+        let expected = matches!(&action, Action::Packet(packet) if packet.direction == Direction::Outbound);
+        // Only what is expected has an open time.
+        let time = match time {
+            Time::Any if !expected => Time::Relative(Duration::ZERO),
+            Time::AbsoluteRange(at, _) | Time::RelativeRange(at, _) if !expected => Time::Relative(at),
+            time => time,
+        };
+        Event { time, action, span: Span::default(), line: 0 }
     })
 }
 

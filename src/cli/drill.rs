@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// What comparisons leave out; a pass names what it needed [default: nothing]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     relax: Vec<RelaxName>,
-    /// Set a field of the host, by its key in scenario files; it wins over the script
+    /// Set a field of the host, such as `window_scale=8`; docs/scenarios.md lists the keys. It wins over the script
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Whose defaults the host has [default: freebsd or linux by the sysctls of the script, else rfc]
@@ -50,13 +50,14 @@ pub(super) struct Args {
     /// Define a name for `#ifdef`, or replace a word
     #[arg(short = 'D', long = "define", value_name = "NAME[=VALUE]")]
     define: Vec<String>,
-    /// Verdicts that are expected: the output of an earlier run with --json. A script that is not in it must pass
+    /// Verdicts that are expected: the output of an earlier run with --json. Scripts are found by their paths; one that is
+    /// not in it must pass
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// Number of scripts that run at once [default: one for each core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Write a capture of each script into this directory [default: no capture]
+    /// Write a capture of each script into this directory: of a/b.pkt it is a-b.pcapng [default: no capture]
     #[arg(short, long = "write", value_name = "DIR")]
     write: Option<PathBuf>,
     /// Overwrite existing files that are no captures [default: such a file is kept, exit code 2]
@@ -170,6 +171,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let threads = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut table: BTreeMap<String, [usize; 5]> = BTreeMap::new();
     let mut failure = None;
+    let (mut run_of_expected, mut unexpected) = (0, 0);
     in_order(
         &jobs,
         threads,
@@ -178,8 +180,11 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             let row = table.entry(job.group.clone()).or_default();
             let at = Verdict::ALL.iter().position(|verdict| *verdict == outcome.verdict).unwrap_or(0);
             row[if outcome.verdict == Verdict::Pass && !outcome.is_whole_pass() { 4 } else { at }] += 1;
-            let wanted = expected.as_ref().and_then(|expected| expected.get(&outcome.script).copied());
-            let as_expected = wanted.unwrap_or(Verdict::Pass) == outcome.verdict;
+            let named = expected.as_ref().and_then(|expected| expected.get(&outcome.script).copied());
+            let wanted = named.unwrap_or(Verdict::Pass);
+            let as_expected = wanted == outcome.verdict;
+            run_of_expected += usize::from(named.is_some());
+            unexpected += usize::from(!as_expected);
             let bad = match outcome.verdict {
                 Verdict::Error => 2,
                 _ => 1,
@@ -189,7 +194,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
                 code = code.max(2);
                 output.error(&error);
             }
-            if let Err(error) = report(args, &drill, job, (&outcome, wall), output) {
+            let expectation = expected.as_ref().map(|_| Expectation { verdict: wanted, named: named.is_some() });
+            if let Err(error) = report(args, &drill, job, (&outcome, wall), expectation, output) {
                 failure.get_or_insert(error);
             }
         },
@@ -197,9 +203,16 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     if let Some(error) = failure {
         return Err(error.into());
     }
-    summary(&table, output);
     if jobs.is_empty() && code == 0 {
         return Err(CliError::Usage("no script: a script is a file, or a file *.pkt below a directory".to_owned()));
+    }
+    summary(&table, output);
+    if let (Some(expected), Some(file)) = (&expected, &args.expect) {
+        let (file, left) = (file.display(), expected.len().saturating_sub(run_of_expected));
+        output.note(format_args!("{unexpected} of {} verdicts are not those of {file}", jobs.len()));
+        if left > 0 {
+            output.note(format_args!("{left} scripts of {file} were not run; scripts are compared by their paths"));
+        }
     }
     Ok(code)
 }
@@ -217,7 +230,7 @@ fn drill(args: &Args) -> Result<Drill, CliError> {
         let Some((key, value)) = setting.split_once('=') else {
             return Err(CliError::Usage(format!("--set {setting}: expected KEY=VALUE")));
         };
-        drill = drill.set(key, value).map_err(|expected| CliError::Usage(format!("--set {setting}: {expected}")))?;
+        drill = drill.set(key, value).map_err(|what| CliError::Usage(format!("--set {setting}: expected {what}")))?;
     }
     for definition in &args.define {
         drill = drill.define(definition).map_err(|error| CliError::Usage(format!("-D {definition}: {error}")))?;
@@ -320,12 +333,22 @@ fn one(args: &Args, drill: &Drill, job: &Job) -> ((Outcome, std::time::Duration)
     }
 }
 
-/// Prints the verdict as one line, and the ladder and the reason of a script that does not pass.
+/// What `--expect` has for a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Expectation {
+    verdict: Verdict,
+    /// The script is in the file. Else it must pass.
+    named: bool,
+}
+
+/// Prints the verdict as one line, and the ladder and the reason of a script that does not pass. Of a verdict that is
+/// expected only the line is printed, unless `-v` is given.
 fn report(
     args: &Args,
     drill: &Drill,
     job: &Job,
     (outcome, wall): (&Outcome, std::time::Duration),
+    expectation: Option<Expectation>,
     output: Output,
 ) -> io::Result<()> {
     let Outcome { script, verdict, system, relaxed, skipped_asserts, line, reason, notes, virtual_time, .. } = outcome;
@@ -348,9 +371,21 @@ fn report(
     let needed = if relaxed.is_empty() { String::new() } else { format!(" (relaxed: {})", relaxed.join(", ")) };
     let skipped = match skipped_asserts {
         0 => String::new(),
+        1 => " (1 assertion skipped)".to_owned(),
         count => format!(" ({count} assertions skipped)"),
     };
-    output.result(format_args!("{verdict:<11} {}{needed}{skipped}\n", printable(script, false)))?;
+    let as_expected = expectation.is_some_and(|expectation| expectation.verdict == *verdict);
+    let wanted = match expectation {
+        None => String::new(),
+        Some(_) if as_expected && *verdict == Verdict::Pass => String::new(),
+        Some(_) if as_expected => " (as expected)".to_owned(),
+        Some(Expectation { verdict, named: true }) => format!(" (expected: {verdict})"),
+        Some(Expectation { verdict, named: false }) => format!(" (expected: {verdict}, as --expect does not name it)"),
+    };
+    output.result(format_args!("{verdict:<11} {}{needed}{skipped}{wanted}\n", printable(script, false)))?;
+    if as_expected && !output.is_verbose() {
+        return Ok(());
+    }
     let failed = *verdict == Verdict::Fail;
     if (output.is_verbose() || failed) && !args.view.no_ladder && !output.is_quiet() {
         draw(drill, job, &args.view.style(output), output)?;
@@ -361,8 +396,17 @@ fn report(
             output.result(format_args!("  {}{}\n", if nth == 0 { at.as_str() } else { "" }, printable(text, false)))?;
         }
     }
+    // What was not executed or not understood can be the cause.
     for note in notes {
-        output.detail(format_args!("  {}", printable(note, false)));
+        let note = printable(note, false);
+        if failed {
+            output.result(format_args!("  note: {note}\n"))?;
+        } else {
+            output.detail(format_args!("  {note}"));
+        }
+    }
+    if failed && args.system.is_none() && *system == System::Rfc {
+        output.result("  note: the host has the defaults of rfc; --as linux or --as freebsd chooses others\n")?;
     }
     Ok(())
 }
@@ -413,6 +457,8 @@ fn summary(table: &BTreeMap<String, [usize; 5]>, output: Output) {
         line("total", total);
     }
     if total[4] > 0 {
-        output.note("skipped: passed, but with assertions that were not evaluated; they count in no share");
+        output.note(
+            "skipped: passed, but with assertions that were not evaluated (-v names them); they count in no share",
+        );
     }
 }

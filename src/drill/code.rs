@@ -12,8 +12,8 @@ use crate::socket::TcpInfo;
 pub(super) struct Evaluated {
     /// Assertions that are true.
     pub(super) held: usize,
-    /// Statements that were not evaluated.
-    pub(super) skipped: usize,
+    /// Statements that were not evaluated, each with the name that is not known, if that is the reason.
+    pub(super) skipped: Vec<String>,
     /// The first assertion that is false, with the values of its names.
     pub(super) failed: Option<String>,
 }
@@ -27,15 +27,19 @@ pub(super) fn evaluate(code: &str, info: Option<&TcpInfo>) -> Evaluated {
             continue;
         }
         let condition = statement.strip_prefix("assert").filter(|rest| rest.starts_with([' ', '(', '\t']));
-        let mut names = Vec::new();
+        let (mut names, mut unknown) = (Vec::new(), None);
         let value = condition.and_then(|condition| {
-            let mut parser = Parser { tokens: tokens(condition)?, at: 0, info, names: &mut names };
+            let mut parser =
+                Parser { tokens: tokens(condition)?, at: 0, info, names: &mut names, unknown: &mut unknown };
             let value = parser.or(0)?;
             // What follows a comma is a message.
             matches!(parser.peek(), None | Some(Token::Sign(","))).then_some(value)
         });
         match value {
-            None => evaluated.skipped += 1,
+            None => evaluated.skipped.push(match unknown {
+                Some(name) => format!("{statement}: {name} is not known"),
+                None => statement.to_owned(),
+            }),
             Some(0) => {
                 let values: Vec<_> = names.iter().map(|(name, value)| format!("{name} is {value}")).collect();
                 evaluated.failed.get_or_insert(format!("{statement}: {}", values.join(", ")));
@@ -96,6 +100,8 @@ struct Parser<'a> {
     info: Option<&'a TcpInfo>,
     /// The names that were read, with their values.
     names: &'a mut Vec<(String, i64)>,
+    /// The first name that has no value.
+    unknown: &'a mut Option<String>,
 }
 
 impl Parser<'_> {
@@ -205,7 +211,10 @@ impl Parser<'_> {
         match token {
             Token::Number(number) => Some(number),
             Token::Name(name) => {
-                let value = constant(&name).or_else(|| field(&name, self.info?))?;
+                let Some(value) = constant(&name).or_else(|| field(&name, self.info?)) else {
+                    self.unknown.get_or_insert(name);
+                    return None;
+                };
                 if name.starts_with("tcpi_") {
                     self.names.push((name, value));
                 }

@@ -2,6 +2,7 @@
 //! `run` calls it for each outbound packet of a script.
 
 use core::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use super::compare::{Difference, Relax, compare};
 use super::flow::Flow;
@@ -36,10 +37,11 @@ impl Run<'_> {
         if !any && !(earliest..=latest.as_nanos()).contains(&at.as_nanos()) {
             if !relaxed {
                 let (from, to) = (seconds(from), seconds(to));
-                let when = if from == to { from } else { format!("between {from} and {to}") };
+                let when = if from == to { format!("at {from}") } else { format!("between {from} and {to}") };
                 let allowed = tolerance.as_micros();
                 return Err(Stop::Fail(format!(
-                    "the packet was expected at {when} and was sent at {}; the tolerance is {allowed} us",
+                    "the packet was expected {when} and was sent at {}; the tolerance is {allowed} us\n\
+                     --relax timing leaves this out",
                     seconds(at)
                 )));
             }
@@ -55,6 +57,8 @@ impl Run<'_> {
         let Action::Packet(packet) = &event.action else { return text };
         if let Ok(Some(later)) = self.wait_for_packet(self.sim.now() + LONGEST_WAIT) {
             text = format!("{text}; the next one is at {}: {}", seconds(later.at), self.describe(&later));
+        } else {
+            text.push_str(", and none later");
         }
         format!("{text}\nexpected: {packet}")
     }
@@ -123,9 +127,10 @@ impl Run<'_> {
             }
         }
         let differences = compare(expected, &actual, text_ok, stamp);
-        let hard = differences.iter().any(|one| one.relax.is_none_or(|relax| !self.setup.relax.contains(&relax)));
-        if hard {
-            return Err(Stop::Fail(show_differences(expected, &actual, &differences)));
+        let is_hard = |one: &&Difference| one.relax.is_none_or(|relax| !self.setup.relax.contains(&relax));
+        let hard: Vec<_> = differences.iter().filter(is_hard).collect();
+        if !hard.is_empty() {
+            return Err(Stop::Fail(show_differences(expected, &actual, &differences, &hard)));
         }
         self.relaxed.extend(differences.iter().filter_map(|one| one.relax));
         Ok(())
@@ -137,7 +142,10 @@ impl Run<'_> {
             let flow = flow.or(self.flows.last());
             flow.and_then(|flow| seen.packet(flow))
         });
-        packet.map_or_else(|| "a packet of another connection".to_owned(), |packet| shown(&packet).to_string())
+        packet.map_or_else(
+            || "a packet of another connection".to_owned(),
+            |packet| shown(&packet, IpInfo::default()).to_string(),
+        )
     }
 }
 
@@ -185,15 +193,37 @@ fn continues(last: &Arrived, next: &Arrived) -> bool {
     (last.src, last.dst) == (next.src, next.dst) && next.seq == last.end() && !last.flags.intersects(ends)
 }
 
-/// A packet of the host without what scripts do not write: what it says about the IP header.
-fn shown(packet: &Packet) -> Packet {
-    Packet { ip: IpInfo::default(), ..packet.clone() }
+/// A packet of the host without what scripts do not write: what `told` does not say about the IP header, and an
+/// acknowledgment number of 0 without ACK.
+fn shown(packet: &Packet, told: IpInfo) -> Packet {
+    let mut packet = packet.clone();
+    packet.ip = IpInfo {
+        ecn: packet.ip.ecn.filter(|_| told.ecn.is_some()),
+        tos: packet.ip.tos.filter(|_| told.tos.is_some()),
+        flow_label: packet.ip.flow_label.filter(|_| told.flow_label.is_some()),
+        ttl: packet.ip.ttl.filter(|_| told.ttl.is_some()),
+    };
+    if let Body::Tcp(tcp) = &mut packet.body {
+        tcp.ack = tcp.ack.filter(|ack| tcp.flags.ack || *ack != 0);
+    }
+    packet
 }
 
-fn show_differences(expected: &Packet, actual: &Packet, differences: &[Difference]) -> String {
-    let mut text = format!("expected: {expected}\nactual:   {}", shown(actual));
-    for Difference { field, expected, actual, .. } in differences {
+/// `hard`: those that make it a failure.
+fn show_differences(expected: &Packet, actual: &Packet, all: &[Difference], hard: &[&Difference]) -> String {
+    let mut text = format!("expected: {expected}\nactual:   {}", shown(actual, expected.ip));
+    for Difference { field, expected, actual, .. } in all {
         let _ = write!(text, "\n  {field}: expected {expected}, was {actual}");
+    }
+    if let (Body::Tcp(want), Body::Tcp(have)) = (&expected.body, &actual.body)
+        && (want.flags.ae, want.flags.ack, have.flags.ae, have.flags.ack) == (true, false, false, true)
+    {
+        text.push_str("\n  `A` is the flag AE; the flag ACK is written `.`");
+    }
+    let relax: Option<BTreeSet<_>> = hard.iter().map(|one| one.relax).collect();
+    if let Some(relax) = relax {
+        let names: Vec<_> = relax.iter().map(|relax| relax.name()).collect();
+        let _ = write!(text, "\n  --relax {} leaves this out", names.join(","));
     }
     text
 }

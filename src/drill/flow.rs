@@ -23,6 +23,10 @@ pub(super) struct Flow {
     local_text: u32,
     /// The script's number of the first byte of text that the script sends.
     remote_text: Option<u32>,
+    /// The host has acknowledged the SYN before that byte.
+    synchronized: bool,
+    /// What `remote_text` becomes if the host accepts a later SYN.
+    offered: Option<u32>,
     /// Timestamps of the host: script value, wire value.
     stamps: Vec<(u32, u32)>,
 }
@@ -32,7 +36,18 @@ const MOST_STAMPS: usize = 4_096;
 
 impl Flow {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr, named: Option<(u16, u16)>, active: bool) -> Self {
-        Self { local, remote, named, active, shift: None, local_text: 1, remote_text: None, stamps: Vec::new() }
+        Self {
+            local,
+            remote,
+            named,
+            active,
+            shift: None,
+            local_text: 1,
+            remote_text: None,
+            synchronized: false,
+            offered: None,
+            stamps: Vec::new(),
+        }
     }
 
     /// True once the first number of the host is known.
@@ -58,11 +73,23 @@ impl Flow {
         wire.wrapping_sub(self.shift.unwrap_or(0))
     }
 
-    /// The script sends a segment with this sequence number.
+    /// The script sends a segment with this sequence number. A SYN on an open connection changes no number of it, unless
+    /// the host accepts it.
     pub(super) fn note_remote(&mut self, seq: u32, syn: bool) {
-        if syn || self.remote_text.is_none() {
-            self.remote_text = Some(seq.wrapping_add(u32::from(syn)));
+        let text = seq.wrapping_add(u32::from(syn));
+        if self.remote_text.is_none() || (syn && !self.synchronized) {
+            self.remote_text = Some(text);
+        } else if syn {
+            self.offered = Some(text);
         }
+    }
+
+    /// The host has acknowledged the script's side up to `ack`. `syn`: with a SYN|ACK.
+    pub(super) fn note_ack(&mut self, ack: u32, syn: bool) {
+        if syn && self.offered == Some(ack) {
+            self.remote_text = self.offered.take();
+        }
+        self.synchronized |= self.remote_text.is_some_and(|text| ack.wrapping_sub(text) < 1 << 31);
     }
 
     /// The text of the remote side from a number on.

@@ -67,7 +67,11 @@ pub(super) fn numbers(v6: bool, kind: &Word, code: Option<&Word>) -> Result<(u8,
         Word::Name(name) => {
             let known = KINDS.iter().find(|known| known.name == name.as_str());
             let number = known.and_then(|known| Some((pick(known.v4, known.v6)?, known.codes)));
-            number.ok_or_else(|| format!("`{name}` is no ICMP type over {version}"))?
+            number.ok_or_else(|| {
+                let names = KINDS.iter().filter(|known| pick(known.v4, known.v6).is_some()).map(|known| known.name);
+                let names = names.collect::<Vec<_>>().join(", ");
+                format!("`{name}` is no ICMP type over {version}: expected a number or one of {names}")
+            })?
         }
     };
     let code = match code {
@@ -77,7 +81,13 @@ pub(super) fn numbers(v6: bool, kind: &Word, code: Option<&Word>) -> Result<(u8,
             let named = known.1.iter().find(|(known, ..)| known == name);
             let plain = || name.strip_prefix("code_").and_then(|number| number.parse().ok());
             let number = named.and_then(|(_, v4, six)| pick(*v4, *six)).or_else(plain);
-            number.ok_or_else(|| format!("`{name}` is no code of this ICMP type over {version}"))?
+            number.ok_or_else(|| {
+                let names = known.1.iter().filter(|(_, v4, six)| pick(*v4, *six).is_some()).map(|(name, ..)| *name);
+                let names = names.collect::<Vec<_>>().join(", ");
+                format!(
+                    "`{name}` is no code of this ICMP type over {version}: expected a number, code_N or one of {names}"
+                )
+            })?
         }
     };
     Ok((known.0, code))

@@ -21,8 +21,8 @@
 //!                                        sends), compare (what the host sent) --> report
 //! ```
 //!
-//! `settings` reads option lines, `system` the defaults and sysctls of FreeBSD and Linux, `code` the assertions in Python.
-//! docs/drill.md describes the language and what is compared.
+//! `returns` compares what calls returned. `settings` reads option lines, `system` the defaults and sysctls of FreeBSD and
+//! Linux, `code` the assertions in Python. docs/drill.md describes the language and what is compared.
 
 mod calls;
 mod code;
@@ -35,6 +35,7 @@ mod packets;
 pub mod parse;
 mod print;
 mod report;
+mod returns;
 mod run;
 pub mod script;
 mod settings;
@@ -62,7 +63,7 @@ use crate::socket::HostConfig;
 use crate::time::Duration;
 use parse::{Definitions, ParseErrorKind};
 use run::{Ran, Setup, Stop};
-use script::{OptionLine, Script};
+use script::{OptionLine, Script, Span};
 use settings::{Settings, Unusable};
 
 /// How scripts are run. Set the options first, then call [`Drill::run_file`] or [`Drill::run_text`].
@@ -150,14 +151,14 @@ impl Drill {
     /// As [`Drill::run_text`], and publishes the events to `observers`.
     pub fn run_text_observed(&self, name: &str, text: &str, observers: &[Rc<RefCell<dyn Observer>>]) -> Outcome {
         match self.parse(name, text) {
-            Ok((system, script)) => self.run_as(name, system, &script, observers),
+            Ok((system, script)) => self.run_as((name, text), system, &script, observers),
             Err(outcome) => *outcome,
         }
     }
 
     /// Runs a script that was parsed.
     pub fn run_script(&self, name: &str, script: &Script) -> Outcome {
-        self.run_as(name, self.system.unwrap_or_else(|| System::of(script)), script, &[])
+        self.run_as((name, ""), self.system.unwrap_or_else(|| System::of(script)), script, &[])
     }
 
     /// Parses a script. Which system it is for decides about its conditionals, so it can be parsed twice. The error is the
@@ -184,13 +185,24 @@ impl Drill {
         if system == first { Ok((system, script)) } else { parse_for(system).map(|script| (system, script)) }
     }
 
-    fn run_as(&self, name: &str, system: System, script: &Script, observers: &[Rc<RefCell<dyn Observer>>]) -> Outcome {
+    /// `text`: the source of the script, for the lines in messages.
+    fn run_as(
+        &self,
+        (name, text): (&str, &str),
+        system: System,
+        script: &Script,
+        observers: &[Rc<RefCell<dyn Observer>>],
+    ) -> Outcome {
         let settings = match Settings::of(script, &self.options) {
             Ok(settings) => settings,
-            Err(Unusable::Unsupported(what)) => {
-                return Outcome { system, ..blank(name, Verdict::Unsupported, what) };
+            Err((unusable, span)) => {
+                let line = line_of(text, span);
+                let (verdict, what) = match unusable {
+                    Unusable::Unsupported(what) => (Verdict::Unsupported, what),
+                    Unusable::Wrong(what) => (Verdict::Error, what),
+                };
+                return Outcome { system, line, ..blank(name, verdict, what) };
             }
-            Err(Unusable::Wrong(what)) => return Outcome { system, ..blank(name, Verdict::Error, what) },
         };
         let config = system.config();
         let setup =
@@ -202,9 +214,18 @@ impl Drill {
             Some((Stop::Unsupported(reason), line)) => (Verdict::Unsupported, reason, line),
             Some((Stop::Error(reason), line)) => (Verdict::Error, reason, line),
         };
+        // What has no event is the command before the first one.
+        let init = script.init.as_ref().map(|init| init.span).filter(|_| verdict != Verdict::Pass);
+        let line = line.or_else(|| line_of(text, init));
         let relaxed = relaxed.into_iter().collect();
         Outcome { system, relaxed, skipped_asserts, line, notes, virtual_time, ..blank(name, verdict, reason) }
     }
+}
+
+/// The line of a place, from 1. `None` if there is no text.
+fn line_of(text: &str, span: Option<Span>) -> Option<usize> {
+    let before = span.and_then(|span| text.get(..span.start)).filter(|_| !text.is_empty());
+    before.map(|before| before.matches('\n').count() + 1)
 }
 
 /// An outcome before anything ran.

@@ -9,7 +9,7 @@ use super::script::{
     Body, Direction, Ecn, Flags, Icmp, IpInfo, Options, Packet, Quoted, Span, Spanned, Tcp, TcpOption, Udp,
 };
 use super::wire;
-use crate::segment::{self, IpView, Protocol, RawIp, RawSegment, raw_icmp, raw_udp};
+use crate::segment::{self, IpView, Protocol, RawIp, RawSegment, Segment, raw_icmp, raw_udp};
 
 /// The bytes of an inbound packet. The error says what cannot be sent.
 pub(super) fn inbound(packet: &Packet, flow: &mut Flow) -> Result<Vec<u8>, String> {
@@ -133,6 +133,16 @@ fn inbound_icmp(icmp: &Icmp, ip: RawIp, flow: &Flow) -> Result<Vec<u8>, String> 
     Ok(raw_icmp(src, dst, ip, (kind, code, word), &body))
 }
 
+/// Notes in its connection how far a packet of the host acknowledges the script's side. An RST accepts nothing.
+pub(super) fn note_ack(flows: &mut [Flow], bytes: &[u8]) {
+    let Ok(segment) = IpView::parse(bytes).and_then(|ip| Segment::parse(&ip)) else { return };
+    let accepts = segment.flags.contains(segment::Flags::ACK) && !segment.flags.contains(segment::Flags::RST);
+    let flow = flows.iter_mut().rev().find(|flow| flow.local == segment.src && flow.remote == segment.dst);
+    if let Some(flow) = flow.filter(|_| accepts) {
+        flow.note_ack(segment.ack.0, segment.is_syn());
+    }
+}
+
 /// A packet of the host, read.
 pub(super) struct Seen<'a> {
     pub(super) ip: IpView<'a>,
@@ -154,7 +164,7 @@ impl<'a> Seen<'a> {
             _ => None,
         };
         let payload = match ip.protocol {
-            Protocol::Tcp => segment::Segment::parse(&ip).ok()?.payload,
+            Protocol::Tcp => Segment::parse(&ip).ok()?.payload,
             Protocol::Udp => ip.payload.get(8..)?,
             _ => &[],
         };

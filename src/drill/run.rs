@@ -9,16 +9,16 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::calls::{Addresses, Calls, Effect, Issued, Refused, Returned};
+use super::calls::{Addresses, Calls};
 use super::code;
 use super::compare::Relax;
 use super::flow::Flow;
 use super::packets;
-use super::script::{Action, Body, Call, Direction, Event, Packet, Script, Time};
+use super::returns::Blocked;
+use super::script::{Action, Body, Direction, Event, Packet, Script, Time};
 use super::settings::{IpVersion, Settings};
-use super::system::{self, Meaning};
+use super::system;
 use crate::event::Observer;
-use crate::net::JoinHandle;
 use crate::scenario::set_host_key;
 use crate::sim::{Arrived, HostHandle, PeerHandle, Sim};
 use crate::socket::{Domain, HostConfig};
@@ -64,7 +64,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(20);
 /// Events of the simulation between two events of the script.
 const MOST_EVENTS: u64 = 200_000;
 /// A script runs at most this long.
-const LONGEST: Duration = Duration::from_hours(24);
+pub(super) const LONGEST: Duration = Duration::from_hours(24);
 /// The first port of a client of the script.
 const FIRST_PORT: u16 = 49_152;
 /// Connections of a script that are remembered.
@@ -81,16 +81,6 @@ pub(super) struct Before {
     pub(super) inbound: bool,
 }
 
-/// A blocking call that has not returned.
-struct Blocked<'a> {
-    call: &'a Call,
-    event: &'a Event,
-    handle: JoinHandle<(Instant, Returned)>,
-    /// When it has to return, and how far that may be off.
-    due: Instant,
-    tolerance: Duration,
-}
-
 pub(super) struct Run<'a> {
     pub(super) setup: Setup<'a>,
     pub(super) sim: Sim,
@@ -102,13 +92,17 @@ pub(super) struct Run<'a> {
     pub(super) next_port: u16,
     pub(super) queue: VecDeque<Arrived>,
     pub(super) before: Before,
-    blocked: Option<Blocked<'a>>,
+    pub(super) blocked: Option<Blocked<'a>>,
     pub(super) relaxed: BTreeSet<Relax>,
     pub(super) skipped_asserts: usize,
     pub(super) notes: Vec<String>,
     /// Packets that came otherwise, if they do not end the run.
     pub(super) not_fatal: Option<(Stop, usize)>,
-    returned_at: Vec<(usize, Duration, Option<i64>)>,
+    pub(super) returned_at: Vec<(usize, Duration, Option<i64>)>,
+    /// Commands before the first call or packet, which were applied before the host was made.
+    leading: usize,
+    /// The line of a blocking call that failed while a later event waited for it.
+    pub(super) blamed: Option<usize>,
 }
 
 /// Runs a script.
@@ -116,10 +110,13 @@ pub(super) fn run(setup: Setup<'_>) -> Ran {
     let mut setup = setup;
     let mut notes = Vec::new();
     let applied = apply_commands(&mut setup, &mut notes);
-    let mut run = Run::new(setup, notes);
+    let mut run = Run::new(setup);
+    for note in notes {
+        run.note(note);
+    }
     let stop = match applied {
         Err((stop, line)) => Some((stop, line)),
-        Ok(()) => run.events().map_err(|(stop, line)| (stop, Some(line))).err(),
+        Ok(leading) => run.from(leading).events().map_err(|(stop, line)| (stop, Some(line))).err(),
     };
     let stop = stop.or(run.not_fatal.take().map(|(stop, line)| (stop, Some(line))));
     Ran {
@@ -132,28 +129,31 @@ pub(super) fn run(setup: Setup<'_>) -> Ran {
     }
 }
 
-/// Applies a command to the settings of the host. A note says that it has no meaning here.
-fn apply(setup: &mut Setup<'_>, command: &str) -> Result<Option<String>, Stop> {
-    let meaning = system::apply(&mut setup.config, command);
+/// Applies a command to the settings of the host. The notes say what of it has no meaning here.
+fn apply(setup: &mut Setup<'_>, command: &str) -> Result<Vec<String>, Stop> {
+    let notes = system::apply(&mut setup.config, command).map_err(|refused| match refused {
+        system::Refused::Unsupported(what) => Stop::Unsupported(what),
+        system::Refused::Wrong(what) => Stop::Error(what),
+    })?;
     setup.apply_host_keys()?;
-    match meaning {
-        Meaning::Applied => Ok(None),
-        Meaning::Noted(note) => Ok(Some(note)),
-        Meaning::Unsupported(what) => Err(Stop::Unsupported(what)),
-    }
+    Ok(notes)
 }
 
-/// Applies the commands before the first call or packet to the settings of the host.
-fn apply_commands(setup: &mut Setup<'_>, notes: &mut Vec<String>) -> Result<(), (Stop, Option<usize>)> {
+/// Applies the commands before the first call or packet to the settings of the host, and gives their number among the
+/// events.
+fn apply_commands(setup: &mut Setup<'_>, notes: &mut Vec<String>) -> Result<usize, (Stop, Option<usize>)> {
     let init = setup.script.init.iter().map(|init| (init.value.as_str(), None));
+    let mut leading = 0;
     let commands = setup.script.events.iter().map_while(|event| match &event.action {
         Action::Command(command) => Some((command.as_str(), Some(event.line))),
         _ => None,
     });
     for (command, line) in init.chain(commands) {
         notes.extend(apply(setup, command).map_err(|stop| (stop, line))?);
+        leading += usize::from(line.is_some());
     }
-    setup.apply_host_keys().map_err(|stop| (stop, None))
+    setup.apply_host_keys().map_err(|stop| (stop, None))?;
+    Ok(leading)
 }
 
 impl Setup<'_> {
@@ -168,7 +168,7 @@ impl Setup<'_> {
 }
 
 impl<'a> Run<'a> {
-    fn new(setup: Setup<'a>, notes: Vec<String>) -> Self {
+    fn new(setup: Setup<'a>) -> Self {
         let settings = &setup.settings;
         let sim = Sim::seeded(0);
         sim.limit_events(MOST_EVENTS);
@@ -207,17 +207,33 @@ impl<'a> Run<'a> {
             blocked: None,
             relaxed: BTreeSet::new(),
             skipped_asserts: 0,
-            notes,
+            notes: Vec::new(),
             not_fatal: None,
             returned_at: Vec::new(),
+            leading: 0,
+            blamed: None,
+        }
+    }
+
+    /// The run, with this number of commands that were applied already.
+    fn from(&mut self, leading: usize) -> &mut Self {
+        self.leading = leading;
+        self
+    }
+
+    /// Keeps a note, once.
+    fn note(&mut self, note: String) {
+        if self.notes.len() < MOST_NOTES && !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 
     fn events(&mut self) -> Result<(), (Stop, usize)> {
         let script = self.setup.script;
         for (at, event) in script.events.iter().enumerate() {
-            let line = event.line;
-            match self.event(event, script.events.get(at + 1)) {
+            let came = self.event(event, at < self.leading, script.events.get(at + 1));
+            let line = self.blamed.take().unwrap_or(event.line);
+            match came {
                 Ok(()) => {}
                 Err(stop @ Stop::Fail(_)) if self.is_not_fatal(event) => {
                     self.not_fatal.get_or_insert((stop, line));
@@ -229,13 +245,18 @@ impl<'a> Run<'a> {
             }
         }
         let line = script.events.last().map_or(1, |event| event.line);
-        self.finish_blocked().map_err(|stop| (stop, line))?;
-        if self.setup.settings.no_extra {
-            self.take_sent();
-            if let Some(extra) = self.queue.pop_front() {
-                let text = self.describe(&extra);
-                return Err((Stop::Fail(format!("a packet that the script does not mention: {text}")), line));
+        self.finish_blocked().map_err(|stop| (stop, self.blamed.take().unwrap_or(line)))?;
+        self.take_sent();
+        if let Some(extra) = self.queue.pop_front() {
+            let text = format!("a packet that the script does not mention: {}", self.describe(&extra));
+            if self.setup.settings.no_extra {
+                return Err((Stop::Fail(text), line));
             }
+            let more = match self.queue.len() {
+                0 => String::new(),
+                count => format!(", and {count} more"),
+            };
+            self.note(format!("{text}{more}; --no-extra makes it a failure"));
         }
         Ok(())
     }
@@ -248,7 +269,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn event(&mut self, event: &'a Event, next: Option<&Event>) -> Result<(), Stop> {
+    /// `applied`: a command that was applied already.
+    fn event(&mut self, event: &'a Event, applied: bool, next: Option<&Event>) -> Result<(), Stop> {
         match &event.action {
             Action::Packet(packet) if packet.direction == Direction::Outbound => return self.outbound(event, packet),
             Action::Call(_) => self.finish_blocked()?,
@@ -268,10 +290,19 @@ impl<'a> Run<'a> {
                 matches!(next.action, Action::Call(_)) && due_after(next.time, self.sim.now()).0 <= self.sim.now()
             });
         match &event.action {
-            Action::Packet(packet) => self.inbound(packet, held)?,
+            Action::Packet(packet) => {
+                if let Body::Tcp(tcp) = &packet.body
+                    && tcp.flags.ack
+                    && tcp.ack.is_none()
+                {
+                    self.note(format!("line {}: ACK without `ack N`: the number on the wire is 0", event.line));
+                }
+                self.inbound(packet, held)?;
+            }
             Action::Call(call) => self.call(event, call)?,
+            Action::Command(_) if applied => {}
             Action::Command(command) => self.command(command)?,
-            Action::Code(code) => self.code(code)?,
+            Action::Code(code) => self.code(event.line, code)?,
         }
         self.before = Before { finished: self.sim.now(), scheduled: due, inbound };
         if held { Ok(()) } else { self.run_to(self.sim.now()) }
@@ -288,7 +319,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs up to an instant, its events included.
-    fn run_to(&mut self, at: Instant) -> Result<(), Stop> {
+    pub(super) fn run_to(&mut self, at: Instant) -> Result<(), Stop> {
         let at = at.max(self.sim.now());
         let ran = self.sim.try_run_until(at);
         self.take_sent();
@@ -306,6 +337,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn take_sent(&mut self) {
         while let Some(arrived) = self.peer.poll_packet() {
+            packets::note_ack(&mut self.flows, &arrived.bytes);
             self.queue.push_back(arrived);
         }
     }
@@ -324,132 +356,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn call(&mut self, event: &'a Event, call: &'a Call) -> Result<(), Stop> {
-        let start = self.sim.now();
-        let issued = self.calls.issue(call).map_err(|refused| match refused {
-            Refused::Unsupported(what) => Stop::Unsupported(what),
-            Refused::Wrong(what) => Stop::Error(what),
-        })?;
-        let mut handle = match issued {
-            Issued::Returned(returned) => return self.returned(event.line, call, &returned),
-            Issued::Running(handle) => handle,
-        };
-        if self.setup.settings.one_turn {
-            self.host.run_programs();
-        } else {
-            self.run_to(start)?;
-        }
-        let end = match event.time {
-            Time::AbsoluteBlocking(_, end) => Instant::EPOCH + end.min(LONGEST),
-            Time::RelativeBlocking(_, end) => self.before.finished + end.min(LONGEST),
-            _ => {
-                let Some((_, returned)) = handle.try_take() else {
-                    let how = "it blocks; a call that may block has two times, `+0...0.1`";
-                    return Err(Stop::Fail(format!("{}: {how}", call.name.value)));
-                };
-                return self.returned(event.line, call, &returned);
-            }
-        };
-        let tolerance = self.setup.settings.tolerance(end.since(start));
-        self.blocked = Some(Blocked { call, event, handle, due: end, tolerance });
-        Ok(())
-    }
-
-    /// Waits for the blocking call that has not returned.
-    fn finish_blocked(&mut self) -> Result<(), Stop> {
-        let Some(mut blocked) = self.blocked.take() else { return Ok(()) };
-        let name = &blocked.call.name.value;
-        let line = blocked.event.line;
-        let measured = self.setup.measured;
-        let relaxed = measured || self.setup.relax.contains(&Relax::Timing);
-        let until = blocked.due + if relaxed { LONGEST_WAIT } else { blocked.tolerance };
-        if self.setup.settings.one_turn {
-            self.host.run_programs();
-        }
-        let returned = loop {
-            if let Some(returned) = blocked.handle.try_take() {
-                break returned;
-            }
-            match self.sim.next_at() {
-                Some(at) if at <= until => self.run_to(at)?,
-                _ if measured => {
-                    self.returned_at.push((line, self.sim.now().since(Instant::EPOCH), None));
-                    return Ok(());
-                }
-                _ => {
-                    return Err(Stop::Fail(format!(
-                        "line {line}: {name} has not returned by {}",
-                        seconds(blocked.due)
-                    )));
-                }
-            }
-        };
-        let (at, returned) = returned;
-        if measured {
-            self.returned_at.push((line, at.since(Instant::EPOCH), returned.result.ok()));
-        }
-        let early = at + blocked.tolerance < blocked.due;
-        let late = at > blocked.due + blocked.tolerance;
-        if (early || late) && !measured {
-            if !relaxed {
-                let (due, at) = (seconds(blocked.due), seconds(at));
-                return Err(Stop::Fail(format!("line {line}: {name} should return at {due} and returned at {at}")));
-            }
-            self.relaxed.insert(Relax::Timing);
-        }
-        self.returned(line, blocked.call, &returned)?;
-        self.before.finished = self.before.finished.max(at);
-        Ok(())
-    }
-
-    /// Compares what a call returned with what the script has.
-    fn returned(&mut self, line: usize, call: &Call, returned: &Returned) -> Result<(), Stop> {
-        let expected = &call.result.value;
-        let name = &call.name.value;
-        let actual = match returned.result {
-            Ok(value) => value.to_string(),
-            Err(errno) => format!("-1 {errno}"),
-        };
-        let same_errno = |errno: &str| match returned.result {
-            Ok(_) => false,
-            Err(actual) => {
-                let errno = if errno == "EWOULDBLOCK" { "EAGAIN" } else { errno };
-                actual.name() == errno
-            }
-        };
-        let opened = returned.effect == Effect::Opened;
-        let as_expected = match (expected.value, &expected.errno) {
-            (None, _) => true,
-            (Some(value), Some(errno)) => value == -1 && same_errno(errno),
-            (Some(-1), None) => returned.result.is_err(),
-            (Some(value), None) => match returned.result {
-                Ok(actual) => actual == value || (opened && value >= 0),
-                Err(_) => false,
-            },
-        };
-        let is_read = self.setup.measured && name == "read";
-        if let (false, true, Ok(value)) = (as_expected, is_read, returned.result) {
-            self.returned_at.push((line, self.sim.now().since(Instant::EPOCH), Some(value)));
-        } else if !as_expected {
-            return Err(Stop::Fail(format!("{name} returned {actual}, the script has {}", call.result.value)));
-        }
-        if let Some((expected, actual)) = &returned.differs {
-            return Err(Stop::Fail(format!("{name} gave {actual}, the script has {expected}")));
-        }
-        let settled = self.calls.settle(returned, expected.value.filter(|value| *value >= 0));
-        settled.map_err(|(expected, actual)| Stop::Fail(format!("{name} read {actual}, not {expected}")))?;
-        if name == "listen" && returned.result.is_ok() {
-            self.current = None;
-        }
-        Ok(())
-    }
-
     fn command(&mut self, command: &str) -> Result<(), Stop> {
-        // Those before the first call were applied before the host was made. To apply them again changes nothing.
         let before = self.setup.config.clone();
-        match apply(&mut self.setup, command)? {
-            Some(note) if !self.notes.contains(&note) && self.notes.len() < MOST_NOTES => self.notes.push(note),
-            _ => {}
+        let notes = apply(&mut self.setup, command)?;
+        for note in notes {
+            self.note(note);
         }
         if self.setup.config != before {
             let config = self.setup.config.clone();
@@ -458,10 +369,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn code(&mut self, code: &str) -> Result<(), Stop> {
+    fn code(&mut self, line: usize, code: &str) -> Result<(), Stop> {
         let info = self.calls.under_test().and_then(|fd| self.host.sys(|host| host.tcp_info(fd).ok()));
         let evaluated = code::evaluate(code, info.as_ref());
-        self.skipped_asserts += evaluated.skipped;
+        self.skipped_asserts += evaluated.skipped.len();
+        for statement in evaluated.skipped {
+            self.note(format!("line {line}: not evaluated: {statement}"));
+        }
         evaluated.failed.map_or(Ok(()), |failed| Err(Stop::Fail(failed)))
     }
 

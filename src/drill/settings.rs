@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::script::{OptionLine, Script};
+use super::script::{OptionLine, Script, Span};
 use super::system::System;
 use crate::scenario::set_host_key;
 use crate::socket::HostConfig;
@@ -98,17 +98,20 @@ impl Default for Settings {
 
 impl Settings {
     /// The settings of a script. `more`: those of the command line.
-    pub(super) fn of(script: &Script, more: &[OptionLine]) -> Result<Self, Unusable> {
+    /// The error has the place of the line, if the script has it.
+    pub(super) fn of(script: &Script, more: &[OptionLine]) -> Result<Self, (Unusable, Option<Span>)> {
         let mut settings = Self::default();
-        for line in script.options.iter().map(|line| &line.value).chain(more) {
-            settings.set(line)?;
+        let lines = script.options.iter().map(|line| (&line.value, Some(line.span)));
+        for (line, span) in lines.chain(more.iter().map(|line| (line, None))) {
+            settings.set(line).map_err(|unusable| (unusable, span))?;
         }
+        let wrong = |what| Err((Unusable::Wrong(what), None));
         let fits = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_ipv6() == settings.ip_version.is_v6());
         if !(fits(settings.local_ip) && fits(settings.remote_ip)) {
-            return Err(Unusable::Wrong("local_ip and remote_ip are not of the IP version of the run".to_owned()));
+            return wrong("local_ip and remote_ip are not of the IP version of the run".to_owned());
         }
         if settings.local() == settings.remote() {
-            return Err(Unusable::Wrong(format!("local_ip and remote_ip are both {}", settings.local())));
+            return wrong(format!("local_ip and remote_ip are both {}", settings.local()));
         }
         Ok(settings)
     }
@@ -178,7 +181,9 @@ impl Settings {
             | "dry_run" | "verbose" | "debug" | "mss" => {}
             name if name.starts_with("so_") || name.starts_with("wire_") => {}
             name if name.starts_with("psp") => return Err(Unusable::Unsupported(format!("--{name}"))),
-            name => return Err(Unusable::Wrong(format!("--{name} is no option of a script"))),
+            name => {
+                return Err(Unusable::Wrong(format!("--{name} is no option of a script; docs/drill.md lists them")));
+            }
         }
         Ok(())
     }

@@ -110,45 +110,88 @@ impl fmt::Display for System {
     }
 }
 
-/// What a shell command means.
+/// Why the settings that a command asks for cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// It was applied to the settings, or changes nothing here.
-    Applied,
-    /// It asks for something that the host does not have, by name.
+pub(super) enum Refused {
+    /// The host does not have it, by name.
     Unsupported(String),
-    /// It has no meaning here. The text says why.
-    Noted(String),
+    /// The value makes no sense.
+    Wrong(String),
 }
 
-/// Applies a command of a script to the settings of the host, if it is made of sysctls that have a meaning here.
-pub(super) fn apply(config: &mut HostConfig, command: &str) -> Meaning {
-    let mut meaning = Meaning::Applied;
+/// What one sysctl means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// It was applied to the settings, or changes nothing here.
+    Applied,
+    /// Its name has no meaning here.
+    Unknown,
+    /// Its value does not fit.
+    WrongValue,
+    /// It asks for something that the host does not have, by name.
+    Unsupported(String),
+}
+
+/// Applies a command of a script to the settings of the host, as far as it is made of sysctls that have a meaning here. The
+/// notes name each part that has none.
+pub(super) fn apply(config: &mut HostConfig, command: &str) -> Result<Vec<String>, Refused> {
+    let mut notes = Vec::new();
     let parts = command.split([';', '\n']).flat_map(|part| part.split("&&"));
-    for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
-        let assignments = match part.strip_prefix("sysctl") {
-            Some(rest) => rest.split_whitespace().filter(|word| !word.starts_with('-')),
-            None => return Meaning::Noted(format!("`{part}` is not executed")),
+    for part in parts.map(str::trim).filter(|part| !part.is_empty() && !part.starts_with('#')) {
+        let words = words(part);
+        let assignments: &[String] = match words.split_first() {
+            Some((first, rest)) if first.rsplit('/').next() == Some("sysctl") => rest,
+            _ => &[],
         };
-        for assignment in assignments {
-            let Some((name, value)) = assignment.split_once('=') else {
-                return Meaning::Noted(format!("`{part}` is not executed"));
-            };
-            match set(config, name, value.trim_matches(['"', '\''])) {
+        let mut found = false;
+        for (name, value) in assignments.iter().filter_map(|word| word.split_once('=')) {
+            found = true;
+            let (name, value) = (name.replace('/', "."), value.trim());
+            match set(config, &name, value) {
                 Meaning::Applied => {}
-                Meaning::Unsupported(what) => return Meaning::Unsupported(what),
-                noted @ Meaning::Noted(_) => meaning = noted,
+                Meaning::Unknown => notes.push(format!("{name} has no meaning here")),
+                Meaning::WrongValue => return Err(Refused::Wrong(format!("{name}={value}: the value does not fit"))),
+                Meaning::Unsupported(what) => return Err(Refused::Unsupported(what)),
             }
         }
+        if !found {
+            notes.push(format!("`{part}` is not executed"));
+        }
     }
-    meaning
+    Ok(notes)
+}
+
+/// The words of a command, without options. Quotes hold a word together and are left out.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in command.chars() {
+        match (c, quote) {
+            ('"' | '\'', None) => quote = Some(c),
+            (_, Some(open)) if c == open => quote = None,
+            (_, None) if c.is_whitespace() => words.push(core::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty() && !word.starts_with('-'));
+    words
 }
 
 /// Sets one sysctl.
 fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
-    let number: Option<i64> = value.parse().ok();
-    let wrong = || Meaning::Noted(format!("{name}={value}: the value is not understood"));
-    let Some(number) = number else { return text(config, name, value) };
+    if let Ok(number) = value.parse() {
+        return set_number(config, name, number);
+    }
+    let meaning = set_text(config, name, value);
+    // A name that takes a number has another value here.
+    if meaning == Meaning::Unknown && set_number(&mut config.clone(), name, 1) != Meaning::Unknown {
+        return Meaning::WrongValue;
+    }
+    meaning
+}
+
+/// Sets one sysctl whose value is a number.
+fn set_number(config: &mut HostConfig, name: &str, number: i64) -> Meaning {
     let size = usize::try_from(number).ok().filter(|size| (1..=1 << 30).contains(size));
     let millis = u64::try_from(number).ok().map(Duration::from_millis).filter(|time| !time.is_zero());
     let seconds = u64::try_from(number).ok().map(Duration::from_secs);
@@ -158,7 +201,7 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
         ($field:ident, $value:expr) => {
             match $value {
                 Some(value) => config.$field = value,
-                None => return wrong(),
+                None => return Meaning::WrongValue,
             }
         };
     }
@@ -212,23 +255,38 @@ fn set(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
         "net.inet.tcp.insecure_syn" => config.challenge_syn = !on,
         "net.inet.tcp.drop_synfin" => config.drop_syn_fin = on,
         "net.inet.tcp.hostcache.purgenow"
+        | "net.inet.tcp.delayed_ack"
         | "net.inet.tcp.rexmit_slop"
         | "net.ipv4.tcp_no_metrics_save"
         | "net.ipv4.tcp_syncookies" => {}
         "net.ipv4.tcp_syn_linear_timeouts" | "net.ipv4.tcp_retrans_collapse" if !on => {}
-        _ => return Meaning::Noted(format!("{name} has no meaning here")),
+        _ => return Meaning::Unknown,
     }
     Meaning::Applied
 }
 
-/// Sysctls whose value is a text.
-fn text(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
+/// Sets one sysctl whose value is a text, or several numbers.
+fn set_text(config: &mut HostConfig, name: &str, value: &str) -> Meaning {
     match name {
         "net.ipv4.tcp_congestion_control" | "net.inet.tcp.cc.algorithm" => match config.algorithms.by_name(value) {
             Some(algorithm) => config.congestion = algorithm.clone(),
             None => return Meaning::Unsupported(format!("the congestion controller `{value}`")),
         },
-        _ => return Meaning::Noted(format!("{name} has no meaning here")),
+        // Bytes of a buffer: the least, at first, and at most.
+        "net.ipv4.tcp_rmem" | "net.ipv4.tcp_wmem" => {
+            let sizes: Option<Vec<usize>> = value.split_whitespace().map(|size| size.parse().ok()).collect();
+            let Some(&[_, first, most]) = sizes.as_deref() else { return Meaning::WrongValue };
+            if first == 0 || first > most || most > 1 << 30 {
+                return Meaning::WrongValue;
+            }
+            if name == "net.ipv4.tcp_rmem" {
+                // Linux counts half of the receive buffer as window at first.
+                (config.rcv_buf_initial, config.rcv_buf_max) = (first.div_ceil(2), most);
+            } else {
+                (config.snd_buf_initial, config.snd_buf_max) = (first, most);
+            }
+        }
+        _ => return Meaning::Unknown,
     }
     Meaning::Applied
 }

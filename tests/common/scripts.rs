@@ -64,7 +64,7 @@ pub(crate) const SMALL: [&str; 3] = [
      +0 < udp 1 > 2 (7)\n+0 > S 0:0(0) <kind 254 01,sack 1:2 3:4>\n+0 > ipv4 192.0.2.1 > 192.0.2.2: gre: .5 1:1(0) ack 1 <ECN e0b 1 ceb 0>\n",
     "0.0 poll([{fd=4, events=POLLIN|POLLOUT, revents=0}], 1, -1) = 0x1 (note)\n\
      0.1 setsockopt(4, SOL_TCP, TCP_CONGESTION, \"re\" \"no\\n\", 4) = 0\n\
-     0.2~0.3 `x`\n0.4...0.5 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 1}], msg_flags=0,\n\
+     0.2 `x`\n0.4...0.5 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 1}], msg_flags=0,\n\
      msg_control=[{cmsg_level=SOL_IP, cmsg_type=1, cmsg_data={ee_errno=0, ee_info=-0x1}}]}, 0) = ...\n\
      0.6 bind(3, {sin6_addr=inet_pton(AF_INET6, \"fd3d::1\"), x=inet6_addr(\"::\")}, 28) = 0\n",
 ];

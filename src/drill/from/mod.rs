@@ -158,15 +158,15 @@ struct Tried {
     left_out: weave::LeftOut,
     /// The packets before the event at which it failed, if it did with everything relaxed.
     failed: Option<usize>,
-    /// What it needed relaxed. `None`: it does not pass strictly, whatever was needed.
-    needed: usize,
+    /// What it needed relaxed. `None`: its calls do not return in the order of the recording.
+    needed: Option<BTreeSet<Relax>>,
 }
 
 impl Tried {
     /// The better one is the greater one.
     fn rank(&self) -> (bool, usize, usize) {
-        let most = Relax::ALL.len() + 1;
-        (self.failed.is_none(), most - self.needed.min(most), self.failed.unwrap_or(0))
+        let spared = self.needed.as_ref().map_or(0, |needed| Relax::ALL.len() + 1 - needed.len());
+        (self.failed.is_none(), spared, self.failed.unwrap_or(0))
     }
 }
 
@@ -188,7 +188,7 @@ impl Source<'_> {
                 Attempt::Program(manner, host) => self.program(manner, *host),
                 Attempt::Causes(manner) => self.causes(*manner),
             };
-            let done = tried.failed.is_none() && tried.needed == 0;
+            let done = tried.failed.is_none() && tried.needed.as_ref().is_some_and(BTreeSet::is_empty);
             if best.as_ref().is_none_or(|best| tried.rank() > best.rank()) {
                 best = Some(tried);
             }
@@ -202,6 +202,17 @@ impl Source<'_> {
         let stream = self.recording.stream;
         let mut lines =
             vec![format!("From {name}, stream {stream}, as the {side}: the packets are those of the recording.")];
+        match &best.needed {
+            Some(needed) if best.failed.is_none() => {
+                let names: Vec<_> = needed.iter().map(|relax| relax.name()).collect();
+                if !names.is_empty() {
+                    lines.push(format!("It passes with --relax {}.", names.join(",")));
+                }
+            }
+            _ => {
+                lines.push("It does not pass, also with everything relaxed: this host does something else.".to_owned());
+            }
+        }
         if self.doubles > 0 {
             lines.push(format!("{} packets are in the capture twice, and in the script once.", self.doubles));
         }
@@ -266,16 +277,16 @@ impl Source<'_> {
         let measured = trial(&script, &Relax::ALL.into_iter().collect(), true);
         if let Some((_, line)) = measured.stop {
             let failed = Some(packets_before(&script, line));
-            return Tried { script, left_out, failed, needed: usize::MAX };
+            return Tried { script, left_out, failed, needed: None };
         }
         fill(&mut script, &measured.returned);
         let strict = trial(&script, &BTreeSet::new(), false);
         if strict.stop.is_none() {
-            return Tried { script, left_out, failed: None, needed: 0 };
+            return Tried { script, left_out, failed: None, needed: Some(BTreeSet::new()) };
         }
         let relaxed = trial(&script, &Relax::ALL.into_iter().collect(), false);
         let failed = relaxed.stop.map(|(_, line)| packets_before(&script, line));
-        Tried { script, left_out, failed, needed: relaxed.relaxed.len() }
+        Tried { script, left_out, failed, needed: Some(relaxed.relaxed) }
     }
 
     /// ECN was negotiated (RFC 3168, section 6.1.1). Otherwise its bits in IP headers have no meaning, and are not written.

@@ -13,7 +13,7 @@ use super::packet::packet;
 use super::source::{definition, is_word, option_value};
 use super::time::time;
 use super::token::{code, command, space};
-use crate::drill::script::{Action, Event, OptionLine, Script, Time};
+use crate::drill::script::{Action, Direction, Event, OptionLine, Script, Time};
 use crate::time::Duration;
 
 /// A script, up to the end of the text.
@@ -89,6 +89,12 @@ fn event(input: &mut Input<'_>, before: Option<&Event>) -> Parsed<Event> {
     let returns = matches!(time, Time::AbsoluteBlocking(..) | Time::RelativeBlocking(..));
     if returns && !matches!(action, Action::Call(_)) {
         return invalid(place, "only a system call has a time at which it returns");
+    }
+    // packetdrill refuses these too. To send or to call "between two times" has no meaning.
+    let open = matches!(time, Time::Any | Time::AbsoluteRange(..) | Time::RelativeRange(..));
+    let expected = matches!(&action, Action::Packet(packet) if packet.direction == Direction::Outbound);
+    if open && !expected {
+        return invalid(place, "only a packet that is expected (`>`) has `*` or a range; this event needs one time");
     }
     let span = span_from(input, start);
     Ok(Event { time, action, span, line: input.state.line(span.start) })

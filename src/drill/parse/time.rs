@@ -8,12 +8,15 @@ use winnow::combinator::{opt, preceded};
 use winnow::stream::Stream;
 
 use super::input::{Input, Label, Parsed, at, expected, invalid, place_from, rest};
-use super::token::{sign, space};
+use super::token::{next_word, sign, space};
 use crate::drill::script::Time;
 use crate::time::Duration;
 
 /// Seconds that a time has at most: more than 30 years.
 pub const MAX_SECONDS: u64 = 1_000_000_000;
+
+/// Units that are written behind a number by mistake.
+const UNITS: [&str; 8] = ["s", "sec", "ms", "msec", "us", "usec", "ns", "m"];
 
 /// The time at the begin of an event.
 pub(super) fn time(input: &mut Input<'_>) -> Parsed<Time> {
@@ -60,6 +63,10 @@ fn seconds(input: &mut Input<'_>) -> Parsed<Duration> {
         return expected(input, Label::Name("a number of seconds"));
     }
     input.next_slice(whole + behind.map_or(0, |_| 1 + decimals));
+    let unit = next_word(input);
+    if UNITS.contains(&unit) {
+        return invalid(at(input)..at(input) + unit.len(), "a time is in seconds and has no unit");
+    }
     let decimals = behind.map_or("", |behind| &behind[..decimals]).bytes().chain(core::iter::repeat(b'0'));
     let micros = decimals.take(6).fold(0, |micros, digit| micros * 10 + u64::from(digit - b'0'));
     let seconds = if whole == 0 { Some(0) } else { next[..whole].parse::<u64>().ok() };
