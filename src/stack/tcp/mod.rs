@@ -324,13 +324,12 @@ impl Tcp {
     }
 
     /// Ends the connection (RFC 9293, section 3.10.5). An RST leaves where the peer knows of a connection.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, machines: &mut Machines) {
         self.rst_due = matches!(
             self.state,
             State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
         );
-        self.machine.abort();
-        self.state = State::Closed;
+        self.state = self.machine.abort(machines);
     }
 
     /// Applies options that can change while the connection lives.
