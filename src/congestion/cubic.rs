@@ -22,7 +22,7 @@ pub struct Cubic {
     window: Window,
     curve: Curve,
     /// The state before the last reduction (section 4.9).
-    saved: Option<Saved>,
+    saved: Option<Box<Saved>>,
 }
 
 /// The state of the cubic function: what section 4.9 wants restored after a spurious reduction.
@@ -177,7 +177,8 @@ impl Controller for Cubic {
 
     fn on_congestion(&mut self, congestion: &CongestionSample) {
         if self.window.begins_recovery() {
-            self.saved = Some(Saved { cwnd: self.window.cwnd, ssthresh: self.window.ssthresh, curve: self.curve });
+            let (cwnd, ssthresh) = (self.window.cwnd, self.window.ssthresh);
+            self.saved = Some(Box::new(Saved { cwnd, ssthresh, curve: self.curve }));
         }
         let cwnd = self.segments(self.window.cwnd);
         // Section 4.6: "ssthresh = flight_size * beta".
