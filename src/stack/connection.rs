@@ -277,3 +277,13 @@ impl Connection {
         Retries { syn: config.syn_retries, syn_ack: config.synack_retries, text }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_one_and_a_half_kib_at_most() {
+        assert!(size_of::<Connection>() <= 1_536, "{}", size_of::<Connection>());
+    }
+}
