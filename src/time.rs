@@ -62,7 +62,22 @@ impl Instant {
 
     /// The time from `earlier` to `self`, zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// The nanoseconds from `earlier` to `self`, zero if `earlier` is later.
+    pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+
+    /// The earliest of deadlines that may be absent. One that is absent counts as the latest, so that nothing branches.
+    #[inline]
+    pub(crate) fn earliest<const N: usize>(deadlines: [Option<Self>; N]) -> Option<Self> {
+        let mut least = u64::MAX;
+        for at in deadlines {
+            least = least.min(at.map_or(0, |at| at.0.get()).wrapping_sub(1));
+        }
+        NonZeroU64::new(least.wrapping_add(1)).map(Self)
     }
 
     /// The instant for smoltcp: microseconds, rounded down.
@@ -125,6 +140,15 @@ mod tests {
     #[test]
     fn instants_print_as_seconds_with_nine_digits() {
         assert_eq!(Instant::from_nanos(1_000_000_005).to_string(), "1.000000005");
+    }
+
+    #[test]
+    fn the_earliest_deadline_is_one_that_is_there() {
+        let [one, two] = [1, 2].map(|secs| Some(Instant::from_secs(secs)));
+        assert_eq!(Instant::earliest([two, None, one]), one);
+        assert_eq!(Instant::earliest([None, Some(Instant::FAR_FUTURE)]), Some(Instant::FAR_FUTURE));
+        assert_eq!(Instant::earliest([one, Some(Instant::EPOCH)]), Some(Instant::EPOCH));
+        assert_eq!(Instant::earliest([None, None]), None);
     }
 
     #[test]

@@ -123,8 +123,14 @@ impl Waits {
     pub(super) fn end(&mut self, place: &Place) -> Option<Waker> {
         let (fd, number) = place.0.take()?;
         let list = self.list(fd);
-        let index = list.iter().position(|waiter| waiter.number == number)?;
-        Some(list.remove(index).waker)
+        // Nearly always it is the only one.
+        let waiter = if list.last()?.number == number {
+            list.pop()?
+        } else {
+            let index = list.iter().position(|waiter| waiter.number == number)?;
+            list.remove(index)
+        };
+        Some(waiter.waker)
     }
 
     /// True if a change of the descriptor can wake a task.

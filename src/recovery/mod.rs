@@ -371,6 +371,11 @@ impl Recovery {
         Duration::from_nanos(self.rto.rto())
     }
 
+    /// SRTT and RTO in nanoseconds.
+    pub(crate) fn nanos(&self) -> (Option<u64>, u64) {
+        (self.rto.srtt(), self.rto.rto())
+    }
+
     /// How often the RTO was doubled since the last RTT sample.
     pub const fn backoff(&self) -> u32 {
         self.rto.backoff()

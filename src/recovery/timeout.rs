@@ -31,6 +31,12 @@ impl Recovery {
         next
     }
 
+    /// The earliest deadline.
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        Instant::earliest([self.rack_at, self.pto_at, self.rto_at])
+    }
+
     /// Handles the next timer that has expired at `now`; `None` if none has. `unsent`: there is text that was never
     /// sent and that the peer's window admits. Call it until it returns `None`, then poll what may leave.
     pub fn on_timeout(&mut self, now: Instant, unsent: bool, controller: &mut dyn Controller) -> Option<Timer> {

@@ -106,7 +106,7 @@ impl Limits {
 
     /// The earliest of the host's own deadlines.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        earlier(earlier(self.user_timeout_at(), self.fin_wait_2_until), self.keep_alive_at())
+        Instant::earliest([self.user_timeout_at(), self.fin_wait_2_until, self.keep_alive_at()])
     }
 
     pub(super) fn user_timeout_at(&self) -> Option<Instant> {
@@ -132,10 +132,7 @@ impl Limits {
 /// The earlier of two deadlines that may not be there.
 #[inline]
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
+    Instant::earliest([one, other])
 }
 
 /// Bytes left over from a connection whose TCP is over.

@@ -18,11 +18,6 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(NONE).min(NONE - 1)
 }
 
-/// Nanoseconds from one instant to a later one.
-const fn between(earlier: Instant, later: Instant) -> u64 {
-    later.as_nanos().saturating_sub(earlier.as_nanos())
-}
-
 /// What is owed to the peer.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as in Linux's `icsk_ack`")]
@@ -86,9 +81,9 @@ impl AckPolicy {
         self.peer_mss
     }
 
-    /// The sender's round-trip time and timeout, which bound the delay.
-    pub(in crate::stack::tcp) fn set_rtt(&mut self, srtt: Option<Duration>, rto: Duration) {
-        (self.srtt, self.rto) = (srtt.map_or(NONE, nanos), nanos(rto));
+    /// The sender's round-trip time and timeout in nanoseconds, which bound the delay.
+    pub(in crate::stack::tcp) fn set_rtt(&mut self, (srtt, rto): (Option<u64>, u64)) {
+        (self.srtt, self.rto) = (srtt.unwrap_or(NONE), rto);
     }
 
     /// `TCP_QUICKACK`
@@ -131,7 +126,7 @@ impl AckPolicy {
             self.now = true;
             return;
         }
-        match self.last_text_at.map(|last| between(last, now)) {
+        match self.last_text_at.map(|last| now.nanos_since(last)) {
             None => {
                 self.begin_quick();
                 self.ato = least;
@@ -211,7 +206,7 @@ impl AckPolicy {
 
     /// New text left.
     pub(in crate::stack::tcp) fn on_text_sent(&mut self, now: Instant) {
-        if self.last_text_at.is_some_and(|last| between(last, now) < self.ato) {
+        if self.last_text_at.is_some_and(|last| now.nanos_since(last) < self.ato) {
             self.pingpong = true;
         }
     }

@@ -318,8 +318,8 @@ impl Receiver {
         len
     }
 
-    /// A round-trip time as the receiver sees it, for the growth of the buffer.
-    pub(super) fn on_rtt(&mut self, rtt: crate::time::Duration) {
+    /// A round-trip time as the receiver sees it, in nanoseconds, for the growth of the buffer.
+    pub(super) fn on_rtt(&mut self, rtt: u64) {
         self.growth.on_rtt(rtt);
     }
 

@@ -13,7 +13,6 @@ use crate::event::TimerKind;
 use crate::recovery::{AckInfo, Outcome, Recovery, RecoveryConfig, Timer, TsClock};
 use crate::segment::{Flags, Segment, Seq};
 use crate::stack::config::{HostConfig, TcpOptions};
-use crate::stack::connection::earlier;
 use crate::time::{Duration, Instant};
 
 use super::memory::{BlockPool, Buffer};
@@ -365,7 +364,7 @@ impl Sender {
             unsent: self.has_unsent_in_window(),
             ece: self.ecn && segment.flags.contains(Flags::ECE),
         };
-        let ssthresh = self.controller.ssthresh();
+        let ssthresh = if info.ece { self.controller.ssthresh() } else { 0 };
         let outcome = self.recovery.on_ack(now, &info, &mut *self.controller);
         if info.ece && self.controller.ssthresh() != ssthresh {
             self.cwr = true;
@@ -425,9 +424,8 @@ impl Sender {
 
     /// The earliest deadline.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let recovery = self.recovery.next_at().map(|(at, _)| at);
         let pacer = self.pacer.as_ref().and_then(|pacer| pacer.next_at());
-        earlier(earlier(recovery, self.persist.at()), earlier(self.cork_at, pacer))
+        Instant::earliest([self.recovery.deadline(), self.persist.at(), self.cork_at, pacer])
     }
 
     /// Handles the next timer that has expired by `now`. Call it until it returns `None`, then poll what may leave.
