@@ -6,11 +6,14 @@ mod counting;
 
 mod common;
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 
 use common::wire::{ACK, ALMOST_A_MINUTE, FIN_ACK, Peer, RST, Wire, accepted, nothing, only, secs};
 use counting::{live, peak, reset_peak};
 use tcplab::event::DropReason;
+use tcplab::net::{TcpListener, TcpStream};
 use tcplab::sim::Sim;
 use tcplab::socket::{Domain, Errno, MsgFlags, SocketOption, Type};
 use tcplab::time::{Duration, Instant};
@@ -253,4 +256,52 @@ fn the_memory_of_a_burst_of_packets_is_given_back() {
     let after = live() - before;
     println!("after 10,000 packets more: {after}");
     assert!(after <= 1 << 20, "{after} bytes: the pool keeps 256 packets that are not needed");
+}
+
+#[test]
+fn an_idle_connection_takes_at_most_3_kib_at_each_end() {
+    const CONNECTIONS: i64 = 2_000;
+    let sim = Sim::seeded(1);
+    let (client, server) = (sim.host("client", "192.0.2.2/24"), sim.host("server", "192.0.2.1/24"));
+    sim.link(&client, &server, "delay=50us");
+    let addr = SocketAddr::new(server.address(), 7);
+    let before = live();
+    server.spawn_daemon(async move |net| {
+        let listener = TcpListener::bind(&net, addr)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            net.spawn_named("echo", async move {
+                let mut buf = [0; 256];
+                while let Ok(count @ 1..) = stream.read(&mut buf).await {
+                    if stream.write_all(&buf[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        #[allow(unreachable_code)]
+        Ok::<_, std::io::Error>(())
+    });
+    // Each connection has carried more than a segment both ways, and has rested; the last message is a second later.
+    let streams = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&streams);
+    let mut client = client.spawn(async move |net| {
+        let mut buf = vec![0; 4096];
+        for _ in 0..CONNECTIONS {
+            let stream = TcpStream::connect(&net, addr).await?;
+            stream.write_all(&[1; 4096]).await?;
+            stream.read_exact(&mut buf).await?;
+            kept.borrow_mut().push(stream);
+        }
+        net.sleep(Duration::from_secs(2)).await;
+        let streams = kept.borrow().clone();
+        streams[0].write_all(&[1; 64]).await?;
+        streams[0].read_exact(&mut buf[..64]).await
+    });
+    sim.run_until_idle();
+    client.try_take().expect("ended").expect("no call fails");
+    let each = (live() - before) / (2 * CONNECTIONS);
+    println!("an idle connection: {each} bytes at each end");
+    assert!(each <= 3 * 1024, "{each} bytes");
+    assert_eq!(streams.borrow().len() as i64, CONNECTIONS);
 }

@@ -21,8 +21,8 @@ const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 pub struct Cubic {
     window: Window,
     curve: Curve,
-    /// The state before the last reduction (section 4.9).
-    saved: Option<Saved>,
+    /// The state before the last reduction (section 4.9). Boxed at the first one, and the box stays.
+    saved: Option<Box<Option<Saved>>>,
 }
 
 /// The state of the cubic function: what section 4.9 wants restored after a spurious reduction.
@@ -177,7 +177,8 @@ impl Controller for Cubic {
 
     fn on_congestion(&mut self, congestion: &CongestionSample) {
         if self.window.begins_recovery() {
-            self.saved = Some(Saved { cwnd: self.window.cwnd, ssthresh: self.window.ssthresh, curve: self.curve });
+            let (cwnd, ssthresh) = (self.window.cwnd, self.window.ssthresh);
+            **self.saved.get_or_insert_default() = Some(Saved { cwnd, ssthresh, curve: self.curve });
         }
         let cwnd = self.segments(self.window.cwnd);
         // Section 4.6: "ssthresh = flight_size * beta".
@@ -217,7 +218,7 @@ impl Controller for Cubic {
     }
 
     fn undo(&mut self, _now: Instant) {
-        if let Some(saved) = self.saved.take() {
+        if let Some(saved) = self.saved.as_deref_mut().and_then(Option::take) {
             self.window.undo(saved.cwnd, saved.ssthresh);
             // Section 4.9: cwnd, ssthresh, W_max, K, t_epoch and W_est are restored.
             self.curve = saved.curve;
@@ -229,7 +230,7 @@ impl Controller for Cubic {
         self.window.set_mss(mss);
         let scale = old as f64 / self.window.mss as f64;
         self.curve.rescale(scale);
-        if let Some(saved) = &mut self.saved {
+        if let Some(saved) = self.saved.as_deref_mut().and_then(Option::as_mut) {
             saved.curve.rescale(scale);
         }
     }

@@ -162,8 +162,10 @@ impl Net {
     pub(super) fn wake_ready(&self) {
         let mut host = self.host_mut();
         while let Some(fd) = host.poll_ready() {
-            let readiness = host.readiness(fd);
-            self.inner.waits.borrow_mut().wake(fd, readiness);
+            let mut waits = self.inner.waits.borrow_mut();
+            if waits.is_awaited(fd) {
+                waits.wake(fd, host.readiness(fd));
+            }
         }
     }
 

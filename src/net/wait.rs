@@ -123,8 +123,19 @@ impl Waits {
     pub(super) fn end(&mut self, place: &Place) -> Option<Waker> {
         let (fd, number) = place.0.take()?;
         let list = self.list(fd);
-        let index = list.iter().position(|waiter| waiter.number == number)?;
-        Some(list.remove(index).waker)
+        // Nearly always it is the only one.
+        let waiter = if list.last()?.number == number {
+            list.pop()?
+        } else {
+            let index = list.iter().position(|waiter| waiter.number == number)?;
+            list.remove(index)
+        };
+        Some(waiter.waker)
+    }
+
+    /// True if a change of the descriptor can wake a task.
+    pub(super) fn is_awaited(&self, fd: Fd) -> bool {
+        !self.any.is_empty() || self.by_fd.get(fd.0 as usize).is_some_and(|list| list.iter().any(|waiter| waiter.armed))
     }
 
     /// The readiness of a descriptor has changed to `readiness`.
@@ -178,7 +189,9 @@ mod tests {
 
         // The first got its connection and is done; a third comes before the second waits again.
         waits.end(&places[0]);
+        assert!(!waits.is_awaited(Fd(3)), "the only wait was woken");
         waits.wait(&places[2], accept, Instant::EPOCH, 3, &c);
+        assert!(waits.is_awaited(Fd(3)) && !waits.is_awaited(Fd(4)));
         waits.wait(&places[1], accept, Instant::EPOCH, 2, &b);
         waits.wake(Fd(3), Readiness::READABLE);
         assert_eq!(*log.lock().unwrap(), [1, 2, 2, 3]);

@@ -68,7 +68,7 @@ impl Recovery {
     /// Takes an ACK.
     pub fn on_ack(&mut self, now: Instant, ack: &AckInfo<'_>, controller: &mut dyn Controller) -> Outcome {
         let prior_una = self.snd_una();
-        let idle = self.board.is_empty() && ack.sack.is_empty() && !self.tlp.is_out();
+        let idle = self.board.is_empty() && ack.sack.is_empty() && !self.trouble.tlp.is_out();
         if idle || ack.ack < prior_una || ack.ack > self.snd_nxt() {
             return Outcome::default();
         }
@@ -103,17 +103,20 @@ impl Recovery {
             && delivery.resent_at.is_some()
             && let (Some(clock), Some(ts_ecr)) = (&self.config.timestamps, ack.ts_ecr)
         {
-            self.undo.on_resent_acked(clock, ts_ecr);
+            self.trouble.undo.on_resent_acked(clock, ts_ecr);
         }
         let newreno = self.phase == Phase::Recovery && !self.config.sack;
         outcome.undone = self.try_undo(now, ack, advanced, duplicate, &delivery, controller);
         if advanced {
-            self.timed_out_at = None;
+            if let Some(trouble) = self.trouble.made() {
+                trouble.timed_out_at = None;
+            }
             outcome.ended_recovery = outcome.undone.is_some() || self.try_end(now, controller);
         }
 
         // 3. What is lost, and does recovery begin?
-        let probe_fate = self.tlp.on_ack(&ProbeAck { ack: ack.ack, dsack, has_sack: !ack.sack.is_empty(), duplicate });
+        let probe_ack = ProbeAck { ack: ack.ack, dsack, has_sack: !ack.sack.is_empty(), duplicate };
+        let probe_fate = self.trouble.made().map_or(ProbeFate::Pending, |trouble| trouble.tlp.on_ack(&probe_ack));
         if self.config.sack {
             outcome.lost = self.detect_loss(now, false, controller);
         } else {
@@ -128,9 +131,9 @@ impl Recovery {
                 // RFC 8985, section 7.4.2: the probe hid a loss from fast recovery; the reaction is the same.
                 controller.on_congestion(&self.congestion(now, Signal::Loss, controller));
                 controller.on_recovery_end(now, u64::MAX);
-                self.undo.end();
+                self.trouble.undo.end();
             }
-            let disorder = self.board.totals().sacked_units > 0 || self.newreno.dup_acks() > 0;
+            let disorder = self.board.totals().sacked_units > 0 || self.trouble.newreno.dup_acks() > 0;
             self.phase = if disorder { Phase::Disorder } else { Phase::Open };
         }
         if ack.ece {
@@ -142,7 +145,7 @@ impl Recovery {
 
         // 5. The controller, or PRR in its place.
         if self.phase == Phase::Recovery
-            && let Some(prr) = &mut self.prr
+            && let Some(prr) = &mut self.trouble.prr
         {
             let safe = advanced && outcome.lost == 0;
             prr.on_ack(
@@ -241,12 +244,12 @@ impl Recovery {
     /// overtaken.
     fn on_dsack(&mut self, block: SackBlock) -> bool {
         // As on Linux: more duplicates than retransmissions are copies that the network made.
-        if self.counters.spurious >= self.counters.retransmissions {
+        if self.trouble.counters.spurious >= self.trouble.counters.retransmissions {
             return false;
         }
-        self.counters.spurious += 1;
-        self.undo.on_dsack(block);
-        if self.tlp.matches(block) {
+        self.trouble.counters.spurious += 1;
+        self.trouble.undo.on_dsack(block);
+        if self.trouble.tlp.matches(block) {
             return false;
         }
         self.rack.on_spurious_retransmission();
@@ -261,9 +264,9 @@ impl Recovery {
         }
         let before = self.rate.lost();
         let reo_wnd = self.reo_wnd();
-        let (rate, counters) = (&mut self.rate, &mut self.counters);
+        let (rate, trouble) = (&mut self.rate, &mut self.trouble);
         let mut on_lost = |lost| {
-            counters.lost += 1;
+            trouble.counters.lost += 1;
             controller.on_lost(&rate.on_lost(now, &lost));
         };
         if self.config.rack {
@@ -300,15 +303,20 @@ impl Recovery {
         match self.phase {
             Phase::Recovery if advanced => {
                 // A partial ACK: the next unit is lost too.
-                if self.newreno.on_partial_ack(newly_acked, mss) {
+                if self.trouble.newreno.on_partial_ack(newly_acked, mss) {
                     self.arm_rto(now);
                 }
                 retransmit = true;
             }
-            Phase::Recovery if duplicate => self.newreno.on_dup_ack_in_recovery(mss),
-            Phase::Open | Phase::Disorder if advanced => self.newreno.reset_dup_acks(),
+            Phase::Recovery if duplicate => self.trouble.newreno.on_dup_ack_in_recovery(mss),
+            Phase::Open | Phase::Disorder if advanced => {
+                if let Some(trouble) = self.trouble.made() {
+                    trouble.newreno.reset_dup_acks();
+                }
+            }
             Phase::Open | Phase::Disorder if duplicate => {
-                retransmit = self.newreno.on_dup_ack(self.snd_una(), self.config.dup_thresh);
+                let snd_una = self.snd_una();
+                retransmit = self.trouble.newreno.on_dup_ack(snd_una, self.config.dup_thresh);
             }
             _ => {}
         }
@@ -317,7 +325,7 @@ impl Recovery {
         }
         self.forced = true;
         let Some(lost) = self.board.mark_lost(0, Reason::FastRetransmit) else { return 0 };
-        self.counters.lost += 1;
+        self.trouble.counters.lost += 1;
         let sample = self.rate.on_lost(now, &lost);
         controller.on_lost(&sample);
         sample.bytes

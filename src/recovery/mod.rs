@@ -15,8 +15,10 @@ pub mod prr;
 pub mod rack;
 pub mod rto;
 pub mod scoreboard;
+pub(crate) mod seldom;
 #[cfg(test)]
 mod simulator;
+pub mod small_queue;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -44,6 +46,7 @@ use prr::Prr;
 use rack::Rack;
 use rto::{MinRtt, Rto};
 use scoreboard::Scoreboard;
+use seldom::{Seldom, Unchanged};
 use tlp::Tlp;
 use undo::Undo;
 
@@ -117,6 +120,11 @@ pub struct Counters {
     pub lost: u64,
 }
 
+impl Counters {
+    const NONE: Self =
+        Self { retransmissions: 0, spurious: 0, timeouts: 0, probes: 0, recoveries: 0, undos: 0, reneged: 0, lost: 0 };
+}
+
 /// Loss recovery of one connection.
 ///
 /// Inputs: [`on_sent`](Self::on_sent), [`on_ack`](Self::on_ack), [`on_timeout`](Self::on_timeout),
@@ -127,32 +135,20 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "`RecoveryPoint` is the RFC's name")]
 pub struct Recovery {
-    config: RecoveryConfig,
+    config: Settings,
     mss: u32,
     board: Scoreboard,
     phase: Phase,
-    /// `RecoveryPoint` of RFC 6675: recovery ends when SND.UNA reaches it.
-    recovery_point: Seq,
     rto: Rto,
     min_rtt: MinRtt,
     rate: DeliveryRate,
     usage: CwndUsage,
     rack: Rack,
-    tlp: Tlp,
-    prr: Option<Prr>,
-    newreno: NewReno,
-    undo: Undo,
-    frto: Frto,
+    trouble: Seldom<Trouble>,
     /// One retransmission may go whatever the window: fast retransmit without SACK, and the first one after a timeout.
     forced: bool,
     /// A tail loss probe is due.
     probe: Option<Probe>,
-    /// SND.UNA when the retransmission timer last expired: a second time ssthresh is held (RFC 5681, section 3.1).
-    timed_out_at: Option<Seq>,
-    /// When it last expired.
-    loss_at: Instant,
-    /// SND.NXT when cwnd was reduced for ECN; the next reduction waits for its ACK.
-    cwr_point: Option<Seq>,
     /// When a segment last left, and when new text last left.
     last_sent_at: Option<Instant>,
     last_new_at: Instant,
@@ -160,7 +156,76 @@ pub struct Recovery {
     rack_at: Option<Instant>,
     pto_at: Option<Instant>,
     rto_at: Option<Instant>,
+}
+
+/// What only losses, timeouts, probes and marks need.
+#[derive(Clone, Debug, Default)]
+struct Trouble {
+    /// `RecoveryPoint` of RFC 6675: recovery ends when SND.UNA reaches it.
+    recovery_point: Seq,
+    tlp: Tlp,
+    prr: Option<Prr>,
+    newreno: NewReno,
+    undo: Undo,
+    frto: Frto,
+    /// SND.UNA when the retransmission timer last expired: a second time ssthresh is held (RFC 5681, section 3.1).
+    timed_out_at: Option<Seq>,
+    /// When it last expired.
+    loss_at: Instant,
+    /// SND.NXT when cwnd was reduced for ECN; the next reduction waits for its ACK.
+    cwr_point: Option<Seq>,
     counters: Counters,
+}
+
+impl Unchanged for Trouble {
+    const UNCHANGED: &'static Self = &Self {
+        recovery_point: Seq(0),
+        tlp: Tlp::NONE,
+        prr: None,
+        newreno: NewReno::NONE,
+        undo: Undo::NONE,
+        frto: Frto::Off,
+        timed_out_at: None,
+        loss_at: Instant::EPOCH,
+        cwr_point: None,
+        counters: Counters::NONE,
+    };
+}
+
+/// What a connection keeps of [`RecoveryConfig`].
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, as in sysctl(8)")]
+struct Settings {
+    timestamps: Option<TsClock>,
+    /// In nanoseconds.
+    max_ack_delay: u64,
+    dup_thresh: u32,
+    sack: bool,
+    rack: bool,
+    tlp: bool,
+    prr: bool,
+    frto: bool,
+    undo: bool,
+    limited_transmit: bool,
+    idle_restart: bool,
+}
+
+impl From<&RecoveryConfig> for Settings {
+    fn from(config: &RecoveryConfig) -> Self {
+        Self {
+            timestamps: config.timestamps,
+            max_ack_delay: rto::nanos(config.max_ack_delay),
+            dup_thresh: config.dup_thresh,
+            sack: config.sack,
+            rack: config.rack,
+            tlp: config.tlp,
+            prr: config.prr,
+            frto: config.frto,
+            undo: config.undo,
+            limited_transmit: config.limited_transmit,
+            idle_restart: config.idle_restart,
+        }
+    }
 }
 
 /// The moment at which the sender last had its turn.
@@ -189,30 +254,21 @@ impl Recovery {
             mss: mss.max(1),
             board: Scoreboard::new(snd_nxt),
             phase: Phase::Open,
-            recovery_point: snd_nxt,
             rto: Rto::new(&config.rto),
             min_rtt: MinRtt::default(),
             rate: DeliveryRate::new(now),
             usage: CwndUsage::default(),
             rack: Rack::default(),
-            tlp: Tlp::default(),
-            prr: None,
-            newreno: NewReno::default(),
-            undo: Undo::default(),
-            frto: Frto::Off,
+            trouble: Seldom::default(),
             forced: false,
             probe: None,
-            timed_out_at: None,
-            loss_at: now,
-            cwr_point: None,
             last_sent_at: None,
             last_new_at: now,
             turn: Turn { flight: 0, cwnd: u64::MAX, delivered: 0 },
             rack_at: None,
             pto_at: None,
             rto_at: None,
-            counters: Counters::default(),
-            config,
+            config: Settings::from(&config),
         }
     }
 
@@ -315,6 +371,11 @@ impl Recovery {
         Duration::from_nanos(self.rto.rto())
     }
 
+    /// SRTT and RTO in nanoseconds.
+    pub(crate) fn nanos(&self) -> (Option<u64>, u64) {
+        (self.rto.srtt(), self.rto.rto())
+    }
+
     /// How often the RTO was doubled since the last RTT sample.
     pub const fn backoff(&self) -> u32 {
         self.rto.backoff()
@@ -331,8 +392,8 @@ impl Recovery {
     }
 
     /// What happened so far.
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> &Counters {
+        &self.trouble.counters
     }
 
     /// Charged bytes delivered so far.
@@ -344,10 +405,10 @@ impl Recovery {
     pub fn window(&self, controller: &dyn Controller) -> u64 {
         match self.phase {
             Phase::Recovery if controller.governs_recovery() => controller.cwnd(),
-            Phase::Recovery if !self.config.sack => self.newreno.cwnd(),
-            Phase::Recovery => self.prr.map_or_else(|| controller.cwnd(), |prr| prr.window()),
+            Phase::Recovery if !self.config.sack => self.trouble.newreno.cwnd(),
+            Phase::Recovery => self.trouble.prr.map_or_else(|| controller.cwnd(), |prr| prr.window()),
             Phase::Disorder if !self.config.sack && self.config.limited_transmit => {
-                controller.cwnd() + limited_transmit::extra_window(self.newreno.dup_acks(), u64::from(self.mss))
+                controller.cwnd() + limited_transmit::extra_window(self.trouble.newreno.dup_acks(), u64::from(self.mss))
             }
             Phase::Open | Phase::Disorder | Phase::Loss => controller.cwnd(),
         }

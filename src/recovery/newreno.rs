@@ -18,6 +18,8 @@ pub struct NewReno {
 }
 
 impl NewReno {
+    pub(super) const NONE: Self = Self { dup_acks: 0, recover: None, cwnd: 0, partial_ack_seen: false };
+
     /// Duplicate ACKs in a row.
     pub const fn dup_acks(&self) -> u32 {
         self.dup_acks

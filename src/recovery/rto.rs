@@ -24,10 +24,18 @@ impl Default for RtoConfig {
     }
 }
 
+/// Stands for an RTT that is not known, in half the room of an `Option`.
+const NONE: u64 = u64::MAX;
+
+const fn known(rtt: u64) -> Option<u64> {
+    if rtt == NONE { None } else { Some(rtt) }
+}
+
 /// SRTT, RTTVAR and the RTO, in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Rto {
-    srtt: Option<u64>,
+    /// [`NONE`] before the first sample.
+    srtt: u64,
     rttvar: u64,
     /// Without back-off.
     base: u64,
@@ -41,12 +49,12 @@ impl Rto {
     /// The state of a new connection.
     pub fn new(config: &RtoConfig) -> Self {
         let (min, max) = (nanos(config.min), nanos(config.max));
-        Self { srtt: None, rttvar: 0, base: nanos(config.initial).min(max), backoff: 0, min, max }
+        Self { srtt: NONE, rttvar: 0, base: nanos(config.initial).min(max), backoff: 0, min, max }
     }
 
     /// SRTT in nanoseconds.
     pub const fn srtt(&self) -> Option<u64> {
-        self.srtt
+        known(self.srtt)
     }
 
     /// RTTVAR in nanoseconds.
@@ -83,24 +91,23 @@ impl Rto {
     /// RFC 7323, appendix G would weigh each of several samples in one RTT less. We do not; the minimum hides the
     /// difference.
     pub fn on_sample(&mut self, rtt: u64) {
-        let rtt = rtt.min(self.max);
-        match self.srtt {
+        let rtt = rtt.min(self.max).min(NONE - 1);
+        match known(self.srtt) {
             // RFC 6298, section 2.2: "SRTT <- R; RTTVAR <- R/2".
             None => {
-                self.srtt = Some(rtt);
+                self.srtt = rtt;
                 self.rttvar = rtt / 2;
             }
             // RFC 6298, section 2.3: "RTTVAR <- (1 - beta) * RTTVAR + beta * |SRTT - R'|", then
             // "SRTT <- (1 - alpha) * SRTT + alpha * R'", with alpha = 1/8 and beta = 1/4.
             Some(srtt) => {
                 self.rttvar = self.rttvar - self.rttvar / 4 + srtt.abs_diff(rtt) / 4;
-                self.srtt = Some(srtt - srtt / 8 + rtt / 8);
+                self.srtt = srtt - srtt / 8 + rtt / 8;
             }
         }
         // RFC 6298, section 2.3: "RTO <- SRTT + max (G, K*RTTVAR)". As on Linux the minimum stands in the place of G:
         // max(SRTT + 4 RTTVAR, 200 ms) would expire before a delayed ACK where RTTVAR is near zero.
-        let srtt = self.srtt.unwrap_or(rtt);
-        self.base = srtt.saturating_add(self.rttvar.saturating_mul(4).max(self.min)).min(self.max);
+        self.base = self.srtt.saturating_add(self.rttvar.saturating_mul(4).max(self.min)).min(self.max);
         self.backoff = 0;
     }
 
@@ -119,32 +126,35 @@ impl Rto {
 const MIN_RTT_WINDOW: u64 = 300_000_000_000;
 
 /// The smallest RTT of the last five to ten minutes. Two periods are kept, which is coarser than Linux's filter.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct MinRtt {
-    /// The smallest RTT of the last period, in nanoseconds.
-    last: Option<u64>,
+    /// The smallest RTT of the last period, in nanoseconds; [`NONE`] without a sample.
+    last: u64,
     /// The smallest RTT of this period.
-    current: Option<u64>,
+    current: u64,
     /// When this period began.
     since: Instant,
+}
+
+impl Default for MinRtt {
+    fn default() -> Self {
+        Self { last: NONE, current: NONE, since: Instant::EPOCH }
+    }
 }
 
 impl MinRtt {
     /// The smallest RTT, in nanoseconds.
     pub fn get(&self) -> Option<u64> {
-        match (self.last, self.current) {
-            (Some(last), Some(current)) => Some(last.min(current)),
-            (last, current) => last.or(current),
-        }
+        known(self.last.min(self.current))
     }
 
     /// Takes a sample in nanoseconds.
     pub fn on_sample(&mut self, now: Instant, rtt: u64) {
         if now.as_nanos().saturating_sub(self.since.as_nanos()) > MIN_RTT_WINDOW {
-            self.last = self.current.take();
+            self.last = core::mem::replace(&mut self.current, NONE);
             self.since = now;
         }
-        self.current = Some(self.current.map_or(rtt, |current| current.min(rtt)));
+        self.current = self.current.min(rtt);
     }
 }
 

@@ -14,6 +14,8 @@ pub use retransmit::Lost;
 pub use unit::{Marks, Snapshot, Totals, Unit};
 
 use super::Reason;
+use super::seldom::{Seldom, Unchanged};
+use super::small_queue::SmallQueue;
 use crate::segment::{SackBlock, Seq};
 use crate::time::Instant;
 
@@ -24,9 +26,6 @@ pub const MAX_UNITS: usize = 131_072;
 /// Units cut off by partial ACKs and SACKs that one scoreboard holds. A peer that reports single bytes costs no more
 /// memory. At the bound a unit is not split any more.
 pub const MAX_FRAGMENTS: u32 = 1_024;
-
-/// A ring with more room than this is given back when it is empty.
-const KEPT_CAPACITY: usize = 8;
 
 /// What a new segment carries, for the scoreboard.
 #[derive(Clone, Copy, Debug)]
@@ -59,36 +58,45 @@ pub struct SentRange {
 /// What was sent and is not cumulatively `ACKed`.
 #[derive(Clone, Debug)]
 pub struct Scoreboard {
-    units: VecDeque<Unit>,
+    units: SmallQueue<Unit>,
     snd_una: Seq,
     snd_nxt: Seq,
     totals: Totals,
-    /// The SACK blocks of the last ACK: all in them is marked already. Valid while something is `SACKed`.
-    marked: [SackBlock; 4],
     /// `HighACK` or the end of the highest `SACKed` unit, whichever is higher (`RACK.fack`, RFC 8985 section 5.3).
     fack: Seq,
     /// No unit before this waits for its retransmission.
     waiting_from: Seq,
     /// All units before this were resent, `SACKed` or judged lost: RACK need not look at them again.
     judged_to: Seq,
+    holes: Seldom<Holes>,
+}
+
+/// What is needed only while something is `SACKed` or was sent again.
+#[derive(Clone, Debug, Default)]
+struct Holes {
+    /// The SACK blocks of the last ACK: all in them is marked already. Valid while something is `SACKed`.
+    marked: [SackBlock; 4],
     /// Retransmissions in the order in which they left: the unit's first sequence number and when. Entries of units
     /// that were sent again later, `SACKed` or `ACKed` are stale and are dropped when they are met.
     resent: VecDeque<(Seq, Instant)>,
+}
+
+impl Unchanged for Holes {
+    const UNCHANGED: &'static Self = &Self { marked: [NOTHING; 4], resent: VecDeque::new() };
 }
 
 impl Scoreboard {
     /// An empty scoreboard whose first unit will begin at `snd_nxt`.
     pub fn new(snd_nxt: Seq) -> Self {
         Self {
-            units: VecDeque::new(),
+            units: SmallQueue::new(),
             snd_una: snd_nxt,
             snd_nxt,
             totals: Totals::default(),
-            marked: [NOTHING; 4],
             fack: snd_nxt,
             waiting_from: snd_nxt,
             judged_to: snd_nxt,
-            resent: VecDeque::new(),
+            holes: Seldom::default(),
         }
     }
 
@@ -113,7 +121,7 @@ impl Scoreboard {
     }
 
     /// The units, in sequence order.
-    pub const fn units(&self) -> &VecDeque<Unit> {
+    pub const fn units(&self) -> &SmallQueue<Unit> {
         &self.units
     }
 
@@ -135,7 +143,7 @@ impl Scoreboard {
 
     /// Bytes of memory that the rings hold.
     pub fn memory(&self) -> usize {
-        self.units.capacity() * size_of::<Unit>() + self.resent.capacity() * size_of::<(Seq, Instant)>()
+        self.units.memory() + self.holes.memory() + self.holes.resent.capacity() * size_of::<(Seq, Instant)>()
     }
 
     /// Adds a segment that begins at SND.NXT.
@@ -183,7 +191,9 @@ impl Scoreboard {
             }
         }
         if self.units.is_empty() {
-            self.resent.clear();
+            if let Some(holes) = self.holes.made() {
+                holes.resent.clear();
+            }
         }
         self.snd_una = ack;
         self.fack = self.fack.max(ack);
@@ -194,7 +204,7 @@ impl Scoreboard {
 
     /// The ACK ends within the first unit: its first part is done with.
     fn cut_front(&mut self, ack: Seq, deliver: &mut impl FnMut(&Unit)) {
-        let Some(unit) = self.units.front_mut() else { return };
+        let Some(unit) = self.units.get_mut(0) else { return };
         self.totals.remove(unit);
         let mut head = *unit;
         head.len = ack - unit.seq;
@@ -214,7 +224,7 @@ impl Scoreboard {
     /// RFC 2018, section 4: a block that does not lie within what is outstanding is ignored.
     pub fn on_sack(&mut self, blocks: &[SackBlock], deliver: &mut impl FnMut(&Unit)) {
         if self.totals.sacked_units == 0 {
-            self.marked = [NOTHING; 4];
+            self.holes.marked = [NOTHING; 4];
         }
         let mut now_marked = [NOTHING; 4];
         let mut count = 0;
@@ -225,7 +235,7 @@ impl Scoreboard {
             }
             // Blocks are repeated on three or more ACKs (RFC 2018, section 4). Only what is new is looked at.
             let mut new = whole;
-            for old in &self.marked {
+            for old in &self.holes.marked {
                 if old.left <= new.left && new.left < old.right {
                     new.left = old.right;
                 }
@@ -242,7 +252,7 @@ impl Scoreboard {
             }
         }
         if count > 0 {
-            self.marked = now_marked;
+            self.holes.marked = now_marked;
         }
     }
 
@@ -304,33 +314,27 @@ impl Scoreboard {
         self.units.insert(index + 1, tail);
         if let Some(sent_at) = resent_at {
             // The tail is judged beside its head: it left with the same segment.
-            let place = self.resent.partition_point(|&(_, other)| other <= sent_at);
-            self.resent.insert(place, (at, sent_at));
+            let place = self.holes.resent.partition_point(|&(_, other)| other <= sent_at);
+            self.holes.resent.insert(place, (at, sent_at));
         }
         true
     }
 
-    /// True if the board is empty and holds more memory than a small flow needs.
+    /// True if the board is empty and holds memory.
     pub fn has_spare_memory(&self) -> bool {
-        self.units.is_empty() && (self.units.capacity() > KEPT_CAPACITY || self.resent.capacity() > 0)
+        self.units.is_empty() && (self.units.memory() > 0 || self.holes.memory() > 0)
     }
 
     /// Gives back memory: all of an empty board but a little; most of a ring that is nearly empty. Bursts use the memory
     /// again, so that not each ACK calls it.
     pub fn shrink(&mut self) {
-        let (len, capacity) = (self.units.len(), self.units.capacity());
-        if len == 0 && capacity > KEPT_CAPACITY {
-            self.units = VecDeque::new();
-        } else if capacity > 64 && len < capacity / 8 {
-            self.units.shrink_to((2 * len).max(64));
-        }
-        if len == 0 && self.resent.capacity() > 0 {
-            self.resent = VecDeque::new();
+        self.units.shrink();
+        if self.units.is_empty() {
+            self.holes.shrink(|_| true);
         }
     }
 }
 
-/// No block.
 const NOTHING: SackBlock = SackBlock { left: Seq(0), right: Seq(0) };
 
 /// The share of `charge` that belongs to `part` of `len` sequence numbers.

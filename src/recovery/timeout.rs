@@ -31,6 +31,12 @@ impl Recovery {
         next
     }
 
+    /// The earliest deadline.
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        Instant::earliest([self.rack_at, self.pto_at, self.rto_at])
+    }
+
     /// Handles the next timer that has expired at `now`; `None` if none has. `unsent`: there is text that was never
     /// sent and that the peer's window admits. Call it until it returns `None`, then poll what may leave.
     pub fn on_timeout(&mut self, now: Instant, unsent: bool, controller: &mut dyn Controller) -> Option<Timer> {
@@ -65,29 +71,30 @@ impl Recovery {
         if self.board.is_empty() {
             return;
         }
-        self.counters.timeouts += 1;
-        let again = self.timed_out_at == Some(self.snd_una());
-        self.timed_out_at = Some(self.snd_una());
-        self.loss_at = now;
+        self.trouble.counters.timeouts += 1;
+        let again = self.trouble.timed_out_at == Some(self.snd_una());
+        self.trouble.timed_out_at = Some(self.snd_una());
+        self.trouble.loss_at = now;
 
         // RFC 2018, section 8: the receiver may have reneged. SACK marks are kept otherwise, as RFC 6675, section 5.1
         // allows.
         if self.board.is_reneged() {
-            self.counters.reneged += 1;
+            self.trouble.counters.reneged += 1;
             self.board.on_reneging();
-            self.undo.end();
+            self.trouble.undo.end();
         }
         // A new episode, unless the timeout interrupts a recovery: then undo goes back to what was before that.
         if !self.is_recovering() {
             let (start, end) = (self.snd_una(), self.snd_nxt());
             let in_flight = self.board.totals().retransmitted_units;
-            self.undo.begin(now, start, end, self.last_new_at, in_flight);
+            self.trouble.undo.begin(now, start, end, self.last_new_at, in_flight);
         }
         if self.config.frto {
             // In fast recovery too: what is lost already does not become spurious with the timeout.
-            self.frto.on_timeout(self.is_recovering());
+            let recovering = self.is_recovering();
+            self.trouble.frto.on_timeout(recovering);
         } else {
-            self.frto = Frto::Off;
+            self.trouble.frto = Frto::Off;
         }
         self.mark_lost_on_rto(now, controller);
         // RFC 6298, section 5.5: "back off the timer"; section 5.6: start it.
@@ -95,14 +102,15 @@ impl Recovery {
         self.arm_rto(now);
 
         self.phase = Phase::Loss;
-        self.recovery_point = self.snd_nxt();
-        self.prr = None;
-        self.cwr_point = None;
-        self.tlp.cancel();
+        self.trouble.recovery_point = self.snd_nxt();
+        self.trouble.prr = None;
+        self.trouble.cwr_point = None;
+        self.trouble.tlp.cancel();
         self.probe = None;
         self.pto_at = None;
         self.rack_at = None;
-        self.newreno.on_timeout(self.snd_nxt());
+        let snd_nxt = self.snd_nxt();
+        self.trouble.newreno.on_timeout(snd_nxt);
         self.forced = true;
         controller.on_congestion(&self.congestion(now, Signal::Timeout { again }, controller));
     }
@@ -117,7 +125,7 @@ impl Recovery {
                 || !by_time
                 || self.board.units().get(index).is_some_and(|unit| self.rack.is_overdue(now, unit, reo_wnd));
             if lost && let Some(lost) = self.board.mark_lost(index, Reason::Rto) {
-                self.counters.lost += 1;
+                self.trouble.counters.lost += 1;
                 controller.on_lost(&self.rate.on_lost(now, &lost));
             }
         }

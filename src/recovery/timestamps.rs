@@ -1,6 +1,8 @@
 //! The clock of our TCP timestamps (RFC 7323, section 5.4): which `TSval` a segment carries at an instant.
 //! Undo and RTT samples read the echo with it; the sender writes `TSval` with it.
 
+use core::num::NonZeroU64;
+
 use super::rto::nanos;
 use crate::time::{Duration, Instant};
 
@@ -8,19 +10,20 @@ use crate::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TsClock {
     offset: u32,
-    tick: u64,
+    /// In nanoseconds.
+    tick: NonZeroU64,
 }
 
 impl TsClock {
     /// A clock. RFC 7323, section 5.4: a tick lasts "between 1 ms and 1 sec"; Linux takes 1 ms. A shorter tick is
     /// allowed here and 0 counts as 1 ns.
     pub fn new(offset: u32, tick: Duration) -> Self {
-        Self { offset, tick: nanos(tick).max(1) }
+        Self { offset, tick: NonZeroU64::new(nanos(tick)).unwrap_or(NonZeroU64::MIN) }
     }
 
     /// `TSval` at `now`.
     pub const fn at(&self, now: Instant) -> u32 {
-        self.offset.wrapping_add((now.as_nanos() / self.tick) as u32)
+        self.offset.wrapping_add((now.as_nanos() / self.tick.get()) as u32)
     }
 
     /// True if the echo is of a segment that left before `sent_at`, by at least one tick.

@@ -48,6 +48,8 @@ pub struct ProbeAck {
 }
 
 impl Tlp {
+    pub(super) const NONE: Self = Self { end_seq: None, is_retrans: false };
+
     /// A probe is out and its fate is not known.
     pub const fn is_out(&self) -> bool {
         self.end_seq.is_some()

@@ -37,7 +37,7 @@ impl Recovery {
             let range = self.board.last(self.mss)?;
             return Some(Resend { range, reason: Reason::Tlp });
         }
-        if self.frto.holds_retransmissions() {
+        if self.trouble.frto.holds_retransmissions() {
             return None;
         }
         let (range, reason) = match self.board.next_waiting(self.mss) {
@@ -70,8 +70,8 @@ impl Recovery {
         if self.probe == Some(Probe::New) {
             return mss;
         }
-        if self.frto.holds_retransmissions() {
-            return u64::from(self.frto.new_segments()) * mss;
+        if self.trouble.frto.holds_retransmissions() {
+            return u64::from(self.trouble.frto.new_segments()) * mss;
         }
         // NextSeg of RFC 6675, section 4: rule (1), what is lost, before rule (2), new text.
         if self.board.totals().waiting_units > 0 {
@@ -105,8 +105,9 @@ impl Recovery {
             self.on_new(now, sent, end, app_limited, controller);
         }
         if self.probe.take_if(|_| sent.reason == Reason::Tlp).is_some() {
-            self.counters.probes += 1;
-            self.tlp.on_probe(self.snd_nxt(), end <= snd_nxt);
+            self.trouble.counters.probes += 1;
+            let probed_to = self.snd_nxt();
+            self.trouble.tlp.on_probe(probed_to, end <= snd_nxt);
             // RFC 8985, section 7.3: "the sender MUST re-arm the RTO timer, not the PTO timer".
             self.pto_at = None;
             self.arm_rto(now);
@@ -122,8 +123,8 @@ impl Recovery {
         self.leave(now, bytes, app_limited, true, controller);
         let snapshot = self.rate.on_sent(now, self.pipe() + bytes, false);
         self.board.on_resent(now, sent.seq, to, snapshot);
-        self.counters.retransmissions += 1;
-        self.undo.on_resent(now, sent.seq);
+        self.trouble.counters.retransmissions += 1;
+        self.trouble.undo.on_resent(now, sent.seq);
         self.forced = false;
         if is_first && self.is_recovering() {
             // The timer guards the first unit. RFC 6675, section 6 leaves it to the sender to restart it for a
@@ -144,7 +145,9 @@ impl Recovery {
         let charge = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.board.on_sent(now, NewSegment { text, syn, fin: sent.fin, charge, marks }, snapshot);
         self.last_new_at = now;
-        self.frto.on_new_segment();
+        if let Some(trouble) = self.trouble.made() {
+            trouble.frto.on_new_segment();
+        }
         if self.rto_at.is_none() {
             // RFC 6298, section 5.1: "if the timer is not running, start it running".
             self.arm_rto(now);
@@ -161,7 +164,7 @@ impl Recovery {
         controller: &mut dyn Controller,
     ) {
         controller.on_sent(&SentSample { now, bytes, prior_pipe: self.pipe(), app_limited, retransmission });
-        if let Some(prr) = &mut self.prr {
+        if let Some(prr) = self.trouble.made().and_then(|trouble| trouble.prr.as_mut()) {
             prr.on_sent(bytes);
         }
     }
@@ -183,12 +186,12 @@ impl Recovery {
         let wanted = self.config.tlp
             && self.config.sack
             && !self.is_recovering()
-            && !self.tlp.is_out()
+            && !self.trouble.tlp.is_out()
             && totals.sacked_units == 0
             && totals.outstanding > 0;
         self.pto_at = wanted.then(|| {
             let one = totals.outstanding <= u64::from(self.mss);
-            let pto = Tlp::pto(self.rto.srtt(), one, super::rto::nanos(self.config.max_ack_delay));
+            let pto = Tlp::pto(self.rto.srtt(), one, self.config.max_ack_delay);
             Tlp::deadline(now, pto, self.rto_at)
         });
     }

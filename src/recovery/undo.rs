@@ -43,6 +43,8 @@ struct Episode {
 }
 
 impl Undo {
+    pub(super) const NONE: Self = Self { episode: None };
+
     /// A congestion event. `in_flight`: retransmissions that are in flight already, those of a tail loss probe.
     pub const fn begin(&mut self, now: Instant, start: Seq, end: Seq, last_original_at: Instant, in_flight: u32) {
         self.episode = Some(Episode {

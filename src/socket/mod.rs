@@ -59,6 +59,8 @@ pub struct Host {
     table: Table<Descriptor>,
     /// Descriptors that are epoll instances, in the order in which they were made.
     epolls: Vec<Fd>,
+    /// The options of a new socket.
+    defaults: Options,
     transcripts: Option<Transcripts>,
     /// Whether events are kept.
     observed: bool,
@@ -68,7 +70,8 @@ pub struct Host {
 #[derive(Debug)]
 enum Descriptor {
     Stream(Stream),
-    Datagram(Datagram),
+    /// Boxed: there may be many streams, and their entries are small.
+    Datagram(Box<Datagram>),
     Epoll(Epoll),
 }
 
@@ -79,6 +82,7 @@ impl Host {
             table: Table::new(config.descriptor_limit),
             stack: Stack::new(config),
             epolls: Vec::new(),
+            defaults: Options::new(config),
             transcripts: None,
             observed: false,
         }
@@ -98,6 +102,7 @@ impl Host {
     /// made. Seed, addresses, MTU, controllers and the limit of all buffers stay as they are.
     pub fn reconfigure(&mut self, config: &HostConfig) {
         self.stack.reconfigure(config);
+        self.defaults = Options::new(self.stack.config());
     }
 
     /// The settings of the host.
@@ -173,14 +178,14 @@ impl Host {
     /// # Errors
     /// `EMFILE` if no descriptor is free.
     pub fn socket(&mut self, domain: Domain, kind: Type) -> Result<Fd, Errno> {
-        let options = Options::new(self.stack.config());
+        let options = self.defaults.clone();
         let fd = self.table.next_free().ok_or(Errno::EMFILE);
         let result = fd.inspect(|&fd| {
             let entry = match kind {
                 Type::Stream => Descriptor::Stream(Stream::new(domain, options)),
                 Type::Datagram => {
                     let id = self.stack.open_udp(fd.0, options.udp_queue(self.stack.config()), options.tcp.ttl);
-                    Descriptor::Datagram(Datagram::new(domain, options, id))
+                    Descriptor::Datagram(Box::new(Datagram::new(domain, options, id)))
                 }
             };
             self.table.insert(fd, entry);

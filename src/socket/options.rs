@@ -1,5 +1,7 @@
 //! Socket options: one value per option, for setsockopt(2) and getsockopt(2).
 
+use std::sync::Arc;
+
 use crate::congestion::Algorithms;
 use crate::stack::{HostConfig, TcpInfo, TcpOptions};
 use crate::time::Duration;
@@ -87,7 +89,8 @@ pub(super) struct Options {
     pub(super) rcv_timeo: Option<Duration>,
     pub(super) snd_timeo: Option<Duration>,
     pub(super) v6_only: bool,
-    pub(super) tcp: TcpOptions,
+    /// Shared by sockets that have the same.
+    pub(super) tcp: Arc<TcpOptions>,
 }
 
 impl Options {
@@ -100,7 +103,7 @@ impl Options {
             rcv_timeo: None,
             snd_timeo: None,
             v6_only: false,
-            tcp: TcpOptions::new(config),
+            tcp: Arc::new(TcpOptions::new(config)),
         }
     }
 
@@ -278,28 +281,27 @@ impl Host {
 impl Options {
     fn set(&mut self, option: SocketOption, algorithms: &Algorithms) -> Result<(), Errno> {
         use SocketOption as O;
-        let tcp = &mut self.tcp;
         match option {
             O::ReuseAddr(on) => self.reuse_addr = on,
             O::Linger(time) => self.linger = time,
-            O::KeepAlive(on) => tcp.keep_alive = on,
-            O::RcvBuf(size) => tcp.rcv_buf = Some(size),
-            O::SndBuf(size) => tcp.snd_buf = Some(size),
+            O::KeepAlive(on) => self.tcp_mut().keep_alive = on,
+            O::RcvBuf(size) => self.tcp_mut().rcv_buf = Some(size),
+            O::SndBuf(size) => self.tcp_mut().snd_buf = Some(size),
             O::RcvTimeo(time) => self.rcv_timeo = time.filter(|time| !time.is_zero()),
             O::SndTimeo(time) => self.snd_timeo = time.filter(|time| !time.is_zero()),
-            O::NoDelay(on) => tcp.nodelay = on,
-            O::Cork(on) => tcp.cork = on,
+            O::NoDelay(on) => self.tcp_mut().nodelay = on,
+            O::Cork(on) => self.tcp_mut().cork = on,
             O::Congestion(name) => {
-                tcp.congestion = algorithms.by_name(name.as_str()).ok_or(Errno::ENOENT)?.clone();
+                self.tcp_mut().congestion = algorithms.by_name(name.as_str()).ok_or(Errno::ENOENT)?.clone();
             }
-            O::MaxSeg(size) => tcp.max_seg = Some(size).filter(|size| *size != 0),
-            O::KeepIdle(time) => tcp.keep_alive_times.idle = time,
-            O::KeepIntvl(time) => tcp.keep_alive_times.interval = time,
-            O::KeepCnt(count) => tcp.keep_alive_times.count = count,
-            O::UserTimeout(time) => tcp.user_timeout = Some(time).filter(|time| !time.is_zero()),
-            O::QuickAck(on) => tcp.quick_ack = on,
+            O::MaxSeg(size) => self.tcp_mut().max_seg = Some(size).filter(|size| *size != 0),
+            O::KeepIdle(time) => self.tcp_mut().keep_alive_times.idle = time,
+            O::KeepIntvl(time) => self.tcp_mut().keep_alive_times.interval = time,
+            O::KeepCnt(count) => self.tcp_mut().keep_alive_times.count = count,
+            O::UserTimeout(time) => self.tcp_mut().user_timeout = Some(time).filter(|time| !time.is_zero()),
+            O::QuickAck(on) => self.tcp_mut().quick_ack = on,
             O::V6Only(on) => self.v6_only = on,
-            O::Ttl(ttl) => tcp.ttl = ttl,
+            O::Ttl(ttl) => self.tcp_mut().ttl = ttl,
         }
         Ok(())
     }
@@ -329,5 +331,10 @@ impl Options {
             N::V6Only => O::V6Only(self.v6_only),
             N::Ttl => O::Ttl(tcp.ttl),
         }
+    }
+
+    /// Those of TCP, for this socket alone.
+    fn tcp_mut(&mut self) -> &mut TcpOptions {
+        Arc::make_mut(&mut self.tcp)
     }
 }

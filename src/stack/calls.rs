@@ -2,6 +2,7 @@
 //! are its business; here are connections and refusals.
 
 use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::event::{Cause, State};
 
@@ -121,7 +122,7 @@ impl Stack {
         &mut self,
         binding: &Binding,
         backlog: usize,
-        options: &TcpOptions,
+        options: &Arc<TcpOptions>,
         token: u32,
     ) -> Result<ListenerId, BindError> {
         let port = binding.addr.port();
@@ -144,7 +145,7 @@ impl Stack {
             syn_queue: 0,
             accept_queue: std::collections::VecDeque::new(),
             token,
-            options: options.clone(),
+            options: Arc::clone(options),
             reuse: binding.reuse,
         });
         self.tables.listening.insert((addr, port), id);
@@ -157,8 +158,8 @@ impl Stack {
     }
 
     /// What connections made from now on inherit.
-    pub(crate) fn set_listener_options(&mut self, id: ListenerId, options: &TcpOptions) {
-        self.tables.listeners[id].options = options.clone();
+    pub(crate) fn set_listener_options(&mut self, id: ListenerId, options: &Arc<TcpOptions>) {
+        self.tables.listeners[id].options = Arc::clone(options);
     }
 
     /// Takes the oldest established connection and gives it to a descriptor.
@@ -202,7 +203,7 @@ impl Stack {
         &mut self,
         bound: Option<&Binding>,
         remote: SocketAddr,
-        options: &TcpOptions,
+        options: &Arc<TcpOptions>,
         token: u32,
     ) -> Result<ConnectionId, ConnectRefusal> {
         let source = self.addresses.source_for(remote.ip()).ok_or(ConnectRefusal::NoRoute)?;
@@ -371,11 +372,11 @@ impl Stack {
     }
 
     /// Applies options that may change while a connection lives.
-    pub(crate) fn apply_options(&mut self, id: ConnectionId, options: &TcpOptions) {
+    pub(crate) fn apply_options(&mut self, id: ConnectionId, options: &Arc<TcpOptions>) {
         let now = self.now;
         let connection = &mut *self.tables.connections[id];
         connection.limits.user_timeout = options.user_timeout;
-        connection.limits.keep_alive = options.keep_alive.then_some(options.keep_alive_times);
+        connection.limits.keep_alive = options.keep_alive.then(|| Box::new(options.keep_alive_times));
         if let Some(tcp) = &mut connection.tcp {
             tcp.set_options(now, options);
         }
@@ -384,7 +385,7 @@ impl Stack {
 
     /// The account of a connection.
     pub(crate) fn account(&self, id: ConnectionId) -> Account {
-        self.tables.connections[id].account
+        self.tables.connections[id].account()
     }
 }
 

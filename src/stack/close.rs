@@ -91,7 +91,7 @@ impl Stack {
             return;
         }
         let before = connection.state;
-        tcp.abort();
+        tcp.abort(&mut self.machines);
         connection.state = State::Closed;
         self.events.state(&connection.tuple, before, State::Closed, cause);
         self.touch(id);

@@ -1,12 +1,14 @@
 //! How a connection begins by connect (RFC 9293, section 3.10.1), and what a new connection starts from.
 
+use std::sync::Arc;
+
 use crate::event::{Cause, State};
 use crate::recovery::TsClock;
 use crate::time::Duration;
 
 use super::address::FourTuple;
 use super::config::TcpOptions;
-use super::connection::{Account, Connection, ConnectionId, Limits, Owner, Shut, Unread};
+use super::connection::{Connection, ConnectionId, Limits, Owner, Shut, Tally, Unread};
 use super::tcp::{Context, Tcp};
 use super::timers::Deadline;
 use super::{Slot, Stack};
@@ -16,7 +18,7 @@ const TS_TICK: Duration = Duration::from_millis(1);
 
 impl Stack {
     /// Begins an active open. The caller has chosen both ends and made sure that the tuple is free.
-    pub(super) fn open(&mut self, tuple: FourTuple, options: &TcpOptions, token: u32) -> ConnectionId {
+    pub(super) fn open(&mut self, tuple: FourTuple, options: &Arc<TcpOptions>, token: u32) -> ConnectionId {
         let now = self.now;
         let iss = self.secret.initial_sequence_number(&tuple, now);
         let (clock, seed) = (self.ts_clock(&tuple), self.secret.controller_seed(&tuple));
@@ -65,7 +67,7 @@ impl Stack {
                 user_timeout: options.user_timeout,
                 unacked_since: None,
                 fin_wait_2_until: None,
-                keep_alive: options.keep_alive.then_some(options.keep_alive_times),
+                keep_alive: options.keep_alive.then(|| Box::new(options.keep_alive_times)),
                 heard_at: self.now,
                 keep_alives: 0,
                 idle: false,
@@ -75,7 +77,7 @@ impl Stack {
             soft_error: None,
             time_wait: None,
             unread: Unread::default(),
-            account: Account::new(&tuple),
+            account: Tally::default(),
         }
     }
 }

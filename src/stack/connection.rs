@@ -50,7 +50,7 @@ pub(super) struct Connection {
     pub(super) time_wait: Option<TimeWaitId>,
     /// What was in the receive buffer when TCP ended.
     pub(super) unread: Unread,
-    pub(super) account: Account,
+    pub(super) account: Tally,
 }
 
 /// Who has a connection.
@@ -72,7 +72,7 @@ pub(super) struct Shut {
 }
 
 /// When to stop trying.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// `TCP_USER_TIMEOUT`
     pub(super) user_timeout: Option<Duration>,
@@ -80,7 +80,8 @@ pub(super) struct Limits {
     pub(super) unacked_since: Option<Instant>,
     /// When an orphan has waited long enough in FIN-WAIT-2.
     pub(super) fin_wait_2_until: Option<Instant>,
-    pub(super) keep_alive: Option<KeepAlive>,
+    /// Boxed: most connections have none.
+    pub(super) keep_alive: Option<Box<KeepAlive>>,
     /// When the last segment came.
     pub(super) heard_at: Instant,
     /// Keep-alive probes sent since then.
@@ -105,7 +106,7 @@ impl Limits {
 
     /// The earliest of the host's own deadlines.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        earlier(earlier(self.user_timeout_at(), self.fin_wait_2_until), self.keep_alive_at())
+        Instant::earliest([self.user_timeout_at(), self.fin_wait_2_until, self.keep_alive_at()])
     }
 
     pub(super) fn user_timeout_at(&self) -> Option<Instant> {
@@ -117,13 +118,13 @@ impl Limits {
     pub(super) fn keep_alive_is_over(&self, now: Instant) -> bool {
         match self.user_timeout {
             Some(timeout) => self.keep_alives > 0 && now - self.heard_at >= timeout,
-            None => self.keep_alive.is_none_or(|keep_alive| self.keep_alives >= keep_alive.count),
+            None => self.keep_alive.as_ref().is_none_or(|keep_alive| self.keep_alives >= keep_alive.count),
         }
     }
 
     /// The next probe, or the end after the last. While something waits to be sent or acknowledged, other timers run.
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
-        let KeepAlive { idle, interval, .. } = self.keep_alive.as_ref().filter(|_| self.idle)?;
+        let KeepAlive { idle, interval, .. } = self.keep_alive.as_deref().filter(|_| self.idle)?;
         Some(self.heard_at + *idle + *interval * self.keep_alives)
     }
 }
@@ -131,10 +132,7 @@ impl Limits {
 /// The earlier of two deadlines that may not be there.
 #[inline]
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
+    Instant::earliest([one, other])
 }
 
 /// Bytes left over from a connection whose TCP is over.
@@ -202,19 +200,15 @@ pub struct Account {
     pub bytes_received: u64,
 }
 
-impl Account {
-    pub(super) fn new(tuple: &FourTuple) -> Self {
-        Self {
-            local: tuple.local_addr(),
-            remote: tuple.remote_addr(),
-            opened_at: None,
-            closed_at: None,
-            messages_sent: 0,
-            bytes_sent: 0,
-            messages_received: 0,
-            bytes_received: 0,
-        }
-    }
+/// The account without the ends, which the connection knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) opened_at: Option<Instant>,
+    pub(super) closed_at: Option<Instant>,
+    pub(super) messages_sent: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) messages_received: u64,
+    pub(super) bytes_received: u64,
 }
 
 impl core::fmt::Display for Account {
@@ -254,6 +248,21 @@ impl Connection {
         tcp.map_or(self.unread.remaining().len(), |tcp| tcp.receiver().map_or(0, Receiver::unread))
     }
 
+    /// The account as it is now.
+    pub(super) fn account(&self) -> Account {
+        let Tally { opened_at, closed_at, messages_sent, bytes_sent, messages_received, bytes_received } = self.account;
+        Account {
+            local: self.tuple.local_addr(),
+            remote: self.tuple.remote_addr(),
+            opened_at,
+            closed_at,
+            messages_sent,
+            bytes_sent,
+            messages_received,
+            bytes_received,
+        }
+    }
+
     /// Segments that this end sent again.
     pub(super) fn retransmissions(&self) -> u64 {
         self.tcp.as_ref().map_or(0, Tcp::retransmissions)
@@ -263,5 +272,15 @@ impl Connection {
     pub(super) fn retries(&self, config: &HostConfig) -> Retries {
         let text = if self.owner == Owner::Orphan { config.orphan_retries } else { config.retries };
         Retries { syn: config.syn_retries, syn_ack: config.synack_retries, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_one_and_a_half_kib_at_most() {
+        assert!(size_of::<Connection>() <= 1_536, "{}", size_of::<Connection>());
     }
 }

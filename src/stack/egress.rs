@@ -96,7 +96,8 @@ impl Stack {
         self.queues.give_back(packet);
     }
 
-    /// Lets a connection send one packet. True beside it if nothing else is due; the connection's deadline is then set.
+    /// Lets a connection send one packet. True beside it if nothing else is due; the connection's deadline is then set. One
+    /// that is closed ends.
     fn connection_egress(&mut self, id: ConnectionId, packet: &mut Packet) -> (Egress, bool) {
         let now = self.now;
         let Some(connection) = self.tables.connections.get_mut(id) else { return (Egress::Nothing, true) };
@@ -106,39 +107,36 @@ impl Stack {
             return (Egress::Nothing, true);
         };
         let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
-        if let Some(departure) = tcp.poll(context, packet) {
-            let sent = if connection.loops_back { Egress::Looped } else { Egress::Sent };
-            let limits = &mut connection.limits;
-            if limits.unacked_since.is_none() && tcp.is_waiting() {
-                (limits.unacked_since, limits.idle) = (Some(now), false);
+        let departure = tcp.poll(context, packet);
+        let egress = match &departure {
+            None => Egress::Nothing,
+            Some(_) if connection.loops_back => Egress::Looped,
+            Some(_) => Egress::Sent,
+        };
+        let limits = &mut connection.limits;
+        if departure.is_some() && limits.unacked_since.is_none() && tcp.is_waiting() {
+            (limits.unacked_since, limits.idle) = (Some(now), false);
+        }
+        let last = departure.is_none_or(|departure| departure.last);
+        if last {
+            // It has nothing due: its deadline is set.
+            limits.idle = tcp.is_idle();
+            if limits.idle && !connection.resting && tcp.has_spare_memory() {
+                connection.resting = true;
+                self.resting.push_back((now, id));
             }
+            let at = earlier(tcp.next_at(), connection.limits.next_at());
+            self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
+            connection.dirty = false;
+        }
+        let closed = last && connection.state == State::Closed;
+        if let Some(departure) = departure {
             self.tell_numbers(id, departure.reason);
-            if departure.last {
-                self.rest(id);
-            }
-            return (sent, departure.last);
         }
-        self.rest(id);
-        (Egress::Nothing, true)
-    }
-
-    /// A connection has nothing due: its deadline is set. One that is closed ends.
-    fn rest(&mut self, id: ConnectionId) {
-        let now = self.now;
-        let Some(connection) = self.tables.connections.get_mut(id) else { return };
-        let connection = &mut **connection;
-        let Some(tcp) = &mut connection.tcp else { return };
-        connection.limits.idle = tcp.is_idle();
-        if connection.limits.idle && !connection.resting && tcp.has_spare_memory() {
-            connection.resting = true;
-            self.resting.push_back((now, id));
-        }
-        let at = earlier(tcp.next_at(), connection.limits.next_at());
-        self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
-        connection.dirty = false;
-        if connection.state == State::Closed {
+        if closed {
             self.finish(id, None, Cause::Call("close"));
         }
+        (egress, last)
     }
 
     /// A timer of a connection expired: the host's own limits, then TCP's.

@@ -3,6 +3,7 @@
 //! accepts or refuses each one.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::event::{Cause, DropReason, HostEvent, State, TimerKind};
 use crate::segment::{Flags, Options, Segment, SegmentTemplate, Seq, Timestamps};
@@ -70,6 +71,7 @@ impl Stack {
             held,
             deadline: Deadline::default(),
             challenge_at: Instant::EPOCH,
+            clock: self.ts_clock(tuple),
         };
         let half_open_id = self.tables.half_open.insert(Box::new(half_open));
         self.tables.exact.insert(*tuple, Slot::HalfOpen(half_open_id));
@@ -141,8 +143,8 @@ impl Stack {
 
     /// Sends the SYN|ACK of a half-open connection.
     fn send_syn_ack(&mut self, id: HalfOpenId) {
-        let clock = self.ts_clock(&self.tables.half_open[id].tuple);
         let half_open = &mut self.tables.half_open[id];
+        let clock = half_open.clock;
         (half_open.sent_at, half_open.sends) = (self.now, half_open.sends + 1);
         let ts_ecr = half_open.ts_recent.map_or(0, |(recent, _)| recent);
         let ecn = if half_open.terms.ecn { Flags::ECE } else { Flags::default() };
@@ -229,8 +231,8 @@ impl Stack {
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>` for a half-open connection, limited as challenge ACKs are.
     fn challenge_half_open(&mut self, id: HalfOpenId) {
-        let clock = self.ts_clock(&self.tables.half_open[id].tuple);
         let half_open = &mut self.tables.half_open[id];
+        let clock = half_open.clock;
         if self.now < half_open.challenge_at || half_open.held {
             return;
         }
@@ -253,10 +255,14 @@ impl Stack {
         let (tuple, listener_id) = (half_open.tuple, half_open.listener);
         let listener = &mut self.tables.listeners[listener_id];
         let max_seg = half_open.offer.max_seg;
-        let options = TcpOptions { rcv_buf: half_open.rcv_buf, max_seg, ..listener.options.clone() };
+        let mut options = Arc::clone(&listener.options);
+        if (options.rcv_buf, options.max_seg) != (half_open.rcv_buf, max_seg) {
+            let inherited = TcpOptions::clone(&options);
+            options = Arc::new(TcpOptions { rcv_buf: half_open.rcv_buf, max_seg, ..inherited });
+        }
         listener.syn_queue -= 1;
         let reuse = listener.reuse;
-        let (clock, seed) = (self.ts_clock(&tuple), self.secret.controller_seed(&tuple));
+        let (clock, seed) = (half_open.clock, self.secret.controller_seed(&tuple));
         let handshake = Handshake {
             iss: half_open.iss,
             offer: half_open.offer,

@@ -13,7 +13,7 @@ use super::connection::{ConnectionId, Owner};
 use super::icmp::Report;
 use super::listener::ListenerId;
 use super::one_packet::OnePacket;
-use super::tcp::{Context, Reply};
+use super::tcp::{Context, Reply, Verdict};
 use super::{Origin, Slot, Stack};
 
 impl Stack {
@@ -157,7 +157,8 @@ impl Stack {
         let Some(tcp) = &mut connection.tcp else { return Err(DropReason::NoSocket) };
         let (state, phase) = (connection.state, tcp.phase());
         let context = &mut Context { now, config: &self.config, pool: &mut self.pool, machines: &mut self.machines };
-        let verdict = tcp.handle_segment(context, segment, connection.owner == Owner::Orphan);
+        let mut verdict = Verdict::default();
+        tcp.handle_segment(context, segment, connection.owner == Owner::Orphan, &mut verdict);
         connection.state = tcp.state();
         if verdict.heard {
             let limits = &mut connection.limits;

@@ -25,11 +25,13 @@ impl Secret {
 
     fn hash(&self, tuple: &FourTuple, purpose: u8) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
-        hasher.write(&tuple.local.0);
-        hasher.write(&tuple.remote.0);
-        hasher.write(&tuple.local_port.to_le_bytes());
-        hasher.write(&tuple.remote_port.to_le_bytes());
-        hasher.write(&[purpose]);
+        let mut bytes = [0; 37];
+        bytes[..16].copy_from_slice(&tuple.local.0);
+        bytes[16..32].copy_from_slice(&tuple.remote.0);
+        bytes[32..34].copy_from_slice(&tuple.local_port.to_le_bytes());
+        bytes[34..36].copy_from_slice(&tuple.remote_port.to_le_bytes());
+        bytes[36] = purpose;
+        hasher.write(&bytes);
         hasher.finish()
     }
 

@@ -11,7 +11,9 @@
 //! the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of the host.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::recovery::TsClock;
 use crate::segment::Seq;
 use crate::time::Instant;
 
@@ -48,7 +50,7 @@ pub(super) struct Listener {
     /// The descriptor.
     pub(super) token: u32,
     /// What its connections inherit.
-    pub(super) options: TcpOptions,
+    pub(super) options: Arc<TcpOptions>,
     /// `SO_REUSEADDR`, which its connections inherit.
     pub(super) reuse: bool,
 }
@@ -89,6 +91,8 @@ pub(super) struct HalfOpen {
     pub(super) deadline: Deadline,
     /// No challenge ACK before this instant.
     pub(super) challenge_at: Instant,
+    /// The timestamp clock of the connection.
+    pub(super) clock: TsClock,
 }
 
 #[cfg(test)]

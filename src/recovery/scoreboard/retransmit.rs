@@ -67,7 +67,8 @@ impl Scoreboard {
 
     /// The highest unit that the peer has not reported: what a tail loss probe sends again (RFC 8985, section 7.3).
     pub fn last(&self, mss: u32) -> Option<SentRange> {
-        let mut index = self.units.iter().rposition(|unit| !unit.is_sacked())?;
+        let mut index =
+            (0..self.units.len()).rev().find(|at| self.units.get(*at).is_some_and(|unit| !unit.is_sacked()))?;
         // A FIN goes with its text where that is outstanding too.
         if let Some(before) = index.checked_sub(1)
             && self.leaves_with(before, index)
@@ -131,14 +132,14 @@ impl Scoreboard {
             unit.transmissions = unit.transmissions.saturating_add(1);
             unit.snapshot = snapshot;
             self.totals.add(unit);
-            self.resent.push_back((seq, now));
+            self.holes.resent.push_back((seq, now));
             index += 1;
         }
         // Stale entries behind a retransmission that is still out are dropped here, so that the ring stays bounded.
-        if self.resent.len() > 2 * self.units.len() + 16 {
-            let mut resent = core::mem::take(&mut self.resent);
+        if self.holes.resent.len() > 2 * self.units.len() + 16 {
+            let mut resent = core::mem::take(&mut self.holes.resent);
             resent.retain(|&(seq, at)| self.resent_at(seq, at).is_some());
-            self.resent = resent;
+            self.holes.resent = resent;
         }
     }
 
@@ -168,11 +169,11 @@ impl Scoreboard {
 
     /// The unit whose retransmission is in flight and left first: its index.
     pub(in crate::recovery) fn oldest_retransmission(&mut self) -> Option<usize> {
-        while let Some(&(seq, at)) = self.resent.front() {
+        while let Some(&(seq, at)) = self.holes.resent.front() {
             if let Some(index) = self.resent_at(seq, at) {
                 return Some(index);
             }
-            self.resent.pop_front();
+            self.holes.resent.pop_front();
         }
         None
     }
@@ -181,7 +182,7 @@ impl Scoreboard {
     /// `SACKed` bits". All that was `SACKed` counts as lost. Returns how many units that were.
     pub fn on_reneging(&mut self) -> u32 {
         let count = self.totals.sacked_units;
-        for unit in &mut self.units {
+        for unit in self.units.iter_mut() {
             if unit.is_sacked() {
                 self.totals.remove(unit);
                 unit.marks.clear(Marks::SACKED);
@@ -190,7 +191,7 @@ impl Scoreboard {
                 self.totals.add(unit);
             }
         }
-        self.marked = [NOTHING; 4];
+        self.holes.marked = [NOTHING; 4];
         self.fack = self.snd_una;
         self.waiting_from = self.snd_una;
         count
@@ -218,19 +219,19 @@ impl Scoreboard {
         if self.totals.waiting_units == 0 {
             return;
         }
-        for unit in &mut self.units {
+        for unit in self.units.iter_mut() {
             if unit.is_waiting() {
                 self.totals.remove(unit);
                 unit.marks.clear(Marks::LOST);
                 if unit.is_resent() {
                     // Its last retransmission is in flight, not the original.
                     unit.marks.set(Marks::RETRANSMITTED.with(Marks::LOST));
-                    self.resent.push_back((unit.seq, unit.sent_at));
+                    self.holes.resent.push_back((unit.seq, unit.sent_at));
                 }
                 self.totals.add(unit);
             }
         }
-        self.resent.make_contiguous().sort_by_key(|&(_, at)| at);
+        self.holes.resent.make_contiguous().sort_by_key(|&(_, at)| at);
         self.judged_to = self.snd_una;
     }
 }

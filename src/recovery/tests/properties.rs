@@ -39,12 +39,14 @@ proptest! {
         timestamps in any::<bool>(),
         steps in prop::collection::vec(step(), 1..150),
     ) {
+        let mut settings = RecoveryConfig::default();
         let mut f = Fixture::new(10, |config| {
             config.sack = sack;
             config.rack = rack;
             config.timestamps = timestamps.then(|| TsClock::new(5, Duration::from_millis(1)));
+            settings = config.clone();
         });
-        f.recovery = Recovery::new(f.recovery.config.clone(), MSS, Seq(start), Instant::EPOCH);
+        f.recovery = Recovery::new(settings, MSS, Seq(start), Instant::EPOCH);
         let mut mss = MSS;
         for step in steps {
             match step {

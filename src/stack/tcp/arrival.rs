@@ -11,21 +11,26 @@ use crate::stack::ingress::reset_for;
 use crate::stack::rules::{Disposition, judge};
 use crate::time::{Duration, Instant};
 
+/// Nanoseconds of a tick of our timestamps: 1 ms.
+const TS_TICK: u64 = 1_000_000;
+
 impl Tcp {
-    /// Takes a segment for this connection. `orphan`: no application has the connection any more.
+    /// Takes a segment for this connection. `orphan`: no application has the connection any more. `verdict` is the default.
     pub(in crate::stack) fn handle_segment(
         &mut self,
         context: &mut Context<'_>,
         segment: &Segment<'_>,
         orphan: bool,
-    ) -> Verdict {
+        verdict: &mut Verdict,
+    ) {
         if self.state == State::SynSent {
-            return self.in_syn_sent(context, segment);
+            *verdict = self.in_syn_sent(context, segment);
+            return;
         }
-        let Some(situation) = self.situation(context, orphan) else { return Verdict::default() };
-        let mut verdict = Verdict { heard: true, ..Verdict::default() };
+        let Some(situation) = self.situation(context, orphan) else { return };
+        verdict.heard = true;
         match judge(&situation, segment) {
-            Disposition::Pass => self.process(context, segment, &mut verdict),
+            Disposition::Pass => self.process(context, segment, verdict),
             Disposition::Edit(rule) => {
                 verdict.edited = Some(rule);
                 // The window of a segment with SYN is not scaled (RFC 7323, section 2.2); the one of this segment is.
@@ -36,12 +41,12 @@ impl Tcp {
                     window: segment.window >> shift,
                     ..*segment
                 };
-                self.process(context, &plain, &mut verdict);
+                self.process(context, &plain, verdict);
             }
             Disposition::Drop(rule) => verdict.dropped = Some(DropReason::Rule(rule)),
             Disposition::Reply(rule) => {
                 verdict.dropped = Some(DropReason::Rule(rule));
-                self.answer(context, segment, rule, &mut verdict);
+                self.answer(context, segment, rule, verdict);
             }
             Disposition::Reset(rule @ Rule::SynChallenge) => {
                 verdict.dropped = Some(DropReason::Rule(rule));
@@ -57,7 +62,6 @@ impl Tcp {
                 self.state = self.machine.show(Shown::Rst, context.machines);
             }
         }
-        verdict
     }
 
     /// RFC 9293, section 3.10.7.3.
@@ -111,10 +115,15 @@ impl Tcp {
         // Karn's rule (RFC 6298, section 3), unless the echo names the last SYN.
         let echo = segment.options.ts.filter(|_| flow.terms.timestamps).map(|ts| ts.ts_ecr);
         let named = echo.is_some_and(|echo| echo == self.clock.at(opening.sent_at));
-        let rtt = (opening.sends == 1 || named).then(|| context.now - opening.sent_at);
-        flow.sender.on_handshake(context.now, rtt, opening.sends, &self.options, context.config.pacing);
-        let recovery = flow.sender.recovery();
-        flow.receiver.ack.set_rtt(recovery.srtt(), recovery.rto());
+        let rtt = (opening.sends == 1 || named).then(|| context.now.nanos_since(opening.sent_at));
+        flow.sender.on_handshake(
+            context.now,
+            rtt.map(Duration::from_nanos),
+            opening.sends,
+            &self.options,
+            context.config.pacing,
+        );
+        flow.receiver.ack.set_rtt(flow.sender.recovery().nanos());
         if let Some(rtt) = rtt {
             flow.receiver.on_rtt(rtt);
         }
@@ -150,8 +159,7 @@ impl Tcp {
         verdict.undone = acked.outcome.undone.is_some();
         verdict.writable |= acked.writable;
         if acked.outcome.rtt.is_some() {
-            let recovery = flow.sender.recovery();
-            flow.receiver.ack.set_rtt(recovery.srtt(), recovery.rto());
+            flow.receiver.ack.set_rtt(flow.sender.recovery().nanos());
         }
         if acked.fin {
             self.state = self.machine.show(Shown::AckOfFin, context.machines);
@@ -182,7 +190,7 @@ impl Tcp {
                 Some(ts) if segment.payload.len() as u32 >= flow.receiver.peer_mss() => {
                     let ticks = self.clock.at(context.now).wrapping_sub(ts.ts_ecr);
                     if ticks < 1 << 20 {
-                        flow.receiver.on_rtt(Duration::from_millis(u64::from(ticks.max(1))));
+                        flow.receiver.on_rtt(u64::from(ticks.max(1)) * TS_TICK);
                     }
                 }
                 Some(_) => {}

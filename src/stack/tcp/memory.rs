@@ -2,7 +2,7 @@
 //! An empty buffer holds no block. The pool keeps as many spare blocks as are in use, and gives others back to the system.
 //! Sender and receiver have one buffer each; the stack has one pool.
 
-use std::collections::VecDeque;
+use crate::recovery::small_queue::SmallQueue;
 
 /// Bytes in a block.
 pub(in crate::stack) const BLOCK: usize = 4096;
@@ -70,11 +70,8 @@ impl BlockPool {
 pub(in crate::stack) struct Buffer {
     /// The position of the first byte of the first block: a multiple of [`BLOCK`].
     base: u64,
-    blocks: VecDeque<Option<Block>>,
+    blocks: SmallQueue<Option<Block>>,
 }
-
-/// A buffer that is not used for a while gives back more places for blocks than this.
-const KEPT_PLACES: usize = 8;
 
 impl Buffer {
     /// Puts `bytes` at the position `at`.
@@ -93,7 +90,8 @@ impl Buffer {
             while self.blocks.len() <= index {
                 self.blocks.push_back(None);
             }
-            let block = self.blocks[index].get_or_insert_with(|| pool.take());
+            let Some(place) = self.blocks.get_mut(index) else { return };
+            let block = place.get_or_insert_with(|| pool.take());
             let len = bytes.len().min(BLOCK - start);
             block[start..start + len].copy_from_slice(&bytes[..len]);
             (at, bytes) = (at + len as u64, &bytes[len..]);
@@ -157,13 +155,13 @@ impl Buffer {
     }
 
     pub(super) fn has_spare_places(&self) -> bool {
-        self.blocks.is_empty() && self.blocks.capacity() > KEPT_PLACES
+        self.blocks.is_empty() && self.blocks.memory() > 0
     }
 
     /// Gives back the room for blocks that an empty buffer does not need.
     pub(super) fn shrink(&mut self) {
-        if self.blocks.is_empty() && self.blocks.capacity() > KEPT_PLACES {
-            self.blocks = VecDeque::new();
+        if self.blocks.is_empty() {
+            self.blocks.shrink();
         }
     }
 }

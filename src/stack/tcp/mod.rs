@@ -22,6 +22,7 @@ mod terms;
 mod workarounds;
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::event::{DropReason, Phase, Reason, Rule, State, TimerKind};
 use crate::recovery::TsClock;
@@ -62,7 +63,7 @@ pub(super) struct Tcp {
     machine: Machine,
     state: State,
     offer: Offer,
-    options: TcpOptions,
+    options: Arc<TcpOptions>,
     /// Our SYN or SYN|ACK, until it is acknowledged.
     opening: Option<Opening>,
     flow: Option<Flow>,
@@ -152,7 +153,7 @@ impl Tcp {
     pub(super) fn connect(
         context: &mut Context<'_>,
         tuple: FourTuple,
-        options: &TcpOptions,
+        options: &Arc<TcpOptions>,
         iss: Seq,
         clock: TsClock,
         seed: u64,
@@ -168,7 +169,7 @@ impl Tcp {
     pub(super) fn accept(
         context: &mut Context<'_>,
         tuple: FourTuple,
-        options: &TcpOptions,
+        options: &Arc<TcpOptions>,
         handshake: &Handshake,
         clock: TsClock,
         seed: u64,
@@ -186,7 +187,7 @@ impl Tcp {
     fn new(
         context: &Context<'_>,
         tuple: FourTuple,
-        options: &TcpOptions,
+        options: &Arc<TcpOptions>,
         machine: Machine,
         offer: Offer,
         opening: Opening,
@@ -199,7 +200,7 @@ impl Tcp {
             state: machine.state(),
             machine,
             offer,
-            options: options.clone(),
+            options: Arc::clone(options),
             opening: Some(opening),
             flow: None,
             clock,
@@ -322,17 +323,16 @@ impl Tcp {
     }
 
     /// Ends the connection (RFC 9293, section 3.10.5). An RST leaves where the peer knows of a connection.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, machines: &mut Machines) {
         self.rst_due = matches!(
             self.state,
             State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
         );
-        self.machine.abort();
-        self.state = State::Closed;
+        self.state = self.machine.abort(machines);
     }
 
     /// Applies options that can change while the connection lives.
-    pub(super) fn set_options(&mut self, now: Instant, options: &TcpOptions) {
+    pub(super) fn set_options(&mut self, now: Instant, options: &Arc<TcpOptions>) {
         if let Some(flow) = &mut self.flow {
             flow.sender.set_options(now, options);
             flow.receiver.ack.set_always(options.quick_ack);
@@ -342,7 +342,7 @@ impl Tcp {
                 flow.receiver.set_buffer(size);
             }
         }
-        self.options = options.clone();
+        self.options = Arc::clone(options);
     }
 
     /// A keep-alive probe leaves (RFC 9293, section 3.8.4).

@@ -10,13 +10,21 @@ use crate::time::{Duration, Instant};
 const FIRST_ESTIMATE: u32 = 536;
 const LEAST_ESTIMATE: u32 = 88;
 
+/// Stands for a time that there is not.
+const NONE: u64 = u64::MAX;
+
+/// Nanoseconds, fewer than [`NONE`].
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NONE).min(NONE - 1)
+}
+
 /// What is owed to the peer.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as in Linux's `icsk_ack`")]
 pub(in crate::stack) struct AckPolicy {
-    /// The shortest delay; `None` is no delay.
-    least: Option<Duration>,
-    most: Duration,
+    /// The shortest delay; [`NONE`] is no delay. Times are nanoseconds: half the room of a `Duration`.
+    least: u64,
+    most: u64,
     /// `TCP_QUICKACK`
     always: bool,
     /// The second segment is acknowledged at once.
@@ -31,7 +39,7 @@ pub(in crate::stack) struct AckPolicy {
     now: bool,
     at: Option<Instant>,
     /// The delay (Linux's `ato`).
-    ato: Duration,
+    ato: u64,
     /// ACKs that leave at once.
     quick: u32,
     quick_limit: u32,
@@ -42,15 +50,16 @@ pub(in crate::stack) struct AckPolicy {
     /// Small segments since the last ACK, up to 2 (Linux's `ICSK_ACK_PUSHED`, `_PUSHED2`).
     pushed: u8,
     last_text_at: Option<Instant>,
-    srtt: Option<Duration>,
-    rto: Duration,
+    /// [`NONE`] before the first sample.
+    srtt: u64,
+    rto: u64,
 }
 
 impl AckPolicy {
     pub(super) fn new(config: &HostConfig, options: &TcpOptions, mss: u32) -> Self {
         Self {
-            least: config.ack_delay,
-            most: config.ack_delay_max,
+            least: config.ack_delay.map_or(NONE, nanos),
+            most: nanos(config.ack_delay_max),
             always: options.quick_ack,
             every_second: config.ack_second_segment,
             peer_mss: mss.clamp(1, FIRST_ESTIMATE),
@@ -59,15 +68,15 @@ impl AckPolicy {
             pending: false,
             now: false,
             at: None,
-            ato: Duration::ZERO,
+            ato: 0,
             quick: 0,
             quick_limit: config.quick_acks,
             delay_fin: config.delay_fin_ack,
             pingpong: false,
             pushed: 0,
             last_text_at: None,
-            srtt: None,
-            rto: config.initial_rto,
+            srtt: NONE,
+            rto: nanos(config.initial_rto),
         }
     }
 
@@ -75,9 +84,9 @@ impl AckPolicy {
         self.peer_mss
     }
 
-    /// The sender's round-trip time and timeout, which bound the delay.
-    pub(in crate::stack::tcp) fn set_rtt(&mut self, srtt: Option<Duration>, rto: Duration) {
-        (self.srtt, self.rto) = (srtt, rto);
+    /// The sender's round-trip time and timeout in nanoseconds, which bound the delay.
+    pub(in crate::stack::tcp) fn set_rtt(&mut self, (srtt, rto): (Option<u64>, u64)) {
+        (self.srtt, self.rto) = (srtt.unwrap_or(NONE), rto);
     }
 
     /// `TCP_QUICKACK`
@@ -115,17 +124,18 @@ impl AckPolicy {
         self.pending = true;
         self.now |= second;
         self.estimate(len);
-        let Some(least) = self.least else {
+        let least = self.least;
+        if least == NONE {
             self.now = true;
             return;
-        };
-        match self.last_text_at.map(|last| now - last) {
+        }
+        match self.last_text_at.map(|last| now.nanos_since(last)) {
             None => {
                 self.begin_quick();
                 self.ato = least;
             }
             Some(gap) if gap <= least / 2 => self.ato = self.ato / 2 + least / 2,
-            Some(gap) if gap < self.ato => self.ato = (self.ato / 2 + gap).min(self.rto),
+            Some(gap) if gap < self.ato => self.ato = (self.ato / 2).saturating_add(gap).min(self.rto),
             // The sender begins anew after a pause.
             Some(gap) if gap > self.rto => self.begin_quick(),
             Some(_) => {}
@@ -134,7 +144,7 @@ impl AckPolicy {
         if self.always || (self.quick > 0 && !self.pingpong) {
             self.now = true;
         } else {
-            let at = now + self.delay(least);
+            let at = Instant::from_nanos(now.as_nanos().saturating_add(self.delay(least)));
             self.at = Some(self.at.map_or(at, |before| before.min(at)));
         }
     }
@@ -167,19 +177,22 @@ impl AckPolicy {
         }
     }
 
+    /// The shortest delay, or none.
+    const fn first_delay(&self) -> u64 {
+        if self.least == NONE { 0 } else { self.least }
+    }
+
     fn begin_quick(&mut self) {
         self.quick = self.quick_limit;
     }
 
     /// As Linux's `tcp_send_delayed_ack`.
-    fn delay(&self, least: Duration) -> Duration {
-        const MOST: Duration = Duration::from_millis(500);
+    fn delay(&self, least: u64) -> u64 {
+        const MOST: u64 = 500_000_000;
         let mut ato = self.ato.max(least);
         if ato > least {
             let mut most = if self.pingpong || self.pushed > 0 { self.most } else { MOST };
-            if let Some(srtt) = self.srtt {
-                most = most.min(srtt.max(least));
-            }
+            most = most.min(self.srtt.max(least));
             ato = ato.min(most);
         }
         // RFC 9293, section 3.8.6.3: "the delay MUST be less than 0.5 seconds".
@@ -193,9 +206,9 @@ impl AckPolicy {
         }
         if self.pingpong {
             // No answer came that could have carried it.
-            (self.pingpong, self.ato) = (false, self.least.unwrap_or_default());
+            (self.pingpong, self.ato) = (false, self.first_delay());
         } else {
-            self.ato = (self.ato * 2).min(self.rto);
+            self.ato = self.ato.saturating_mul(2).min(self.rto);
         }
         self.now = self.pending;
         self.pending
@@ -207,14 +220,14 @@ impl AckPolicy {
         if self.quick > 0 {
             self.quick -= 1;
             if self.quick == 0 {
-                self.ato = self.least.unwrap_or_default();
+                self.ato = self.first_delay();
             }
         }
     }
 
     /// New text left.
     pub(in crate::stack::tcp) fn on_text_sent(&mut self, now: Instant) {
-        if self.last_text_at.is_some_and(|last| now - last < self.ato) {
+        if self.last_text_at.is_some_and(|last| now.nanos_since(last) < self.ato) {
             self.pingpong = true;
         }
     }

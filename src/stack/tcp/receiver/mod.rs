@@ -7,6 +7,7 @@ mod grow;
 mod reassembly;
 mod window;
 
+use crate::recovery::seldom::Seldom;
 use crate::segment::{SackBlock, Seq};
 use crate::stack::config::{HostConfig, TcpOptions};
 use crate::time::Instant;
@@ -32,7 +33,7 @@ pub(in crate::stack) struct Receiver {
     fin_at: Option<u64>,
     /// RCV.NXT is behind the FIN.
     fin_received: bool,
-    reassembly: Reassembly,
+    reassembly: Seldom<Reassembly>,
     /// What was received twice, for the next ACK.
     dsack: Option<SackBlock>,
     with_sack: bool,
@@ -73,7 +74,7 @@ impl Receiver {
             nxt: 0,
             fin_at: None,
             fin_received: false,
-            reassembly: Reassembly::default(),
+            reassembly: Seldom::default(),
             dsack: None,
             with_sack: terms.sack,
             with_dsack: terms.sack && config.dsack,
@@ -320,8 +321,8 @@ impl Receiver {
         len
     }
 
-    /// A round-trip time as the receiver sees it, for the growth of the buffer.
-    pub(super) fn on_rtt(&mut self, rtt: crate::time::Duration) {
+    /// A round-trip time as the receiver sees it, in nanoseconds, for the growth of the buffer.
+    pub(super) fn on_rtt(&mut self, rtt: u64) {
         self.growth.on_rtt(rtt);
     }
 
@@ -346,13 +347,13 @@ impl Receiver {
     }
 
     pub(super) fn has_spare_memory(&self) -> bool {
-        self.text.has_spare_places() || self.reassembly.has_spare_memory()
+        self.text.has_spare_places() || (self.reassembly.memory() > 0 && self.reassembly.is_empty())
     }
 
     /// Gives back the memory that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
         self.text.shrink();
-        self.reassembly.shrink();
+        self.reassembly.shrink(Reassembly::is_empty);
     }
 
     /// Gives the memory back.

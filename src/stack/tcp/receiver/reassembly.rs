@@ -1,6 +1,8 @@
 //! Which text beyond a hole has arrived (RFC 9293, section 3.10.7.4, seventh), and the order of SACK blocks (RFC 2018,
 //! section 4). The bytes lie in the receive buffer. [`Receiver`](super::Receiver) calls it.
 
+use crate::recovery::seldom::Unchanged;
+
 /// Ranges that are kept at most. Text that would begin another one is dropped; it is acknowledged all the same.
 pub(super) const MAX_RANGES: usize = 2_048;
 
@@ -14,6 +16,10 @@ pub(super) struct Reassembly {
     /// A position in each of the ranges that changed last, the last one first.
     recent: [u64; RECENT],
     recent_len: usize,
+}
+
+impl Unchanged for Reassembly {
+    const UNCHANGED: &'static Self = &Self { ranges: Vec::new(), recent: [0; RECENT], recent_len: 0 };
 }
 
 impl Reassembly {
@@ -87,17 +93,6 @@ impl Reassembly {
         }
         self.recent_len = len;
         nxt
-    }
-
-    pub(super) fn has_spare_memory(&self) -> bool {
-        self.ranges.is_empty() && self.ranges.capacity() > 0
-    }
-
-    /// Gives back the memory of an empty list.
-    pub(super) fn shrink(&mut self) {
-        if self.ranges.is_empty() {
-            self.ranges = Vec::new();
-        }
     }
 
     /// The range with the position `at` changed last.

@@ -13,7 +13,6 @@ use crate::event::TimerKind;
 use crate::recovery::{AckInfo, Outcome, Recovery, RecoveryConfig, Timer, TsClock};
 use crate::segment::{Flags, Segment, Seq};
 use crate::stack::config::{HostConfig, TcpOptions};
-use crate::stack::connection::earlier;
 use crate::time::{Duration, Instant};
 
 use super::memory::{BlockPool, Buffer};
@@ -30,7 +29,8 @@ use window::SendWindow;
 pub(in crate::stack) struct Sender {
     recovery: Recovery,
     controller: Box<dyn Controller>,
-    pacer: Option<Pacer>,
+    /// Boxed: most senders have none.
+    pacer: Option<Box<Pacer>>,
     text: Buffer,
     /// The positions of the first byte not acknowledged, of the first never sent, and behind the last written.
     una: u64,
@@ -193,7 +193,7 @@ impl Sender {
         self.controller = algorithm.controller(setup);
         // A controller with a rate of its own (BBR) is always paced, as on Linux.
         let paced = setup.paced || self.controller.pacing_rate().is_some();
-        self.pacer = paced.then(|| Pacer::new(setup.mss, setup.initial_window));
+        self.pacer = paced.then(|| Box::new(Pacer::new(setup.mss, setup.initial_window)));
         self.update_rate();
     }
 
@@ -307,7 +307,7 @@ impl Sender {
 
     /// The pacing rate in bytes per second, if what leaves is paced.
     pub(in crate::stack) fn pacing_rate(&self) -> Option<u64> {
-        self.pacer.as_ref().and_then(Pacer::rate)
+        self.pacer.as_ref().and_then(|pacer| pacer.rate())
     }
 
     /// Retransmission timeouts since SND.UNA last moved.
@@ -364,7 +364,7 @@ impl Sender {
             unsent: self.has_unsent_in_window(),
             ece: self.ecn && segment.flags.contains(Flags::ECE),
         };
-        let ssthresh = self.controller.ssthresh();
+        let ssthresh = if info.ece { self.controller.ssthresh() } else { 0 };
         let outcome = self.recovery.on_ack(now, &info, &mut *self.controller);
         if info.ece && self.controller.ssthresh() != ssthresh {
             self.cwr = true;
@@ -424,9 +424,8 @@ impl Sender {
 
     /// The earliest deadline.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let recovery = self.recovery.next_at().map(|(at, _)| at);
-        let pacer = self.pacer.as_ref().and_then(Pacer::next_at);
-        earlier(earlier(recovery, self.persist.at()), earlier(self.cork_at, pacer))
+        let pacer = self.pacer.as_ref().and_then(|pacer| pacer.next_at());
+        Instant::earliest([self.recovery.deadline(), self.persist.at(), self.cork_at, pacer])
     }
 
     /// Handles the next timer that has expired by `now`. Call it until it returns `None`, then poll what may leave.
@@ -475,7 +474,7 @@ impl Sender {
     }
 
     pub(super) fn has_spare_memory(&self) -> bool {
-        self.text.has_spare_places() || self.recovery.has_spare_memory()
+        self.text.has_spare_places() || self.write_ends.has_spare_memory() || self.recovery.has_spare_memory()
     }
 
     /// Gives back the memory that an idle connection does not need.

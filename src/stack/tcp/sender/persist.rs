@@ -11,7 +11,7 @@ const MAX_INTERVAL: Duration = Duration::from_mins(2);
 pub(super) struct Persist {
     at: Option<Instant>,
     /// Doublings of the interval.
-    backoff: u32,
+    backoff: u8,
     /// Probes since the peer was last heard.
     pub(super) probes: u32,
     due: bool,

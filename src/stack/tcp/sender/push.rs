@@ -1,13 +1,13 @@
 //! Where writes of the application end: the segment with such a byte carries PSH (RFC 9293, section 3.9.1.2). Linux sets
 //! PSH where a write ends too. At most 32 ends are kept: with more, the oldest lose their PSH, except the last one.
 
-use std::collections::VecDeque;
+use crate::recovery::small_queue::SmallQueue;
 
 const LIMIT: usize = 32;
 
 /// Positions behind the last byte of a write, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WriteEnds(VecDeque<u64>);
+pub(super) struct WriteEnds(SmallQueue<u64>);
 
 impl WriteEnds {
     /// A write ends at `end`.
@@ -25,11 +25,13 @@ impl WriteEnds {
         }
     }
 
+    pub(super) fn has_spare_memory(&self) -> bool {
+        self.0.is_empty() && self.0.memory() > 0
+    }
+
     /// Gives back the memory of an empty list.
     pub(super) fn shrink(&mut self) {
-        if self.0.is_empty() {
-            self.0 = VecDeque::new();
-        }
+        self.0.shrink();
     }
 
     /// True if a write ends in the text from `from` up to `to`.
