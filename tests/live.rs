@@ -7,6 +7,10 @@ mod checker;
 mod common;
 #[path = "live/crowd.rs"]
 mod crowd;
+#[path = "live/endings.rs"]
+mod endings;
+#[path = "live/floods.rs"]
+mod floods;
 #[path = "live/links.rs"]
 mod links;
 #[path = "live/peers.rs"]
@@ -530,17 +534,11 @@ fn nothing_is_left_behind() {
     assert_eq!(run(&["-q", "serve", "hello", "--", "true"]).status.code(), Some(0));
     assert_eq!(devices(), before);
     // COMMAND dies with us, also when nothing can be done in order.
-    let mut server = tcplab(&["serve", "hello", "--", "sh", "-c", "echo $$; exec sleep 100"]);
+    let mark = format!("{}9", std::process::id());
+    let mut server = tcplab(&["serve", "hello", "--", "sh", "-c", &format!("echo begins; exec sleep {mark}")]);
     let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-    let mut pid = String::new();
-    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut pid).expect("a line");
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut String::new()).expect("a line");
     server.kill().expect("a child");
     server.wait().expect("a child");
-    let process = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
-    let began = Instant::now();
-    let runs = || fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
-    while runs() {
-        assert!(began.elapsed() < LIMIT, "COMMAND still runs");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    endings::all_gone(&format!("sleep\0{mark}"));
 }

@@ -429,9 +429,25 @@ fn tcpdump_and_dumpcap_beside_the_host_are_read_as_tshark_reads_them() {
                 break; sleep 0.02; n=$((n + 1))
         done
         kill -INT $one $two $three; wait $one $two $three; true";
-    let mut serve =
-        tcplab(&["serve", "http", "--size", "20000", "-w", "own.pcapng", "--", "timeout", "60", "sh", "-c", line]);
-    let output = serve.current_dir(&dir).output().expect("it starts");
+    // tcpdump changes its user, for which COMMAND has no capability. So it joins the namespace from outside.
+    let wait = "touch ready; n=0; until [ -e done ] || [ $n -gt 3000 ]; do sleep 0.02; n=$((n + 1)); done";
+    let mut serve = tcplab(&["serve", "http", "--size", "20000", "-w", "own.pcapng", "--", "sh", "-c", wait]);
+    let serve = serve.current_dir(&dir).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let began = std::time::Instant::now();
+    while !dir.join("ready").exists() {
+        assert!(began.elapsed().as_secs() < 60, "COMMAND does not start");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = serve.id().to_string();
+    let mut join = Command::new("nsenter");
+    join.args(["-t", &pid, "-n"]);
+    if printed("id", &["-u"]).is_some_and(|id| id.trim() != "0") {
+        join.args(["-U", "--preserve-credentials"]);
+    }
+    let joined = join.args(["timeout", "60", "sh", "-c", line]).current_dir(&dir).output().expect("nsenter starts");
+    fs::write(dir.join("done"), "").expect("a file");
+    assert_eq!(joined.status.code(), Some(0), "{}", text(&joined.stderr));
+    let output = serve.wait_with_output().expect("a child");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     for (file, tcp) in [("cut.pcap", true), ("micro.pcap", true), ("two.pcapng", true), ("own.pcapng", true)] {
         let file = dir.join(file);

@@ -140,10 +140,20 @@ impl Notes {
 }
 
 /// Says what packets are, one after the other, in the order in which they pass the interface of a host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Annotator {
     table: Table<Notes>,
     words: String,
+}
+
+/// Connections of which an annotator remembers something though their handshake has not finished: a SYN flood costs no
+/// more memory than these.
+const HALF_OPEN: usize = 1 << 14;
+
+impl Default for Annotator {
+    fn default() -> Self {
+        Self { table: Table::new().half_open_limit(HALF_OPEN), words: String::new() }
+    }
 }
 
 /// Bytes that an annotator of a capture keeps to compare retransmissions with.
@@ -154,7 +164,7 @@ impl Annotator {
     /// An annotator that also says where the bytes of a retransmission differ from those sent before.
     #[cfg(feature = "capture")]
     pub(crate) fn comparing() -> Self {
-        Self { table: Table::new().compare_bytes(COMPARED), words: String::new() }
+        Self { table: Table::new().half_open_limit(HALF_OPEN).compare_bytes(COMPARED), words: String::new() }
     }
 
     /// Says what a packet is.

@@ -2,9 +2,10 @@
 //!
 //! Each client has a queue of bounded size and two tasks. One task reads from the client and adds the bytes to the
 //! queues of the others. The other task sends the bytes of the client's own queue. Adding never waits, so a client that
-//! does not read blocks no other. The connection of a client is aborted when its queue is full.
+//! does not read blocks no other. The connection of a client is aborted when its queue is full, or when the queues of all
+//! clients are and its own is not empty.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
@@ -22,6 +23,9 @@ pub const PORT: u16 = 5000;
 /// Bytes that wait for one client at most, beside those in its socket's send buffer.
 pub const OUTBOX: usize = 64 * 1024;
 
+/// Bytes that wait for all clients of a room.
+pub const ALL_OUTBOXES: usize = 16 << 20;
+
 /// How long a client that has sent its FIN may take to read the rest.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -33,6 +37,8 @@ struct Outbox {
     bytes: VecDeque<u8>,
     state: State,
     writer: Option<Waker>,
+    /// Bytes in all outboxes of the room.
+    all: Rc<Cell<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,13 +56,20 @@ impl Outbox {
         if self.state != State::Present {
             return;
         }
-        if self.bytes.len() + bytes.len() > OUTBOX {
-            self.bytes = VecDeque::new();
+        let is_slow = !self.bytes.is_empty() && self.all.get() + bytes.len() > ALL_OUTBOXES;
+        if is_slow || self.bytes.len() + bytes.len() > OUTBOX {
+            self.clear();
             self.state = State::Expelled;
         } else {
             self.bytes.extend(bytes);
+            self.all.update(|all| all + bytes.len());
         }
         self.wake();
+    }
+
+    fn clear(&mut self) {
+        self.all.update(|all| all - self.bytes.len());
+        self.bytes = VecDeque::new();
     }
 
     /// Moves waiting bytes into `piece`. None when the client has left or was expelled and the queue is empty.
@@ -67,6 +80,10 @@ impl Outbox {
         let count = self.bytes.len().min(BUFFER);
         piece.clear();
         piece.extend(self.bytes.drain(..count));
+        self.all.update(|all| all - count);
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
+        }
         Poll::Ready(())
     }
 
@@ -92,6 +109,12 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 /// Ordered by the time of entry, so that the order of the writes is the same in every run.
 #[derive(Debug, Default)]
 struct Room {
@@ -102,9 +125,11 @@ struct Room {
 /// Runs the room without end.
 pub async fn server(net: Net, listen: Listen) -> io::Result<()> {
     let room = Rc::new(RefCell::new(Room::default()));
-    let tasks = net.clone();
+    let (tasks, all) = (net.clone(), Rc::new(Cell::new(0)));
     serve_each(net, listen, "chat, reading", move |stream, _| {
-        let outbox = Rc::new(RefCell::new(Outbox::default()));
+        let mut outbox = Outbox::default();
+        outbox.all = Rc::clone(&all);
+        let outbox = Rc::new(RefCell::new(outbox));
         tasks.spawn_named("chat, writing", write(stream.clone(), Rc::clone(&outbox)));
         read(stream, Rc::clone(&room), outbox)
     })
@@ -168,6 +193,28 @@ mod tests {
         outbox.put(b"!");
         outbox.leave();
         assert_eq!((outbox.state, outbox.bytes.len()), (State::Expelled, 0));
+    }
+
+    #[test]
+    fn when_all_outboxes_are_full_only_a_client_that_reads_gets_more() {
+        let all = Rc::new(Cell::new(0));
+        let client = || {
+            let mut outbox = Outbox::default();
+            outbox.all = Rc::clone(&all);
+            outbox
+        };
+        let mut slow: Vec<_> = (0..ALL_OUTBOXES / OUTBOX).map(|_| client()).collect();
+        slow[0].put(b"!");
+        slow.iter_mut().skip(1).for_each(|outbox| outbox.put(&vec![1; OUTBOX]));
+        slow[0].put(&vec![1; OUTBOX - 1]);
+        assert!(all.get() == ALL_OUTBOXES && slow.iter().all(|outbox| outbox.state == State::Present));
+        let mut reads = client();
+        reads.put(b"!");
+        assert_eq!((reads.state, all.get()), (State::Present, ALL_OUTBOXES + 1));
+        reads.put(b"!");
+        assert_eq!((reads.state, all.get()), (State::Expelled, ALL_OUTBOXES));
+        drop(slow);
+        assert_eq!(all.get(), 0);
     }
 
     #[test]

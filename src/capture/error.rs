@@ -98,7 +98,7 @@ impl core::fmt::Display for AtPacket {
 
 /// A capture that cannot be written, or not to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} {file}: {source}{}", Rest(.summary.as_ref()))]
+#[error("{operation} {file}: {source}{}", Rest(.source, .summary.as_ref()))]
 pub struct WriteError {
     operation: &'static str,
     /// The file, as it was named.
@@ -110,12 +110,17 @@ pub struct WriteError {
 }
 
 /// What is kept and what is lost.
-struct Rest<'a>(Option<&'a Summary>);
+struct Rest<'a>(&'a io::Error, Option<&'a Summary>);
 
 impl core::fmt::Display for Rest<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.map_or(Ok(()), |summary| {
-            let Summary { captured, dropped: _, not_written } = summary;
+        let Self(source, summary) = self;
+        summary.map_or(Ok(()), |summary| {
+            let Summary { captured, dropped, not_written } = summary;
+            if source.kind() == io::ErrorKind::TimedOut {
+                let not_written = not_written + dropped;
+                return write!(f, "; {captured} packets are written, {not_written} are not (has the reader stopped?)");
+            }
             write!(
                 f,
                 "; the capture ends with its last whole record: {captured} packets are kept, {not_written} are not \
@@ -131,6 +136,11 @@ impl WriteError {
     }
 
     pub(super) fn writing(file: &str, source: io::Error, summary: Summary) -> Self {
+        Self { operation: "write", file: file.to_owned(), source, summary: Some(summary) }
+    }
+
+    pub(super) fn stopped(file: &str, summary: Summary) -> Self {
+        let source = io::Error::new(io::ErrorKind::TimedOut, "the data is not taken any more");
         Self { operation: "write", file: file.to_owned(), source, summary: Some(summary) }
     }
 

@@ -50,12 +50,13 @@ pub use settings::{Settings, WhenBehind};
 use core::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::annotate::{self, Tag};
 use crate::event::{Event, Fate, HostEvent, HostId, Observer, TimerKind};
 use crate::time::Instant;
 use copies::Copies;
+use sink::Progress;
 use writer::{Batch, Facts, Manner, Note, What, Writer, WriterThread};
 
 /// The two file formats.
@@ -107,8 +108,12 @@ pub struct Capture {
     copies: Copies,
     /// Something was taken since the last flush.
     unflushed: bool,
+    /// Packets that were taken.
+    taken: u64,
     dropped: u64,
-    over: Arc<AtomicBool>,
+    /// The last packet was dropped, and what the host reports behind it goes with it.
+    dropping: bool,
+    progress: Arc<Progress>,
 }
 
 /// Where records are made.
@@ -134,7 +139,7 @@ impl Capture {
     }
 
     fn take(&mut self, at: Instant, direction: Option<Direction>, bytes: &[u8], tag: Option<Tag>) {
-        let over = self.over.load(Ordering::Relaxed);
+        let over = self.progress.over.load(Ordering::Relaxed);
         match &mut self.wanted {
             Some(0) => return,
             Some(wanted) => *wanted -= 1,
@@ -142,12 +147,14 @@ impl Capture {
         }
         // After an error the writer only counts.
         let copied = if over { 0 } else { self.manner.copied(bytes.len()) };
-        if self.has_room() {
+        self.dropping = !self.has_room();
+        if self.dropping {
+            self.dropped += 1;
+        } else {
+            self.taken += 1;
             let (copied_len, original_len) = (copied as u32, bytes.len() as u32);
             let facts = Facts { at, direction, tag, copied: copied_len, original_len };
             self.batch.push(facts, &bytes[..copied]);
-        } else {
-            self.dropped += 1;
         }
     }
 
@@ -177,7 +184,7 @@ impl Capture {
     /// True when no more packets can or need be taken: the number that was asked for is there, or the file takes no
     /// more, or the reader of the stream has gone.
     pub fn is_done(&self) -> bool {
-        self.wanted == Some(0) || self.over.load(Ordering::Relaxed)
+        self.wanted == Some(0) || self.progress.over.load(Ordering::Relaxed)
     }
 
     /// Writes the rest and returns the result. Another call returns the same numbers.
@@ -202,16 +209,40 @@ impl Capture {
         };
         let summary = Summary { captured: outcome.kept, dropped: self.dropped, not_written: outcome.not_written };
         self.target = Target::Closed(summary);
-        self.over.store(true, Ordering::Relaxed);
+        self.progress.over.store(true, Ordering::Relaxed);
         match outcome.failure {
             None => Ok(summary),
             Some(source) => Err(WriteError::writing(&self.name, source, summary)),
         }
     }
 
-    /// A note goes into the batch of the packet before it, full or not.
+    /// As [`Capture::close`], for a target that may take nothing any more, such as a pipe whose reader has stopped.
+    /// `go_on` is asked again and again while something is left to write, with the number of bytes written so far. It waits
+    /// a moment. When it returns false, the rest is given up.
+    ///
+    /// # Errors
+    /// As [`Capture::close`]; or the rest was given up, and the error has the number of packets that are not written.
+    pub fn close_while(&mut self, mut go_on: impl FnMut(u64) -> bool) -> Result<Summary, WriteError> {
+        while let Target::Thread(thread) = &mut self.target {
+            self.batch = match thread.hand_over(core::mem::take(&mut self.batch), false) {
+                Ok(batch) | Err(batch) => batch,
+            };
+            if self.batch.is_empty() && thread.has_ended() {
+                break;
+            }
+            if !go_on(self.progress.bytes.load(Ordering::Relaxed)) {
+                let captured = self.progress.kept.load(Ordering::Relaxed);
+                let summary = Summary { captured, dropped: self.dropped, not_written: self.taken - captured };
+                self.target = Target::Closed(summary);
+                return Err(WriteError::stopped(&self.name, summary));
+            }
+        }
+        self.close()
+    }
+
+    /// A note goes into the batch of the packet before it, full or not. It is dropped with its packet.
     fn note(&mut self, at: Instant, local: SocketAddr, remote: SocketAddr, what: What) {
-        if self.manner.comments != Comments::None && !self.is_done() {
+        if self.manner.comments != Comments::None && !self.dropping && !self.is_done() {
             self.batch.push_note(Note { at, local, remote, what });
         }
     }
@@ -238,7 +269,7 @@ impl Capture {
         }
     }
 
-    fn begin(writer: Writer, manner: Manner, settings: &Settings, name: String, over: Arc<AtomicBool>) -> Self {
+    fn begin(writer: Writer, manner: Manner, settings: &Settings, name: String, progress: Arc<Progress>) -> Self {
         let target = if settings.own_thread {
             WriterThread::open(writer, settings.when_behind == WhenBehind::Wait)
                 .map_or_else(Target::InPlace, Target::Thread)
@@ -255,8 +286,10 @@ impl Capture {
             target,
             copies: Copies::default(),
             unflushed: false,
+            taken: 0,
             dropped: 0,
-            over,
+            dropping: false,
+            progress,
         }
     }
 }

@@ -4,10 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::encode::{self, Head};
-use super::sink::{Regular, Sink, Stream, Target};
+use super::sink::{Progress, Regular, Sink, Stream, Target};
 use super::writer::{Manner, Writer};
 use super::{Capture, Comments, Format, WriteError};
 use crate::event::HostId;
@@ -143,8 +142,8 @@ impl Settings {
                 return Err(WriteError::too_long(&name, text.len()));
             }
         }
-        let over = Arc::new(AtomicBool::new(false));
-        let mut sink = Sink::new(target, Arc::clone(&over));
+        let progress = Arc::new(Progress::default());
+        let mut sink = Sink::new(target, Arc::clone(&progress));
         let head =
             Head { snaplen: self.snaplen, section_comment: self.recipe.clone(), interface: self.interface.clone() };
         encode::head(&mut sink.gathered, format, &head);
@@ -154,6 +153,6 @@ impl Settings {
             return Err(WriteError::creating(&name, source));
         }
         let manner = Manner { format, comments: self.comments, snaplen: self.snaplen };
-        Ok(Capture::begin(Writer::new(manner, sink), manner, &self, name, over))
+        Ok(Capture::begin(Writer::new(manner, sink), manner, &self, name, progress))
     }
 }

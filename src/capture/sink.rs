@@ -11,10 +11,24 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 128 * 1024;
+/// Bytes of one write to a stream: a pipe takes so many at once or none of them (PIPE_BUF). So a reader that is slow is seen
+/// to go on, and what a reader that has stopped finds is what was counted.
+const PIECE: usize = 4096;
+
+/// What the packet path sees of the writing.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Nothing more can be written, so that nothing more need be copied.
+    pub(super) over: AtomicBool,
+    /// Bytes in the target.
+    pub(super) bytes: AtomicU64,
+    /// Packets in the target, whole records.
+    pub(super) kept: AtomicU64,
+}
 
 /// Something that takes the bytes of a capture.
 pub(super) trait Target: Write + Send {
@@ -52,7 +66,7 @@ impl Write for Regular {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.0.write(&bytes[..bytes.len().min(PIECE)])
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -73,8 +87,7 @@ pub(super) struct Sink {
     kept: u64,
     not_written: u64,
     failure: Option<io::Error>,
-    /// Nothing more can be written: shared with the packet path, which then need not copy any more.
-    over: Arc<AtomicBool>,
+    progress: Arc<Progress>,
 }
 
 /// The counts of packets, and the first error.
@@ -86,7 +99,7 @@ pub(super) struct SinkOutcome {
 }
 
 impl Sink {
-    pub(super) fn new(target: Box<dyn Target>, over: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(target: Box<dyn Target>, progress: Arc<Progress>) -> Self {
         Self {
             target,
             gathered: Vec::with_capacity(GATHER + GATHER / 2),
@@ -95,7 +108,7 @@ impl Sink {
             kept: 0,
             not_written: 0,
             failure: None,
-            over,
+            progress,
         }
     }
 
@@ -109,7 +122,7 @@ impl Sink {
 
     /// True after the first error.
     pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+        self.progress.over.load(Ordering::Relaxed)
     }
 
     /// A packet that can no longer be written.
@@ -141,7 +154,10 @@ impl Sink {
         let result = loop {
             match self.target.write(&self.gathered[done..]) {
                 Ok(0) => break Err(ErrorKind::WriteZero.into()),
-                Ok(n) => done += n,
+                Ok(n) => {
+                    done += n;
+                    self.report(n, done);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
@@ -164,6 +180,13 @@ impl Sink {
         }
     }
 
+    /// Tells the packet path that `more` bytes are written, `done` of those gathered.
+    fn report(&self, more: usize, done: usize) {
+        self.progress.bytes.fetch_add(more as u64, Ordering::Relaxed);
+        let whole = self.ends.partition_point(|end| *end <= done);
+        self.progress.kept.store(self.kept + whole as u64, Ordering::Relaxed);
+    }
+
     /// Empties the buffer, of which the first `whole` packets are in the target.
     fn drop_gathered(&mut self, whole: usize) {
         self.kept += whole as u64;
@@ -173,7 +196,7 @@ impl Sink {
     }
 
     fn fail(&mut self, error: io::Error) {
-        self.over.store(true, Ordering::Relaxed);
+        self.progress.over.store(true, Ordering::Relaxed);
         if error.kind() == ErrorKind::BrokenPipe {
             return;
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use super::link_layer;
 use super::sink::Target;
-use super::{Capture, Direction, Format, Reader, Settings, Summary, WhenBehind};
+use super::{Capture, Comments, Direction, Format, Numbers, Reader, Settings, Summary, WhenBehind};
 use crate::segment::{Flags, SegmentTemplate, Seq};
 use crate::time::Instant;
 
@@ -178,6 +178,76 @@ fn a_writer_that_is_stuck_costs_packets_and_no_time() {
     let summary = capture.close().expect("no error");
     assert!(summary.dropped > 0, "{summary:?}");
     assert_eq!(summary.captured + summary.dropped, 20_000);
+}
+
+#[test]
+fn a_target_that_takes_nothing_is_given_up_with_the_number_of_packets_that_are_not_written() {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let settings = Settings::default().when_behind(WhenBehind::Drop);
+    let mut capture = settings.stream(Stuck(Arc::clone(&gate), false), "stuck").expect("the head goes out");
+    feed(&mut capture, 20_000, 5_000);
+    let mut asked = 0;
+    let go_on = |_| {
+        asked += 1;
+        asked < 10
+    };
+    let error = capture.close_while(go_on).expect_err("it is given up");
+    let summary = error.summary.expect("it has begun");
+    assert_eq!((asked, summary.captured), (10, 0));
+    assert!(summary.dropped > 0 && summary.not_written + summary.dropped == 20_000, "{summary:?}");
+    let expected =
+        "write stuck: the data is not taken any more; 0 packets are written, 20000 are not (has the reader stopped?)";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(capture.close().expect("closed already"), summary);
+    drop(closed);
+}
+
+#[test]
+fn closing_goes_on_while_the_target_takes_something() {
+    let gate = Arc::new(Mutex::new(()));
+    let mut closed = Some(gate.lock().unwrap());
+    let settings = Settings::default().when_behind(WhenBehind::Drop);
+    let mut capture = settings.stream(Stuck(Arc::clone(&gate), false), "stuck").expect("the head goes out");
+    feed(&mut capture, 5000, 5_000);
+    let mut last = 0;
+    let go_on = |written| {
+        assert!(written >= last, "it counts the bytes");
+        last = written;
+        closed = None;
+        std::thread::yield_now();
+        true
+    };
+    let summary = capture.close_while(go_on).expect("no error");
+    assert_eq!((summary.captured, summary.dropped, summary.not_written), (5000, 0, 0));
+    let disk = disk(usize::MAX);
+    let mut in_place = on(&disk, Settings::default().own_thread(false));
+    feed(&mut in_place, 7, 100);
+    assert_eq!(in_place.close_while(|_| false).expect("nothing is left to write").captured, 7);
+}
+
+#[test]
+fn what_a_host_reports_behind_a_dropped_packet_is_dropped_with_it() {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let settings = Settings::default().when_behind(WhenBehind::Drop).comments(Comments::Full);
+    let mut capture = settings.stream(Stuck(Arc::clone(&gate), false), "stuck").expect("the head goes out");
+    let ends = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse::<SocketAddr>().unwrap());
+    feed(&mut capture, 20_000, 5_000);
+    let before = capture.batch.notes();
+    for nth in 0..10_000 {
+        feed(&mut capture, 1, 5_000);
+        capture.numbers(ends[0], ends[1], Numbers { cwnd: Some(nth), ..Numbers::default() });
+    }
+    assert_eq!(capture.batch.notes(), before);
+    drop(closed);
+    // A host that only reports.
+    let disk = disk(usize::MAX);
+    let mut capture = on(&disk, Settings::default().comments(Comments::Full));
+    for _ in 0..100_000 {
+        capture.numbers(ends[0], ends[1], Numbers::default());
+    }
+    assert_eq!(capture.batch.notes(), super::writer::MOST_NOTES);
 }
 
 #[test]

@@ -27,8 +27,10 @@ const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_ENTRIES: usize = 2048;
 /// Batches on their way. With the one being filled, this is how far the packet path can be ahead.
 const BATCHES: usize = 8;
-/// The same where the packet path does not wait: a burst of 64 MiB is no loss.
-const BATCHES_OF_A_BURST: usize = 256;
+/// The same where the packet path does not wait. A burst of 32 MiB is no loss, and a reader that has stopped costs no more.
+const BATCHES_OF_A_BURST: usize = 128;
+/// Notes in a batch at most, for a host that reports much and sends nothing. Comments miss what later ones tell.
+pub(super) const MOST_NOTES: usize = 16 * BATCH_ENTRIES;
 
 /// Comments are written from the headers: this much of a packet is copied, even if less of it goes into the file. 60
 /// bytes of IPv4, or an IPv6 header with extensions, and 60 of TCP fit.
@@ -102,11 +104,21 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.entries.len() >= BATCH_ENTRIES || self.bytes.len() >= BATCH_BYTES
+        self.entries.len() >= BATCH_ENTRIES || self.size() >= BATCH_BYTES
+    }
+
+    /// Its memory.
+    fn size(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<BatchEntry>() + self.notes.len() * size_of::<Note>()
     }
 
     pub(super) fn packets(&self) -> usize {
         self.entries.len() - self.notes.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn notes(&self) -> usize {
+        self.notes.len()
     }
 
     pub(super) fn push(&mut self, facts: Facts, bytes: &[u8]) {
@@ -115,8 +127,10 @@ impl Batch {
     }
 
     pub(super) fn push_note(&mut self, note: Note) {
-        self.entries.push(BatchEntry::Note);
-        self.notes.push(note);
+        if self.notes.len() < MOST_NOTES {
+            self.entries.push(BatchEntry::Note);
+            self.notes.push(note);
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -294,11 +308,21 @@ impl WriterThread {
             },
             Err(_) => return Err(batch),
         };
+        // After a burst its batches are freed.
+        while self.batches > BATCHES && self.from_writer.try_recv().is_ok() {
+            self.batches -= 1;
+        }
         // As many places as batches: this neither waits nor fails, unless the thread has panicked.
         match to_writer.try_send(batch) {
             Ok(()) => Ok(empty),
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Err(batch),
         }
+    }
+
+    /// Tells the writer that nothing more comes. True if it has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.to_writer = None;
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Waits until everything is written.

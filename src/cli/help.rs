@@ -26,6 +26,8 @@ pub(super) const SERVE: &str = "\
 The userspace host has the addresses 192.168.69.1 and fd69::1. The kernel's side has 192.168.69.2 and fd69::2. \
 Both are in a private network namespace, and COMMAND runs there. \
 Without COMMAND, a line is printed that starts a client from a second terminal.
+Everything that COMMAND has started ends with tcplab. As root it keeps only CAP_NET_ADMIN, CAP_NET_RAW and \
+CAP_NET_BIND_SERVICE. SIGINT, SIGTERM and SIGHUP end the run in order; a second SIGINT or SIGTERM ends it at once.
 
 Examples:
   tcplab serve http --dir . -- curl -sS http://192.168.69.1:8080/README.md

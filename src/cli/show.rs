@@ -9,7 +9,7 @@ use super::args::Show;
 use super::output::Output;
 use crate::capture::Reader;
 use crate::trace::Trace;
-use crate::view::{LadderWriter, descriptors, flow_table, json, vantage_point};
+use crate::view::{LadderWriter, descriptors, flow_table, json, listed_flows, unlisted_flows, vantage_point};
 
 pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     let on_stdin = args.file.as_os_str() == "-";
@@ -17,7 +17,7 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         if on_stdin { Reader::from_read(io::stdin(), "standard input") } else { Reader::open(&args.file) }?;
     let tables = args.flows || args.fds || args.view.no_ladder;
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut trace = Trace::new();
+    let mut trace = if tables { Trace::of_flows() } else { Trace::new().forgetting() };
     let mut ladder = LadderWriter::new(args.view.style(output));
     let mut text = String::new();
     let (mut packets, mut failure) = (0_u64, None);
@@ -58,9 +58,10 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     out.write_all(text.as_bytes())?;
     if args.flows {
         if output.json {
-            trace.flows().iter().try_for_each(|flow| writeln!(out, "{}", json::flow(flow)))?;
+            listed_flows(&trace).try_for_each(|flow| writeln!(out, "{}", json::flow(flow)))?;
         } else {
-            out.write_all(flow_table(trace.flows()).as_bytes())?;
+            out.write_all(flow_table(listed_flows(&trace)).as_bytes())?;
+            out.write_all(unlisted_flows(&trace).as_bytes())?;
         }
     }
     if args.fds {
@@ -74,7 +75,11 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     out.flush()?;
     let others = reader.other_records();
     let without = if others > 0 { format!(", {others} of them without an IP packet") } else { String::new() };
-    output.note(format_args!("{packets} packets{without}, {} connections", trace.flows().len()));
+    let connections = trace.flows().len() as u64 + trace.forgotten_flows();
+    output.note(format_args!("{packets} packets{without}, {connections} connections"));
+    if output.json && args.flows {
+        unlisted_flows(&trace).lines().for_each(|line| output.note(line));
+    }
     if args.fds {
         let own: Vec<_> = vantage_point(&trace).iter().map(ToString::to_string).collect();
         output.note(format_args!(

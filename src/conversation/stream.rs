@@ -53,7 +53,14 @@ pub struct Account {
     /// How it ended.
     pub close: Close,
     counts: [[u32; Kind::COUNT]; 2],
+    /// Segments of each side without SYN and RST, up to [`SURELY_OPEN`].
+    plain: [u8; 2],
+    /// The side has sent a SYN.
+    syn: [bool; 2],
 }
+
+/// So many segments of one side belong to a connection, though neither its handshake nor its other side is seen.
+const SURELY_OPEN: u8 = 3;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -204,7 +211,18 @@ impl Account {
             opener: None,
             close: Close::Open,
             counts: [[0; Kind::COUNT]; 2],
+            plain: [0; 2],
+            syn: [false; 2],
         }
+    }
+
+    /// True while nothing shows that a handshake has finished: no side has sent anything behind its SYN, and there is no
+    /// answer to what was sent without one. An RST is no answer.
+    pub fn is_half_open(&self) -> bool {
+        let [left, right] = self.plain;
+        let both = [0, 1].map(|side| self.syn[side] || self.plain[side] > 0) == [true; 2];
+        let behind_syn = [0, 1].iter().any(|&side: &usize| self.syn[side] && self.plain[side] > 0);
+        !(behind_syn || both && left + right > 0 || left.max(right) >= SURELY_OPEN)
     }
 
     /// How long the connection was seen.
@@ -245,6 +263,11 @@ impl Account {
             *count = count.saturating_add(1);
         }
         let counts = seen.data != DataKind::Unacceptable;
+        if segment.is_syn() {
+            self.syn[side] = true;
+        } else if !segment.is_rst() && counts {
+            self.plain[side] = (self.plain[side] + 1).min(SURELY_OPEN);
+        }
         if segment.is_syn() && counts {
             // Who answers a SYN was asked.
             self.opener.get_or_insert(if segment.is_ack() { from.other() } else { from });

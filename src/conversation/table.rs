@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A stream is one connection. A SYN with a new initial sequence number begins another stream on the same sockets (RFC
-//! 9293, section 3.4.2). When the table is full the least recently used stream is removed. Which one that is follows
-//! from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
+//! 9293, section 3.4.2). When the table is full a stream is removed: the least recently used of those whose handshake has
+//! not finished, and where these are few the least recently used of the others. So a SYN flood does not remove the
+//! connections. Which one that is follows from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
 //! Annotators, traces, replay and the figures of a run each own a table.
 
 use core::net::SocketAddr;
@@ -34,9 +35,11 @@ pub struct Table<T = ()> {
     /// The newest stream between two ends.
     by_ends: ByEnds<u32>,
     by_number: BTreeMap<usize, u32>,
-    /// The slot used last, and the one used least recently.
-    newest: u32,
-    oldest: u32,
+    /// Streams whose handshake has not finished, and the others.
+    lists: [List; 2],
+    half_open_limit: usize,
+    /// The slot used last.
+    last: u32,
     begun: usize,
     forgotten: Option<Box<Stream<T>>>,
     /// What streams may keep of their bytes, if they are compared.
@@ -49,7 +52,24 @@ struct Slot<T> {
     stream: Box<Stream<T>>,
     newer: u32,
     older: u32,
+    /// The list that it stands in.
+    list: usize,
 }
+
+/// Slots in the order of use.
+#[derive(Debug)]
+struct List {
+    newest: u32,
+    oldest: u32,
+    len: usize,
+}
+
+/// The list of streams whose handshake had not finished when they were last used.
+const HALF_OPEN: usize = 0;
+/// The list of the others.
+const OPEN: usize = 1;
+/// A full table leaves one part in so many to streams whose handshake has not finished.
+const HALF_OPEN_SHARE: usize = 8;
 
 /// Where a segment belongs.
 #[derive(Debug)]
@@ -81,12 +101,19 @@ impl<T: Default> Table<T> {
             slots: Vec::new(),
             by_ends: ByEnds::default(),
             by_number: BTreeMap::new(),
-            newest: NONE,
-            oldest: NONE,
+            lists: [HALF_OPEN, OPEN].map(|_| List { newest: NONE, oldest: NONE, len: 0 }),
+            half_open_limit: usize::MAX,
+            last: NONE,
             begun: 0,
             forgotten: None,
             budget: None,
         }
+    }
+
+    /// Keeps at most `limit` streams whose handshake has not finished, also while the table is not full.
+    #[must_use]
+    pub fn half_open_limit(self, limit: usize) -> Self {
+        Self { half_open_limit: limit.max(1), ..self }
     }
 
     /// Has every stream compare retransmissions with what was sent before ([`super::Kind::BytesDiffer`]). All streams
@@ -103,6 +130,7 @@ impl<T: Default> Table<T> {
 
     /// Finds the stream of a segment, and begins one if there is none. The segment is not observed.
     pub fn place(&mut self, now: Instant, segment: &Segment<'_>) -> Placed<'_, T> {
+        self.settle_last();
         let known = self.by_ends.find(segment.src, segment.dst);
         let (slot, begins) = match known {
             Some(slot) => match self.route(slot, segment) {
@@ -131,6 +159,7 @@ impl<T: Default> Table<T> {
 
     /// The same, to change it. A stream is begun if there is none, with `one` as its first end.
     pub fn find_or_begin(&mut self, now: Instant, one: SocketAddr, other: SocketAddr) -> &mut Stream<T> {
+        self.settle_last();
         let known = self.by_ends.find(one, other);
         let slot = known.unwrap_or_else(|| self.begin([one, other], now));
         self.touch(slot);
@@ -217,17 +246,16 @@ impl<T: Default> Table<T> {
     fn begin(&mut self, ends: [SocketAddr; 2], now: Instant) -> u32 {
         let mut stream = Box::new(Stream::new(self.begun, ends, now, T::default()));
         stream.memory = self.budget.as_ref().map(|budget| Box::new(Memory::new(budget)));
-        let slot = if self.slots.len() < self.limit {
-            self.slots.push(Slot { stream, newer: NONE, older: NONE });
-            self.slots.len() as u32 - 1
-        } else {
-            let slot = self.oldest;
+        let slot = if let Some(slot) = self.least_useful() {
             self.unlink(slot);
             let old = core::mem::replace(&mut self.slots[slot as usize].stream, stream);
             self.by_number.remove(&old.number);
             self.by_ends.remove(old.ends, slot);
             self.forgotten = Some(old);
             slot
+        } else {
+            self.slots.push(Slot { stream, newer: NONE, older: NONE, list: HALF_OPEN });
+            self.slots.len() as u32 - 1
         };
         self.by_number.insert(self.begun, slot);
         self.by_ends.insert(ends, slot);
@@ -236,32 +264,66 @@ impl<T: Default> Table<T> {
         slot
     }
 
+    /// The slot to use again; `None` while there is room for another stream.
+    fn least_useful(&mut self) -> Option<u32> {
+        let full = self.slots.len() >= self.limit;
+        let [half_open, open] = &self.lists;
+        let share = if full { self.limit / HALF_OPEN_SHARE } else { usize::MAX };
+        if half_open.len >= self.half_open_limit || half_open.len > share || full && open.len == 0 {
+            Some(half_open.oldest)
+        } else {
+            full.then_some(open.oldest)
+        }
+    }
+
+    /// Puts the stream that was used last into the list of the others, if its handshake has finished with that.
+    fn settle_last(&mut self) {
+        let slot = self.last;
+        if slot != NONE && self.list_of(slot) != self.slots[slot as usize].list {
+            self.unlink(slot);
+            self.link(slot);
+        }
+    }
+
+    /// The list that the stream of a slot belongs to now.
+    fn list_of(&self, slot: u32) -> usize {
+        if self.slots[slot as usize].stream.account.is_half_open() { HALF_OPEN } else { OPEN }
+    }
+
     /// Makes a slot the one that was used last.
     fn touch(&mut self, slot: u32) {
-        if self.newest != slot {
+        self.last = slot;
+        if self.lists[self.slots[slot as usize].list].newest != slot {
             self.unlink(slot);
             self.link(slot);
         }
     }
 
     fn link(&mut self, slot: u32) {
-        let older = core::mem::replace(&mut self.newest, slot);
-        (self.slots[slot as usize].newer, self.slots[slot as usize].older) = (NONE, older);
-        match self.slots.get_mut(older as usize) {
-            Some(older) => older.newer = slot,
-            None => self.oldest = slot,
+        let list = self.list_of(slot);
+        let ends = &mut self.lists[list];
+        ends.len += 1;
+        let older = core::mem::replace(&mut ends.newest, slot);
+        if older == NONE {
+            ends.oldest = slot;
+        }
+        let entry = &mut self.slots[slot as usize];
+        (entry.newer, entry.older, entry.list) = (NONE, older, list);
+        if let Some(older) = self.slots.get_mut(older as usize) {
+            older.newer = slot;
         }
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Slot { newer, older, .. } = self.slots[slot as usize];
+        let Slot { newer, older, list, .. } = self.slots[slot as usize];
+        self.lists[list].len -= 1;
         match self.slots.get_mut(newer as usize) {
             Some(newer) => newer.older = older,
-            None => self.newest = older,
+            None => self.lists[list].newest = older,
         }
         match self.slots.get_mut(older as usize) {
             Some(older) => older.newer = newer,
-            None => self.oldest = newer,
+            None => self.lists[list].oldest = newer,
         }
     }
 }

@@ -87,6 +87,73 @@ fn a_table_keeps_as_many_streams_as_its_limit_and_forgets_the_one_used_least_rec
 }
 
 #[test]
+fn a_syn_flood_removes_no_connection_whose_handshake_has_finished() {
+    let mut feed = Feed::new(64);
+    for port in 1..=40 {
+        feed.port = port;
+        feed.open(100, 200);
+    }
+    for port in 1000..3000 {
+        feed.port = port;
+        feed.send(true, SYN, 7, 0, 0);
+    }
+    assert_eq!((feed.table.len(), feed.table.begun(), feed.table.forgotten()), (64, 2040, 1976));
+    let kept: Vec<_> = feed.table.streams().map(|stream| stream.number).collect();
+    assert_eq!(kept, (0..40).chain(2016..2040).collect::<Vec<_>>(), "and the newest of the others");
+    // Connections take the places of the flood, but for one in eight.
+    for port in 4000..4100 {
+        feed.port = port;
+        feed.open(100, 200);
+    }
+    let half_open = feed.table.streams().filter(|stream| stream.account.is_half_open()).count();
+    assert_eq!((feed.table.len(), half_open), (64, 8));
+}
+
+#[test]
+fn streams_whose_handshake_has_not_finished_have_a_limit_of_their_own() {
+    let mut feed = Feed::new(1000);
+    feed.table = Table::with_limit(1000).half_open_limit(3);
+    for port in 1..=3 {
+        feed.port = port;
+        feed.send(true, SYN, 7, 0, 0);
+    }
+    assert_eq!(feed.table.len(), 3);
+    feed.port = 4;
+    feed.send(true, SYN, 7, 0, 0);
+    assert_eq!(feed.table.streams().map(|stream| stream.number).collect::<Vec<_>>(), [1, 2, 3]);
+    for port in 10..20 {
+        feed.port = port;
+        feed.open(100, 200);
+    }
+    assert_eq!(feed.table.len(), 12, "the others do not count");
+}
+
+#[test]
+fn a_handshake_has_finished_when_a_side_goes_on_behind_its_syn_or_both_sides_speak() {
+    let half_open = |passes: &[(bool, Flags)]| {
+        let mut feed = Feed::new(9);
+        for (client, flags) in passes {
+            let (own, peer) = if *client { (101, 201) } else { (201, 101) };
+            let own = if flags.intersects(SYN) { own - 1 } else { own };
+            feed.send(*client, *flags, own, peer, 0);
+        }
+        feed.table.get(0).expect("a stream").account.is_half_open()
+    };
+    let (syn, answer, ack) = ((true, SYN), (false, SYN_ACK), (true, ACK));
+    let open: [&[(bool, Flags)]; 4] = [&[syn, answer, ack], &[syn, ack], &[ack, (false, ACK)], &[ack, ack, ack]];
+    let not: [&[(bool, Flags)]; 6] = [
+        &[syn],
+        &[syn, syn, answer, answer],
+        &[syn, (false, RST_ACK)],
+        &[syn, answer, (true, RST)],
+        &[ack, ack],
+        &[ack, (false, RST)],
+    ];
+    assert_eq!(open.map(half_open), [false; 4]);
+    assert_eq!(not.map(half_open), [true; 6]);
+}
+
+#[test]
 fn a_stream_is_found_whichever_end_is_named_first_and_the_opener_is_the_local_side() {
     let mut feed = Feed::new(9);
     feed.send(false, SYN_ACK, 5000, 1001, 0);

@@ -12,6 +12,6 @@ pub(crate) use cable::{Cable, CableEnd};
 pub(crate) use pool::Pool;
 
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub use netif::{InterfaceSettings, configure, exists, is_tentative, up};
+pub use netif::{InterfaceSettings, configure, exists, is_tentative, source_to, up};
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub use tun::{Tun, TunError, TunReason};

@@ -77,6 +77,7 @@ pub fn configure(name: &str, settings: &InterfaceSettings) -> Result<(), TunErro
             ioctl(&v4, libc::SIOCSIFNETMASK, name, in4(mask)).map_err(step("set the netmask of"))?;
         }
     }
+    keep_addresses(name);
     bring_up(&v4, name).map_err(step("bring up"))?;
     for (address, prefix) in &settings.addresses {
         if let IpAddr::V6(address) = address {
@@ -84,6 +85,22 @@ pub fn configure(name: &str, settings: &InterfaceSettings) -> Result<(), TunErro
         }
     }
     Ok(())
+}
+
+/// Has the kernel keep the IPv6 addresses of this interface while it is down, as it keeps those of IPv4. Where that is not
+/// allowed, they have to be given again when it is up.
+fn keep_addresses(name: &str) {
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down"), "1");
+}
+
+/// The address from which the kernel would send to `to`; `None` if it has no route. A destination of its own is its own
+/// source. Nothing is sent.
+pub fn source_to(to: IpAddr) -> Option<IpAddr> {
+    let any = if to.is_ipv4() { IpAddr::from([0; 4]) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    // The discard port: connect(2) of a datagram socket only looks the route up.
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Whether there is an interface of that name in the network namespace of this process (/sys shows another's).

@@ -15,6 +15,10 @@ const PERIOD: u32 = 4096;
 /// So many spare packets stay, needed or not: a few round trips of one connection.
 const FEWEST: usize = 256;
 
+/// The most memory in spare packets after a burst.
+#[cfg(all(feature = "live", target_os = "linux"))]
+const FEWEST_BYTES: usize = 1 << 20;
+
 /// The most room that a new packet is given before its content is known. A longer packet grows when it is written.
 const LONGEST_NEW: usize = 2048;
 
@@ -91,10 +95,15 @@ impl Pool {
         self.rest_of_period = PERIOD;
     }
 
-    /// Frees all spare packets but the fewest, after a burst.
+    /// Frees all spare packets but the fewest, after a burst; of large ones also of these.
     #[cfg(all(feature = "live", target_os = "linux"))]
     pub(crate) fn shrink(&mut self) {
-        self.keep(FEWEST);
+        let mut bytes = 0;
+        let warm = self.spare.iter().rev().take(FEWEST).take_while(|packet| {
+            bytes += size(packet);
+            bytes <= FEWEST_BYTES
+        });
+        self.keep(warm.count());
         self.unused = self.unused.min(self.spare.len());
     }
 
@@ -170,6 +179,18 @@ mod tests {
         let bytes: usize = pool.spare.iter().map(size).sum();
         assert_eq!(pool.spare_bytes, bytes);
         assert!(pool.spare.capacity() <= 4 * FEWEST);
+    }
+
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[test]
+    fn when_the_pool_shrinks_it_keeps_256_packets_or_a_mebibyte_of_large_ones() {
+        for (len, kept) in [(1500, FEWEST), (65_535, 15)] {
+            let mut pool = Pool::new(len);
+            burst(&mut pool, 1000, len);
+            pool.shrink();
+            assert_eq!(pool.spare(), kept, "{len}");
+            assert_eq!(pool.spare_bytes, pool.spare.iter().map(size).sum::<usize>());
+        }
     }
 
     #[test]

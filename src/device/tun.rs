@@ -76,7 +76,7 @@ fn hint(reason: TunReason) -> &'static str {
         }
         TunReason::Busy => "; another process uses it: choose another name with --tun",
         TunReason::OtherKind => "; an interface of that name is there and is no TUN device with one queue",
-        TunReason::Gone => "; the device was deleted",
+        TunReason::Gone => "; the device was deleted: start tcplab again, which makes a new one",
         TunReason::Down => "; the device is down: `ip link set up` brings it up",
         TunReason::Other => "",
     }

@@ -14,6 +14,8 @@ const MOST_ROOM: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     packets: VecDeque<InFlight>,
+    /// The memory of the packets.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,7 @@ struct InFlight {
 impl Flight {
     #[inline]
     pub(super) fn insert(&mut self, at: Instant, sequence: u64, packet: Packet) {
+        self.bytes += packet.bytes.capacity();
         let entry = InFlight { key: (at, sequence), packet };
         if self.packets.back().is_none_or(|last| last.key <= entry.key) {
             self.packets.push_back(entry);
@@ -48,6 +51,7 @@ impl Flight {
     #[inline]
     pub(super) fn pop(&mut self, now: Instant) -> Option<Packet> {
         let head = self.packets.pop_front_if(|head| head.key.0 <= now)?;
+        self.bytes -= head.packet.bytes.capacity();
         if self.packets.is_empty() && self.packets.capacity() > MOST_ROOM {
             self.packets.shrink_to(MOST_ROOM);
         }
@@ -56,5 +60,10 @@ impl Flight {
 
     pub(super) fn len(&self) -> usize {
         self.packets.len()
+    }
+
+    /// The memory of the packets, without the table that they stand in.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }

@@ -66,6 +66,8 @@ pub struct Link {
     delay: Duration,
     transmitter: Transmitter,
     flight: Flight,
+    /// The most that `flight` holds, in packets and in bytes of memory.
+    capacity: (usize, usize),
     counted: Counters,
     rare: Box<Rare>,
 }
@@ -86,6 +88,8 @@ struct Rare {
     began: Instant,
     /// The last arrival of a packet that keeps its place: the next one is not earlier.
     last_in_order: Instant,
+    /// Packets dropped because the link held as much as it may.
+    overflowed: u64,
 }
 
 /// The decision about one packet. Pass it to [`Link::carry`] and, if [`Decision::has_copy`], to [`Link::carry_copy`],
@@ -174,6 +178,7 @@ impl Link {
             faults: Vec::new(),
             began: Instant::EPOCH,
             last_in_order: Instant::EPOCH,
+            overflowed: 0,
         };
         let mut link = Self {
             is_plain: true,
@@ -181,6 +186,7 @@ impl Link {
             delay: spec.delay,
             transmitter: Transmitter::new(spec),
             flight: Flight::default(),
+            capacity: (usize::MAX, usize::MAX),
             counted: Counters::default(),
             rare: Box::new(rare),
         };
@@ -211,6 +217,18 @@ impl Link {
     /// Sets the instant from which `down` is counted. The default is [`Instant::EPOCH`].
     pub fn set_beginning(&mut self, began: Instant) {
         self.rare.began = began;
+    }
+
+    /// Sets the most that the link holds, in its queue and on the wire: packets, and bytes of memory. What is more is
+    /// dropped, as with a full queue. By default there is no limit, because the hosts of a simulation cannot be flooded
+    /// from outside.
+    pub fn set_capacity(&mut self, packets: usize, bytes: usize) {
+        self.capacity = (packets, bytes);
+    }
+
+    /// Packets that were dropped because of [`Link::set_capacity`].
+    pub fn overflowed(&self) -> u64 {
+        self.rare.overflowed
     }
 
     /// Adds a scripted fault. Every fault gets every packet. A drop wins, and delays are added.
@@ -319,6 +337,10 @@ impl Link {
         if self.mtu.is_some_and(|mtu| len > usize::from(mtu)) {
             return Err(DropReason::TooBig);
         }
+        if self.flight.len() >= self.capacity.0 || self.flight.bytes() >= self.capacity.1 {
+            self.rare.overflowed += 1;
+            return Err(DropReason::QueueFull);
+        }
         self.transmitter.enqueue(now, len).ok_or(DropReason::QueueFull)
     }
 
@@ -358,7 +380,7 @@ impl Link {
         }
         let fate = self.place(departure, draws, late);
         let at = fate.arrival().expect("it is not lost");
-        let copy = if draws.copied { self.transmitter.enqueue(now, len) } else { None };
+        let copy = if draws.copied { self.depart(now, len).ok() } else { None };
         self.counted.duplicated += u64::from(copy.is_some());
         let copy_at = copy.map(|departure| self.in_order(departure + draws.delay));
         let fate = match draws.flip {

@@ -15,7 +15,7 @@
 //! | `reorder=0.5%:3ms` | these are held back so long, and are overtaken |
 //! | `duplicate=0.1%` | these arrive twice |
 //! | `corrupt=0.01%` | in these a bit flips |
-//! | `limit=100`, `limit=64KiB` | the queue in front of the rate, in packets or bytes, drop-tail; 1,000 packets by default |
+//! | `limit=100`, `limit=64KiB` | the queue in front of the rate, in packets or bytes, drop-tail; 1,000 packets by default, at most 1,000,000 packets or 1024MiB |
 //! | `mtu=1400` | larger packets are dropped: in silence by a host's own link, with ICMP at a router |
 //! | `down=1s..2s` | what enters or would leave in this time is lost; may be repeated |
 //! | `drop=synack:1` | takes packets by kind and number (see [`Script`]); may be repeated |

@@ -98,6 +98,26 @@ fn a_limit_of_packets_counts_the_one_in_transmission() {
 }
 
 #[test]
+fn a_link_holds_no_more_than_its_capacity_in_its_queue_and_on_the_wire() {
+    let full = Fate::Drop(DropReason::QueueFull);
+    let mut packets = link("delay=1s");
+    packets.set_capacity(3, usize::MAX);
+    let fates: Vec<_> = (0..4).map(|id| send(&mut packets, nanos(0), packet(id, 100))).collect();
+    assert_eq!(fates[..3], [Fate::Deliver(nanos(1_000_000_000)); 3]);
+    assert_eq!((fates[3], packets.overflowed()), (full, 1));
+    assert_eq!(arrivals(&mut packets).len(), 3);
+    // There is room again.
+    assert_eq!(send(&mut packets, nanos(1_000_000_000), packet(9, 100)), Fate::Deliver(nanos(2_000_000_000)));
+    // A copy needs room too, and bytes count as they are in memory.
+    let mut bytes = link("rate=8bit,duplicate=100%");
+    bytes.set_capacity(usize::MAX, 2500);
+    let fates: Vec<_> = (0..3).map(|id| send(&mut bytes, nanos(0), packet(id, 1000))).collect();
+    assert!(matches!(fates[0], Fate::Duplicate(_)) && matches!(fates[1], Fate::Duplicate(_)), "{fates:?}");
+    assert_eq!((fates[2], bytes.counters().in_flight), (full, 4));
+    assert!(bytes.counters().conserved());
+}
+
+#[test]
 fn a_limit_of_bytes_is_reached_exactly() {
     let mut link = link("rate=1Mbit,limit=2KiB");
     assert!(matches!(send(&mut link, nanos(0), packet(0, 2000)), Fate::Deliver(_)));

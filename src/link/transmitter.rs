@@ -15,6 +15,8 @@ use super::value::{Limit, Rate};
 use crate::time::Instant;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// The most bytes in a queue whose limit is a number of packets, of whatever length they are.
+const MOST_BYTES: u64 = Limit::MOST_BYTES;
 
 #[derive(Debug)]
 pub(super) struct Transmitter {
@@ -101,7 +103,7 @@ impl Transmitter {
 
     fn has_room(&self, len: u64) -> bool {
         match self.limit {
-            Limit::Packets(packets) => (self.queue.len() as u64) < packets,
+            Limit::Packets(packets) => (self.queue.len() as u64) < packets && self.queued_bytes < MOST_BYTES,
             Limit::Bytes(bytes) => self.queued_bytes + len <= bytes,
         }
     }

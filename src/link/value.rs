@@ -108,14 +108,24 @@ impl fmt::Display for Percent {
 }
 
 impl Limit {
-    pub(super) const EXPECTED: &str = "a queue of at least one packet, or of bytes: 100, 1500B, 64KiB, 1MiB";
+    /// The most packets in a queue.
+    pub const MOST_PACKETS: u64 = 1_000_000;
+    /// The most bytes in a queue.
+    pub const MOST_BYTES: u64 = 1 << 30;
+
+    pub(super) const EXPECTED: &str = "a queue of at least one packet, or of bytes: 100, 1500B, 64KiB, 1MiB; at \
+        most 1000000 packets or 1024MiB";
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         let limit = match text.parse() {
             Ok(packets) => Self::Packets(packets),
             Err(_) => Self::Bytes(quantity(text, &SIZES)?),
         };
-        (limit != Self::Packets(0) && limit != Self::Bytes(0)).then_some(limit)
+        let allowed = match limit {
+            Self::Packets(packets) => (1..=Self::MOST_PACKETS).contains(&packets),
+            Self::Bytes(bytes) => (1..=Self::MOST_BYTES).contains(&bytes),
+        };
+        allowed.then_some(limit)
     }
 }
 

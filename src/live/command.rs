@@ -1,18 +1,27 @@
 //! The program that runs beside the host: `-- COMMAND`.
 //!
-//! It starts in our namespace when the listener is ready, without standard input. It is killed when this process ends
-//! (`PR_SET_PDEATHSIG`). Its exit code becomes ours: 128 + n if signal n ended it, as in a shell.
+//! It starts in our namespace when the listener is ready, without standard input. A process between it and us keeps watch
+//! over it (`supervisor`): nothing that COMMAND starts lives longer than this process, however this process ends. Its exit
+//! code becomes ours: 128 + n if signal n ended it, as in a shell.
 
 #![allow(unsafe_code)]
 
-use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, pipe};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
 
-/// A running COMMAND. Dropping it kills it.
+use super::supervisor::{self, Plan};
+
+/// A COMMAND that was started. Dropping it kills what is left of it and of its descendants, and waits for their end.
 pub struct Running {
-    child: Child,
+    supervisor: libc::pid_t,
+    /// Held open as long as COMMAND may run.
+    lifeline: Option<PipeWriter>,
+    /// The wait status of COMMAND comes here.
+    status: PipeReader,
 }
 
 /// Why a COMMAND could not be started.
@@ -24,50 +33,92 @@ pub struct CommandError {
 }
 
 /// Starts a program with its arguments. `to_stderr` sends its standard output to standard error, for when ours carries
-/// a capture.
+/// a capture. It inherits no other descriptors than standard output and standard error. As root it keeps the capabilities
+/// that a program beside the host needs: `CAP_NET_ADMIN`, `CAP_NET_RAW` and `CAP_NET_BIND_SERVICE`.
 ///
 /// # Errors
 /// [`CommandError`], for example if there is no such program.
 pub fn start(command: &[OsString], to_stderr: bool) -> Result<Running, CommandError> {
-    let program = command.first().cloned().unwrap_or_default();
-    let mut process = Command::new(&program);
-    process.args(command.iter().skip(1)).stdin(Stdio::null());
-    if to_stderr {
-        process.stdout(io::stderr());
+    let program = || command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+    spawn(command, to_stderr).map_err(|cause| CommandError { program: program(), cause })
+}
+
+fn spawn(command: &[OsString], to_stderr: bool) -> io::Result<Running> {
+    // All memory is taken before the fork: the child of a process with threads must not allocate.
+    let words: Vec<_> = command.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<_, _>>()?;
+    let argv: Vec<_> = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
+    let null = File::open("/dev/null")?;
+    let (watched, lifeline) = pipe()?;
+    let (status, reports) = pipe()?;
+    let (mut failure, fails) = pipe()?;
+    set_nonblocking(&status)?;
+    let mut plan = Plan {
+        argv: &argv,
+        to_stderr,
+        null: null.as_raw_fd(),
+        lifeline: watched.as_raw_fd(),
+        status: reports.as_raw_fd(),
+        failure: fails.as_raw_fd(),
+        mask: supervisor::block_signals(),
+    };
+    // SAFETY: the child calls only functions that are async-signal-safe, and never returns.
+    let forked = unsafe { libc::fork() };
+    if forked == 0 {
+        supervisor::run(&mut plan);
     }
-    // SAFETY: prctl is async-signal-safe and touches no memory of the parent.
-    unsafe {
-        process.pre_exec(|| {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(())
-        });
+    let error = io::Error::last_os_error();
+    supervisor::restore_signals(&plan.mask);
+    if forked < 0 {
+        return Err(error);
     }
-    let spawned = process.spawn();
-    spawned
-        .map(|child| Running { child })
-        .map_err(|cause| CommandError { program: program.to_string_lossy().into_owned(), cause })
+    drop((watched, reports, fails, null));
+    let running = Running { supervisor: forked, lifeline: Some(lifeline), status };
+    // The end of the pipe means that exec(3) has succeeded.
+    let mut errno = [0; 4];
+    match failure.read_exact(&mut errno) {
+        Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
+        Err(_) => Ok(running),
+    }
 }
 
 impl Running {
-    /// Its exit code, if it has ended.
+    /// Its exit code, once, when it has ended.
     ///
     /// # Errors
-    /// The error of waitpid(2).
+    /// The error of read(2).
     pub fn poll_exit(&mut self) -> io::Result<Option<i32>> {
-        Ok(self.child.try_wait()?.map(exit_code))
+        let mut status = [0; 4];
+        match self.status.read(&mut status) {
+            Ok(4) => Ok(Some(exit_code(i32::from_ne_bytes(status)))),
+            // Somebody has killed the supervisor.
+            Ok(_) => Ok(Some(128 + libc::SIGKILL)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Becomes readable when COMMAND ends.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.status.as_fd()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, so an error is ignored.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.lifeline = None;
+        let mut status = 0;
+        // SAFETY: waitpid writes the status, which is valid for the call.
+        while unsafe { libc::waitpid(self.supervisor, &raw mut status, 0) } < 0
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
     }
 }
 
-fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+fn exit_code(status: libc::c_int) -> i32 {
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+}
+
+fn set_nonblocking(pipe: &PipeReader) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(pipe)?;
+    Ok(rustix::fs::fcntl_setfl(pipe, flags | rustix::fs::OFlags::NONBLOCK)?)
 }

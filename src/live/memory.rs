@@ -21,7 +21,7 @@ pub(super) struct GiveBack {
 }
 
 impl GiveBack {
-    /// So many packets have passed by now. True if memory is to be given back now.
+    /// So many packets have entered or left the link by now. True if memory is to be given back now.
     pub(super) fn is_due(&mut self, now: Instant, packets: u64) -> bool {
         let Some(at) = self.at else {
             if packets - self.packets >= MANY {

@@ -9,7 +9,8 @@
 //!   drive::handle_timeout --------------------------------+
 //! ```
 //!
-//! Host and link are those of the simulator. By default the link has no delay, no limit and no impairment. [`enter`]
+//! Host and link are those of the simulator. By default the link has no delay and no impairment. What it holds is limited,
+//! because the kernel's side can send without end: to what 1 Gbit/s carries in 200 ms, or to more if `limit` says so. [`enter`]
 //! gives the process a private network namespace first. `command` runs the program beside the host, `signals` brings
 //! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back.
 
@@ -18,6 +19,7 @@ mod command;
 mod memory;
 mod sandbox;
 mod signals;
+mod supervisor;
 mod wake;
 
 pub use command::{CommandError, Running, start};
@@ -34,10 +36,10 @@ use std::rc::Rc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
-use crate::device::{self, Cable, CableEnd, Pool, Tun, TunError};
+use crate::device::{self, Cable, CableEnd, Pool, Tun, TunError, TunReason};
 use crate::drive::{self, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
-use crate::link::{Link, LinkSpec};
+use crate::link::{Limit, Link, LinkSpec};
 use crate::net::{Net, Runtime};
 use crate::segment::{Packet, PacketId, complete_checksums};
 use crate::socket::{Host, HostConfig};
@@ -59,6 +61,12 @@ const TURN: usize = 8;
 /// Packets that the host makes before they are written.
 const BURST: usize = 64;
 
+/// What a direction of the link holds by default, in packets and in bytes: 1 Gbit/s for 200 ms are 16,667 packets of 1,500
+/// bytes.
+const CAPACITY: (usize, usize) = (17_000, 17_000 * 1500);
+/// The smallest packet that is worth a byte of a limit in bytes: an empty segment with timestamps.
+const SMALL: usize = 52;
+
 /// A host on a TUN device.
 pub struct Live {
     runtime: Runtime,
@@ -74,7 +82,10 @@ pub struct Live {
     observers: Observers,
     sequence: u64,
     packets: u64,
+    /// Packets that came out of the link.
+    delivered: u64,
     lost_in_write: u64,
+    lost_while_down: u64,
     /// The last batch was full, so more may be waiting already.
     more: bool,
     give_back: GiveBack,
@@ -108,13 +119,25 @@ pub fn set_up(name: &str, settings: &device::InterfaceSettings) -> Result<(), Tu
     Ok(())
 }
 
+/// What one direction of the link holds: the default, or what an explicit `limit` needs if that is more.
+fn capacity(spec: &LinkSpec, mtu: usize) -> (usize, usize) {
+    let (packets, bytes) = match spec.limit {
+        None => (0, 0),
+        Some(Limit::Packets(packets)) => (packets as usize, (packets as usize).saturating_mul(mtu)),
+        Some(Limit::Bytes(bytes)) => (bytes as usize / SMALL, bytes as usize),
+    };
+    (packets.max(CAPACITY.0), bytes.clamp(CAPACITY.1, Limit::MOST_BYTES as usize))
+}
+
 impl Live {
     /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back.
     pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSpec; 2]) -> Self {
         let clock = Clock::start();
-        let link = |spec, name| {
+        let link = |spec: &LinkSpec, name| {
             let mut link = Link::new(spec, config.seed, name);
             link.set_beginning(clock.now());
+            let (packets, bytes) = capacity(spec, config.mtu);
+            link.set_capacity(packets, bytes);
             link
         };
         let cable = Cable::new([
@@ -134,7 +157,9 @@ impl Live {
             observers: Observers::default(),
             sequence: 0,
             packets: 0,
+            delivered: 0,
             lost_in_write: 0,
+            lost_while_down: 0,
             more: false,
             give_back: GiveBack::default(),
         }
@@ -164,6 +189,16 @@ impl Live {
     /// Packets that the kernel refused when we wrote them, because it had no room.
     pub fn lost_in_write(&self) -> u64 {
         self.lost_in_write
+    }
+
+    /// Packets that were lost because the device was down when we wrote them.
+    pub fn lost_while_down(&self) -> u64 {
+        self.lost_while_down
+    }
+
+    /// Packets that the link dropped because it held as much as it may.
+    pub fn lost_in_link(&self) -> u64 {
+        [CableEnd::A, CableEnd::B].map(|end| self.cable[end].overflowed()).iter().sum()
     }
 
     /// Packets in both directions so far.
@@ -206,7 +241,7 @@ impl Live {
             self.run(now)?;
         }
         self.more = read == BATCH;
-        if self.give_back.is_due(now, self.packets) {
+        if self.give_back.is_due(now, self.packets + self.delivered) {
             self.pool.shrink();
             memory::give_back();
         }
@@ -253,6 +288,7 @@ impl Live {
             self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
             drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
+            self.delivered += 1;
             count += 1;
         }
         count
@@ -270,7 +306,14 @@ impl Live {
         while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::A) {
             complete_checksums(&mut packet);
             self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
-            self.lost_in_write += u64::from(!self.tun.send(&packet.bytes)?);
+            match self.tun.send(&packet.bytes) {
+                Ok(true) => {}
+                Ok(false) => self.lost_in_write += 1,
+                // As on a wire that is pulled out. It may come up again.
+                Err(error) if error.reason() == TunReason::Down => self.lost_while_down += 1,
+                Err(error) => return Err(error.into()),
+            }
+            self.delivered += 1;
             self.pool.give_back(packet);
         }
         Ok(())

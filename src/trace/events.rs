@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use super::{Content, HostEntry, PacketStep, SenderStep, Trace, Vantage, segment_step};
 use crate::annotate::{self, Direction, Subject, Tag, Variables};
 use crate::conversation::Side;
-use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer};
+use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer, State};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -72,6 +72,7 @@ impl Trace {
         if let Ok(segment) = &subject.segment {
             self.orient(at, host, segment.src, segment.dst);
         }
+        let answers = subject.segment.is_ok_and(|segment| self.answers(&segment));
         let Self { hosts, flows, .. } = self;
         let annotator = &mut hosts.entry(host).or_default().annotator;
         let annotation = annotator.annotate(&subject);
@@ -85,9 +86,9 @@ impl Trace {
             return;
         };
         let (known, stream, observed) = (annotated.stream.notes.flow, annotated.stream.number, annotated.observed);
-        let begun = flows.list.len();
-        let Some(number) = flows.place(at, vantage, known, annotated.stream.ends) else { return };
-        let flow = &mut flows.list[number];
+        let begun = flows.begun;
+        let Some(number) = flows.place(at, vantage, (known, answers), annotated.stream.ends) else { return };
+        let Some(flow) = flows.get_mut(number) else { return };
         let from = flow.side_of(segment.src);
         flow.hosts[from as usize] = Some(host);
         let arrives = !tag.is_some_and(Tag::is_loss);
@@ -100,7 +101,7 @@ impl Trace {
             (step.packet, step.len, step.tag) = (packet.meta.id.0, packet.bytes.len() as u32, tag);
             step
         });
-        if known.is_none() {
+        if known != Some(number) {
             annotator.set_flow(stream, number);
         }
         if let Some(step) = step {
@@ -127,9 +128,9 @@ impl Trace {
     fn orient(&mut self, at: Instant, host: HostId, one: SocketAddr, other: SocketAddr) {
         let entry = self.hosts.entry(host).or_default();
         if !entry.annotator.knows(one, other)
-            && let Some(number) = self.flows.find(one, other)
+            && let Some(flow) = self.flows.find(one, other).and_then(|number| self.flows.get(number))
         {
-            entry.annotator.orient(at, self.flows.list[number].ends);
+            entry.annotator.orient(at, flow.ends);
         }
     }
 
@@ -163,28 +164,35 @@ impl Trace {
         if by_router || self.hosts.get(&host).is_some_and(|entry| entry.router) {
             return self.behind(packet, host, Tag::Lost(why));
         }
-        let side = flow.zip(segment).map(|(number, segment)| {
-            let flow = &mut self.flows.list[number];
+        let side = flow.zip(segment).and_then(|(number, segment)| {
+            let flow = self.flows.get_mut(number)?;
             let side = flow.side_of(segment.dst);
             flow.hosts[side as usize].get_or_insert(host);
-            side
+            Some(side)
         });
         self.push(at, Vantage::Host(host), flow, Content::Refused { side, packet: packet.meta.id.0, why });
     }
 
     fn told(&mut self, at: Instant, host: HostId, event: HostEvent) {
         let vantage = Vantage::Host(host);
+        // A connection may be told of before its first segment, if the host opens it.
+        let opens = matches!(event, HostEvent::State { to: State::SynSent, .. } | HostEvent::Call { .. });
         let flow_of = |trace: &mut Self, local: SocketAddr, remote: SocketAddr| {
             let known = trace.flows.find(local, remote);
-            let number = known.or_else(|| trace.flows.begin(at, [local, remote]))?;
-            let side = trace.flows.list[number].side_of(local);
-            trace.flows.list[number].hosts[side as usize] = Some(host);
+            let begins =
+                |trace: &mut Self| (opens || !trace.flows.forgets).then(|| trace.flows.begin(at, [local, remote]));
+            let number = known.or_else(|| begins(trace).flatten())?;
+            let flow = trace.flows.get_mut(number)?;
+            let side = flow.side_of(local);
+            flow.hosts[side as usize] = Some(host);
             Some((number, side))
         };
         match event {
             HostEvent::State { local, remote, to, cause, .. } => {
                 let Some((number, side)) = flow_of(self, local, remote) else { return };
-                self.flows.list[number].tell_state(side, to);
+                if let Some(flow) = self.flows.get_mut(number) {
+                    flow.tell_state(side, to);
+                }
                 self.push(at, vantage, Some(number), Content::State { side, to: Some(to), cause: Some(cause) });
             }
             HostEvent::Timer { local, remote, timer } => {
@@ -235,7 +243,8 @@ impl Trace {
 
     /// The side of a flow at which a host stands.
     fn side_of_host(&self, number: usize, host: HostId) -> Option<Side> {
-        Side::BOTH.into_iter().find(|side| self.flows.list[number].hosts[*side as usize] == Some(host))
+        let flow = self.flows.get(number)?;
+        Side::BOTH.into_iter().find(|side| flow.hosts[*side as usize] == Some(host))
     }
 
     fn note_packet(&mut self, id: crate::segment::PacketId) {

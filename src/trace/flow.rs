@@ -103,14 +103,27 @@ impl Flow {
 }
 
 /// Flows that are kept. Segments of later ones are counted as refused.
-const MOST: usize = 1 << 18;
+const MOST: usize = 1 << 17;
+/// The same where the steps of every flow are kept too.
+const MOST_WITH_STEPS: usize = 1 << 18;
+/// Flows that are kept though their handshake has not finished, while it may still do so. Up to twice as many are in memory.
+const HALF_OPEN: usize = 1 << 13;
 
 /// The flows of a trace.
 #[derive(Debug, Default)]
 pub(super) struct FlowList {
+    /// In the order of their numbers.
     pub(super) list: Vec<Flow>,
     /// The newest flow between two ends.
     by_ends: ByEnds<usize>,
+    /// Flows that have begun.
+    pub(super) begun: usize,
+    /// Flows whose handshake has not finished are forgotten when there are many.
+    pub(super) forgets: bool,
+    /// How many were forgotten.
+    pub(super) forgotten: u64,
+    /// The length of the list at which some may have to be forgotten.
+    check_at: usize,
     /// Segments that belong to no flow, because there are too many.
     pub(super) refused: u64,
 }
@@ -121,33 +134,84 @@ impl FlowList {
         self.by_ends.find(one, other)
     }
 
+    /// The flow of this number, unless it was forgotten.
+    pub(super) fn get(&self, number: usize) -> Option<&Flow> {
+        self.index(number).map(|index| &self.list[index])
+    }
+
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Flow> {
+        self.index(number).map(|index| &mut self.list[index])
+    }
+
+    /// Where a flow stands: at its number, unless flows before it were forgotten.
+    fn index(&self, number: usize) -> Option<usize> {
+        if self.list.get(number).is_some_and(|flow| flow.number == number) {
+            return Some(number);
+        }
+        self.list.binary_search_by_key(&number, |flow| flow.number).ok()
+    }
+
     /// Begins a flow. `None` if there are too many.
     pub(super) fn begin(&mut self, at: Instant, ends: [SocketAddr; 2]) -> Option<usize> {
-        let number = self.list.len();
-        if number >= MOST {
+        if self.forgets && self.list.len() >= self.check_at {
+            self.forget();
+        }
+        if self.list.len() >= if self.forgets { MOST } else { MOST_WITH_STEPS } {
             self.refused += 1;
             return None;
         }
+        let number = self.begun;
+        self.begun += 1;
         self.list.push(Flow::new(number, ends, at));
         self.by_ends.insert(ends, number);
         Some(number)
     }
 
+    /// Forgets the oldest flows whose handshake has not finished, but for the newest [`HALF_OPEN`].
+    #[cold]
+    fn forget(&mut self) {
+        let half_open = self.list.iter().filter(|flow| flow.account.is_half_open()).count();
+        let mut excess = half_open.saturating_sub(HALF_OPEN);
+        let Self { list, by_ends, forgotten, .. } = self;
+        list.retain(|flow| {
+            let goes = excess > 0 && flow.account.is_half_open();
+            if goes {
+                excess -= 1;
+                *forgotten += 1;
+                by_ends.remove(flow.ends, flow.number);
+            }
+            !goes
+        });
+        self.check_at = (self.list.len() + HALF_OPEN).min(MOST);
+    }
+
     /// The flow of a segment that an annotator has observed. `known` is what the annotator's stream tells. A stream that
-    /// has no flow yet gets the one that the other end of the run has begun, or a new one.
+    /// has no flow yet gets the one that the other end of the run has begun, or a new one. `answers` is true if the segment
+    /// answers one that was seen before: then its flow was forgotten, and it begins none.
     pub(super) fn place(
         &mut self,
         at: Instant,
         vantage: Vantage,
-        known: Option<usize>,
+        (known, answers): (Option<usize>, bool),
         ends: [SocketAddr; 2],
     ) -> Option<usize> {
-        if known.is_some() {
-            return known;
+        match known {
+            Some(known) if self.index(known).is_some() => return Some(known),
+            Some(_) if answers => return None,
+            // It goes on after it was forgotten: it is counted once.
+            Some(_) => self.forgotten = self.forgotten.saturating_sub(1),
+            None => {}
         }
-        let shared = self.find(ends[0], ends[1]).filter(|number| !self.list[*number].is_bound(vantage));
+        let shared = self.find(ends[0], ends[1]);
+        let shared = shared.filter(|number| self.get(*number).is_some_and(|flow| !flow.is_bound(vantage)));
+        if shared.is_none() && answers && self.forgotten > 0 {
+            return None;
+        }
         let number = shared.or_else(|| self.begin(at, ends))?;
-        self.list[number].bind(vantage);
+        if let Some(flow) = self.get_mut(number) {
+            flow.bind(vantage);
+        }
         Some(number)
     }
 }

@@ -304,10 +304,18 @@ impl Trace {
         Self { limit, ..Self::default() }
     }
 
-    /// A trace that keeps the accounts of flows only.
+    /// A trace that keeps the accounts of flows only. It forgets flows as [`Trace::forgetting`] does.
     #[must_use]
     pub fn of_flows() -> Self {
-        Self { wants_steps: false, ..Self::default() }
+        Self { wants_steps: false, ..Self::default() }.forgetting()
+    }
+
+    /// The trace forgets the oldest of the flows whose handshake has not finished, when there are more than some
+    /// thousands. Whoever takes its steps out at once misses nothing.
+    #[must_use]
+    pub fn forgetting(mut self) -> Self {
+        self.flows.forgets = true;
+        self
     }
 
     /// Names hosts; others are named by their numbers.
@@ -323,9 +331,24 @@ impl Trace {
         name.unwrap_or_else(|| format!("host {}", host.0))
     }
 
-    /// The flows so far, in the order in which they began.
+    /// The flows so far, in the order in which they began, without those that were forgotten.
     pub fn flows(&self) -> &[Flow] {
         &self.flows.list
+    }
+
+    /// The flow of this number, unless it was forgotten.
+    pub fn flow(&self, number: usize) -> Option<&Flow> {
+        self.flows.get(number)
+    }
+
+    /// Flows that were forgotten. Their handshake had not finished.
+    pub fn forgotten_flows(&self) -> u64 {
+        self.flows.forgotten
+    }
+
+    /// Segments of flows of which nothing was kept, because there were too many others.
+    pub fn refused_segments(&self) -> u64 {
+        self.flows.refused
     }
 
     /// When the first step happened.
@@ -372,6 +395,11 @@ impl Trace {
 
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Whether a segment cannot be the first of its flow, where a table of flows is all that is wanted.
+    fn answers(&self, segment: &Segment<'_>) -> bool {
+        !self.wants_steps && (segment.is_rst() || segment.is_syn() && segment.is_ack())
     }
 
     fn push(&mut self, at: Instant, vantage: Vantage, flow: Option<usize>, content: Content) {

@@ -45,6 +45,7 @@ impl Trace {
         if let Ok(ip) = &subject.ip {
             self.note_addresses(ip, record.direction);
         }
+        let answers = subject.segment.is_ok_and(|segment| self.answers(&segment));
         let annotation = self.interface.annotate(&subject);
         let words = told.map_or(annotation.words, |told| told.words);
         let (Some(annotated), Ok(segment)) = (annotation.segment, &subject.segment) else {
@@ -56,9 +57,12 @@ impl Trace {
             return self.push_packet(record, ends, words, comment, ours);
         };
         let (known, stream, observed) = (annotated.stream.notes.flow, annotated.stream.number, annotated.observed);
-        let begun = self.flows.list.len();
-        let Some(number) = self.flows.place(record.at, Vantage::Capture, known, annotated.stream.ends) else { return };
-        let flow = &mut self.flows.list[number];
+        let begun = self.flows.begun;
+        let Some(number) = self.flows.place(record.at, Vantage::Capture, (known, answers), annotated.stream.ends)
+        else {
+            return;
+        };
+        let Some(flow) = self.flows.get_mut(number) else { return };
         let before = flow.states();
         let from = flow.side_of(segment.src);
         let arrives = !tag.is_some_and(Tag::is_loss);
@@ -77,7 +81,7 @@ impl Trace {
         if captured.missing > 0 && record.is_whole() {
             let _ = write!(step.words, ", {} bytes of it are not in the file", captured.missing);
         }
-        if known.is_none() {
+        if known != Some(number) {
             self.interface.set_flow(stream, number);
         }
         let (begins, after) = (step.begins, step.states);
@@ -93,11 +97,12 @@ impl Trace {
     /// A segment that a link has changed: its connection has not taken it, but it can be drawn.
     fn corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>, words: &str, cut: bool, ours: bool) {
         let comment = record.comment.filter(|comment| !comment.is_empty());
-        let Some(number) = self.flows.find(segment.src, segment.dst) else {
+        let number = self.flows.find(segment.src, segment.dst);
+        let Some((number, flow)) = number.and_then(|number| Some((number, self.flows.get(number)?))) else {
             let ends = Some((segment.src.ip(), segment.dst.ip()));
             return self.push_packet(record, ends, words.to_owned(), comment, ours);
         };
-        let from = self.flows.list[number].side_of(segment.src);
+        let from = flow.side_of(segment.src);
         let step = super::SegmentStep {
             packet: record.number,
             len: record.original_len,
@@ -118,7 +123,7 @@ impl Trace {
             variables: None,
             comment: comment.map(str::to_owned),
             begins: false,
-            states: self.flows.list[number].states(),
+            states: flow.states(),
         };
         self.push(record.at, Vantage::Capture, Some(number), Content::Segment(Box::new(step)));
     }
@@ -165,7 +170,7 @@ impl Trace {
                 SocketAddr::new(ip.src, u16::from_be_bytes([a, b])),
                 SocketAddr::new(ip.dst, u16::from_be_bytes([c, d])),
             ];
-            addresses.datagrams.entry(ends).or_insert(self.flows.list.len());
+            addresses.datagrams.entry(ends).or_insert(self.flows.begun);
         }
     }
 }

@@ -174,6 +174,51 @@ fn no_more_steps_than_the_limit_are_kept_and_the_rest_is_counted() {
     assert_eq!((segments(&mut unlimited).len(), unlimited.left_out(), unlimited.by_packet.len()), (1, 0, 0));
 }
 
+/// A segment between the server and a client of this number.
+fn from_client(number: u32, to_server: bool, flags: Flags, (seq, ack): (u32, u32)) -> Packet {
+    let client = SocketAddr::from(((0x0a00_0000 + number).to_be_bytes(), 1000));
+    let (src, dst) = if to_server { (client, ends()[1]) } else { (ends()[1], client) };
+    let mut template = SegmentTemplate::new(src, dst);
+    (template.flags, template.seq, template.ack) = (flags, Seq(seq), Seq(ack));
+    Packet::new(template.to_bytes())
+}
+
+#[test]
+fn of_many_half_open_flows_some_thousands_are_kept_and_of_the_others_all() {
+    let mut trace = Trace::of_flows();
+    let at = Instant::EPOCH;
+    let send = |trace: &mut Trace, to_server: bool, packet: &Packet| {
+        let host = u32::from(!to_server);
+        sent(trace, at, host, packet, Fate::Deliver(at));
+        delivered(trace, at, 1 - host, packet);
+    };
+    let whole = |trace: &mut Trace, number| {
+        send(trace, true, &from_client(number, true, Flags::SYN, (0, 0)));
+        send(trace, false, &from_client(number, false, SYN_ACK, (0, 1)));
+        send(trace, true, &from_client(number, true, Flags::ACK, (1, 1)));
+    };
+    whole(&mut trace, 0);
+    for number in 1..=50_000 {
+        send(&mut trace, true, &from_client(number, true, Flags::SYN, (0, 0)));
+    }
+    // The answer to one that was forgotten begins no flow. Another one goes on, and one is new.
+    send(&mut trace, false, &from_client(2, false, SYN_ACK, (0, 1)));
+    send(&mut trace, true, &from_client(1, true, Flags::ACK, (1, 1)));
+    send(&mut trace, false, &from_client(1, false, Flags::ACK, (1, 1)));
+    whole(&mut trace, 60_000);
+    trace.settle();
+    assert!(trace.flows().len() < 20_000, "{}", trace.flows().len());
+    let open = trace.flows().iter().filter(|flow| !flow.account.is_half_open()).count();
+    assert_eq!(open, 3);
+    let half_open = trace.flows().len() - open;
+    assert_eq!(half_open as u64 + trace.forgotten_flows(), 50_000);
+    assert_eq!(trace.flow(0).map(|flow| flow.number), Some(0));
+    assert!(trace.flow(1).is_none());
+    let listed: Vec<_> = crate::view::listed_flows(&trace).map(|flow| flow.number).collect();
+    assert_eq!(listed.len(), 1003);
+    assert_eq!(crate::view::unlisted_flows(&trace), "49,000 never finished their handshake and are not listed\n");
+}
+
 #[cfg(feature = "capture")]
 mod records {
     use super::*;

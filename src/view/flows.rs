@@ -32,7 +32,7 @@ impl Flows {
         Rc::default()
     }
 
-    /// The connections so far, in order of appearance.
+    /// The connections so far, in order of appearance. Of thousands whose handshake has not finished the oldest are missing.
     pub fn flows(&self) -> &[Flow] {
         self.trace.flows()
     }
@@ -46,7 +46,8 @@ impl Observer for Flows {
 
 impl fmt::Display for Flows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        flow_table(self.flows()).fmt(f)
+        flow_table(listed_flows(&self.trace)).fmt(f)?;
+        unlisted_flows(&self.trace).fmt(f)
     }
 }
 
@@ -56,9 +57,55 @@ impl fmt::Debug for Flows {
     }
 }
 
+/// Connections whose handshake has not finished that a table lists.
+const MOST_HALF_OPEN: usize = 1000;
+
+/// The flows of a trace that are listed: of those whose handshake has not finished the last 1,000, and all others.
+pub fn listed_flows(trace: &Trace) -> impl Iterator<Item = &Flow> {
+    let mut excess = half_open(trace).saturating_sub(MOST_HALF_OPEN);
+    trace.flows().iter().filter(move |flow| {
+        let left_out = excess > 0 && flow.account.is_half_open();
+        excess -= usize::from(left_out);
+        !left_out
+    })
+}
+
+/// What there is to say of the flows that are not listed: a line, or nothing.
+pub fn unlisted_flows(trace: &Trace) -> String {
+    let unfinished = trace.forgotten_flows() + half_open(trace).saturating_sub(MOST_HALF_OPEN) as u64;
+    let mut text = String::new();
+    if unfinished > 0 {
+        let count = with_commas(unfinished);
+        text += &format!("{count} never finished their handshake and are not listed\n");
+    }
+    if trace.refused_segments() > 0 {
+        let count = with_commas(trace.refused_segments());
+        text += &format!("{count} packets belong to connections that are not listed, because the table is full\n");
+    }
+    text
+}
+
+fn half_open(trace: &Trace) -> usize {
+    trace.flows().iter().filter(|flow| flow.account.is_half_open()).count()
+}
+
+/// A number with a comma behind each three digits, as in `599,000`.
+fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut text = digits[..first].to_owned();
+    for three in digits.as_bytes()[first..].chunks(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.extend(three.iter().map(|digit| char::from(*digit)));
+    }
+    text
+}
+
 /// Connections as a table, each on one line, below a line that names the columns. Of two numbers the first is of the left
 /// end.
-pub fn flow_table(flows: &[Flow]) -> String {
+pub fn flow_table<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> String {
     const NAMES: [&str; 9] =
         ["stream", "left", "right", "open for", "packets", "messages", "bytes", "sent again", "states at the end"];
     let mut rows = vec![NAMES.map(str::to_owned).to_vec()];

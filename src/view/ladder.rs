@@ -203,7 +203,7 @@ impl Sheet<'_> {
     }
 
     fn title(&mut self, flow: Option<usize>) {
-        let Some(flow) = flow.and_then(|number| self.trace.flows().get(number)) else { return };
+        let Some(flow) = flow.and_then(|number| self.trace.flow(number)) else { return };
         self.flush();
         let ends = names(self.trace, flow);
         if *self.headed > 0 {

@@ -17,7 +17,7 @@ mod layout;
 mod sockets;
 mod text;
 
-pub use flows::{Flows, flow_table};
+pub use flows::{Flows, flow_table, listed_flows, unlisted_flows};
 pub use ladder::{Ladder, LadderWriter};
 pub use layout::{NARROWEST, Style};
 pub use sockets::{descriptors, vantage_point};

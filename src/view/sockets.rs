@@ -39,15 +39,17 @@ pub fn descriptors(trace: &Trace) -> Vec<DescriptorRow> {
     let mut datagrams: Vec<_> = trace.addresses().datagrams.iter().collect();
     datagrams.sort_by_key(|(_, behind)| **behind);
     let mut datagrams = datagrams.into_iter().peekable();
-    for number in 0..=trace.flows().len() {
-        while let Some((ends, _)) = datagrams.next_if(|(_, behind)| **behind <= number) {
+    let flows = trace.flows();
+    for place in 0..=flows.len() {
+        let begun = flows.get(place).map_or(usize::MAX, |flow| flow.number);
+        while let Some((ends, _)) = datagrams.next_if(|(_, behind)| **behind <= begun) {
             for local in ends.iter().filter(|end| is_own(end)) {
                 if bound.insert(*local) {
                     push("UDP", None, *local, None);
                 }
             }
         }
-        let Some(flow) = trace.flows().get(number) else { break };
+        let Some(flow) = flows.get(place) else { break };
         let Some(side) = Side::BOTH.into_iter().find(|side| is_own(&flow.ends[*side as usize])) else { continue };
         let (local, remote) = (flow.ends[side as usize], flow.ends[side.other() as usize]);
         let account = &flow.account;

@@ -1,11 +1,11 @@
-/* Many connections that stay open and do nothing, and the memory that the userspace host, our parent process, needs for them.
+/* Many connections that stay open and do nothing, so that others can measure what the userspace host needs for them.
  *
- *     crowd ADDRESS PORT COUNT idle
- *     crowd ADDRESS PORT COUNT get
+ *     crowd ADDRESS PORT COUNT idle DIRECTORY
+ *     crowd ADDRESS PORT COUNT get DIRECTORY
  *
- * With "get" each asks for / by HTTP when all are open, and reads nothing of the answer. Prints the resident memory of the
- * parent in KiB: "before N", "open N", which is the most so far, and "after N" when all are closed, each when it has not changed
- * any more. Whatever goes wrong is said and ends it with exit code 1.
+ * With "get" each asks for / by HTTP when all are open, and reads nothing of the answer. Prints "before", "open" and "after",
+ * the last when all are closed. After each it waits for a file of that name in the directory. Whatever goes wrong is said and
+ * ends it with exit code 1.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,10 +22,6 @@
 /* Handshakes at once: less than the backlog of the server. */
 #define AT_ONCE 500
 #define PATIENCE_MS 30000
-/* The memory counts when it was the same, but for SAME_KIB, for so many half seconds. */
-#define HALVES 6
-#define MOST_HALVES 80
-#define SAME_KIB 256
 
 static const char REQUEST[] = "GET / HTTP/1.1\r\nHost: crowd\r\n\r\n";
 
@@ -50,39 +46,15 @@ static void allow(rlim_t count)
         fail("setrlimit");
 }
 
-static long resident(const char *field)
+static void tell(const char *when, const char *directory)
 {
-    char name[64], line[256];
-    size_t length = strlen(field);
-    long kib = -1;
-    FILE *status;
+    char name[4096];
 
-    snprintf(name, sizeof name, "/proc/%d/status", (int)getppid());
-    status = fopen(name, "r");
-    if (status == NULL)
-        fail(name);
-    while (fgets(line, sizeof line, status) != NULL)
-        if (strncmp(line, field, length) == 0)
-            kib = atol(line + length);
-    fclose(status);
-    return kib;
-}
-
-static void tell(const char *when, const char *field)
-{
-    long last = resident(field);
-    int same = 0;
-
-    for (int half = 0; half < MOST_HALVES && same < HALVES; half++) {
-        long kib;
-
-        usleep(500000);
-        kib = resident(field);
-        same = labs(kib - last) <= SAME_KIB ? same + 1 : 0;
-        last = kib;
-    }
-    printf("%s %ld\n", when, last);
+    snprintf(name, sizeof name, "%s/%s", directory, when);
+    puts(when);
     fflush(stdout);
+    while (access(name, F_OK) < 0)
+        usleep(10000);
 }
 
 int main(int argc, char *argv[])
@@ -90,8 +62,8 @@ int main(int argc, char *argv[])
     struct sockaddr_in server = { .sin_family = AF_INET };
     int count, epoll, *all;
 
-    if (argc != 5 || (count = atoi(argv[3])) <= 0) {
-        fprintf(stderr, "usage: %s ADDRESS PORT COUNT idle|get\n", argv[0]);
+    if (argc != 6 || (count = atoi(argv[3])) <= 0) {
+        fprintf(stderr, "usage: %s ADDRESS PORT COUNT idle|get DIRECTORY\n", argv[0]);
         return 2;
     }
     allow((rlim_t)count + 16);
@@ -102,7 +74,7 @@ int main(int argc, char *argv[])
     epoll = epoll_create1(0);
     if (all == NULL || epoll < 0)
         fail("epoll_create1");
-    tell("before", "VmRSS:");
+    tell("before", argv[5]);
     for (int begun = 0, open = 0; open < count;) {
         struct epoll_event event = { .events = EPOLLOUT };
         int at, error = 0;
@@ -138,10 +110,10 @@ int main(int argc, char *argv[])
         for (int at = 0; at < count; at++)
             if (send(all[at], REQUEST, sizeof REQUEST - 1, MSG_NOSIGNAL) < 0)
                 fail("send");
-    tell("open", "VmHWM:");
+    tell("open", argv[5]);
     for (int at = 0; at < count; at++)
         if (close(all[at]) < 0)
             fail("close");
-    tell("after", "VmRSS:");
+    tell("after", argv[5]);
     return 0;
 }

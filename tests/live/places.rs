@@ -13,15 +13,15 @@ use crate::common::left_out;
 use tcplab::capture::Reader;
 
 /// The exit code of a script whose preparations failed.
-const UNPREPARED: i32 = 99;
+pub(super) const UNPREPARED: i32 = 99;
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").expect("proc").uid() == 0
 }
 
 /// Runs a script in namespaces of its own (`-m` or `-n`), as root in them. `$0` is the command, `$1` the directory.
 #[track_caller]
-fn apart(namespace: &str, dir: &Path, script: &str) -> Output {
+pub(super) fn apart(namespace: &str, dir: &Path, script: &str) -> Output {
     let mut unshare = Command::new("unshare");
     if !is_root() {
         unshare.arg("-r");
@@ -232,9 +232,12 @@ fn what_the_queue_of_the_device_drops_is_told() {
         return;
     }
     let script = "ip link set lo up && ip tuntap add dev lab0 mode tun && ip address add 192.168.69.2/24 dev lab0 && \
-                  ip link set dev lab0 txqueuelen 5 up || exit 99; \
+                  ip link set dev lab0 txqueuelen 5 up || exit 99; cd \"$1\"; \
                   \"$0\" serve discard --tun lab0 -- sh -c '\
-                      kill -STOP $PPID; ping -q -c 20 -i 0.01 -W 0.2 192.168.69.1; kill -CONT $PPID; exit 0'";
+                      touch ready; until [ -e go ]; do sleep 0.01; done; \
+                      ping -q -c 20 -i 0.01 -W 0.2 192.168.69.1; touch done; sleep 0.3; exit 0' & \
+                  until [ -e ready ]; do sleep 0.01; done; kill -STOP $!; touch go; \
+                  until [ -e done ]; do sleep 0.01; done; kill -CONT $!; wait $!";
     let output = apart("-n", &place("queue"), script);
     let said = text(&output.stderr);
     if output.status.code() == Some(UNPREPARED) {

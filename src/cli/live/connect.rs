@@ -2,7 +2,7 @@
 //! stack.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::args::Connect;
@@ -12,11 +12,16 @@ use super::{Session, Stop, Wanted};
 use crate::app::{Registry, errno};
 use crate::cli::CliError;
 use crate::cli::output::Output;
+use crate::device;
 use crate::net::{Net, TcpStream};
 use crate::socket::Errno;
 
 /// Time limit for COMMAND to start listening.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for an answer after COMMAND has ended, which may have started a server in the background.
+const ANSWER_AFTER_COMMAND: Duration = Duration::from_secs(10);
+/// Pause between two looks at the routes of the kernel.
+const LOOK: Duration = Duration::from_millis(100);
 /// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long standard input is read after the server has closed its direction.
@@ -50,7 +55,9 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
     } else {
         Some(if with_command { PATIENCE } else { Duration::ZERO })
     };
-    let stream = match connect(session, args.to, patience)? {
+    let kernel = args.device.kernel_addresses();
+    let target = Target { to: args.to, kernel: &kernel, with_command };
+    let stream = match connect(session, &target, patience)? {
         Ok(stream) => stream,
         Err(stop) => return Ok(stop),
     };
@@ -97,23 +104,69 @@ fn talk(session: &mut Session, args: &Connect, output: Output) -> Result<Stop, C
     }
 }
 
+/// Where to connect.
+struct Target<'a> {
+    to: SocketAddr,
+    /// The addresses of the kernel's side of the device.
+    kernel: &'a [IpAddr],
+    with_command: bool,
+}
+
+impl Target<'_> {
+    /// Why no packet reaches the address, as far as the kernel can tell.
+    fn no_route(&self) -> Option<&'static str> {
+        match device::source_to(self.to.ip()) {
+            None => Some("no route"),
+            // It would send the packet back through the device, where it came from.
+            Some(source) if source != self.to.ip() && self.kernel.contains(&source) => Some("no host there"),
+            Some(_) => None,
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> CliError {
+        let to = self.to;
+        let kernel = self.kernel.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        CliError::Run(format!(
+            "connect to {to}: {why}: the kernel cannot pass packets on to {}; its side of the device has {kernel}, and \
+             --kernel-address gives it another",
+            to.ip()
+        ))
+    }
+}
+
 /// Tries until the server listens or the time limit is over. The inner error is a reason to stop.
 fn connect(
     session: &mut Session,
-    to: SocketAddr,
+    target: &Target<'_>,
     patience: Option<Duration>,
 ) -> Result<Result<TcpStream, Stop>, CliError> {
-    let began = Instant::now();
-    let mut code = None;
+    let (to, began) = (target.to, Instant::now());
+    let (mut code, mut ended) = (None, None);
     loop {
         let net = session.net();
         let mut attempt = net.spawn_named("connect", attempt(net.clone(), to, code.is_none()));
+        let mut look = Instant::now();
         let result = loop {
             if let Some(result) = attempt.try_take() {
                 break result;
             }
-            match session.next()? {
-                Some(Stop::Command(exit)) => code = Some(exit),
+            // COMMAND may give the kernel the address or the route, and the user of a second terminal is told at once.
+            let last_chance = code.is_some() || !target.with_command || began.elapsed() > PATIENCE;
+            if Instant::now() >= look {
+                if let Some(why) = target.no_route().filter(|_| last_chance) {
+                    return Err(target.unreachable(why));
+                }
+                look = Instant::now() + LOOK;
+            }
+            if let (Some(code), Some(ended)) = (code, ended)
+                && Instant::elapsed(&ended) > ANSWER_AFTER_COMMAND
+            {
+                return Err(CliError::Run(format!(
+                    "connect to {to}: no answer, and COMMAND has ended with exit code {code}; start a server there"
+                )));
+            }
+            match session.next_until(Some(look))? {
+                Some(Stop::Command(exit)) => (code, ended, look) = (Some(exit), Some(Instant::now()), Instant::now()),
                 Some(stop) => return Ok(Err(stop)),
                 None => {}
             }

@@ -39,6 +39,8 @@ pub(super) struct Session {
     /// When the recording has to be flushed.
     flush_at: Option<crate::time::Instant>,
     running: Option<Running>,
+    /// COMMAND has ended. What it has started goes on until the session ends.
+    ended: Option<Running>,
     own_namespace: bool,
     output: Output,
 }
@@ -83,10 +85,10 @@ impl Session {
     /// A session over a host in a namespace of its own, without a capture.
     pub(super) fn over(live: Live, output: Output) -> Result<Self, CliError> {
         let failed = |what| move |error| CliError::Run(format!("{what}: {error}"));
-        let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGCHLD"))?;
+        let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGHUP"))?;
         let wakes = WakeReceiver::new().map_err(failed("make a pair of sockets for wake-ups"))?;
-        let (recording, flush_at, running) = (None, None, None);
-        Ok(Self { live, signals, wakes, recording, flush_at, running, own_namespace: true, output })
+        let (recording, flush_at, running, ended) = (None, None, None, None);
+        Ok(Self { live, signals, wakes, recording, flush_at, running, ended, own_namespace: true, output })
     }
 
     /// True if standard output carries the capture.
@@ -131,7 +133,8 @@ impl Session {
     pub(super) fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
         let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
         let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
-        let others: Vec<_> = self.signals.descriptors().chain([self.wakes.descriptor()]).collect();
+        let command = self.running.iter().map(Running::descriptor);
+        let others: Vec<_> = self.signals.descriptors().chain([self.wakes.descriptor()]).chain(command).collect();
         let called = self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
         if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
@@ -140,7 +143,7 @@ impl Session {
         Ok(None)
     }
 
-    /// Called after a signal (SIGCHLD is one) or a wake-up by another thread.
+    /// Called after a signal, a wake-up by another thread, or the end of COMMAND.
     fn stop(&mut self) -> Result<Option<Stop>, CliError> {
         self.wakes.clear();
         if let Some(signal) = self.signals.poll_stop() {
@@ -149,7 +152,7 @@ impl Session {
         let Some(running) = &mut self.running else { return Ok(None) };
         let exit = running.poll_exit().map_err(|error| CliError::Run(format!("wait for COMMAND: {error}")))?;
         Ok(exit.map(|code| {
-            self.running = None;
+            self.ended = self.running.take();
             Stop::Command(code as u8)
         }))
     }
@@ -189,6 +192,15 @@ impl Session {
         if self.live.lost_in_write() > 0 {
             self.output
                 .note(format_args!("{} packets not written: the kernel's queue was full", self.live.lost_in_write()));
+        }
+        if self.live.lost_while_down() > 0 {
+            self.output.note(format_args!("{} packets lost while the device was down", self.live.lost_while_down()));
+        }
+        if self.live.lost_in_link() > 0 {
+            self.output.note(format_args!(
+                "{} packets dropped by the link, which held as many as it may (limit=N in --link raises that)",
+                self.live.lost_in_link()
+            ));
         }
         let code = match outcome? {
             Stop::Command(code) => code,

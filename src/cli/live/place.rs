@@ -24,6 +24,13 @@ pub(super) struct Place {
     pub(super) links: [LinkSpec; 2],
 }
 
+impl Device {
+    /// The addresses of the kernel's side.
+    pub(super) fn kernel_addresses(&self) -> Vec<IpAddr> {
+        or_default(&self.kernel_address, 2).into_iter().map(|(ip, _)| ip).collect()
+    }
+}
+
 impl Place {
     pub(super) fn open(wanted: &Device, tcp: &Tcp, registry: &Registry) -> Result<Self, CliError> {
         let links = links(&wanted.link)?;

@@ -17,6 +17,15 @@ const STREAM: Duration = Duration::from_millis(50);
 /// How long a record may wait before it is written to a file.
 const FILE: Duration = Duration::from_secs(1);
 
+/// A moment between two looks at a capture that is being closed.
+const MOMENT: Duration = Duration::from_millis(2);
+/// A pipe that takes nothing for so long while the capture is closed has no reader that goes on.
+const STOPPED_PIPE: Duration = Duration::from_secs(2);
+/// The most time for closing a capture that goes into a pipe, for a reader that is slow.
+const LONGEST_PIPE: Duration = Duration::from_secs(10);
+/// The same for a file: a disk that is slow loses nothing, and one that hangs does not keep the program.
+const STOPPED_FILE: Duration = Duration::from_secs(10);
+
 /// The section comment. A live run cannot be repeated; with the same seed its link draws the same.
 fn recipe(seed: u64) -> String {
     format!(r#"{{"tcplab":1,"live":true,"seed":{seed}}}"#)
@@ -25,6 +34,8 @@ fn recipe(seed: u64) -> String {
 pub(super) struct Recording {
     capture: Rc<RefCell<Capture>>,
     on_stdout: bool,
+    /// It goes into a pipe or the like.
+    is_stream: bool,
     /// How long a record may wait.
     delay: Duration,
     flushed: Instant,
@@ -69,7 +80,12 @@ impl Recording {
             (false, false) => FILE,
         };
         let capture = Rc::new(RefCell::new(capture));
-        Ok(Self { capture, on_stdout, delay, flushed: Instant::now() })
+        let path = match destination {
+            Destination::Stdout => std::path::Path::new("/dev/stdout"),
+            Destination::File(path) => path,
+        };
+        let is_stream = !std::fs::metadata(path).is_ok_and(|file| file.is_file());
+        Ok(Self { capture, on_stdout, is_stream, delay, flushed: Instant::now() })
     }
 
     pub(super) fn observer(&self) -> Rc<RefCell<dyn Observer>> {
@@ -96,9 +112,9 @@ impl Recording {
         None
     }
 
-    /// Writes the rest. `dropped` is the number of packets that the device's queue dropped.
+    /// Writes the rest, in a bounded time. `dropped` is the number of packets that the device's queue dropped.
     pub(super) fn close(self, dropped: u64, output: Output) -> Result<(), CliError> {
-        let closed = self.capture.borrow_mut().close();
+        let closed = self.capture.borrow_mut().close_while(patience(self.is_stream));
         let (summary, result) = match closed {
             Ok(summary) => (summary, Ok(())),
             Err(error) => (error.summary.unwrap_or_default(), Err(CliError::Run(error.to_string()))),
@@ -109,5 +125,20 @@ impl Recording {
             summary.not_written + summary.dropped
         ));
         result
+    }
+}
+
+/// Waits while a capture is being closed, as long as that makes sense.
+fn patience(is_stream: bool) -> impl FnMut(u64) -> bool {
+    let began = Instant::now();
+    let mut last = (0, began);
+    move |written| {
+        let now = Instant::now();
+        if written != last.0 {
+            last = (written, now);
+        }
+        std::thread::sleep(MOMENT);
+        let (stopped, longest) = if is_stream { (STOPPED_PIPE, LONGEST_PIPE) } else { (STOPPED_FILE, Duration::MAX) };
+        now - last.1 < stopped && now - began < longest
     }
 }

@@ -35,11 +35,12 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     let listen = Listen { addr, backlog: usize::from(args.backlog) };
     let mut servers = start(&session.net(), program, &files.options(listen));
     let outcome = serve(&mut session, args, program, &mut servers, listen, output);
-    if args.fds {
-        let text = descriptor_table(&session.net().host());
-        output.result(&text)?;
+    let descriptors = args.fds.then(|| descriptor_table(&session.net().host()));
+    let closed = session.close(outcome);
+    if let Some(descriptors) = descriptors {
+        output.result(descriptors)?;
     }
-    let code = session.close(outcome)?;
+    let code = closed?;
     if let Some(flows) = flows {
         output.result(flows.borrow())?;
     }

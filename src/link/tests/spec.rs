@@ -123,7 +123,8 @@ fn an_error_names_the_key_and_what_is_known_or_expected() {
     );
     assert_eq!(
         error("limit=0"),
-        "link spec: `limit=0`: expected a queue of at least one packet, or of bytes: 100, 1500B, 64KiB, 1MiB"
+        "link spec: `limit=0`: expected a queue of at least one packet, or of bytes: 100, 1500B, 64KiB, 1MiB; \
+         at most 1000000 packets or 1024MiB"
     );
     assert_eq!(
         error("reorder=1%:3"),
@@ -217,5 +218,18 @@ fn every_item_of_the_how_to_is_one_and_every_key_is_in_it() {
     }
     for key in super::super::spec::KEYS {
         assert!(items.iter().any(|item| item.starts_with(&format!("{key}="))), "docs/links.md does not show {key}");
+    }
+}
+
+#[test]
+fn a_limit_is_at_most_a_million_packets_or_a_gibibyte() {
+    for (most, more) in [("1000000", "1000001"), ("1024MiB", "1025MiB"), ("1073741824B", "1073741825B")] {
+        assert!(format!("rate=1bit,limit={most}").parse::<LinkSpec>().is_ok(), "{most}");
+        let error = format!("rate=1bit,limit={more}").parse::<LinkSpec>().expect_err(more).to_string();
+        assert!(
+            error.starts_with(&format!("link spec: `limit={more}`: expected a queue of at least one packet")),
+            "{error}"
+        );
+        assert!(error.ends_with("; at most 1000000 packets or 1024MiB"), "{error}");
     }
 }
