@@ -436,7 +436,7 @@ fn tcpdump_and_dumpcap_beside_the_host_are_read_as_tshark_reads_them() {
     let began = std::time::Instant::now();
     while !dir.join("ready").exists() {
         assert!(began.elapsed().as_secs() < 60, "COMMAND does not start");
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     let pid = serve.id().to_string();
     let mut join = Command::new("nsenter");

@@ -144,9 +144,14 @@ impl AckPolicy {
         if self.always || (self.quick > 0 && !self.pingpong) {
             self.now = true;
         } else {
-            let at = Instant::from_nanos(now.as_nanos().saturating_add(self.delay(least)));
-            self.at = Some(self.at.map_or(at, |before| before.min(at)));
+            self.wait(now, least);
         }
+    }
+
+    /// The ACK leaves after the delay, or when it was to leave already.
+    fn wait(&mut self, now: Instant, least: u64) {
+        let at = Instant::from_nanos(now.as_nanos().saturating_add(self.delay(least)));
+        self.at = Some(self.at.map_or(at, |before| before.min(at)));
     }
 
     /// A FIN comes in order, with or without text. As Linux's `tcp_fin`: an answer is expected, which ends quick ACKs.
@@ -157,13 +162,11 @@ impl AckPolicy {
     /// The FIN that ends an open connection has come. Its ACK waits where text came before; without text Linux has no delay
     /// yet.
     pub(in crate::stack::tcp) fn on_fin(&mut self, now: Instant) {
-        match self.least.filter(|_| self.delay_fin && self.last_text_at.is_some()) {
-            Some(least) => {
-                self.pending = true;
-                let at = now + self.delay(least);
-                self.at = Some(self.at.map_or(at, |before| before.min(at)));
-            }
-            None => self.set_now(),
+        if self.least != NONE && self.delay_fin && self.last_text_at.is_some() {
+            self.pending = true;
+            self.wait(now, self.least);
+        } else {
+            self.set_now();
         }
     }
 
