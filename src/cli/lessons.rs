@@ -19,7 +19,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
     if let Some(name) = &args.show {
         let lesson = Scenario::lesson(name).ok_or_else(|| {
             let all = lessons().collect::<Vec<_>>().join(", ");
-            CliError::Usage(format!("there is no lesson `{name}`; the lessons are {all}"))
+            CliError::Usage(format!("lessons --show {name}: there is no lesson of that name; the lessons are {all}"))
         })?;
         if output.json {
             return Ok(print(format_args!("{}\n", json!({ "name": name, "text": lesson.text() })))?);
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         }
         if lesson.topic() != topic {
             lesson.topic().clone_into(&mut topic);
-            print(format_args!("{topic}\n"))?;
+            print(format_args!("{}\n", output.title(&topic)))?;
         }
         print(format_args!("  {name:<20} {}\n", lesson.summary()))?;
     }

@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod drill;
 mod help;
+mod kind;
 mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
@@ -19,6 +20,8 @@ mod run;
 mod scenario;
 mod show;
 mod sweep;
+mod usage;
+mod values;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -82,8 +85,14 @@ pub fn command_line(registry: Registry) -> ExitCode {
     let args = match args {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are not errors: clap prints them to standard output.
-            let _ = error.print();
+            let words: Vec<_> = std::env::args_os().collect();
+            match usage::message(&error, named::command(&registry), &words) {
+                Some(text) => Output::before_parsing(&words).error(&text),
+                // Help and version are not errors: clap prints them to standard output.
+                None => {
+                    let _ = error.print();
+                }
+            }
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -93,7 +102,14 @@ pub fn command_line(registry: Registry) -> ExitCode {
         // The reader has closed the pipe, as in `tcplab ... | head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            output.error(&error);
+            let text = error.to_string();
+            // An error about an option names its command.
+            if text.starts_with('-') {
+                let words: Vec<_> = std::env::args_os().collect();
+                output.error(&format!("{}: {text}", usage::command_name(named::command(&registry), &words)));
+            } else {
+                output.error(&text);
+            }
             error.exit_code()
         }
     }
@@ -108,7 +124,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Connect(connect) => live::connect::run(connect, registry, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
-        Command::Doctor => live::doctor::run(),
+        Command::Doctor => live::doctor::run(output),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Show(show) => show::run(show, output).map(|()| 0),
@@ -119,12 +135,14 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, registry, output).map(|()| 0),
         Command::Completions { shell } => {
+            output.refuse_json("completions", "it prints a script for a shell")?;
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut named::command(registry), "tcplab", &mut text);
             io::stdout().write_all(&text)?;
             Ok(0)
         }
         Command::Man => {
+            output.refuse_json("man", "it prints a page for man(1)")?;
             let mut text = Vec::new();
             manual(registry, &mut text)?;
             io::stdout().write_all(&text)?;
