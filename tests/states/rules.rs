@@ -280,7 +280,8 @@ fn data_for_an_application_that_has_gone_is_answered_with_a_reset() {
         let nxt = wire.snd_nxt;
         let reset = wire.peer_says(ACK, rcv, nxt - 1, b"hello?");
         assert_eq!(reset.len(), 1);
-        assert!(reset[0].flags.contains(Flags::RST) && reset[0].seq == nxt, "{reset:?}");
+        // The connection is gone, so the answer is that of CLOSED (RFC 9293, section 3.10.7.1): SEQ is SEG.ACK.
+        assert_eq!((reset[0].flags, reset[0].seq), (Flags::RST, nxt - 1), "{reset:?}");
         assert_eq!(wire.state, State::Closed);
     }
 }
