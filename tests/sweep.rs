@@ -192,7 +192,7 @@ fn flows_give_a_row_for_each_connection() {
         assert!(number(&row["end_s"]) > number(&row["begin_s"]) && number(&row["goodput_mbit"]) > 1.0, "{row:?}");
     }
     let packets: f64 = rows.iter().map(|row| number(&row["packets"])).sum();
-    assert_eq!(packets, number(&run["packets"]), "each packet is of one connection");
+    assert!((packets - number(&run["packets"])).abs() < 0.5, "each packet is of one connection");
     let line = stdout(&sweep(&path, &["--flows", "--json"]));
     let line: serde_json::Value = serde_json::from_str(&line).expect("an object");
     assert_eq!(line["flows"].as_array().map(Vec::len), Some(3));
