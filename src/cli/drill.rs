@@ -14,10 +14,11 @@ use serde_json::json;
 
 use super::CliError;
 use super::args::View;
-use super::output::Output;
+use super::output::{Output, json_line};
 use super::output_file::Destination;
-use crate::capture::Settings;
-use crate::drill::{Drill, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_capture};
+use crate::capture::{Reader, Settings};
+use crate::drill::{Drill, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_reader};
+use crate::escape::{self, Name};
 use crate::event::{HostId, Observer};
 use crate::view::{Ladder, Style, printable};
 
@@ -151,7 +152,10 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             RoleName::Client => FromRole::Client,
             RoleName::Server => FromRole::Server,
         });
-        let script = from_capture(capture, args.stream, role).map_err(|error| CliError::Usage(error.to_string()))?;
+        let name = capture.display().to_string();
+        let (script, warnings) = from_reader(&mut Reader::open(capture)?, &name, args.stream, role)
+            .map_err(|error| CliError::Usage(error.to_string()))?;
+        warnings.iter().for_each(|warning| output.warning(warning));
         output.result(script)?;
         return Ok(0);
     }
@@ -162,11 +166,11 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     for path in &args.scripts {
         if let Err(error) = gather(path, &mut jobs) {
             code = 2;
-            output.error(&format!("read {}: {error}", path.display()));
+            output.error(&format!("read {}: {error}", escape::path(path)));
         }
     }
     if let Some(dir) = &args.write {
-        std::fs::create_dir_all(dir).map_err(|error| CliError::Run(format!("make {}: {error}", dir.display())))?;
+        std::fs::create_dir_all(dir).map_err(|error| CliError::Run(format!("make {}: {error}", escape::path(dir))))?;
     }
     let threads = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut table: BTreeMap<String, [usize; 5]> = BTreeMap::new();
@@ -228,12 +232,15 @@ fn drill(args: &Args) -> Result<Drill, CliError> {
     }
     for setting in &args.set {
         let Some((key, value)) = setting.split_once('=') else {
-            return Err(CliError::Usage(format!("--set {setting}: expected KEY=VALUE")));
+            return Err(CliError::Usage(format!("--set {}: expected KEY=VALUE", Name(setting))));
         };
-        drill = drill.set(key, value).map_err(|what| CliError::Usage(format!("--set {setting}: expected {what}")))?;
+        drill = drill
+            .set(key, value)
+            .map_err(|what| CliError::Usage(format!("--set {}: expected {what}", Name(setting))))?;
     }
     for definition in &args.define {
-        drill = drill.define(definition).map_err(|error| CliError::Usage(format!("-D {definition}: {error}")))?;
+        drill =
+            drill.define(definition).map_err(|error| CliError::Usage(format!("-D {}: {error}", Name(definition))))?;
     }
     if let Some(version) = args.ip_version {
         let name = match version {
@@ -366,7 +373,7 @@ fn report(
             "virtual_s": virtual_time.as_secs_f64(),
             "wall_ms": wall.as_secs_f64() * 1_000.0,
         });
-        return output.result(format_args!("{object}\n"));
+        return output.result(json_line(&object));
     }
     let needed = if relaxed.is_empty() { String::new() } else { format!(" (relaxed: {})", relaxed.join(", ")) };
     let skipped = match skipped_asserts {
@@ -424,7 +431,7 @@ fn draw(drill: &Drill, job: &Job, style: &Style, output: Output) -> io::Result<(
 
 /// Verdicts by script, from lines that --json has printed.
 fn read_expected(path: &Path) -> Result<BTreeMap<String, Verdict>, CliError> {
-    let shown = path.display();
+    let shown = escape::path(path);
     let text = std::fs::read_to_string(path).map_err(|error| CliError::Usage(format!("read {shown}: {error}")))?;
     let mut expected = BTreeMap::new();
     for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -3,8 +3,9 @@
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::output::{Output, print};
+use super::output::{Output, json_line, print};
 use super::{CliError, help};
+use crate::escape::Name;
 use crate::scenario::{Scenario, keys, lessons};
 
 #[derive(Debug, ClapArgs)]
@@ -19,10 +20,10 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
     if let Some(name) = &args.show {
         let lesson = Scenario::lesson(name).ok_or_else(|| {
             let all = lessons().collect::<Vec<_>>().join(", ");
-            CliError::Usage(format!("there is no lesson `{name}`; the lessons are {all}"))
+            CliError::Usage(format!("there is no lesson `{}`; the lessons are {all}", Name(name)))
         })?;
         if output.json {
-            return Ok(print(format_args!("{}\n", json!({ "name": name, "text": lesson.text() })))?);
+            return Ok(print(json_line(&json!({ "name": name, "text": lesson.text() })))?);
         }
         print(lesson.text())?;
         let all = keys();
@@ -36,7 +37,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         let lesson = Scenario::lesson(name).expect("it is on the list");
         if output.json {
             let line = json!({ "name": name, "topic": lesson.topic(), "summary": lesson.summary() });
-            print(format_args!("{line}\n"))?;
+            print(json_line(&line))?;
             continue;
         }
         if lesson.topic() != topic {

@@ -27,6 +27,7 @@ use clap::FromArgMatches;
 
 use crate::app::Registry;
 use crate::capture::ReadError;
+use crate::escape;
 use args::{Args, Command};
 use output::Output;
 
@@ -83,7 +84,7 @@ pub fn command_line(registry: Registry) -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             // Help and version are not errors: clap prints them to standard output.
-            let _ = error.print();
+            let _ = if error.use_stderr() { print_refusal(&error, &registry) } else { error.print() };
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -93,10 +94,27 @@ pub fn command_line(registry: Registry) -> ExitCode {
         // The reader has closed the pipe, as in `tcplab ... | head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            output.error(&error);
+            match &error {
+                // Each failure of a run has a line.
+                CliError::Run(_) => output.error(&error),
+                // A line end is one of a name.
+                _ => output.error(&escape::escaped(&error.to_string())),
+            }
             error.exit_code()
         }
     }
+}
+
+/// Prints why clap refuses the arguments. If they would command a terminal, the message is that on their escaped form.
+fn print_refusal(error: &clap::Error, registry: &Registry) -> io::Result<()> {
+    let arguments: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if !arguments.iter().any(|argument| argument.chars().any(escape::is_unsafe)) {
+        return error.print();
+    }
+    let escaped = arguments.iter().map(|argument| escape::escaped(argument).into_owned());
+    let again = named::command(registry).try_get_matches_from(escaped).err().filter(clap::Error::use_stderr);
+    let text = again.as_ref().unwrap_or(error).render().to_string();
+    write!(io::stderr().lock(), "{}", escape::escaped_lines(&text))
 }
 
 /// Runs the command. Returns the exit code of a command that did not fail with an error.

@@ -11,11 +11,12 @@ use serde_json::json;
 
 use super::args::View;
 use super::named::Files;
-use super::output::Output;
+use super::output::{Output, json_line};
 use super::output_file::Destination;
 use super::{CliError, named};
 use crate::app::{Listen, Program, Registry};
 use crate::capture::Settings;
+use crate::escape::{Name, escaped};
 use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
@@ -97,11 +98,12 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         };
         let outcomes = match open(role).and_then(|replay| observed(replay).run()) {
             Ok(report) => {
+                report.warnings.iter().for_each(|warning| output.warning(warning));
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
                 if let Some(Outcome { file, reason, .. }) = broken {
-                    let named = reason.contains(file.as_str());
-                    output.error(&if named { reason.clone() } else { format!("{file}: {reason}") });
+                    let named = reason.contains(&*escaped(file));
+                    output.error(&if named { reason.clone() } else { format!("{}: {reason}", Name(file)) });
                 }
                 report.outcomes
             }
@@ -223,10 +225,11 @@ fn report(outcome: &Outcome, output: Output) -> io::Result<()> {
             "packets": packets,
             "notes": notes,
         });
-        return output.result(format_args!("{line}\n"));
+        return output.result(json_line(&line));
     }
     let stream = stream.map_or_else(|| "-".to_owned(), |stream| stream.to_string());
     let who = outcome.ends.map_or_else(String::new, |[client, server]| format!(" {client} > {server}"));
+    let file = Name(file);
     output.result(format_args!("{verdict:<8} {file} {stream} {role} {mode}{who}, {packets} packets\n"))?;
     if *verdict != Verdict::Pass {
         let at = packet.map_or_else(String::new, |packet| format!("packet {packet}: "));

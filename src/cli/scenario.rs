@@ -10,6 +10,7 @@ use clap::Args as ClapArgs;
 
 use super::CliError;
 use crate::app::Registry;
+use crate::escape::Name;
 use crate::link::LinkLine;
 use crate::scenario::{Scenario, lessons};
 
@@ -60,16 +61,18 @@ impl Which {
         if !looks_like_a_path {
             let all = lessons().collect::<Vec<_>>().join(", ");
             return Err(CliError::Usage(format!(
-                "there is no lesson `{name}` and no such file; the lessons are {all}; a scenario file ends in .toml"
+                "there is no lesson `{}` and no such file; the lessons are {all}; a scenario file ends in .toml",
+                Name(name)
             )));
         }
+        let shown = Name(name);
         let wrong = |why: &dyn Display| {
-            CliError::Usage(format!("read the scenario {name}: {why}; `tcplab lessons --show handshake` prints one"))
+            CliError::Usage(format!("read the scenario {shown}: {why}; `tcplab lessons --show handshake` prints one"))
         };
         let mut text = String::new();
         let file = File::open(path).map_err(|error| wrong(&error))?;
         file.take(ENOUGH).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-        Scenario::parse_with(&text, registry).map_err(|error| CliError::Usage(format!("{name}: {error}")))
+        Scenario::parse_with(&text, registry).map_err(|error| CliError::Usage(format!("{shown}: {error}")))
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, json_line, shown};
 use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::app::Registry;
@@ -76,12 +76,12 @@ pub(super) fn run(args: &Sweep, registry: &Registry, output: Output) -> Result<(
     let bar = progress(plan.len(), output);
     let mut stdout = std::io::stdout().lock();
     if !output.json {
-        writeln!(stdout, "{}", plan.header())?;
+        writeln!(stdout, "{}", shown(&plan.header(), false))?;
     }
     let (mut failed, mut first, mut written) = (0, None, Ok(()));
     plan.run(threads, |run| {
-        let line = if output.json { json_of(&args.set, &run) } else { run.row() };
-        written = bar.suspend(|| writeln!(stdout, "{line}"));
+        let line = if output.json { json_of(&args.set, &run) } else { format!("{}\n", shown(&run.row(), false)) };
+        written = bar.suspend(|| stdout.write_all(line.as_bytes()));
         if let Some(why) = run.failures.first() {
             failed += 1;
             first.get_or_insert_with(|| format!("seed {}: {why}", run.seed));
@@ -124,5 +124,5 @@ fn json_of(set: &[(String, String)], run: &Run) -> String {
         line["drops"] = json!(figures.drops);
         line["fairness"] = json!(figures.fairness);
     }
-    line.to_string()
+    json_line(&line)
 }
