@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use super::args::{Color, Global};
-use crate::escape::{escaped_json, escaped_lines};
+use crate::escape::{escaped, escaped_json, escaped_lines};
 
 /// The settings of the output, from the common options.
 #[derive(Clone, Copy, Debug)]
@@ -165,9 +165,9 @@ impl Output {
         }
     }
 
-    /// Prints what is odd and stops nothing, unless `--quiet`.
+    /// Prints what is odd and stops nothing, also with `--quiet`. A line end in it is one of a name.
     pub(super) fn warning(self, warning: impl Display) {
-        self.note(format_args!("warning: {warning}"));
+        let _ = writeln!(io::stderr().lock(), "warning: {}", escaped(&warning.to_string()));
     }
 
     pub(super) fn error(self, error: &dyn Display) {

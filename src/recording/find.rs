@@ -79,7 +79,10 @@ pub(crate) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
         packets += 1;
         finder.take(&record, &mut parser);
     }
-    finder.recordings.iter_mut().for_each(Recording::settle);
+    for recording in &mut finder.recordings {
+        recording.settle();
+        recording.torn = reader.is_torn();
+    }
     let comment = reader.section_comment().map(str::to_owned);
     let mut warnings: Vec<_> = reader.warnings().iter().map(ToString::to_string).collect();
     warnings.extend(finder.warnings(reader.file()));
@@ -191,6 +194,7 @@ impl Recording {
             bytes: Vec::new(),
             conversation: Conversation::new(),
             outbound: [0; 2],
+            torn: false,
             trouble: None,
             strange_options: Vec::new(),
         }

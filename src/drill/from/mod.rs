@@ -208,8 +208,8 @@ impl Source<'_> {
         let name = Path::new(file).file_name().map_or_else(|| file.into(), |name| name.to_string_lossy());
         let side = if self.ours == CLIENT { "client" } else { "server" };
         let stream = self.recording.stream;
-        let mut lines =
-            vec![format!("From {name}, stream {stream}, as the {side}: the packets are those of the recording.")];
+        let first = "the packets are those of the recording";
+        let mut lines = vec![format!("From {}, stream {stream}, as the {side}: {first}.", Name(&name))];
         match &best.needed {
             Some(needed) if best.failed.is_none() => {
                 let names: Vec<_> = needed.iter().map(|relax| relax.name()).collect();
