@@ -37,6 +37,9 @@ enum CliError {
     /// The run failed. Exit code 1.
     #[error("{0}")]
     Run(String),
+    /// Something failed in a run of this scenario; each failure has a line. Exit code 1.
+    #[error("{0}: {1}")]
+    Failures(String, String),
     /// A signal ended the command. Exit code 128 + n.
     #[error("{0}: stopped by signal {1}")]
     #[cfg(all(feature = "live", target_os = "linux"))]
@@ -55,7 +58,7 @@ enum CliError {
 impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Run(_) | Self::Output(_) => ExitCode::from(1),
+            Self::Run(_) | Self::Failures(..) | Self::Output(_) => ExitCode::from(1),
             #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Signal(_, signal) => ExitCode::from(128 + signal),
             Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
@@ -95,8 +98,7 @@ pub fn command_line(registry: Registry) -> ExitCode {
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             match &error {
-                // Each failure of a run has a line.
-                CliError::Run(_) => output.error(&error),
+                CliError::Failures(..) => output.error(&error),
                 // A line end is one of a name.
                 _ => output.error(&escape::escaped(&error.to_string())),
             }

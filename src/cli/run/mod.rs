@@ -113,7 +113,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     let failures: Vec<_> = outcome.failures.iter().map(|failure| escaped(failure)).collect();
     match failures.len() {
         0 => Ok(()),
-        _ => Err(CliError::Run(format!("{}: {}", Name(&args.which.scenario), failures.join("\n")))),
+        _ => Err(CliError::Failures(Name(&args.which.scenario).to_string(), failures.join("\n"))),
     }
 }
 
