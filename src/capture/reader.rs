@@ -23,7 +23,7 @@ const NO_LINK_TYPE: u32 = u32::MAX;
 /// A capture, from its first record to its last or to the first error, after which there is nothing more.
 ///
 /// Read are pcap and pcapng in both byte orders and all resolutions of time. Below them are read raw IP, Ethernet, VLAN
-/// tags, MPLS, PPPoE, PPP, LLC, 802.11, BSD loopback and Linux cooked frames, and IP in IP, GRE, VXLAN and the like. What is
+/// tags, MPLS, `PPPoE`, PPP, LLC, 802.11, BSD loopback and Linux cooked frames, and IP in IP, GRE, VXLAN and the like. What is
 /// not looked into is counted by its name ([`Reader::unread`]).
 ///
 /// A file that ends in the middle of a record gives its whole records. This, and whatever is odd and costs no packet, is

@@ -155,7 +155,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         let name = capture.display().to_string();
         let (script, warnings) = from_reader(&mut Reader::open(capture)?, &name, args.stream, role)
             .map_err(|error| CliError::Usage(error.to_string()))?;
-        warnings.iter().for_each(|warning| output.warning(warning));
+        output.warnings(&warnings);
         output.result(script)?;
         return Ok(0);
     }

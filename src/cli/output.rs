@@ -65,11 +65,7 @@ pub(super) fn shown(text: &str, color: bool) -> Cow<'_, str> {
     out.push_str(&escaped_lines(parts.next().unwrap_or_default()));
     for part in parts {
         let digits = part.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
-        if part[digits..].starts_with('m') {
-            out.push_str("\x1b[")
-        } else {
-            out.push_str("\\u{1b}[")
-        }
+        out.push_str(if part[digits..].starts_with('m') { "\x1b[" } else { "\\u{1b}[" });
         out.push_str(&escaped_lines(part));
     }
     Cow::Owned(out)
@@ -165,9 +161,12 @@ impl Output {
         }
     }
 
-    /// Prints what is odd and stops nothing, also with `--quiet`. A line end in it is one of a name.
-    pub(super) fn warning(self, warning: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "warning: {}", escaped(&warning.to_string()));
+    /// Prints what is odd and stops nothing, also with `--quiet`. A line end in a warning is one of a name.
+    pub(super) fn warnings<W: Display>(self, warnings: &[W]) {
+        for warning in warnings {
+            let word = if self.stderr_color { format!("\x1b[{BOLD}mwarning:\x1b[0m") } else { "warning:".to_owned() };
+            let _ = writeln!(io::stderr().lock(), "{word} {}", escaped(&warning.to_string()));
+        }
     }
 
     pub(super) fn error(self, error: &dyn Display) {

@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         };
         let outcomes = match open(role).and_then(|replay| observed(replay).run()) {
             Ok(report) => {
-                report.warnings.iter().for_each(|warning| output.warning(warning));
+                output.warnings(&report.warnings);
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
                 if let Some(Outcome { file, reason, .. }) = broken {

@@ -80,7 +80,7 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     if let Some(unread) = reader.unread_summary() {
         output.note(unread);
     }
-    reader.warnings().iter().for_each(|warning| output.warning(warning));
+    output.warnings(reader.warnings());
     if args.fds {
         let own: Vec<_> = vantage_point(&trace).iter().map(ToString::to_string).collect();
         output.note(format_args!(

@@ -1,4 +1,4 @@
-//! Ethernet, VLAN tags (IEEE 802.1Q), LLC and SNAP (IEEE 802.2), MPLS (RFC 3032), PPPoE (RFC 2516), PPP (RFC 1661),
+//! Ethernet, VLAN tags (IEEE 802.1Q), LLC and SNAP (IEEE 802.2), MPLS (RFC 3032), `PPPoE` (RFC 2516), PPP (RFC 1661),
 //! provider backbones (IEEE 802.1ah), network service headers (RFC 8300). `link_layer` calls this file.
 
 use super::{CUT, Found, Unread, Walk};
@@ -58,8 +58,8 @@ impl Walk<'_> {
         let (organization, protocol) = (self.u32(at)? >> 8, self.u16(at + 3)?);
         match organization {
             // RFC 1042; IEEE 802.1H; RFC 2684, whose frames may have a checksum (1) or not (7).
-            0 | 0x0000f8 if protocol >= LEAST_ETHERTYPE => self.by_ethertype(protocol, at + 5),
-            0x0080c2 if matches!(protocol, 1 | 7) => self.ethernet(at + 7),
+            0 | 0xf8 if protocol >= LEAST_ETHERTYPE => self.by_ethertype(protocol, at + 5),
+            0x80c2 if matches!(protocol, 1 | 7) => self.ethernet(at + 7),
             _ => Err(Unread::Snap(organization, protocol)),
         }
     }

@@ -177,9 +177,10 @@ impl<'a> Walk<'a> {
             107 => self.frame_relay(at),
             // OpenBSD: the header of an encrypting interface, and of its packet filter.
             109 => self.family(self.u32_le(at)?, at + 12),
-            117 => match self.byte(at + 1)? {
-                family => self.family(family.into(), at + usize::from(self.byte(at)?).next_multiple_of(4)),
-            },
+            117 => {
+                let (len, family) = (usize::from(self.byte(at)?), self.byte(at + 1)?);
+                self.family(family.into(), at + len.next_multiple_of(4))
+            }
             113 => self.cooked(self.u16(at + 14)?, at + 16),
             119 => self.prism(at),
             127 => self.radiotap(at),

@@ -1,5 +1,5 @@
 //! What IP carries that carries IP again: IP in IP (RFC 2003, 2473, 4213), GRE (RFC 2784, 2890, 2637) with ERSPAN, AH
-//! (RFC 4302), MPLS (RFC 4023), EtherIP (RFC 3378); over UDP also VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS
+//! (RFC 4302), MPLS (RFC 4023), `EtherIP` (RFC 3378); over UDP also VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS
 //! 29.281), Teredo (RFC 4380), L2TP (RFC 2661) and MPLS (RFC 7510). `link_layer` calls this file.
 //!
 //! If no packet is found in a packet, the outer one is the one that counts.
@@ -9,7 +9,7 @@ use super::{CUT, Found, NO_IP_HEADER, Unread, Walk};
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const AH: u8 = 51;
-/// IP, IPv6, GRE, EtherIP, MPLS.
+/// IP, IPv6, GRE, `EtherIP`, MPLS.
 const TUNNELS: [u8; 5] = [4, 41, 47, 97, 137];
 
 /// True for a fragment of a packet that may carry a packet.
@@ -203,9 +203,6 @@ impl Walk<'_> {
         if flags & 0x0200 != 0 {
             payload += 2 + usize::from(self.u16(payload)?);
         }
-        match payload <= self.frame.len() {
-            true => self.ppp(payload),
-            false => Err(CUT),
-        }
+        if payload <= self.frame.len() { self.ppp(payload) } else { Err(CUT) }
     }
 }

@@ -1,4 +1,4 @@
-//! The names of what is not looked into: link types (tcpdump.org/linktypes.html), EtherTypes and others (IANA). Summaries
+//! The names of what is not looked into: link types (tcpdump.org/linktypes.html), `EtherTypes` and others (IANA). Summaries
 //! and ladders show them.
 
 use core::fmt;

@@ -16,6 +16,9 @@ fn packets(file: &[u8]) -> (Vec<super::files::Seen>, Vec<String>) {
     (seen, warned(file))
 }
 
+/// Makes a file with these options in one of its blocks.
+type Maker<'a> = &'a dyn Fn(&[Vec<u8>]) -> Vec<u8>;
+
 /// What is odd in one way: its block, its option, and what is said.
 struct Case {
     file: Vec<u8>,
@@ -55,7 +58,7 @@ fn odd_options(order: Order) -> Vec<Case> {
     let mut add = |block: &str, option: &str, says: &str, file: Vec<u8>| {
         cases.push(case(file, format!("{block}, option {option}: {says}")));
     };
-    let shown: [(&str, &str, u16, &dyn Fn(&[Vec<u8>]) -> Vec<u8>); 16] = [
+    let shown: [(&str, &str, u16, Maker<'_>); 16] = [
         ("block 1 (section header)", "opt_comment", 1, &in_shb),
         ("block 1 (section header)", "shb_hardware", 2, &in_shb),
         ("block 1 (section header)", "shb_os", 3, &in_shb),
@@ -83,7 +86,7 @@ fn odd_options(order: Order) -> Vec<Case> {
             add(block, option, beyond, file(&[too_long(code)]));
         }
     }
-    let lengths: [(&str, &str, u16, u16, &dyn Fn(&[Vec<u8>]) -> Vec<u8>); 14] = [
+    let lengths: [(&str, &str, u16, u16, Maker<'_>); 14] = [
         ("block 2 (interface description)", "if_IPv4addr", 4, 8, &in_idb),
         ("block 2 (interface description)", "if_IPv6addr", 5, 17, &in_idb),
         ("block 2 (interface description)", "if_MACaddr", 6, 6, &in_idb),
@@ -137,7 +140,9 @@ fn sound_options_beside_an_odd_one_are_read() {
         let options =
             [order.option(1, LATIN1), order.option(2, &[1]), order.option(2, &order.u32(2)), order.option(1, b"two")];
         let mut file = head(order, &[order.option(14, &[1, 2, 3, 4]), order.option(2, LATIN1), order.option(9, &[9])]);
-        (0..3).for_each(|ticks| file.extend(order.packet(0, ticks, &packet, &options)));
+        for ticks in 0..3 {
+            file.extend(order.packet(0, ticks, &packet, &options));
+        }
         let (seen, warnings) = packets(&file);
         for (nth, (at, bytes, _, direction, comment)) in seen.iter().enumerate() {
             assert_eq!((*at, bytes, *direction), (nth as u64, &packet, Some(Direction::Outbound)));
@@ -257,7 +262,9 @@ fn times_finer_than_a_nanosecond_are_cut_to_it_and_times_out_of_range_keep_their
         ];
         for (options, ticks, expected, says) in cases {
             let mut file = head(order, &options);
-            ticks.iter().for_each(|ticks| file.extend(order.packet(0, *ticks, &packet, &[])));
+            for ticks in ticks {
+                file.extend(order.packet(0, ticks, &packet, &[]));
+            }
             let (seen, warnings) = packets(&file);
             let times: Vec<_> = seen.iter().map(|seen| seen.0).collect();
             assert_eq!(times, expected, "{ticks:?}");
