@@ -12,9 +12,10 @@ use std::rc::Rc;
 use lab::{Lab, Log, lab, octets};
 use tcplab::app::calls::{self, Done, Failed, Why};
 use tcplab::app::{Listen, bulk, chat, discard, echo, errno, hello};
+use tcplab::event::{Event, Observer};
 use tcplab::net::{Net, TcpStream, UdpSocket};
 use tcplab::socket::{Errno, descriptor_table};
-use tcplab::time::Duration;
+use tcplab::time::{Duration, Instant};
 
 const LINK: &str = "delay=10ms";
 const BAD_LINK: &str = "rate=20Mbit,delay=10ms,loss=3%,reorder=2%,duplicate=2%,corrupt=0.5%";
@@ -253,6 +254,18 @@ fn bulk_names_the_first_byte_that_is_wrong() {
 
 // ---- programs that are lists of calls
 
+/// The protocol of each packet that a host sends.
+#[derive(Default)]
+struct Protocols(Vec<u8>);
+
+impl Observer for Protocols {
+    fn on_event(&mut self, _: Instant, event: &Event<'_>) {
+        if let Event::Sent { packet, .. } = event {
+            self.0.push(packet.bytes[9]);
+        }
+    }
+}
+
 fn program(lab: &Lab, text: &str) -> Vec<calls::Call> {
     let hosts = BTreeMap::from([("server".to_owned(), lab.server.address())]);
     calls::parse(text.lines(), &hosts).unwrap_or_else(|error| panic!("{error}"))
@@ -314,6 +327,33 @@ fn every_call_of_a_list_does_what_it_says() {
 }
 
 #[test]
+fn a_udp_socket_that_is_connected_sends_and_receives_datagrams_and_no_other_socket_is_opened() {
+    let lab = lab(1, LINK);
+    let packets = lab.sim.observe(Protocols::default());
+    let [server, client] = run_both(
+        &lab,
+        "socket udp\nbind 53\nrecvfrom\nconnect 192.168.69.2:5000\nsend \"yes\"\nclose",
+        "socket udp\nbind 5000\nconnect server:53\nsend 100\nrecv 3\nclose",
+    );
+    let one = Done { datagrams_sent: 1, datagrams_received: 1, ..Done::default() };
+    assert_eq!(server, Ok(Done { calls: 6, sent: 3, received: 100, ..one }));
+    assert_eq!(client, Ok(Done { calls: 6, sent: 100, received: 3, ..one }));
+    assert_eq!(packets.borrow().0, [17, 17], "two datagrams and nothing else");
+}
+
+#[test]
+fn set_bind_and_close_are_about_the_socket_that_was_made_last() {
+    let lab = lab(1, LINK);
+    let [server, client] = run_both(
+        &lab,
+        "listen 80\naccept\nsocket udp\nbind 53\nset ttl 9\nrecvfrom\nclose\nrecv 5\nclose\nclose",
+        "connect server:80\nsleep 50ms\nsocket udp\nset ttl 7\nsendto server:53 4\nclose\nsend 5\nclose",
+    );
+    assert_eq!(server.map(|done| (done.calls, done.received)), Ok((10, 9)));
+    assert_eq!(client.map(|done| (done.calls, done.sent)), Ok((8, 9)));
+}
+
+#[test]
 fn a_call_that_fails_is_named_with_its_place_and_reason() {
     let lab = lab(1, LINK);
     let [server, client] = run_both(&lab, "listen 80\naccept\nsend 5\nclose", "connect server:80\nrecv 5\nrecv 10");
@@ -348,8 +388,8 @@ fn a_line_that_is_no_call_is_named_with_what_could_stand_there() {
         ("connect", "line 1: the line ends: expected HOST:PORT, for example server:80, 10.0.0.2:80 or [fd00::2]:80"),
         ("# nothing\n\nsend 10", "line 3: \"send\": expected connect or accept before it: there is no connection"),
         ("listen 80\naccept\nsend \"open", "line 3: \"\"open\": expected a closing quotation mark"),
-        ("listen 80\naccept\nrecv ten", "line 3: \"ten\": expected a number of bytes, or eof"),
-        ("sleep 5", "line 1: \"5\": expected a time with its unit (ns, us, ms, s, m), for example 1.5s"),
+        ("listen 80\naccept\nrecv ten", "line 3: \"ten\": expected a number of bytes such as 3000 or 64KiB, or eof"),
+        ("sleep 5", "line 1: \"5\": expected a time with its unit, such as 20ms or 1.5s (h, min, s, ms, us, ns)"),
         ("accept", "line 1: \"accept\": expected listen before it"),
     ] {
         let error = calls::parse(text.lines(), &hosts).expect_err(text);

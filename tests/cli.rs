@@ -154,3 +154,101 @@ fn completions_and_the_manual_name_every_command() {
         assert!(script.contains("tcplab") && script.contains("demo"), "{shell}: {script}");
     }
 }
+
+/// A wrong command of `tests/wrong/commands.txt`, and what its message must have: the operation, the object, the way out.
+#[cfg(all(feature = "live", target_os = "linux"))]
+struct Wrong {
+    line: String,
+    words: Vec<String>,
+    says: Vec<String>,
+}
+
+/// Reads the table. Writes its files into `place`.
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn wrong_commands(place: &std::path::Path) -> Vec<Wrong> {
+    let text = include_str!("wrong/commands.txt").replace("\r\n", "\n");
+    let (mut commands, mut file): (Vec<Wrong>, Option<(std::path::PathBuf, String)>) = (Vec::new(), None);
+    for line in text.lines().chain([""]) {
+        if let (Some((_, content)), Some(rest)) = (&mut file, line.strip_prefix("    ")) {
+            content.push_str(rest);
+            content.push('\n');
+            continue;
+        }
+        if let Some((path, content)) = file.take() {
+            std::fs::write(path, content).expect("written");
+        }
+        if let Some(name) = line.strip_prefix("file ") {
+            file = Some((place.join(name), String::new()));
+        } else if let Some(rest) = line.strip_prefix("$") {
+            let (command, says) = rest.split_once("=>").unwrap_or_else(|| panic!("no => in: {line}"));
+            let says = says.split(" | ").map(|word| word.trim().to_owned()).collect();
+            commands.push(Wrong { line: line.to_owned(), words: words(command), says });
+        } else {
+            assert!(line.is_empty() || line.starts_with('#'), "tests/wrong/commands.txt: {line}");
+        }
+    }
+    commands
+}
+
+/// The words of a command line, of which some may be in single quotation marks.
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    for c in line.trim().chars().chain([' ']) {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words
+}
+
+#[test]
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn a_wrong_command_exits_2_and_names_the_operation_the_object_and_the_way_out() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong-commands");
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(place.join("dir")).expect("made");
+    std::fs::write(place.join("binary.toml"), b"\xff\xfe\x00\x01").expect("written");
+    let run = |words: &[String]| {
+        let mut command = Command::cargo_bin("tcplab").expect("the binary of this package");
+        command.args(words).current_dir(&place).env_remove("NO_COLOR").env("COLUMNS", "100");
+        command.timeout(std::time::Duration::from_secs(20)).output().expect("it starts")
+    };
+    let capture = words("-q demo --simulated -w capture.pcapng");
+    assert_eq!(run(&capture).status.code(), Some(0));
+    let commands = wrong_commands(&place);
+    assert!(commands.len() >= 200, "{} commands", commands.len());
+    let files = || {
+        let entries = std::fs::read_dir(&place).expect("it is there").map(|entry| entry.expect("an entry").file_name());
+        entries.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = files();
+    let failures = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for part in commands.chunks(commands.len().div_ceil(4)) {
+            let (run, failures) = (&run, &failures);
+            scope.spawn(move || {
+                for Wrong { line, words, says } in part {
+                    let output = run(words);
+                    let said = stderr(&output);
+                    let missing: Vec<_> = says.iter().filter(|word| !said.contains(word.as_str())).collect();
+                    let bug = said.contains("panicked") || said.contains("bug of tcplab") || says.len() < 3;
+                    if output.status.code() != Some(2) || !output.stdout.is_empty() || !missing.is_empty() || bug {
+                        let code = output.status.code();
+                        let text =
+                            format!("{line}\n  code {code:?}, without {missing:?}:\n  {said}{}", stdout(&output));
+                        failures.lock().expect("no thread panics with it").push(text);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no thread panics with it");
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), commands.len(), failures.join("\n"));
+    assert_eq!(files(), before, "a wrong command writes no file");
+}

@@ -176,7 +176,7 @@ fn wrong_arguments_say_what_was_expected() {
         (&["--set", "mtu", "."], "KEY=VALUE"),
         (&["--ip-version", "7", "."], "ipv6"),
         (&["-D", "1x", "."], "-D 1x"),
-        (&["-j", "0", "."], "1..=1024"),
+        (&["-j", "0", "."], "from 1 to 1024"),
         (&[], "FILE|DIR"),
     ] {
         let (code, out, told) = drill(&dir, args);

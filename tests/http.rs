@@ -4,13 +4,15 @@
 #[path = "common/lab.rs"]
 mod lab;
 
+use std::cell::RefCell;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use lab::{Lab, lab, octets};
 use tcplab::app::http::{HttpSettings, Source};
-use tcplab::app::{Listen, errno, http};
+use tcplab::app::{Listen, Log, errno, http};
 use tcplab::net::{Net, TcpStream};
 use tcplab::socket::{Errno, descriptor_table};
 use tcplab::time::Duration;
@@ -94,6 +96,11 @@ fn http_serves_files_and_listings() {
         ("/sub/page.html", 200, "<p>page</p>\n"),
         ("/none.txt", 404, "404 Not Found\n"),
         ("/a.txt/none", 404, "404 Not Found\n"),
+        ("/a.txt/", 404, "404 Not Found\n"),
+        ("/a.txt/.", 404, "404 Not Found\n"),
+        ("http://server/a.txt", 200, "first\n"),
+        ("http://elsewhere:81/a.txt?q", 200, "first\n"),
+        ("http://server", 200, "a.txt\nb c.txt\nsub/\n"),
     ] {
         let answer = get(path);
         assert_eq!(parts(&answer), (status, body), "{path}");
@@ -109,6 +116,126 @@ fn http_serves_files_and_listings() {
     assert_eq!((parts(&delete).0, field(&delete, "allow")), (405, Some("GET, HEAD, POST, PUT")));
     let nonsense = lab.run(move |net| ask(net, address, "nonsense\r\n\r\n".to_owned()));
     assert_eq!(parts(&nonsense).0, 400);
+}
+
+#[test]
+fn a_request_without_exactly_one_valid_host_is_refused() {
+    let lab = lab(1, LINK);
+    let address = serve_http(&lab, HttpSettings::new(Source::Dir(tree("host"))));
+    let asked = |version: &str, hosts: &str| {
+        let request = format!("GET /a.txt HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        parts(&lab.run(move |net| ask(net, address, request))).0
+    };
+    for (version, hosts, status) in [
+        ("1.1", "", 400),
+        ("1.1", "Host: server\r\n", 200),
+        ("1.1", "host: server:8080\r\n", 200),
+        ("1.1", "Host: [fd69::1]:8080\r\n", 200),
+        ("1.1", "Host:\r\n", 200),
+        ("1.1", "Host: server\r\nHost: server\r\n", 400),
+        ("1.1", "Host: server\r\nX: y\r\nhOST: other\r\n", 400),
+        ("1.1", "Host: a b\r\n", 400),
+        ("1.1", "Host: server/x\r\n", 400),
+        ("1.1", "Host: user@server\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "Host: server\r\n", 200),
+        ("1.0", "Host: server\r\nHost: server\r\n", 400),
+    ] {
+        assert_eq!(asked(version, hosts), status, "HTTP/{version} {hosts:?}");
+    }
+    for method in ["HEAD", "POST", "DELETE"] {
+        let answer = lab.run(move |net| ask(net, address, format!("{method} / HTTP/1.1\r\n\r\n")));
+        assert_eq!((parts(&answer).0, field(&answer, "connection")), (400, Some("close")), "{method}");
+    }
+}
+
+#[test]
+fn a_target_that_is_no_path_is_refused() {
+    let lab = lab(1, LINK);
+    for source in [Source::Dir(tree("target")), Source::Size(10)] {
+        let address = lab.at(if source == Source::Size(10) { 8081 } else { 8080 });
+        lab.server.spawn_daemon(move |net| http::server(net, Listen::new(address), HttpSettings::new(source)));
+        for (target, status) in [
+            ("a.txt", 400),
+            ("server:80", 400),
+            ("*", 400),
+            ("ftp://server/a.txt", 400),
+            ("http://user@server/a.txt", 400),
+            ("?q", 400),
+            ("/a.txt", 200),
+            ("HTTP://SERVER/a.txt", 200),
+        ] {
+            let answer = lab.run(move |net| ask(net, address, request("GET", target)));
+            assert_eq!(parts(&answer).0, status, "{target}");
+        }
+        let long = format!("/{}", "x".repeat(100_000));
+        let answer = lab.run(move |net| ask(net, address, request("GET", &long)));
+        assert!(matches!(parts(&answer).0, 414 | 431), "{answer}");
+        let answer = lab.run(move |net| ask(net, address, request("OPTIONS", "*")));
+        assert_eq!((parts(&answer).0, field(&answer, "allow")), (405, Some("GET, HEAD, POST, PUT")));
+    }
+}
+
+#[test]
+fn head_ignores_a_range() {
+    let lab = lab(1, LINK);
+    let address = serve_http(&lab, HttpSettings::new(Source::Size(1000)));
+    for range in ["bytes=0-9", "bytes=5000-", "bytes=-1"] {
+        let request = format!("HEAD / HTTP/1.1\r\nHost: s\r\nRange: {range}\r\nConnection: close\r\n\r\n");
+        let answer = lab.run(move |net| ask(net, address, request));
+        assert_eq!((parts(&answer), field(&answer, "content-length")), ((200, ""), Some("1000")), "{range}");
+        assert_eq!(field(&answer, "content-range"), None);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_listing_shows_names_with_control_characters_on_one_line_each() {
+    let dir = tree("names");
+    fs::write(dir.join("sub/two\nlines\u{1b}[31m"), "found\n").expect("written");
+    let lab = lab(1, LINK);
+    let address = serve_http(&lab, HttpSettings::new(Source::Dir(dir)));
+    let listing = lab.run(move |net| ask(net, address, request("GET", "/sub/")));
+    assert_eq!(parts(&listing).1, "page.html\ntwo%0Alines%1B[31m\n");
+    let file = lab.run(move |net| ask(net, address, request("GET", "/sub/two%0Alines%1B[31m")));
+    assert_eq!(parts(&file), (200, "found\n"));
+}
+
+#[test]
+fn the_access_log_has_a_line_for_each_request() {
+    let lab = lab(1, LINK);
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&lines);
+    let dir = tree("log");
+    let address = lab.at(http::PORT);
+    lab.server.spawn_daemon(move |net| {
+        let log = Some(Log::new(move |line| log.borrow_mut().push(line.to_owned())));
+        let settings = HttpSettings { log, ..HttpSettings::new(Source::Dir(dir)) };
+        http::server(net, Listen::new(address), settings)
+    });
+    for (method, target) in [
+        ("GET", "/a.txt"),
+        ("HEAD", "/a.txt"),
+        ("GET", "/none?q=%0A"),
+        ("PUT", "/x"),
+        ("BREW", "/"),
+        ("GET", "/\u{9b}"),
+    ] {
+        lab.run(move |net| ask(net, address, request(method, target)));
+    }
+    lab.run(move |net| ask(net, address, "nonsense\r\n\r\n".to_owned()));
+    lab.sim.run_until_idle();
+    let lines = lines.borrow();
+    // The port of the client differs from line to line.
+    let said = |line: &String| {
+        line.split_once(' ').map(|(client, rest)| (client.starts_with("192.168.69.2:"), rest.to_owned()))
+    };
+    let said: Vec<_> = lines.iter().filter_map(said).collect();
+    let expected =
+        ["GET /a.txt 200 6", "HEAD /a.txt 200 0", "GET /none?q=%0A 404 14", "PUT /x 200 17", "BREW / 405 23"];
+    assert_eq!(said.iter().take(5).map(|(_, line)| line.as_str()).collect::<Vec<_>>(), expected);
+    assert!(said.iter().all(|(ours, line)| *ours && line.bytes().all(|byte| matches!(byte, b' '..=b'~'))), "{said:?}");
+    assert!(said.last().expect("a line").1.starts_with("malformed request 400 0"), "{said:?}");
 }
 
 #[test]

@@ -337,7 +337,7 @@ fn every_kind_of_wait_is_named_when_a_run_is_given_up() {
         "    task 2 \"reader\": read on 3 since 0.020000000",
         "    task 3 \"writer\": write on 3 since 0.",
         "    task 4 \"poller\": poll since 0.020000000",
-        "    task 5 \"waits for nothing\": a wake-up from another task",
+        "    task 5 \"waits for nothing\": a wake-up from another task; a timer of tokio never wakes it, also in a paused runtime: `net.sleep` does",
     ] {
         assert!(gave_up.contains(line), "{line} is missing:\n{gave_up}");
     }

@@ -115,7 +115,9 @@ fn maxseg_is_announced_with_the_syn_and_kept_in_both_directions() {
         net.settle();
         // Timestamps take 12 of the 500 bytes (RFC 6691).
         assert_eq!(largest(&net.take_from(from)), 488);
-        assert_eq!(from.sys(|host| host.tcp_info(fd)).expect("connected").snd_mss, 488);
+        let info = from.sys(|host| host.tcp_info(fd)).expect("connected");
+        assert_eq!(info.snd_mss, 488);
+        assert!(info.rtt >= Duration::from_micros(1), "zero is no sample");
         assert_eq!(from.sys(|host| host.getsockopt(fd, OptionName::MaxSeg)), Ok(SocketOption::MaxSeg(488)));
     }
     assert_eq!(

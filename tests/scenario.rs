@@ -143,6 +143,134 @@ fn a_recipe_for_an_endless_run_is_given_up() {
     assert!(bytes.len() < 10_000 && outcome.failures[0].contains("2000000 events"), "{:?}", outcome.failures);
 }
 
+const TWO_HOSTS: &str = "[hosts.a]\n[hosts.b]\n[links]\na-b = \"delay=1ms\"\n";
+
+/// A file of two hosts with these tables.
+fn with(tables: &str) -> String {
+    format!("{TWO_HOSTS}{tables}")
+}
+
+fn program(rest: &str) -> String {
+    format!("[[programs]]\nhost = \"a\"\n{rest}\n")
+}
+
+#[test]
+fn what_a_file_asks_for_in_total_is_refused_with_the_key_and_the_limit() {
+    let wrong = |tables: &str| Scenario::parse(&with(tables)).expect_err(tables).to_string();
+    let echo =
+        |count: u32, size: &str| program(&format!("app = \"echo\"\nto = \"b\"\ncount = {count}\nsize = \"{size}\""));
+    // A recipe of 400 bytes that asks for 10,000 programs of 16 MiB.
+    let said = wrong(&echo(10_000, "16MiB"));
+    assert!(said.contains("`programs.1.size`") && said.contains("at most 67108864 bytes"), "{said}");
+    assert!(said.contains("here are 167772160000"), "{said}");
+    // 100 tables of 10,000 programs.
+    let said = wrong(&program("do = [\"sleep 1s\"]\ncount = 10000").repeat(100));
+    assert!(said.contains("`programs.1.count`: expected at most 20000 programs in all"), "{said}");
+    let said = wrong(&program(&format!("count = 10000\ndo = [{}]", "\"sleep 1s\",".repeat(101))));
+    assert!(said.contains("`programs.1.count`") && said.contains("at most 1000000 calls"), "{said}");
+    let said = wrong(&program("app = \"bulk\"\nto = \"b\"\nsize = \"1GiB\"").repeat(5));
+    assert!(said.contains("`programs.1.size`") && said.contains("at most 4294967296 bytes"), "{said}");
+    let said = wrong(&program("do = [\"connect b:9\", \"send 1073741824 by 1 every 1ns\"]"));
+    assert!(said.contains("`programs.1.do`") && said.contains("at most 4000000 pieces"), "{said}");
+    let said = wrong(&program("count = 100\ndo = [\"sendto b:9 65507\", \"sendto b:9 65507\"]").repeat(6));
+    assert!(said.contains("`programs.1.do`") && said.contains("bytes of datagrams"), "{said}");
+    let small = "[hosts.c]\nmtu = 576\n";
+    let said = wrong(&format!("{}{small}", program("app = \"bulk\"\nto = \"b\"\nsize = \"1GiB\"").repeat(2)));
+    assert!(said.contains("with packets of 576 bytes"), "{said}");
+    let hosts = "[hosts.c]\nbuffer_limit = \"1GiB\"\n[hosts.d]\nbuffer_limit = \"64KiB\"\n";
+    let said = wrong(hosts);
+    assert!(said.contains("`hosts.c.buffer_limit`") && said.contains("at most 1073741824 bytes"), "{said}");
+}
+
+#[test]
+fn a_file_may_ask_for_exactly_what_the_limits_are() {
+    let right = |tables: &str| assert!(Scenario::parse(&with(tables)).is_ok(), "{tables}");
+    let wrong = |tables: &str| Scenario::parse(&with(tables)).expect_err(tables).to_string();
+    let sleepers = |count: u32| program(&format!("do = [\"sleep 1s\"]\ncount = {count}"));
+    right(&sleepers(10_000).repeat(2));
+    assert!(wrong(&(sleepers(10_000).repeat(2) + &sleepers(1))).contains("here are 20001"));
+    let echo = |size: u64| program(&format!("app = \"echo\"\nto = \"b\"\ncount = 16\nsize = {size}"));
+    right(&echo(4 << 20));
+    assert!(wrong(&echo((4 << 20) + 1)).contains("`programs.1.size`"));
+    let bulk = program("app = \"bulk\"\nto = \"b\"\nsize = \"1GiB\"").repeat(4);
+    right(&bulk);
+    assert!(wrong(&(bulk + &program("do = [\"connect b:9\", \"send 1\"]"))).contains("here are 4294967297"));
+    // What the links carry until the end of the run counts, if it is less.
+    let much = program("app = \"bulk\"\nto = \"b\"\nsize = \"1GiB\"").repeat(5);
+    let bounded = |until: &str, rate: &str| {
+        format!("until = \"{until}\"\n[hosts.a]\n[hosts.b]\n[links]\na-b = \"{rate}\"\n{much}")
+    };
+    assert!(Scenario::parse(&bounded("10s", "rate=100Mbit")).is_ok());
+    assert!(Scenario::parse(&bounded("10s", "delay=1ms")).is_err());
+}
+
+#[test]
+fn a_setting_that_asks_for_too_much_is_refused_and_changes_nothing() {
+    let text = with(&program("name = \"up\"\napp = \"echo\"\nto = \"b\"\nsize = \"1MiB\""));
+    let mut scenario = Scenario::parse(&text).expect("a scenario");
+    let said = scenario.set("programs.up.count", "65").expect_err("too much").to_string();
+    assert!(said.contains("programs.up.count=65") && said.contains("at most 67108864 bytes"), "{said}");
+    scenario.set("programs.up.count", "64").expect("just enough");
+    let recipe = format!(
+        "{{\"tcplab\":1,\"scenario\":{},\"seed\":1,\"set\":{{\"programs.up.count\":\"65\"}},\"at\":\"a\"}}",
+        serde_json::to_string(&text).expect("JSON")
+    );
+    assert!(matches!(Recipe::parse(&recipe), Err(RecipeError::Set(_))), "an untrusted capture cannot ask for more");
+}
+
+#[test]
+fn hosts_without_an_address_get_different_ones_however_many_there_are() {
+    let hosts = |count: usize| (0..count).fold(String::new(), |text, at| text + &format!("[hosts.h{at}]\n"));
+    let first_and_last = |text: &str| {
+        let world = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}")).build(1).expect("it is built");
+        let addresses: Vec<_> = world.hosts().iter().map(|host| host.address().to_string()).collect();
+        let unlike: std::collections::BTreeSet<_> = addresses.iter().collect();
+        assert_eq!(unlike.len(), addresses.len(), "each has its own");
+        (addresses[0].clone(), addresses[addresses.len() - 1].clone())
+    };
+    let ends = |first: &str, last: &str| (first.to_owned(), last.to_owned());
+    assert_eq!(first_and_last(&hosts(254)), ends("192.0.2.1", "192.0.2.254"));
+    assert_eq!(first_and_last(&hosts(255)), ends("198.18.0.1", "198.18.0.255"));
+    assert_eq!(first_and_last(&hosts(1000)), ends("198.18.0.1", "198.18.3.232"));
+    let said = Scenario::parse(&hosts(1001)).expect_err("too many").to_string();
+    assert!(said.contains("`hosts`: expected at most 1000 hosts and routers, and here are 1001"), "{said}");
+    // An address that is written is not given to another host.
+    let written = "[hosts.a]\naddress = \"192.0.2.2/24\"\n[hosts.b]\n[hosts.c]\n";
+    assert_eq!(first_and_last(written), ends("192.0.2.2", "192.0.2.4"));
+    // The two ends of a network of 255 hosts reach each other.
+    let text = format!(
+        "{}[links]\nh0-h254 = \"delay=1ms\"\n[[programs]]\nhost = \"h0\"\napp = \"hello\"\n\
+         [[programs]]\nhost = \"h254\"\napp = \"hello\"\nto = \"h0\"\n",
+        hosts(255)
+    );
+    let outcome = Scenario::parse(&text).expect("a scenario").build(1).expect("it is built").run();
+    assert_eq!(outcome.failures, Vec::<String>::new());
+}
+
+#[test]
+fn a_run_whose_buffers_take_too_much_ends_early_and_says_so() {
+    let many = "[hosts.a]\nsnd_buf = \"16MiB\"\n[hosts.b]\n[links]\na-b = \"delay=1ms\"\n\
+        [[programs]]\nhost = \"b\"\ncount = 1\nstart = \"1s\"\ndo = [\"listen 9 100\", \"sleep 100s\"]\n\
+        [[programs]]\nhost = \"a\"\nstart = \"2s\"\ncount = 100\ndo = [\"connect b:9\", \"send 16MiB\", \"close\"]\n";
+    let scenario = Scenario::parse(many).expect("a scenario");
+    let world = scenario.build(1).expect("it is built");
+    world.sim().limit_memory(100 << 20);
+    let outcome = world.run();
+    assert!(outcome.failures[0].contains("the buffers of the hosts take more than 104857600 bytes"), "{outcome:?}");
+    assert!(outcome.failures[0].contains("buffer_limit"), "{outcome:?}");
+}
+
+#[test]
+fn the_author_of_a_file_is_told_about_keys_and_not_about_functions() {
+    let tables = program("name = \"server\"\ndo = [\"listen 80\", \"accept\"]");
+    let outcome = Scenario::parse(&with(&tables)).expect("a scenario").build(1).expect("it is built").run();
+    let said = &outcome.failures[0];
+    assert!(said.contains("have not ended: server;") && said.contains("`daemon = true`"), "{said}");
+    assert!(said.contains("\"server\": accept on 3"), "{said}");
+    assert!(!said.contains("spawn_daemon") && !said.contains("Sim::"), "{said}");
+    assert!(outcome.is_unfinished() && outcome.completed.is_none());
+}
+
 #[test]
 fn no_text_makes_the_parser_panic() {
     // Cut, with a byte changed, with a line twice or left out.
@@ -214,7 +342,7 @@ fn a_setting_is_a_key_of_the_file_with_a_new_value() {
         }
         let outcome = scenario.build(1).expect("it is built").run();
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
-        (outcome.completed, outcome.reports[1].result.clone().expect("ended").expect("well").received)
+        (outcome.completed.expect("ended"), outcome.reports[1].result.clone().expect("ended").expect("well").received)
     };
     let lossless = ended(&[("link.loss", "0")]);
     assert_eq!(lossless.1, 100_000);

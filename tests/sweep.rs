@@ -99,6 +99,145 @@ fn json_has_the_same_numbers() {
     }
 }
 
+/// A server that reads slowly, so that the client has not ended after ten seconds.
+const UNFINISHED: &str = r#"
+until = "10s"
+[hosts.client]
+[hosts.server]
+[links]
+client-server = "rate=1Mbit,delay=5ms"
+[[programs]]
+host = "server"
+app = "bulk"
+[[programs]]
+host = "client"
+app = "bulk"
+to = "server"
+size = "10MB"
+"#;
+
+fn written(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("written");
+    path
+}
+
+/// The fields of a row by the names of the header.
+fn fields(text: &str, row: usize) -> std::collections::BTreeMap<String, String> {
+    let lines: Vec<_> = text.lines().collect();
+    lines[0].split(',').map(str::to_owned).zip(lines[row].split(',').map(str::to_owned)).collect()
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("`{text}` is no number"))
+}
+
+#[test]
+fn a_program_that_has_not_ended_is_unfinished_and_its_goodput_is_over_the_time_run() {
+    let path = written("sweep-unfinished.toml", UNFINISHED);
+    let output = sweep(&path, &[]);
+    assert_eq!(output.status.code(), Some(0), "it went as the file says: {output:?}");
+    let row = fields(&stdout(&output), 1);
+    assert_eq!((row["result"].as_str(), row["completion_s"].as_str()), ("unfinished", ""));
+    // 1 Mbit/s of packets of 1,500 bytes, of which 1,448 are data, for 10 s.
+    let (goodput, bytes) = (number(&row["goodput_mbit"]), number(&row["bytes"]));
+    assert!((0.90..0.966).contains(&goodput), "{goodput}");
+    assert!((goodput - bytes * 8.0 / 10.0 / 1e6).abs() < 1e-5, "{goodput} is {bytes} bytes in 10 s");
+    let line = stdout(&sweep(&path, &["--json"]));
+    let line: serde_json::Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!((line["result"].as_str(), line["completion_s"].is_null()), (Some("unfinished"), true));
+
+    // Nothing can happen any more: it is unfinished too, and the sweep fails.
+    let hangs = format!("{SCENARIO}[[programs]]\nhost = \"client\"\ndo = [\"listen 80\", \"accept\"]\n");
+    let output = sweep(&written("sweep-hangs.toml", &hangs), &[]);
+    let row = fields(&stdout(&output), 1);
+    assert_eq!(
+        (output.status.code(), row["result"].as_str(), row["completion_s"].as_str()),
+        (Some(1), "unfinished", "")
+    );
+}
+
+#[test]
+fn a_warm_up_is_left_out_of_all_figures() {
+    let path = written("sweep-warmup.toml", UNFINISHED);
+    let whole = fields(&stdout(&sweep(&path, &[])), 1);
+    let later = fields(&stdout(&sweep(&path, &["--warmup", "5s"])), 1);
+    let bytes = |row: &std::collections::BTreeMap<String, String>| number(&row["bytes"]);
+    // The link is full: half of the time carries half of the bytes.
+    assert!((bytes(&later) / bytes(&whole) - 0.5).abs() < 0.01, "{later:?} {whole:?}");
+    let goodput = number(&later["goodput_mbit"]);
+    assert!((goodput - bytes(&later) * 8.0 / 5.0 / 1e6).abs() < 1e-5, "{goodput}");
+    assert!(number(&later["packets"]) < 0.6 * number(&whole["packets"]));
+    let none = fields(&stdout(&sweep(&path, &["--warmup", "10s"])), 1);
+    assert_eq!((none["bytes"].as_str(), none["goodput_mbit"].as_str()), ("0", ""), "no time is measured");
+}
+
+#[test]
+fn flows_give_a_row_for_each_connection() {
+    let text = SCENARIO.replace("size = 20000", "size = 20000\ncount = 3\nevery = \"10ms\"");
+    let path = written("sweep-flows.toml", &text);
+    let run = fields(&stdout(&sweep(&path, &[])), 1);
+    let flows = stdout(&sweep(&path, &["--flows", "--set", "link.delay=5ms,6ms"]));
+    assert_eq!(
+        flows.lines().next(),
+        Some("link.delay,seed,result,flow,client,server,begin_s,end_s,goodput_mbit,bytes,packets,retransmissions")
+    );
+    assert_eq!(flows.lines().count(), 1 + 2 * 3);
+    let rows: Vec<_> = (1..=3).map(|row| fields(&flows, row)).collect();
+    for (at, row) in rows.iter().enumerate() {
+        assert_eq!((row["link.delay"].as_str(), row["flow"].as_str()), ("5ms", at.to_string().as_str()));
+        assert_eq!((row["bytes"].as_str(), row["retransmissions"].as_str()), ("20000", "0"));
+        assert!(row["client"].starts_with("192.0.2.1:") && row["server"] == "192.0.2.2:5001", "{row:?}");
+        assert!((number(&row["begin_s"]) - 0.01 * at as f64).abs() < 1e-6, "{row:?}");
+        assert!(number(&row["end_s"]) > number(&row["begin_s"]) && number(&row["goodput_mbit"]) > 1.0, "{row:?}");
+    }
+    let packets: f64 = rows.iter().map(|row| number(&row["packets"])).sum();
+    assert_eq!(packets, number(&run["packets"]), "each packet is of one connection");
+    let line = stdout(&sweep(&path, &["--flows", "--json"]));
+    let line: serde_json::Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!(line["flows"].as_array().map(Vec::len), Some(3));
+    let none = written("sweep-no-flows.toml", "[hosts.a]\n");
+    assert_eq!(stdout(&sweep(&none, &["--flows"])).lines().nth(1), Some("1,ok,,,,,,,,,"), "a run without connections");
+}
+
+#[test]
+fn the_same_key_twice_is_an_error() {
+    let path = scenario("sweep-twice.toml");
+    for (arguments, key) in [
+        (&["--set", "link.loss=0", "--set", "link.loss=1%"][..], "link.loss"),
+        (&["--cc", "reno", "--set", "host.cc=cubic,bbr"], "host.cc"),
+        (&["--link", "delay=1ms", "--set", "link.delay=2ms,3ms"], "link.delay"),
+    ] {
+        let output = sweep(&path, arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true), "{arguments:?}");
+        assert!(said.contains(key), "{arguments:?}: {said}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sweep_of_a_billion_runs_begins_at_once_and_takes_little_memory() {
+    use std::io::BufRead;
+    let path = scenario("sweep-long.toml");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_tcplab"))
+        .args(["sweep", "-j", "2", "--seed", "1..1000000000"])
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("piped")).lines();
+    let rows: Vec<_> = lines.by_ref().take(301).map(|line| line.expect("a line")).collect();
+    assert!(rows[300].starts_with("300,ok,"), "{}", rows[300]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(kib < 64 * 1024, "{kib} KiB for 300 of 10^9 runs");
+}
+
 #[test]
 fn wrong_usage_exits_2_and_a_run_that_fails_exits_1_behind_its_row() {
     let path = scenario("sweep-wrong.toml");

@@ -25,8 +25,9 @@ mod registry;
 pub(crate) use registry::one_of;
 pub use registry::{ClientOptions, Program, Registry, Running, ServerOptions};
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::{fmt, io};
 
 use crate::net::{Net, TcpListener, TcpStream};
 use crate::socket::Errno;
@@ -59,6 +60,28 @@ impl Listen {
 impl From<SocketAddr> for Listen {
     fn from(addr: SocketAddr) -> Self {
         Self::new(addr)
+    }
+}
+
+/// Takes the lines of a log, such as the access log of a server.
+#[derive(Clone)]
+pub struct Log(Rc<dyn Fn(&str)>);
+
+impl Log {
+    /// A log that gives each line to `take`.
+    pub fn new(take: impl Fn(&str) + 'static) -> Self {
+        Self(Rc::new(take))
+    }
+
+    /// Writes a line.
+    pub fn line(&self, text: &str) {
+        (self.0)(text);
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
     }
 }
 

@@ -26,7 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::calls::Done;
-use super::{Listen, bulk, chat, discard, echo, hello};
+use super::{Listen, Log, bulk, chat, discard, echo, hello};
 use crate::congestion::{Algorithm, Algorithms};
 use crate::net::Net;
 
@@ -51,6 +51,8 @@ pub struct ServerOptions {
     pub size: Option<u64>,
     /// `--dir`: the directory that it serves. A scenario never names one.
     pub dir: Option<PathBuf>,
+    /// `-v`: takes the access log.
+    pub log: Option<Log>,
 }
 
 /// What a client is started with.
@@ -64,9 +66,9 @@ pub struct ClientOptions {
 }
 
 impl ServerOptions {
-    /// With neither a size nor a directory.
+    /// Without a size, a directory or a log.
     pub fn new(listen: Listen) -> Self {
-        Self { listen, size: None, dir: None }
+        Self { listen, size: None, dir: None, log: None }
     }
 }
 
@@ -342,7 +344,8 @@ fn http() -> Program {
         .server(|net, options| {
             let dir = || options.dir.clone().unwrap_or_else(|| ".".into());
             let source = options.size.map_or_else(|| http::Source::Dir(dir()), http::Source::Size);
-            http::server(net, options.listen, http::HttpSettings::new(source))
+            let settings = http::HttpSettings { log: options.log, ..http::HttpSettings::new(source) };
+            http::server(net, options.listen, settings)
         })
         .client(|net, options| async move {
             let received = http::get(net, options.to, "/file").await?;

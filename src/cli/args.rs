@@ -4,11 +4,11 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_file::Destination;
-use super::{CliError, help, named};
+use super::{CliError, help, named, values};
 use crate::app::Registry;
 use crate::bench::{self, Subject};
 use crate::capture::Comments;
-use crate::link::{TIME_EXPECTED, parse_time};
+use crate::link::{parse_size, parse_time};
 use crate::time::Duration;
 use crate::view::Style;
 
@@ -148,7 +148,7 @@ pub(super) struct Show {
     #[arg(long)]
     pub(super) fds: bool,
     /// Read only the first N packets [default: all packets]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = values::packets)]
     pub(super) count: Option<u64>,
     #[command(flatten)]
     pub(super) view: View,
@@ -188,10 +188,10 @@ pub(super) enum Name {
     /// Measure messages on established connections: the cost of a packet
     Connections {
         /// Number of established connections
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = count())]
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = count)]
         count: u32,
         /// Number of messages in the measured phase
-        #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = count())]
+        #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = count)]
         messages: u32,
         #[command(flatten)]
         only: Only,
@@ -199,13 +199,13 @@ pub(super) enum Name {
     /// Measure short connections: connect, send 1 KB, receive 10 KB, close
     Churn {
         /// Number of connections
-        #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = count())]
+        #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = count)]
         count: u32,
         /// Number of connections at a time
-        #[arg(long, value_name = "P", default_value_t = 1, value_parser = count())]
+        #[arg(long, value_name = "P", default_value_t = 1, value_parser = count)]
         parallel: u32,
         /// Duration of TIME-WAIT on the side that closes first
-        #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = time)]
+        #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::time)]
         time_wait: Duration,
         #[command(flatten)]
         only: Only,
@@ -213,7 +213,7 @@ pub(super) enum Name {
     /// Measure one connection that sends many megabytes over a link of 1 Gbit/s and 1 ms
     Bulk {
         /// Megabytes to send
-        #[arg(long, value_name = "N", default_value_t = 200, value_parser = count())]
+        #[arg(long, value_name = "N", default_value_t = 200, value_parser = count)]
         count: u32,
         #[command(flatten)]
         flows: Flows,
@@ -223,7 +223,7 @@ pub(super) enum Name {
     /// Measure one connection over a link of 100 Mbit/s and 50 ms with 1 % loss
     Loss {
         /// Length of the run in seconds of virtual time
-        #[arg(long, value_name = "S", default_value_t = 20, value_parser = count())]
+        #[arg(long, value_name = "S", default_value_t = 20, value_parser = virtual_seconds)]
         seconds: u32,
         #[command(flatten)]
         flows: Flows,
@@ -231,10 +231,10 @@ pub(super) enum Name {
     /// Measure many flows through one bottleneck of 1 Gbit/s, over three hops
     Dumbbell {
         /// Number of flows, each between its own pair of hosts
-        #[arg(long = "flows", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+        #[arg(long = "flows", value_name = "N", default_value_t = 10, value_parser = pairs)]
         count: u32,
         /// Length of the run in seconds of virtual time
-        #[arg(long, value_name = "S", default_value_t = 10, value_parser = count())]
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = virtual_seconds)]
         seconds: u32,
         #[command(flatten)]
         flows: Flows,
@@ -243,7 +243,7 @@ pub(super) enum Name {
     #[cfg(all(feature = "live", target_os = "linux"))]
     Tun {
         /// Runs of each subject in each direction; the result is the median
-        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = runs)]
         count: u32,
         /// Length of a run in seconds
         #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
@@ -263,10 +263,10 @@ pub(super) struct Flows {
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(super) cc: String,
     /// Size of each socket buffer in KiB [default: 4096, or 256 with more than 16 flows]
-    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
+    #[arg(long, value_name = "KIB", value_parser = kibibytes)]
     pub(super) buffer: Option<u32>,
     /// Random seed
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::seed)]
     pub(super) seed: u64,
     /// Write a capture of the first sending host to FILE [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
@@ -275,7 +275,7 @@ pub(super) struct Flows {
     #[arg(long, requires = "write")]
     pub(super) force: bool,
     /// Capture at most N bytes of each packet; 0 is all bytes
-    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = values::snaplen)]
     pub(super) snaplen: u32,
 }
 
@@ -287,7 +287,9 @@ impl Flows {
             None => None,
             Some(Destination::File(path)) => Some(bench::FlowCapture { path, snaplen: self.snaplen }),
             Some(Destination::Stdout) => {
-                return Err(CliError::Usage("bench -w -: results go to standard output; name a file".to_owned()));
+                return Err(CliError::Usage(
+                    "bench -w -: standard output is for the results; name a file, such as -w bench.pcapng".to_owned(),
+                ));
             }
         };
         let buffer = self.buffer.unwrap_or(if count > 16 { 256 } else { 4096 });
@@ -323,16 +325,39 @@ impl From<SubjectName> for Subject {
 }
 
 /// At least one. The upper bound keeps the run within memory.
-fn count() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=10_000_000)
+fn count(text: &str) -> Result<u32, String> {
+    values::number(text, 1..=10_000_000, "100").map(|number| number as u32)
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    parse_time(text).ok_or_else(|| format!("expected {TIME_EXPECTED}"))
+/// Flows, each with two hosts.
+fn pairs(text: &str) -> Result<u32, String> {
+    values::number(text, 1..=60_000, "10").map(|number| number as u32)
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn runs(text: &str) -> Result<u32, String> {
+    values::number(text, 1..=1000, "5").map(|number| number as u32)
+}
+
+/// A buffer: a number of KiB, or bytes with their unit.
+fn kibibytes(text: &str) -> Result<u32, String> {
+    const EXPECTED: &str =
+        "expected KiB from 4 to 1048576, such as 256, or bytes with their unit, such as 256KiB or 1MiB";
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = parse_size(text).map(|number| if plain { number } else { number / 1024 });
+    read.filter(|number| (4..=1 << 20).contains(number)).map(|number| number as u32).ok_or_else(|| EXPECTED.to_owned())
 }
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.01..=600.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds from 0.01 to 600, such as 2 or 0.5".to_owned())
+    let plain = text.parse().ok().filter(|seconds| (0.01..=600.0).contains(seconds)).map(Duration::from_secs_f64);
+    let range = Duration::from_millis(10)..=Duration::from_mins(10);
+    let read = plain.or_else(|| parse_time(text)).filter(|time| range.contains(time));
+    read.ok_or_else(|| "expected seconds from 0.01 to 600, such as 2, 0.5 or 500ms".to_owned())
+}
+
+/// Seconds of virtual time: a whole number, also as a time with its unit.
+fn virtual_seconds(text: &str) -> Result<u32, String> {
+    let time = parse_time(text).filter(|time| time.subsec_nanos() == 0).map(|time| time.as_secs().to_string());
+    values::number(time.as_deref().unwrap_or(text), 1..=10_000_000, "20, 20s or 2min").map(|number| number as u32)
 }

@@ -140,8 +140,15 @@ fn over_tun(runs: u32, workload: &OverTun, only: Option<SubjectName>, output: Ou
 }
 
 fn measure(bench: &Bench, subject: Subject) -> Result<Measured, CliError> {
-    let failed = |error: BenchError| {
-        CliError::Run(format!("{error}; this is a bug of tcplab: please report it together with the command line"))
+    let failed = |error: BenchError| match &error {
+        // Nothing was written: the place is wrong.
+        BenchError::Capture(why) if why.summary.is_none() => {
+            CliError::Usage(format!("{error}; -w FILE names another place for the capture"))
+        }
+        BenchError::Capture(_) => CliError::Run(format!("{error}; -w FILE names another place for the capture")),
+        _ => {
+            CliError::Run(format!("{error}; this is a bug of tcplab: please report it together with the command line"))
+        }
     };
     bench.run(subject).map_err(failed)
 }

@@ -12,12 +12,13 @@ use std::sync::mpsc;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
-use super::CliError;
 use super::args::View;
+use super::kind::Kind;
 use super::output::{Output, json_line};
 use super::output_file::Destination;
+use super::{CliError, values};
 use crate::capture::{Reader, Settings};
-use crate::drill::{Drill, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_reader};
+use crate::drill::{Drill, FromError, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_reader};
 use crate::escape::{self, Name};
 use crate::event::{HostId, Observer};
 use crate::view::{Ladder, Style, printable};
@@ -46,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, alias = "strict_segments")]
     strict_segments: bool,
     /// Tolerance of times in microseconds, instead of that of the script [default: 4000]
-    #[arg(long, alias = "tolerance_usecs", value_name = "N")]
+    #[arg(long, alias = "tolerance_usecs", value_name = "N", value_parser = values::microseconds)]
     tolerance_usecs: Option<u64>,
     /// Define a name for `#ifdef`, or replace a word
     #[arg(short = 'D', long = "define", value_name = "NAME[=VALUE]")]
@@ -56,7 +57,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// Number of scripts that run at once [default: one for each core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short, long, value_name = "N", value_parser = values::jobs)]
     jobs: Option<u16>,
     /// Write a capture of each script into this directory: of a/b.pkt it is a-b.pcapng [default: no capture]
     #[arg(short, long = "write", value_name = "DIR")]
@@ -71,7 +72,7 @@ pub(super) struct Args {
     ])]
     from: Option<PathBuf>,
     /// Conversation of --from, from 0 [default: the first]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::stream)]
     stream: Option<usize>,
     /// Side of --from that is the host under test [default: the one on which the capture was taken]
     #[arg(long, value_name = "ROLE")]
@@ -152,13 +153,17 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             RoleName::Client => FromRole::Client,
             RoleName::Server => FromRole::Server,
         });
+        output.refuse_json("drill --from", "it prints a script")?;
         let name = capture.display().to_string();
-        let (script, warnings) = from_reader(&mut Reader::open(capture)?, &name, args.stream, role)
-            .map_err(|error| CliError::Usage(error.to_string()))?;
+        let read = Reader::open(capture).map_err(FromError::from);
+        let script = read.and_then(|mut reader| from_reader(&mut reader, &name, args.stream, role));
+        let (script, warnings) =
+            script.map_err(|error| CliError::Usage(format!("{error}{}", Kind::Capture.hint(capture))))?;
         output.warnings(&warnings);
         output.result(script)?;
         return Ok(0);
     }
+    super::scenario::once(args.set.iter().map(|setting| setting.split_once('=').map_or("", |(key, _)| key)))?;
     let drill = drill(args)?;
     let expected = args.expect.as_deref().map(read_expected).transpose()?;
     let mut code = 0;
@@ -170,7 +175,10 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         }
     }
     if let Some(dir) = &args.write {
-        std::fs::create_dir_all(dir).map_err(|error| CliError::Run(format!("make {}: {error}", escape::path(dir))))?;
+        let shown = dir.display();
+        let wrong =
+            |error| CliError::Usage(format!("-w {shown}: make the directory: {error}; name another one: -w DIR"));
+        std::fs::create_dir_all(dir).map_err(wrong)?;
     }
     let threads = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut table: BTreeMap<String, [usize; 5]> = BTreeMap::new();
@@ -208,7 +216,13 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         return Err(error.into());
     }
     if jobs.is_empty() && code == 0 {
-        return Err(CliError::Usage("no script: a script is a file, or a file *.pkt below a directory".to_owned()));
+        let paths: Vec<_> = args.scripts.iter().map(|path| path.display().to_string()).collect();
+        return Err(CliError::Usage(format!(
+            "run the scripts of {}: there is none; a script is a file, or a file *.pkt below a directory, such as \
+             {}/accept.pkt",
+            paths.join(", "),
+            paths.first().map_or(".", String::as_str)
+        )));
     }
     summary(&table, output);
     if let (Some(expected), Some(file)) = (&expected, &args.expect) {
@@ -232,15 +246,17 @@ fn drill(args: &Args) -> Result<Drill, CliError> {
     }
     for setting in &args.set {
         let Some((key, value)) = setting.split_once('=') else {
-            return Err(CliError::Usage(format!("--set {}: expected KEY=VALUE", Name(setting))));
+            return Err(CliError::Usage(format!(
+                "--set {setting}: expected KEY=VALUE, such as cc=reno or rcv_buf=64KiB"
+            )));
         };
         drill = drill
             .set(key, value)
             .map_err(|what| CliError::Usage(format!("--set {}: expected {what}", Name(setting))))?;
     }
     for definition in &args.define {
-        drill =
-            drill.define(definition).map_err(|error| CliError::Usage(format!("-D {}: {error}", Name(definition))))?;
+        let wrong = |error| CliError::Usage(format!("-D {definition}: {error}; example: -D NAME=VALUE"));
+        drill = drill.define(definition).map_err(wrong)?;
     }
     if let Some(version) = args.ip_version {
         let name = match version {
@@ -397,6 +413,9 @@ fn report(
     if (output.is_verbose() || failed) && !args.view.no_ladder && !output.is_quiet() {
         draw(drill, job, &args.view.style(output), output)?;
     }
+    if *verdict == Verdict::Error && Kind::Script.is_not_that_of(&job.path) {
+        output.note(format_args!("  {}", Kind::Script.hint(&job.path).trim_start_matches("; ")));
+    }
     if *verdict != Verdict::Pass {
         let at = line.map_or_else(String::new, |line| format!("{}:{line}: ", printable(script, false)));
         for (nth, text) in reason.lines().enumerate() {
@@ -431,11 +450,14 @@ fn draw(drill: &Drill, job: &Job, style: &Style, output: Output) -> io::Result<(
 
 /// Verdicts by script, from lines that --json has printed.
 fn read_expected(path: &Path) -> Result<BTreeMap<String, Verdict>, CliError> {
-    let shown = escape::path(path);
-    let text = std::fs::read_to_string(path).map_err(|error| CliError::Usage(format!("read {shown}: {error}")))?;
+    const HOW: &str = "`tcplab drill --json SCRIPTS > FILE` writes such a file";
+    let shown = path.display();
+    let wrong = |error: io::Error| CliError::Usage(format!("--expect {shown}: read the file: {error}; {HOW}"));
+    let text = std::fs::read_to_string(path).map_err(wrong)?;
     let mut expected = BTreeMap::new();
     for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = || CliError::Usage(format!("{shown}:{}: expected a line of `tcplab drill --json`", nth + 1));
+        let wrong =
+            || CliError::Usage(format!("--expect {shown}:{}: expected a line of JSON with a verdict; {HOW}", nth + 1));
         let value: serde_json::Value = serde_json::from_str(line).map_err(|_| wrong())?;
         let (script, verdict) = (value["script"].as_str(), value["verdict"].as_str());
         let verdict = Verdict::ALL.into_iter().find(|known| Some(known.to_string().as_str()) == verdict);

@@ -15,7 +15,7 @@ COMMAND. After signal N: 128 + N.";
 pub(super) const DEMO: &str = "\
 A server on the userspace stack greets a client. Where this machine has TUN devices (see `tcplab doctor`), the client uses \
 the kernel's TCP. Elsewhere the client is a second userspace host on a simulated link. The demo changes nothing outside a \
-private network namespace.
+private network namespace. --json prints one event on each line; docs/events.md lists the fields.
 
 Examples:
   tcplab demo
@@ -25,7 +25,9 @@ Examples:
 pub(super) const SERVE: &str = "\
 The userspace host has the addresses 192.168.69.1 and fd69::1. The kernel's side has 192.168.69.2 and fd69::2. \
 Both are in a private network namespace, and COMMAND runs there. \
-Without COMMAND, a line is printed that starts a client from a second terminal.
+Without COMMAND, a line is printed that starts a client from a second terminal. \
+With -v, http prints a line for each request: client, method, target, status, bytes. \
+--json prints the results of --fds and --flows as objects.
 Everything that COMMAND has started ends with tcplab. As root it keeps only CAP_NET_ADMIN, CAP_NET_RAW and \
 CAP_NET_BIND_SERVICE. SIGINT, SIGTERM and SIGHUP end the run in order; a second SIGINT or SIGTERM ends it at once.
 
@@ -47,7 +49,8 @@ Examples:
 
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) const DOCTOR: &str = "\
-Each requirement has one line: ok, or what to do. The exit code is 1 if no TUN device can be opened.
+Each requirement has one line: ok, or what to do. --json prints an object for each: check, ok, advice. \
+The exit code is 1 if no TUN device can be opened.
 
 Examples:
   tcplab doctor";
@@ -129,11 +132,13 @@ not depend on -j. The exit code is 1 if a program failed in one of the runs.
 
 Columns:
   the settings, seed
-  result                ok, failed or error
-  goodput_mbit, bytes   of application data
-  completion_s          when the last program ended
+  result                ok, unfinished (a program has not ended), failed or error
+  goodput_mbit, bytes   of application data; over completion_s, or over the whole run if a program has not ended
+  completion_s          when the last program ended; empty if one has not ended
   connections, packets, retransmissions, drops
   fairness              Jain's index over the connections
+With --flows a row is a TCP connection: flow (its number), client, server, begin_s, end_s, goodput_mbit, bytes, packets,
+retransmissions.
 
 Keys of --set:
   link.ITEM             an item of every link line (link.loss, link.delay); 0 removes it
@@ -148,6 +153,7 @@ docs/scenarios.md lists every key.
 Examples:
   tcplab sweep fairness --set hosts.server.cc=reno,cubic --set links.left-right.limit=10,20,40
   tcplab sweep mine.toml --seed 1..100 --set link.loss=0,1%,2% --set host.cc=cubic,reno,bbr > sweep.csv
+  tcplab sweep reno-vs-cubic --seed 1..5 --warmup 2s --flows
   tcplab sweep mine.toml --seed 1..1000 --shard 3/8 -j 4 > part3.csv";
 
 pub(super) const DRILL: &str = "\

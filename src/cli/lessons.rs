@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::output::{Output, json_line, print};
 use super::{CliError, help};
-use crate::escape::Name;
 use crate::scenario::{Scenario, keys, lessons};
 
 #[derive(Debug, ClapArgs)]
@@ -20,7 +19,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
     if let Some(name) = &args.show {
         let lesson = Scenario::lesson(name).ok_or_else(|| {
             let all = lessons().collect::<Vec<_>>().join(", ");
-            CliError::Usage(format!("there is no lesson `{}`; the lessons are {all}", Name(name)))
+            CliError::Usage(format!("lessons --show {name}: there is no lesson of that name; the lessons are {all}"))
         })?;
         if output.json {
             return Ok(print(json_line(&json!({ "name": name, "text": lesson.text() })))?);
@@ -42,7 +41,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         }
         if lesson.topic() != topic {
             lesson.topic().clone_into(&mut topic);
-            print(format_args!("{topic}\n"))?;
+            print(format_args!("{}\n", output.title(&topic)))?;
         }
         print(format_args!("  {name:<20} {}\n", lesson.summary()))?;
     }

@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod drill;
 mod help;
+mod kind;
 mod lessons;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
@@ -19,6 +20,8 @@ mod run;
 mod scenario;
 mod show;
 mod sweep;
+mod usage;
+mod values;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -86,8 +89,14 @@ pub fn command_line(registry: Registry) -> ExitCode {
     let args = match args {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are not errors: clap prints them to standard output.
-            let _ = if error.use_stderr() { print_refusal(&error, &registry) } else { error.print() };
+            let words: Vec<_> = std::env::args_os().collect();
+            match usage::message(&error, named::command(&registry), &words) {
+                Some(text) => Output::before_parsing(&words).error(&text),
+                // Help and version are not errors: clap prints them to standard output.
+                None => {
+                    let _ = print_clap(&error);
+                }
+            }
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -97,26 +106,31 @@ pub fn command_line(registry: Registry) -> ExitCode {
         // The reader has closed the pipe, as in `tcplab ... | head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            match &error {
-                CliError::Failures(..) => output.error(&error),
-                // A line end is one of a name.
-                _ => output.error(&escape::escaped(&error.to_string())),
+            let text = error.to_string();
+            // Each failure of a run has a line. Elsewhere a line end is one of a name.
+            let text = match &error {
+                CliError::Failures(..) => text,
+                _ => escape::escaped(&text).into_owned(),
+            };
+            // An error about an option names its command.
+            if text.starts_with('-') {
+                let words: Vec<_> = std::env::args_os().collect();
+                output.error(&format!("{}: {text}", usage::command_name(named::command(&registry), &words)));
+            } else {
+                output.error(&text);
             }
             error.exit_code()
         }
     }
 }
 
-/// Prints why clap refuses the arguments. If they would command a terminal, the message is that on their escaped form.
-fn print_refusal(error: &clap::Error, registry: &Registry) -> io::Result<()> {
-    let arguments: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    if !arguments.iter().any(|argument| argument.chars().any(escape::is_unsafe)) {
-        return error.print();
+/// Prints what clap says: help, the version, or an error, whose words may be any.
+fn print_clap(error: &clap::Error) -> io::Result<()> {
+    let text = error.render().to_string();
+    match escape::escaped_lines(&text) {
+        std::borrow::Cow::Owned(text) if error.use_stderr() => write!(io::stderr().lock(), "{text}"),
+        _ => error.print(),
     }
-    let escaped = arguments.iter().map(|argument| escape::escaped(argument).into_owned());
-    let again = named::command(registry).try_get_matches_from(escaped).err().filter(clap::Error::use_stderr);
-    let text = again.as_ref().unwrap_or(error).render().to_string();
-    write!(io::stderr().lock(), "{}", escape::escaped_lines(&text))
 }
 
 /// Runs the command. Returns the exit code of a command that did not fail with an error.
@@ -128,7 +142,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Connect(connect) => live::connect::run(connect, registry, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
-        Command::Doctor => live::doctor::run(),
+        Command::Doctor => live::doctor::run(output),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Show(show) => show::run(show, output).map(|()| 0),
@@ -139,12 +153,14 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, registry, output).map(|()| 0),
         Command::Completions { shell } => {
+            output.refuse_json("completions", "it prints a script for a shell")?;
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut named::command(registry), "tcplab", &mut text);
             io::stdout().write_all(&text)?;
             Ok(0)
         }
         Command::Man => {
+            output.refuse_json("man", "it prints a page for man(1)")?;
             let mut text = Vec::new();
             manual(registry, &mut text)?;
             io::stdout().write_all(&text)?;

@@ -31,6 +31,11 @@ pub(super) fn command(registry: &Registry) -> Command {
         PossibleValuesParser::new(registry.programs().filter(|program| program.has_server()).map(value))
     };
     visit(Args::command(), &|command| {
+        // A number below zero is the value of its option, so that the error names what the option takes.
+        let command = command.mut_args(|arg| {
+            let takes = arg.get_action().takes_values();
+            if takes { arg.allow_negative_numbers(true) } else { arg }
+        });
         let has = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
         let (cc, app) = (has("cc"), has("app"));
         let command = if cc { command.mut_arg("cc", |arg| arg.value_parser(controllers())) } else { command };
@@ -78,7 +83,8 @@ impl Files {
             if !dir.is_dir() {
                 let dir = escape::path(dir);
                 return Err(CliError::Usage(format!(
-                    "--dir {dir}: this is not a readable directory; name another one"
+                    "--dir {dir}: this is not a readable directory; name another one, such as `--dir .`, or --size N for a \
+                     generated file"
                 )));
             }
         }

@@ -5,11 +5,13 @@
 //! end in it would begin a line ([`crate::escape`]).
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
+use super::CliError;
 use super::args::{Color, Global};
 use crate::escape::{escaped, escaped_json, escaped_lines};
 
@@ -40,6 +42,7 @@ enum Talk {
 }
 
 const RED: &str = "1;31";
+const GREEN: &str = "32";
 const BOLD: &str = "1";
 
 /// Prints a result without colours.
@@ -92,6 +95,40 @@ impl Output {
         }
     }
 
+    /// The output for an error in the arguments themselves, from those that can be recognized.
+    pub(super) fn before_parsing(words: &[OsString]) -> Self {
+        let has = |option: &str, value: &str| {
+            let both = format!("{option}={value}");
+            words.iter().any(|word| *word == *both)
+                || words.windows(2).any(|pair| pair[0] == *option && pair[1] == *value)
+        };
+        let color = match (has("--color", "always"), has("--color", "never")) {
+            (true, false) => Color::Always,
+            (false, true) => Color::Never,
+            _ => Color::Auto,
+        };
+        Self::new(&Global { json: false, color, quiet: false, verbose: false })
+    }
+
+    /// Refuses `--json` for a command that has no results to print as JSON.
+    pub(super) fn refuse_json(self, command: &str, why: &str) -> Result<(), CliError> {
+        if self.json {
+            return Err(CliError::Usage(format!("tcplab {command}: there is no --json: {why}; leave out --json")));
+        }
+        Ok(())
+    }
+
+    /// A title, bold where results may have colours.
+    pub(super) fn title(self, text: &str) -> String {
+        if self.stdout_color { format!("\x1b[{BOLD}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Green for what is right and red for what is not, where results may have colours.
+    pub(super) fn verdict(self, good: bool, text: &str) -> String {
+        let color = if good { GREEN } else { RED };
+        if self.stdout_color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
     /// Sends results to standard error if `yes`, because a capture goes to standard output.
     pub(super) fn results_to_stderr(self, yes: bool) -> Self {
         if yes { Self { results: Results::Stderr, stdout_color: self.stderr_color, ..self } } else { self }
@@ -134,6 +171,14 @@ impl Output {
                 write!(io::stdout().lock(), "{}", shown(&text, true))
             }
             _ => print(text),
+        }
+    }
+
+    /// Prints a table whose first line names the columns.
+    pub(super) fn table(self, text: &str) -> io::Result<()> {
+        match text.split_once('\n') {
+            Some((names, rest)) => self.result(format_args!("{}\n{rest}", self.title(names))),
+            None => self.result(text),
         }
     }
 

@@ -67,6 +67,7 @@ impl Destination {
                 escape::path(input)
             )));
         }
+        check_place(path)?;
         if !force {
             check_content(path)?;
         }
@@ -175,6 +176,33 @@ fn is_device(_file: &fs::Metadata) -> bool {
     false
 }
 
+/// A file can be created in a directory that exists, and not in place of a directory.
+fn check_place(path: &Path) -> Result<(), CliError> {
+    let shown = path.display();
+    if path.is_dir() {
+        let example = path.join("tcplab.pcapng");
+        return Err(CliError::Usage(format!(
+            "-w {shown}: this is a directory; name a file in it, such as -w {}",
+            example.display()
+        )));
+    }
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    match directory.filter(|directory| !directory.is_dir()) {
+        Some(directory) if directory.exists() => Err(CliError::Usage(format!(
+            "-w {shown}: {} is not a directory; name a file in a directory that exists",
+            directory.display()
+        ))),
+        Some(directory) => Err(CliError::Usage(format!(
+            "-w {shown}: there is no directory {0}; make it with `mkdir -p {0}`, or name another file",
+            directory.display()
+        ))),
+        None if path.as_os_str().is_empty() => {
+            Err(CliError::Usage("-w '': the name of the file is empty; name one, such as -w tcplab.pcapng".to_owned()))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A file that exists must be empty or begin like a capture.
 fn check_content(path: &Path) -> Result<(), CliError> {
     let shown = escape::path(path);
@@ -196,6 +224,6 @@ fn check_content(path: &Path) -> Result<(), CliError> {
     }
 }
 
-fn is_magic(begins: [u8; 4]) -> bool {
+pub(super) fn is_magic(begins: [u8; 4]) -> bool {
     MAGIC.contains(&u32::from_be_bytes(begins)) || MAGIC.contains(&u32::from_le_bytes(begins))
 }

@@ -10,10 +10,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::args::View;
+use super::kind::Kind;
 use super::named::Files;
 use super::output::{Output, json_line};
 use super::output_file::Destination;
-use super::{CliError, named};
+use super::{CliError, named, values};
 use crate::app::{Listen, Program, Registry};
 use crate::capture::Settings;
 use crate::escape::{Name, escaped};
@@ -40,13 +41,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", requires = "app", conflicts_with = "size")]
     dir: Option<PathBuf>,
     /// http: serve a generated file of N bytes under every path [default: serve a directory]
-    #[arg(long, value_name = "N", requires = "app")]
+    #[arg(long, value_name = "N", requires = "app", value_parser = values::size)]
     size: Option<u64>,
     /// Ignore the recipe of a capture [default: a capture with a recipe is also made again and compared]
     #[arg(long)]
     no_recipe: bool,
     /// Replay only this conversation of each file, counted from 0 [default: all conversations]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::stream)]
     stream: Option<usize>,
     /// Write the packets at tcplab's stack to FILE, for Wireshark; `-` is standard output [default: no capture]
     #[arg(short, long = "write", value_name = "FILE")]
@@ -109,7 +110,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
             }
             Err(error) => {
                 code = 2;
-                output.error(&error);
+                output.error(&format!("{error}{}", Kind::Capture.hint(file)));
                 vec![unreadable(args, file, role, &error)]
             }
         };

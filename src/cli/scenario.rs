@@ -9,8 +9,8 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 
 use super::CliError;
+use super::kind::Kind;
 use crate::app::Registry;
-use crate::escape::Name;
 use crate::link::LinkLine;
 use crate::scenario::{Scenario, lessons};
 
@@ -33,8 +33,10 @@ pub(super) struct Which {
 }
 
 impl Which {
-    /// Reads the scenario and applies `--link` and `--cc`. The caller applies `--set`.
-    pub(super) fn open(&self, registry: &Registry) -> Result<Scenario, CliError> {
+    /// Reads the scenario and applies `--link` and `--cc`. The caller applies `set`, the values of `--set`, whose keys must
+    /// differ from each other and from those that `--link` and `--cc` set.
+    pub(super) fn open(&self, set: &[(String, String)], registry: &Registry) -> Result<Scenario, CliError> {
+        self.check_keys(set)?;
         let mut scenario = self.read(registry)?;
         let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());
         if let Some(line) = &self.link {
@@ -44,6 +46,23 @@ impl Which {
             scenario.set("host.cc", name).map_err(usage)?;
         }
         Ok(scenario)
+    }
+
+    fn check_keys(&self, set: &[(String, String)]) -> Result<(), CliError> {
+        once(set.iter().map(|(key, _)| key.as_str()))?;
+        let given = |key: &str| set.iter().any(|(known, _)| known == key);
+        if self.cc.is_some() && given("host.cc") {
+            return Err(CliError::Usage("--cc and --set host.cc set the same key: leave one of them out".to_owned()));
+        }
+        let Some(line) = self.link.as_ref().filter(|line| line.direction.is_none()) else { return Ok(()) };
+        let items = line.spec.to_string();
+        for (item, _) in items.split(',').filter_map(|item| item.split_once('=')) {
+            if given(&format!("link.{item}")) {
+                let text = format!("--link {item}=... and --set link.{item} set the same key: leave one of them out");
+                return Err(CliError::Usage(text));
+            }
+        }
+        Ok(())
     }
 
     /// The scenario file that is read; `None` if it is a lesson.
@@ -60,24 +79,63 @@ impl Which {
         let looks_like_a_path = path.extension().is_some() || name.contains(['/', '\\']) || path.exists();
         if !looks_like_a_path {
             let all = lessons().collect::<Vec<_>>().join(", ");
+            let near = near_lesson(name).map_or_else(String::new, |near| format!(" (`{near}` perhaps)"));
             return Err(CliError::Usage(format!(
-                "there is no lesson `{}` and no such file; the lessons are {all}; a scenario file ends in .toml",
-                Name(name)
+                "read the scenario {name}: there is no lesson of that name{near} and no such file; the lessons are {all}; a \
+                 scenario file ends in .toml"
             )));
         }
-        let shown = Name(name);
-        let wrong = |why: &dyn Display| {
-            CliError::Usage(format!("read the scenario {shown}: {why}; `tcplab lessons --show handshake` prints one"))
+        let lesson =
+            path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| lessons().any(|lesson| lesson == *stem));
+        if let Some(lesson) = lesson.filter(|_| !path.exists()) {
+            return Err(CliError::Usage(format!(
+                "read the scenario {name}: there is no such file; `{lesson}` is the name of a lesson: leave out the ending"
+            )));
+        }
+        let hint = || match Kind::Scenario.hint(path) {
+            hint if hint.is_empty() => "; `tcplab lessons --show handshake` prints one".to_owned(),
+            hint => hint,
         };
+        let wrong = |why: &dyn Display| CliError::Usage(format!("read the scenario {name}: {why}{}", hint()));
+        if Kind::Scenario.is_not_that_of(path) {
+            return Err(wrong(&"it is not a scenario file"));
+        }
         let mut text = String::new();
         let file = File::open(path).map_err(|error| wrong(&error))?;
         file.take(ENOUGH).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-        Scenario::parse_with(&text, registry).map_err(|error| CliError::Usage(format!("{shown}: {error}")))
+        let wrong = |error| {
+            let example = "docs/scenarios.md explains each key, `tcplab lessons --show handshake` prints an example";
+            CliError::Usage(format!("read the scenario {name}: {error}; {example}"))
+        };
+        Scenario::parse_with(&text, registry).map_err(wrong)
     }
+}
+
+/// The lesson whose name differs by case, or by a missing or wrong end.
+fn near_lesson(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let same = |lesson: &&str| lesson.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let near = lessons().max_by_key(same)?;
+    (same(&near) >= 4 && same(&near) * 3 >= near.len() * 2).then_some(near)
+}
+
+/// Refuses a key that `--set` has twice.
+pub(super) fn once<'k>(keys: impl Iterator<Item = &'k str>) -> Result<(), CliError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            return Err(CliError::Usage(format!(
+                "--set {key}: the key is there twice; write it once, such as --set {key}=VALUE; a sweep takes several \
+                 values behind one key: --set {key}=V1,V2"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// `KEY=VALUE`.
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as link.loss=1%")?;
+    const EXPECTED: &str = "expected KEY=VALUE, such as link.loss=1%";
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or(EXPECTED)?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::CliError;
 use super::args::Show;
+use super::kind::Kind;
 use super::output::{Output, json_line, shown};
 use crate::capture::Reader;
 use crate::trace::Trace;
@@ -12,10 +13,10 @@ use crate::view::{LadderWriter, descriptors, flow_table, json, listed_flows, unl
 
 pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     let on_stdin = args.file.as_os_str() == "-";
-    let mut reader =
-        if on_stdin { Reader::from_read(io::stdin(), "standard input") } else { Reader::open(&args.file) }?;
+    let mut reader = if on_stdin { Reader::from_read(io::stdin(), "standard input") } else { Reader::open(&args.file) }
+        .map_err(|error| CliError::Usage(format!("{error}{}", hint(args))))?;
     let tables = args.flows || args.fds || args.view.no_ladder;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout());
     let mut trace = if tables { Trace::of_flows() } else { Trace::new().forgetting() };
     let mut ladder = LadderWriter::new(args.view.style(output));
     let mut text = String::new();
@@ -59,7 +60,8 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         if output.json {
             listed_flows(&trace).try_for_each(|flow| out.write_all(json_line(&json::flow(flow)).as_bytes()))?;
         } else {
-            out.write_all(flow_table(listed_flows(&trace)).as_bytes())?;
+            out.flush()?;
+            output.table(&flow_table(listed_flows(&trace)))?;
             out.write_all(unlisted_flows(&trace).as_bytes())?;
         }
     }
@@ -89,4 +91,9 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         ));
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// What the file is, if it is no capture.
+fn hint(args: &Show) -> String {
+    if args.file.as_os_str() == "-" { String::new() } else { Kind::Capture.hint(&args.file) }
 }

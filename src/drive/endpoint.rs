@@ -21,6 +21,10 @@ pub(crate) trait Endpoint {
     fn poll_event(&mut self) -> Option<HostEvent>;
     /// One line for each program that has not ended.
     fn waiting(&self) -> Vec<String>;
+    /// Bytes in the buffers of its connections. An endpoint without connections has none.
+    fn buffered(&self) -> usize {
+        0
+    }
 }
 
 impl Endpoint for Runtime {
@@ -58,5 +62,9 @@ impl Endpoint for Runtime {
 
     fn waiting(&self) -> Vec<String> {
         self.waiting()
+    }
+
+    fn buffered(&self) -> usize {
+        self.host().buffered()
     }
 }

@@ -107,7 +107,7 @@ pub(super) const KEYS: [&str; 12] =
     ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
 /// Those that may stand in a line more than once.
 const REPEATED: [&str; 3] = ["down", "drop", "hold"];
-const MTU_EXPECTED: &str = "bytes from 68 (RFC 791) to 65535";
+const MTU_EXPECTED: &str = "bytes from 68 (RFC 791) to 65535, such as 1400";
 const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
 
 impl LinkSpec {
@@ -137,7 +137,8 @@ impl LinkSpec {
             "corrupt" => percent(value).map(|corrupt| self.corrupt = corrupt),
             "limit" => or_expected(Limit::parse(value), Limit::EXPECTED).map(|limit| self.limit = Some(limit)),
             "mtu" => {
-                or_expected(value.parse().ok().filter(|mtu| *mtu >= 68), MTU_EXPECTED).map(|mtu| self.mtu = Some(mtu))
+                let mtu = value::parse_size(value).and_then(|mtu| mtu.try_into().ok());
+                or_expected(mtu.filter(|mtu| *mtu >= 68), MTU_EXPECTED).map(|mtu| self.mtu = Some(mtu))
             }
             "down" => or_expected(Outage::parse(value), Outage::EXPECTED).map(|outage| self.down.push(outage)),
             "drop" => {

@@ -1,5 +1,5 @@
 //! The values of a link spec, as tc-netem(8) and tc(8) write them, but always with their unit: `10Mbit`, `20ms`,
-//! `0.5%`, `64KiB`. Numbers are parsed as integers, so `0.1ms` is exactly 100,000 ns. Digits below the smallest unit
+//! `0.5%`, `64KiB`. Options, scenario files and lists of calls read times and sizes with the same functions. Numbers are parsed as integers, so `0.1ms` is exactly 100,000 ns. Digits below the smallest unit
 //! are cut off. Every value prints as the shortest text that parses to the same value.
 
 use core::fmt;
@@ -35,8 +35,31 @@ const RATES: [(&str, u64); 9] = [
     ("gibit", 1 << 30),
     ("tibit", 1 << 40),
 ];
-const TIMES: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-const SIZES: [(&str, u64); 3] = [("mib", 1 << 20), ("kib", 1 << 10), ("b", 1)];
+const TIMES: [(&str, u64); 14] = [
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+    ("min", 60_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("sec", 1_000_000_000),
+    ("secs", 1_000_000_000),
+    ("msec", 1_000_000),
+    ("msecs", 1_000_000),
+    ("usec", 1_000),
+    ("usecs", 1_000),
+    ("\u{b5}s", 1_000),
+];
+const SIZES: [(&str, u64); 7] = [
+    ("b", 1),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+];
 
 impl Rate {
     const MAX: u64 = 1_000_000_000_000_000_000;
@@ -117,9 +140,9 @@ impl Limit {
         most 1000000 packets or 1024MiB";
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let limit = match text.parse() {
-            Ok(packets) => Self::Packets(packets),
-            Err(_) => Self::Bytes(quantity(text, &SIZES)?),
+        let limit = match digits(text) {
+            Some(packets) => Self::Packets(packets),
+            None => Self::Bytes(quantity(text, &SIZES)?),
         };
         let allowed = match limit {
             Self::Packets(packets) => (1..=Self::MOST_PACKETS).contains(&packets),
@@ -140,23 +163,32 @@ impl fmt::Display for Limit {
 }
 
 /// What a time looks like, for messages.
-pub const TIME_EXPECTED: &str = "a time such as 20ms (s, ms, us, ns)";
+pub const TIME_EXPECTED: &str = "a time with its unit, such as 20ms or 1.5s (h, min, s, ms, us, ns)";
 
-/// Reads a time with its unit: `20ms`.
+/// Reads a time with its unit: `20ms`, `1.5s`, `2min`. Only 0 needs no unit.
 pub fn parse_time(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
     quantity(text, &TIMES).map(Duration::from_nanos)
 }
 
 /// What a size looks like, for messages.
-pub const SIZE_EXPECTED: &str = "a size in bytes such as 65536, 64KiB or 1MiB";
+pub const SIZE_EXPECTED: &str = "bytes, such as 65536, 64KiB (65,536 bytes) or 1MB (1,000,000 bytes)";
 
-/// Reads a number of bytes: `65536`, `64KiB`.
+/// Reads a number of bytes: `65536`, `64KiB`, `1MB`.
 pub fn parse_size(text: &str) -> Option<u64> {
-    text.parse().ok().or_else(|| quantity(text, &SIZES))
+    digits(text).or_else(|| quantity(text, &SIZES))
+}
+
+/// A number of digits only, without a sign.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 pub(super) fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
-    write_in_largest_unit(f, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), &TIMES)
+    const UNITS: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+    write_in_largest_unit(f, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), &UNITS)
 }
 
 /// A decimal number and one of the units, in any case, as a whole number of the smallest unit.

@@ -201,7 +201,9 @@ impl Net {
             let sleeps = self.inner.clock.sleeps_of(*number).into_iter().map(|until| format!("sleep until {until}"));
             let mut what = calls.chain(sleeps).collect::<Vec<_>>().join(", ");
             if what.is_empty() {
-                "a wake-up from another task".clone_into(&mut what);
+                // tokio's clock stands still here. That is the usual reason if there is no other task.
+                "a wake-up from another task; a timer of tokio never wakes it, also in a paused runtime: `net.sleep` does"
+                    .clone_into(&mut what);
             }
             format!("task {number} \"{name}\": {what}")
         };

@@ -14,7 +14,7 @@ use crate::time::Duration;
 pub(super) struct HostPart {
     pub(super) name: String,
     pub(super) router: bool,
-    /// Empty: the next of 192.0.2.0/24.
+    /// As it is written, or the next of the default network.
     pub(super) address: String,
     /// All but seed and addresses.
     pub(super) config: HostConfig,
@@ -30,8 +30,10 @@ pub(super) const ROUTER_KEYS: [(&str, &str); 1] =
 pub(super) const ADDRESS: &str = "an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64, or several with \
     commas between";
 
-const ADDRESS_KEY: (&str, &str) =
-    ("address", "addresses with their prefix lengths, with commas between; by default the next of 192.0.2.0/24");
+const ADDRESS_KEY: (&str, &str) = (
+    "address",
+    "addresses with their prefix lengths, with commas between; by default the next of 192.0.2.0/24; with more than 254 hosts, of 198.18.0.0/15",
+);
 const SWITCH: &str = "true or false";
 
 /// Keys of a host with what they mean.
@@ -92,8 +94,7 @@ where
 
 /// A time, or 0 without a unit.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let zero = (text == "0").then_some(Duration::ZERO);
-    zero.or_else(|| parse_time(text)).ok_or_else(|| TIME_EXPECTED.to_owned())
+    parse_time(text).ok_or_else(|| TIME_EXPECTED.to_owned())
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {

@@ -84,6 +84,11 @@ impl LinkPart {
         }
     }
 
+    /// What the two lines say.
+    pub(super) fn specs(&self) -> Vec<LinkSpec> {
+        self.lines.iter().filter_map(|items| items.written().parse().ok()).collect()
+    }
+
     /// The two link lines, each with its direction.
     pub(super) fn written(&self) -> [String; 2] {
         let [a, b] = &self.ends;

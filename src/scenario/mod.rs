@@ -29,6 +29,7 @@ mod fault;
 mod figures;
 mod host;
 mod lessons;
+mod limits;
 mod link;
 mod program;
 mod read;
@@ -41,14 +42,14 @@ mod world;
 
 pub use error::{BuildError, ScenarioError, SetError};
 pub use expect::Frames;
-pub use figures::Figures;
+pub use figures::{Figures, FlowFigures};
 #[cfg(feature = "drill")]
 pub(crate) use host::set_host_key;
 pub use lessons::lessons;
 pub use read::keys;
 pub use recipe::{Recipe, RecipeError};
 pub use run::{ProgramReport, RunOutcome, Table};
-pub use sweep::{Axis, Run, Shard, Sweep};
+pub use sweep::{Axis, Run, RunResult, Seeds, Shard, Sweep, SweepError};
 pub use world::World;
 
 use std::collections::BTreeMap;

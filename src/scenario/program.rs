@@ -6,9 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::error::ScenarioError;
 use super::host::{number, switch, time};
+use super::limits::Cost;
 use super::source::{Section, TomlEntry};
 use crate::app::calls::Call;
 use crate::app::{Program, Registry, calls, one_of};
+use crate::link::parse_size;
 use crate::time::Duration;
 
 /// A program as it is written.
@@ -32,7 +34,8 @@ pub(super) struct ProgramPart {
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Calls(Vec<String>),
+    /// The lines, and what they cost.
+    Calls(Vec<String>, Cost),
     Server(Program),
     /// With the server's host or address, and its port if it is not the usual one.
     Client(Program, String),
@@ -48,7 +51,10 @@ pub(super) const KEYS: [(&str, &str); 12] = [
         "a program by its name: hello, echo, discard, chat, bulk, http or one of your own; it serves, unless `to` is there",
     ),
     ("to", "the server, HOST or HOST:PORT: the program is the client of `app` (hello, echo, bulk, http)"),
-    ("size", "bytes: of the file that http serves, of what the client of echo or bulk sends (default 100000)"),
+    (
+        "size",
+        "bytes: of the file that http serves, of what the client of echo or bulk sends (default 100000); also 64KiB or 1MB",
+    ),
     ("port", "where a server listens; by default the usual port of the program"),
     ("backlog", "connections that may wait for accept (default 128)"),
     ("start", "when it starts (default 0)"),
@@ -59,11 +65,12 @@ pub(super) const KEYS: [(&str, &str); 12] = [
 
 /// Bytes that a call or a built-in program sends at most: more would take minutes, and a scenario may come from an
 /// untrusted capture.
-const MOST_SENT: u64 = 1 << 30;
+pub(super) const MOST_SENT: u64 = 1 << 30;
 
 /// Keys that can be set from outside.
 const SETTABLE: [&str; 6] = ["size", "port", "backlog", "start", "count", "every"];
 
+/// What `count` is at most. [`super::limits`] has the limit for all programs.
 const MOST_PROGRAMS: u32 = 10_000;
 const DO: &str = "a list of calls, such as [\"connect server:80\", \"send 3000\", \"close\"]";
 
@@ -114,7 +121,7 @@ impl ProgramPart {
                 self.name = Some(value.to_owned());
             }
             "name" => return Err("a name of letters, digits, spaces, - and _".to_owned()),
-            "size" => self.size = number(value, 0, MOST_SENT)?,
+            "size" => self.size = size(value)?,
             "port" => self.port = Some(number(value, 1, u16::MAX)?),
             "backlog" => self.backlog = number(value, 0, 65_535)?,
             "start" => self.start = time(value)?,
@@ -130,6 +137,11 @@ impl ProgramPart {
     pub(super) fn set_from_outside(&mut self, key: &str, value: &str) -> Result<(), String> {
         if SETTABLE.contains(&key) { self.set(key, value) } else { Err(super::error::unknown(key, &SETTABLE)) }
     }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let read = parse_size(text).filter(|size| *size <= MOST_SENT);
+    read.ok_or_else(|| format!("bytes from 0 to {MOST_SENT}, such as 100000, 64KiB or 1MB"))
 }
 
 /// Bytes of the pattern that a call sends.
@@ -170,7 +182,7 @@ fn what(
                     return Err(place.wrong(None, &entry.path, format!("at most {MOST_SENT} bytes in one call")));
                 }
             }
-            Ok(What::Calls(lines.into_iter().map(str::to_owned).collect()))
+            Ok(What::Calls(lines.into_iter().map(str::to_owned).collect(), Cost::of(&parsed)))
         }
         (None, Some(entry), to) => {
             let app = registry.find(entry.string(&names())?).ok_or_else(|| entry.wrong(names()))?.clone();

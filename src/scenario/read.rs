@@ -1,11 +1,12 @@
 //! The file as a whole: its tables, in what order they are read, and the list of all keys.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::error::ScenarioError;
 use super::fault::FaultPart;
 use super::host::HostPart;
+use super::limits::{self, Excess};
 use super::link::LinkPart;
 use super::program::ProgramPart;
 use super::source::{Section, Text};
@@ -35,6 +36,11 @@ const KEYS: [(&str, &str); 14] = [
 const TABLES: &str = "a table";
 /// More hosts than anybody draws.
 const MOST_HOSTS: usize = 1_000;
+/// Each pair of hosts has one link at most.
+const MOST_LINKS: usize = 10_000;
+const MOST_FAULTS: usize = 10_000;
+/// Tables `[[programs]]`. Each may stand for many programs.
+const MOST_TABLES: usize = 10_000;
 /// A longer text fits into no capture, and is no scenario.
 const LONGEST: usize = 1 << 20;
 
@@ -71,9 +77,18 @@ pub(super) fn scenario(text: &str, source: Source, registry: &Registry) -> Resul
         None => Vec::new(),
         Some(entry) => {
             let mut links: Vec<LinkPart> = Vec::new();
-            for entry in entry.table(TABLES)?.entries() {
+            let mut pairs = BTreeSet::new();
+            let entries = entry.table(TABLES)?.entries();
+            if entries.len() > MOST_LINKS {
+                return Err(
+                    root.missing("links", format!("at most {MOST_LINKS} links, and here are {}", entries.len()))
+                );
+            }
+            for entry in entries {
                 let link = LinkPart::read(&entry, &known)?;
-                if links.iter().any(|other| other.joins(&link.ends[0], &link.ends[1])) {
+                let mut pair = link.ends.clone();
+                pair.sort_unstable();
+                if !pairs.insert(pair) {
                     return Err(entry.unknown_name("another pair of hosts: these two are joined already"));
                 }
                 links.push(link);
@@ -83,10 +98,18 @@ pub(super) fn scenario(text: &str, source: Source, registry: &Registry) -> Resul
     };
     let table = addresses(&hosts);
     let sections = |key: &str| root.entry(key).map_or(Ok(Vec::new()), |entry| entry.tables("tables, [[...]]"));
-    let programs = sections("programs")?;
-    let programs =
-        programs.iter().map(|section| ProgramPart::read(section, &table, registry)).collect::<Result<_, _>>()?;
+    let program_sections = sections("programs")?;
     let faults = sections("faults")?;
+    for (key, most, count) in [("programs", MOST_TABLES, program_sections.len()), ("faults", MOST_FAULTS, faults.len())]
+    {
+        if count > most {
+            return Err(root.missing(key, format!("at most {most} tables [[{key}]], and here are {count}")));
+        }
+    }
+    let programs = program_sections
+        .iter()
+        .map(|section| ProgramPart::read(section, &table, registry))
+        .collect::<Result<_, _>>()?;
     let faults = faults.iter().map(|section| FaultPart::read(section, &links)).collect::<Result<_, _>>()?;
     let tshark = root.entry("tshark").map_or(Ok(BTreeMap::new()), |entry| expect::read(&entry.table(TABLES)?))?;
     let plain = |key: &str| match root.entry(key) {
@@ -116,7 +139,21 @@ pub(super) fn scenario(text: &str, source: Source, registry: &Registry) -> Resul
         scenario.look = places.iter().map(|place| place.string.trim().to_owned()).collect();
     }
     rest(&mut scenario, &root)?;
+    limits::check(&scenario).map_err(|excess| located(&excess, &root, &program_sections))?;
     Ok(scenario)
+}
+
+/// The place of the key that asks for too much.
+fn located(excess: &Excess, root: &Section<'_, '_>, programs: &[Section<'_, '_>]) -> ScenarioError {
+    let number = || excess.item.parse::<usize>().ok()?.checked_sub(1);
+    let of_program = || programs.get(number()?)?.entry(excess.key);
+    let of_host =
+        || root.entry("hosts")?.table(TABLES).ok()?.entry(&excess.item)?.table(TABLES).ok()?.entry(excess.key);
+    match if excess.table == "programs" { of_program() } else { of_host() } {
+        Some(entry) => entry.wrong(&excess.expected),
+        // The key is not written, its default is.
+        None => root.missing(&format!("{}.{}.{}", excess.table, excess.item, excess.key), &excess.expected),
+    }
 }
 
 /// What names hosts and times.
@@ -152,21 +189,24 @@ fn rest(scenario: &mut Scenario, root: &Section<'_, '_>) -> Result<(), ScenarioE
 
 fn hosts(root: &Section<'_, '_>, registry: &Registry) -> Result<Vec<HostPart>, ScenarioError> {
     let mut all: Vec<HostPart> = Vec::new();
+    let mut names = BTreeSet::new();
     for (key, router) in [("hosts", false), ("routers", true)] {
         let Some(entry) = root.entry(key) else { continue };
-        for entry in entry.table("tables [hosts.NAME] or [routers.NAME]")?.entries() {
+        let entries = entry.table("tables [hosts.NAME] or [routers.NAME]")?.entries();
+        if all.len() + entries.len() > MOST_HOSTS {
+            let count = all.len() + entries.len();
+            return Err(root.missing(key, format!("at most {MOST_HOSTS} hosts and routers, and here are {count}")));
+        }
+        for entry in entries {
             let name = entry.key;
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
             if !plain || name.len() > 64 {
                 return Err(entry.unknown_name("a name of letters, digits, - and _"));
             }
-            if all.iter().any(|host| host.name == name) {
+            if !names.insert(name) {
                 return Err(entry.unknown_name("another name: there is a host of this name"));
             }
-            let mut host = HostPart::read(&entry.table(TABLES)?, name, router, registry)?;
-            if !router && host.address.is_empty() {
-                host.address = format!("192.0.2.{}/24", all.len() % 254 + 1);
-            }
+            let host = HostPart::read(&entry.table(TABLES)?, name, router, registry)?;
             if let Some(address) = (!router).then(|| entry.table(TABLES).ok()?.entry("address")).flatten() {
                 parse_addresses(&host.address).map_err(|_| address.wrong(host::ADDRESS))?;
             }
@@ -176,13 +216,31 @@ fn hosts(root: &Section<'_, '_>, registry: &Registry) -> Result<Vec<HostPart>, S
     if all.iter().all(|host| host.router) {
         return Err(root.missing("hosts", "at least one table [hosts.NAME]"));
     }
-    if all.len() > MOST_HOSTS {
-        return Err(root.missing("hosts", format!("at most {MOST_HOSTS} hosts and routers")));
-    }
+    give_addresses(&mut all);
     if let Some(same) = same_address(&all) {
         return Err(root.missing("hosts", same));
     }
     Ok(all)
+}
+
+/// Gives each host without an address the one of 192.0.2.0/24 (RFC 5737) that its place in the file has, or the next free
+/// one. More than 254 hosts share 198.18.0.0/15 (RFC 2544).
+fn give_addresses(hosts: &mut [HostPart]) {
+    let count = hosts.iter().filter(|host| !host.router).count();
+    let (network, prefix, last) =
+        if count > 254 { (Ipv4Addr::new(198, 18, 0, 0), 15, 131_070) } else { (Ipv4Addr::new(192, 0, 2, 0), 24, 254) };
+    let written = hosts.iter().filter(|host| !host.router).filter_map(|host| parse_addresses(&host.address).ok());
+    let mut taken: BTreeSet<IpAddr> = written.flatten().map(|(address, _)| address).collect();
+    for (at, host) in hosts.iter_mut().filter(|host| !host.router).enumerate() {
+        if !host.address.is_empty() {
+            continue;
+        }
+        let place = |number: usize| Ipv4Addr::from_bits(network.to_bits() + (number % last) as u32 + 1);
+        // There are fewer hosts than addresses.
+        if let Some(address) = (at..at + last).map(place).find(|address| taken.insert(IpAddr::from(*address))) {
+            host.address = format!("{address}/{prefix}");
+        }
+    }
 }
 
 /// What is expected if two hosts have the same address, which would make the receiver of a packet ambiguous.

@@ -2,6 +2,7 @@
 
 use super::world::World;
 use crate::app::calls::Done;
+use crate::sim::{GaveUp, Reason};
 use crate::socket::{Host, Transcript, descriptor_table};
 use crate::time::{Duration, Instant};
 
@@ -10,8 +11,8 @@ use crate::time::{Duration, Instant};
 pub struct RunOutcome {
     /// When it was over.
     pub end: Instant,
-    /// When the last program that is no daemon ended; zero if there is none.
-    pub completed: Duration,
+    /// When the last program that is no daemon ended; `None` if one has not ended, or there is none.
+    pub completed: Option<Duration>,
     /// What each program did, in order.
     pub reports: Vec<ProgramReport>,
     /// What did not go as it is written; empty if all went well.
@@ -59,6 +60,18 @@ impl ProgramReport {
     }
 }
 
+impl RunOutcome {
+    /// True if a program that is no daemon has not ended.
+    pub fn is_unfinished(&self) -> bool {
+        self.reports.iter().any(|report| !report.daemon && report.ended.is_none())
+    }
+
+    /// True if a program failed.
+    pub fn has_failed_program(&self) -> bool {
+        self.reports.iter().any(|report| matches!(report.result, Some(Err(_))))
+    }
+}
+
 impl World {
     /// Has every host keep what programs write and read, for [`RunOutcome::transcripts`].
     pub fn keep_transcripts(&self) {
@@ -82,7 +95,9 @@ impl World {
             }
         }
         let mine = reports.iter().filter(|report| !report.daemon);
-        let completed = mine.filter_map(|report| report.ended).max().map_or(Duration::ZERO, |at| at - Instant::EPOCH);
+        // Of the ends the latest; none if one is missing.
+        let ends: Option<Vec<_>> = mine.map(|report| report.ended).collect();
+        let completed = ends.and_then(|ends| ends.into_iter().max()).map(|at| at - Instant::EPOCH);
         let transcripts = self.hosts().iter().map(|host| (host.name().to_owned(), host.sys(|host| host.transcripts())));
         let transcripts = transcripts.filter(|(_, all)| !all.is_empty()).collect();
         RunOutcome { end: self.sim.now(), completed, reports, failures, table, transcripts }
@@ -97,7 +112,7 @@ impl World {
             let change_at = changes.peek().map(|change| change.at);
             let look_at = look.map(|(_, at)| *at);
             let Some(next) = change_at.into_iter().chain(look_at).min().filter(|next| *next <= end) else { break };
-            self.sim.try_run_until(next).map_err(|gave_up| gave_up.to_string())?;
+            self.sim.try_run_until(next).map_err(|gave_up| ended_early(&gave_up))?;
             while let Some(change) = changes.next_if(|change| change.at == next) {
                 let [a, b] = &change.ends;
                 for line in &change.lines {
@@ -113,6 +128,32 @@ impl World {
             Some(until) => self.sim.try_run_until(until),
             None => self.sim.try_run_until_idle(),
         };
-        run.map_err(|gave_up| gave_up.to_string())
+        run.map_err(|gave_up| ended_early(&gave_up))
     }
+}
+
+/// Why a run ended early, in the words of a scenario file.
+fn ended_early(gave_up: &GaveUp) -> String {
+    let GaveUp { reason, seed, at, who } = gave_up;
+    let why = match reason {
+        Reason::Events(limit) => format!(
+            "{limit} events handled, which is the limit; with a smaller `size` or `count`, or with `until`, such as \
+             `until = \"10s\"`, a run has fewer"
+        ),
+        Reason::VirtualTime(limit) => format!(
+            "the next event is more than {} hours after the start; `until`, such as `until = \"1h\"`, ends a run earlier",
+            limit.as_secs() / 3600
+        ),
+        Reason::Memory(limit) => format!(
+            "the buffers of the hosts take more than {limit} bytes; with a smaller `size`, `count` or `buffer_limit` they \
+             take less"
+        ),
+        Reason::Unfinished(programs) => format!(
+            "nothing can happen any more and these programs have not ended: {}; for a program that serves without end, \
+             write `daemon = true` in its table [[programs]]",
+            programs.join(", ")
+        ),
+        _ => return gave_up.to_string(),
+    };
+    format!("the run with seed {seed} ended early at {at}: {why}\n{who}")
 }

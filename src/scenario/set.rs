@@ -33,6 +33,11 @@ impl Scenario {
             value: value.to_owned(),
             expected,
         })?;
+        super::limits::check(&changed).map_err(|excess| SetError {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            expected: format!("asks for too much: {excess}"),
+        })?;
         changed.set.insert(key.to_owned(), value.to_owned());
         *self = changed;
         Ok(())

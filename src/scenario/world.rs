@@ -18,6 +18,9 @@ use crate::time::Instant;
 /// The limit of events in a run, since a scenario may come from an untrusted capture.
 const MOST_EVENTS: u64 = 20_000_000;
 
+/// The limit of memory for the buffers of all hosts, for the same reason: 512 MiB.
+const MOST_MEMORY: usize = 512 << 20;
+
 /// A network with its programs, at the beginning of its time. Observe it, then run it.
 pub struct World {
     pub(super) sim: Sim,
@@ -47,6 +50,7 @@ impl Scenario {
         let wrong = |error: &dyn std::fmt::Display| BuildError(error.to_string());
         let sim = Sim::seeded(seed);
         sim.limit_events(MOST_EVENTS);
+        sim.limit_memory(MOST_MEMORY);
         let (mut hosts, mut names) = (Vec::new(), Vec::new());
         for part in &self.hosts {
             let id = if part.router {
@@ -96,6 +100,8 @@ impl Scenario {
     fn start(&self, world: &World, number: usize, program: &ProgramPart) -> Result<(), BuildError> {
         let table = addresses(&self.hosts);
         let host = world.find(&program.host).ok_or_else(|| BuildError(format!("no host {}", program.host)))?;
+        // The calls are parsed once for all copies.
+        let task = Task::new(program, &table)?;
         for copy in 0..program.count {
             let name = match (&program.name, program.count) {
                 (Some(name), 1) => name.clone(),
@@ -105,11 +111,11 @@ impl Scenario {
             };
             let slot = {
                 let mut reports = world.reports.borrow_mut();
-                reports.push(ProgramReport::new(name, host.name().to_owned(), program.daemon));
+                reports.push(ProgramReport::new(name.clone(), host.name().to_owned(), program.daemon));
                 reports.len() - 1
             };
             let reports = Rc::clone(&world.reports);
-            let task = Task::new(program, &table)?;
+            let task = task.clone();
             let start = Instant::EPOCH + program.start + program.every * copy;
             let body = async move |net: Net| {
                 if start > Instant::EPOCH {
@@ -118,11 +124,7 @@ impl Scenario {
                 let result = task.run(&net).await;
                 reports.borrow_mut()[slot].end(net.now(), result);
             };
-            if program.daemon {
-                host.spawn_daemon(body);
-            } else {
-                host.spawn(body);
-            }
+            host.spawn_named(name, program.daemon, body);
         }
         Ok(())
     }
@@ -169,8 +171,9 @@ impl World {
 }
 
 /// What a program does, with its addresses.
+#[derive(Clone)]
 enum Task {
-    Calls(Vec<calls::Call>),
+    Calls(Rc<[calls::Call]>),
     Server(Program, ServerOptions),
     Client(Program, ClientOptions),
 }
@@ -182,10 +185,11 @@ impl Task {
     ) -> Result<Self, BuildError> {
         let host = &program.host;
         Ok(match &program.what {
-            What::Calls(lines) => Self::Calls(
-                calls::parse(lines.iter().map(String::as_str), table)
-                    .map_err(|error| BuildError(format!("program on {host}: {error}")))?,
-            ),
+            What::Calls(lines, _) => {
+                let calls = calls::parse(lines.iter().map(String::as_str), table);
+                let calls = calls.map_err(|error| BuildError(format!("program on {host}: {error}")))?;
+                Self::Calls(calls.into())
+            }
             What::Server(app) => {
                 let ip = table.get(host).copied().ok_or_else(|| BuildError(format!("{host} has no address")))?;
                 let any: std::net::IpAddr = match ip {

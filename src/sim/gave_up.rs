@@ -26,6 +26,8 @@ pub enum Reason {
     Events(u64),
     /// The next event is later than the time limit of the run.
     VirtualTime(Duration),
+    /// The buffers of all hosts together take more bytes than this.
+    Memory(usize),
     /// There is no next event, but these programs, which are no daemons, have not ended.
     Unfinished(Vec<String>),
     /// There is no next event, but the condition of `run_until` is not true.
@@ -39,6 +41,9 @@ impl fmt::Display for GaveUp {
             Reason::Events(limit) => write!(f, "{limit} events handled and no rest (Sim::limit_events)")?,
             Reason::VirtualTime(limit) => {
                 write!(f, "the next event is more than {limit:?} after the start of the run (Sim::limit_time)")?;
+            }
+            Reason::Memory(limit) => {
+                write!(f, "the buffers of the hosts take more than {limit} bytes (Sim::limit_memory)")?;
             }
             Reason::Unfinished(programs) => {
                 write!(f, "nothing can happen any more and these programs have not ended: {}", programs.join(", "))?;

@@ -31,13 +31,24 @@ impl HostHandle {
         F: AsyncFnOnce(Net) -> T + 'static,
         T: 'static,
     {
+        let name = self.with(|network| format!("{} program {}", self.name, network.spawned + 1));
+        self.spawn_named(name, false, program)
+    }
+
+    /// Starts a program under a name for messages. The simulation does not wait for the end of a daemon.
+    #[track_caller]
+    pub(crate) fn spawn_named<F, T>(&self, name: String, daemon: bool, program: F) -> JoinHandle<T>
+    where
+        F: AsyncFnOnce(Net) -> T + 'static,
+        T: 'static,
+    {
         let ended = Rc::new(Cell::new(false));
         let flag = Rc::clone(&ended);
-        let name = self.with(|network| {
+        self.with(|network| {
             network.spawned += 1;
-            let name = format!("{} program {}", self.name, network.spawned);
-            network.programs.push(RunningProgram { name: name.clone(), ended });
-            name
+            if !daemon {
+                network.programs.push(RunningProgram { name: name.clone(), ended });
+            }
         });
         self.start(name, async move |net| {
             let value = program(net).await;
@@ -53,11 +64,8 @@ impl HostHandle {
         F: AsyncFnOnce(Net) -> T + 'static,
         T: 'static,
     {
-        let name = self.with(|network| {
-            network.spawned += 1;
-            format!("{} daemon {}", self.name, network.spawned)
-        });
-        self.start(name, program)
+        let name = self.with(|network| format!("{} daemon {}", self.name, network.spawned + 1));
+        self.spawn_named(name, true, program)
     }
 
     #[track_caller]

@@ -165,6 +165,15 @@ impl<E: Endpoint> Network<E> {
         self.programs.iter().map(|program| program.name.clone()).collect()
     }
 
+    /// Bytes in the buffers of all hosts.
+    pub(super) fn buffered(&self) -> usize {
+        let hosts = self.fabric.nodes.iter().map(|node| match &node.kind {
+            NodeKind::Host(host) => host.endpoint.buffered(),
+            NodeKind::Router(_) | NodeKind::Peer(_) => 0,
+        });
+        hosts.sum()
+    }
+
     /// The waits of all hosts, for a message.
     pub(super) fn who(&self) -> String {
         let mut text = String::new();

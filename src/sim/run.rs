@@ -12,6 +12,8 @@ use crate::time::{Duration, Instant};
 impl Sim {
     /// The default limit of events in a run.
     pub const LIMIT_EVENTS: u64 = 10_000_000;
+    /// After how many events the limit of memory is checked.
+    pub const MEMORY_CHECKED: u64 = 1024;
     /// The default limit of virtual time for a run until idle: a day. In a day every timer of TCP has ended, except
     /// endless keep-alives and zero-window probes.
     pub const LIMIT_TIME: Duration = Duration::from_hours(24);
@@ -19,6 +21,12 @@ impl Sim {
     /// Sets the limit of events for a run.
     pub fn limit_events(&self, events: u64) {
         self.limits.set(Limits { events, ..self.limits.get() });
+    }
+
+    /// Sets the limit of memory for the buffers of all hosts together, in bytes. It is checked after every
+    /// [`Sim::MEMORY_CHECKED`] events. By default there is none: each host has its own limit.
+    pub fn limit_memory(&self, bytes: usize) {
+        self.limits.set(Limits { memory: bytes, ..self.limits.get() });
     }
 
     /// Sets the limit of virtual time for a run until idle, counted from its start.
@@ -41,7 +49,7 @@ impl Sim {
     /// As [`Sim::run_until_idle`], with the reason as an error.
     ///
     /// # Errors
-    /// [`Reason::Events`], [`Reason::VirtualTime`], [`Reason::Unfinished`].
+    /// [`Reason::Events`], [`Reason::VirtualTime`], [`Reason::Memory`], [`Reason::Unfinished`].
     pub fn try_run_until_idle(&self) -> Result<(), GaveUp> {
         self.limits.get().run_until_idle(&mut *self.network.borrow_mut())
     }
@@ -79,7 +87,7 @@ impl Sim {
     /// As [`Sim::run_until`], with the reason as an error.
     ///
     /// # Errors
-    /// [`Reason::Events`]; with a condition also [`Reason::VirtualTime`] and [`Reason::NeverTrue`].
+    /// [`Reason::Events`], [`Reason::Memory`]; with a condition also [`Reason::VirtualTime`] and [`Reason::NeverTrue`].
     pub fn try_run_until(&self, mut end: impl Until) -> Result<(), GaveUp> {
         self.limits.get().run_until(&self.network, &mut end)
     }
@@ -118,21 +126,32 @@ impl<F: FnMut() -> bool> Until for F {
 pub(super) struct Limits {
     pub(super) events: u64,
     pub(super) time: Duration,
+    /// Bytes of the buffers of all hosts.
+    pub(super) memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { events: Sim::LIMIT_EVENTS, time: Sim::LIMIT_TIME }
+        Self { events: Sim::LIMIT_EVENTS, time: Sim::LIMIT_TIME, memory: usize::MAX }
     }
 }
 
 impl Limits {
+    fn is_over_memory<E: Endpoint>(self, events: u64, network: &Network<E>) -> bool {
+        self.memory != usize::MAX
+            && events % Sim::MEMORY_CHECKED == Sim::MEMORY_CHECKED - 1
+            && network.buffered() > self.memory
+    }
+
     pub(super) fn run_until_idle<E: Endpoint>(self, network: &mut Network<E>) -> Result<(), GaveUp> {
         let latest = network.now() + self.time;
         let mut events = 0;
         loop {
             if events == self.events && network.is_due(latest) {
                 return Err(network.give_up(Reason::Events(self.events)));
+            }
+            if self.is_over_memory(events, network) {
+                return Err(network.give_up(Reason::Memory(self.memory)));
             }
             match network.step(latest) {
                 Progress::Handled => events += 1,
@@ -158,6 +177,9 @@ impl Limits {
         while !end.is_true() {
             if events == self.events && network.borrow().is_due(latest) {
                 return give_up(Reason::Events(self.events));
+            }
+            if self.is_over_memory(events, &network.borrow()) {
+                return give_up(Reason::Memory(self.memory));
             }
             let step = network.borrow_mut().step(latest);
             match (step, end.instant()) {

@@ -289,6 +289,9 @@ fn errors_of_a_description_name_what_is_wrong_and_what_there_is() {
     assert!(host("a>b", "192.0.2.1/24").starts_with("`a>b`: a name is not empty and has no `>`"));
     assert!(host("", "192.0.2.1/24").starts_with("``"));
     let link = |line| sim.try_link("a", "b", line).expect_err("wrong").to_string();
-    assert_eq!(link("delay=1"), "link spec: `delay=1`: expected a time such as 20ms (s, ms, us, ns)");
+    assert_eq!(
+        link("delay=1"),
+        "link spec: `delay=1`: expected a time with its unit, such as 20ms or 1.5s (h, min, s, ms, us, ns)"
+    );
     assert_eq!(link(""), "there is no host or router `a`; there are ");
 }

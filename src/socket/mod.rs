@@ -147,6 +147,11 @@ impl Host {
         self.stack.connections()
     }
 
+    /// Bytes that the buffers of all connections take, in whole blocks.
+    pub fn buffered(&self) -> usize {
+        self.stack.buffered()
+    }
+
     /// Segments that connections of this host retransmitted, closed connections included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()

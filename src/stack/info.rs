@@ -75,6 +75,10 @@ pub struct TcpInfo {
     pub reord_seen: bool,
 }
 
+/// The smallest RTT that is shown: on a fast path a packet and its answer are handled in one turn of the loop, with one
+/// time.
+const LEAST_RTT: Duration = Duration::from_micros(1);
+
 impl TcpInfo {
     /// `TCPI_OPT_TIMESTAMPS`
     pub const TIMESTAMPS: u8 = 1;
@@ -124,9 +128,10 @@ impl TcpInfo {
     fn set_sender(&mut self, sender: &Sender) {
         let (recovery, controller) = (sender.recovery(), sender.controller());
         let totals = recovery.board().totals();
-        self.rtt = recovery.srtt().unwrap_or_default();
+        // Zero would mean that there is no sample. Linux too gives at least one microsecond.
+        self.rtt = recovery.srtt().map_or(Duration::ZERO, |srtt| srtt.max(LEAST_RTT));
         self.rttvar = recovery.rttvar();
-        self.min_rtt = recovery.min_rtt().unwrap_or_default();
+        self.min_rtt = recovery.min_rtt().map_or(Duration::ZERO, |rtt| rtt.max(LEAST_RTT));
         self.rto = recovery.rto();
         self.snd_mss = sender.mss();
         self.unacked = recovery.board().units().len() as u32;
@@ -163,7 +168,7 @@ impl Stack {
             let (recovery, controller) = (sender.recovery(), sender.controller());
             let bounded = |bytes: u64| (bytes != u64::MAX).then_some(bytes);
             numbers = Numbers {
-                srtt: recovery.srtt(),
+                srtt: recovery.srtt().map(|srtt| srtt.max(LEAST_RTT)),
                 rttvar: recovery.srtt().map(|_| recovery.rttvar()),
                 rto: Some(recovery.rto()),
                 cwnd: bounded(controller.cwnd()),

@@ -387,6 +387,11 @@ impl Stack {
         self.tables.connections.len()
     }
 
+    /// Bytes that the buffers of all connections take, in whole blocks.
+    pub fn buffered(&self) -> usize {
+        self.pool.used_bytes()
+    }
+
     /// Segments that connections of this host sent again, those that are over included.
     pub fn retransmissions(&self) -> u64 {
         let open = self.tables.connections.values();

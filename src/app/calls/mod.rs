@@ -4,21 +4,21 @@
 //! connect server:80        connect, to a host of the table or an address: 10.0.0.2:80, [fd00::2]:80
 //! listen 80 [backlog]      listen, on every address, or on one: listen 10.0.0.2:80
 //! accept                   accept the next connection; the calls below are about it from now on
-//! send 3000                write this number of bytes of the pattern of `bulk`
+//! send 3000                write this number of bytes of the pattern of `bulk`; also 64KiB, 1MB
 //! send "GET /\r\n"         write a text; escapes \" \\ \n \r \t \0 \xHH
 //! send 3000 by 10 every 5ms   write them in pieces, with a pause behind each
 //! recv 10                  read exactly this number of bytes
 //! recv 3000 by 10 every 5ms   read them in pieces, with a pause behind each
 //! recv eof                 read to the end
-//! sleep 1.5s               wait: ns, us, ms, s, m
+//! sleep 1.5s               wait: ns, us, ms, s, min, h
 //! until 10s                wait until the host's clock has this time
 //! shutdown wr              end a direction: wr, rd or rdwr
-//! close                    close the connection; the listener, if there is no connection
+//! close                    close the socket in hand; the one before it is in hand again
 //! abort                    close the connection with an RST
-//! socket [udp]             make a socket that `set`, `bind`, `connect` and `listen` then use; else they make their own
+//! socket [udp]             make a socket
 //! bind 5000                bind it, as listen has its address
-//! set nodelay on           setsockopt(2): on the new socket, else on the connection, else on the listener
-//! use 4                    the calls below are about this descriptor from now on
+//! set nodelay on           setsockopt(2)
+//! use 4                    take this descriptor in hand
 //! sendto server:53 100     send a datagram of this number of bytes of the pattern, or a text
 //! recvfrom                 read a datagram
 //! recvfrom all 1s          read datagrams until none has arrived for this time
@@ -27,6 +27,12 @@
 //!
 //! `set` takes `reuseaddr`, `nodelay`, `quickack`, `keepalive`, `v6only` (`on`, `off`), `rcvbuf`, `sndbuf`, `maxseg`,
 //! `keepcnt`, `ttl` (a number), `keepidle`, `keepintvl`, `usertimeout`, `rcvtimeo`, `sndtimeo`, `linger` (a time).
+//!
+//! Every call is about the socket in hand, which is the one that was made, accepted or named by `use` last, or it is an
+//! error. Three calls make a socket if the one in hand is none that they could be about: `connect`, `listen` and `bind`
+//! make one of TCP beside a connection or a listener, and without a socket. `sendto` makes one of UDP if there is none.
+//! `accept` is about the listener that was in hand last. `connect` gives a UDP socket its peer: then each `send` is a
+//! datagram, and `recv` reads datagrams until so many bytes have come.
 //!
 //! Descriptors are numbered for each host: a call gets the lowest free number from 3. A listener made by `listen` alone
 //! has `SO_REUSEADDR`; one made by `socket` has the options that are set. Everything after `#` outside a text is a
@@ -56,7 +62,8 @@ pub enum Call {
     Listen(SocketAddr, usize),
     /// Accept the next connection.
     Accept,
-    /// Write this number of bytes of the pattern. It continues where the previous send on this connection ended.
+    /// Write this number of bytes of the pattern. It continues where the previous send on this connection ended. On a UDP
+    /// socket it is one datagram, from the beginning of the pattern.
     SendPattern(u64),
     /// Write these bytes.
     Send(Vec<u8>),
@@ -68,7 +75,7 @@ pub enum Call {
     Sleep(Duration),
     /// End one or both directions.
     Shutdown(Shutdown),
-    /// Close the connection; without one, the listener.
+    /// Close the socket in hand.
     Close,
     /// Close the connection with an RST.
     Abort,
@@ -84,7 +91,7 @@ pub enum Call {
     Bind(SocketAddr),
     /// Set an option.
     Set(SocketOption),
-    /// Make this descriptor the one that the calls are about.
+    /// Take this descriptor in hand.
     Use(Fd),
     /// Send a datagram with this number of bytes of the pattern.
     SendToPattern(SocketAddr, u64),

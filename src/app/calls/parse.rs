@@ -7,25 +7,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::{CharIndices, FromStr};
 
 use super::{Call, Pace};
+use crate::link::{TIME_EXPECTED, parse_size, parse_time};
 use crate::socket::{Domain, Errno, Fd, Shutdown, Type};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
+mod open;
 mod setting;
 
+use open::Open;
 pub(super) use setting::Setting;
 
 /// The backlog of a `listen` that names none.
 const BACKLOG: usize = 128;
 
 /// The largest payload of a datagram over IPv4.
-const DATAGRAM: u64 = 65_507;
+pub(super) const DATAGRAM: u64 = 65_507;
 
 const CALLS: &str = "connect, listen, accept, send, recv, sleep, until, shutdown, close, abort, socket, bind, set, use, \
     sendto or recvfrom";
 const ADDRESS: &str = "HOST:PORT, for example server:80, 10.0.0.2:80 or [fd00::2]:80";
 const LISTEN: &str = "a port, or an address and a port, for example 80, 10.0.0.2:80 or [::]:80";
 const ERRNO: &str = "the name of an error, for example ECONNREFUSED";
-const DURATION: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
 
 /// A line that is no call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +42,7 @@ pub struct ParseError {
 }
 
 /// Reads a program from its lines (a text's `lines()`, or a list of strings) with a table of host names. Empty lines
-/// and comments are passed over. A call is refused if no connection or listener can exist for it.
+/// and comments are passed over. A call is refused if the socket in hand cannot take it.
 pub fn parse<'a>(
     lines: impl IntoIterator<Item = &'a str>,
     hosts: &BTreeMap<String, IpAddr>,
@@ -63,50 +65,6 @@ pub fn parse<'a>(
         calls.push(call);
     }
     Ok(calls)
-}
-
-/// What a program has open at a point.
-#[derive(Default)]
-#[allow(clippy::struct_excessive_bools)] // one for each kind of descriptor
-struct Open {
-    fresh: bool,
-    connection: bool,
-    listener: bool,
-    datagram: bool,
-}
-
-impl Open {
-    fn follow(&mut self, call: &Call) -> Result<(), &'static str> {
-        const NO_CONNECTION: &str = "connect or accept before it: there is no connection";
-        match call {
-            Call::Connect(_) => (self.fresh, self.connection) = (false, true),
-            Call::Listen(..) => (self.fresh, self.listener) = (false, true),
-            Call::Socket(_, Type::Stream) => self.fresh = true,
-            Call::Socket(_, Type::Datagram) | Call::SendTo(..) | Call::SendToPattern(..) => self.datagram = true,
-            Call::Bind(_) => self.fresh |= !self.datagram,
-            Call::Use(_) => self.connection = true,
-            Call::Sleep(_) | Call::Until(_) => {}
-            Call::Accept if self.listener => self.connection = true,
-            Call::Accept => return Err("listen before it"),
-            Call::Set(_) if self.fresh || self.connection || self.listener || self.datagram => {}
-            Call::Set(_) => return Err("socket, connect, listen or accept before it: there is no descriptor"),
-            Call::RecvFrom | Call::RecvFromAll(_) if self.datagram => {}
-            Call::RecvFrom | Call::RecvFromAll(_) => return Err("sendto or \"socket udp\" before it"),
-            Call::Close => {
-                let slots = [&mut self.connection, &mut self.fresh, &mut self.datagram, &mut self.listener];
-                *slots.into_iter().find(|open| **open).ok_or(NO_CONNECTION)? = false;
-            }
-            Call::Abort if self.connection => self.connection = false,
-            Call::Fails(call, _) => match **call {
-                Call::Connect(_) => (self.fresh, self.connection) = (false, false),
-                Call::Listen(..) => self.fresh = false,
-                ref other => return self.follow(other),
-            },
-            _ if !self.connection => return Err(NO_CONNECTION),
-            _ => {}
-        }
-        Ok(())
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -222,7 +180,7 @@ impl Line<'_> {
             "accept" => Call::Accept,
             "send" => self.send()?,
             "recv" => self.recv()?,
-            "sleep" => Call::Sleep(self.take(DURATION, duration)?),
+            "sleep" => Call::Sleep(self.take(TIME_EXPECTED, parse_time)?),
             "shutdown" => Call::Shutdown(self.take("wr, rd or rdwr", |word| match word {
                 "wr" => Some(Shutdown::Write),
                 "rd" => Some(Shutdown::Read),
@@ -231,7 +189,7 @@ impl Line<'_> {
             })?),
             "close" => Call::Close,
             "abort" => Call::Abort,
-            "until" => Call::Until(Instant::EPOCH + self.take(DURATION, duration)?),
+            "until" => Call::Until(Instant::EPOCH + self.take(TIME_EXPECTED, parse_time)?),
             "socket" => self.socket(),
             "bind" => Call::Bind(self.local()?),
             "set" => Call::Set(setting::read(self)?),
@@ -245,7 +203,7 @@ impl Line<'_> {
     }
 
     fn send(&mut self) -> Result<Call, ParseError> {
-        let expected = "a number of bytes, or a text in quotation marks";
+        let expected = "a number of bytes such as 3000 or 64KiB, or a text in quotation marks";
         let word = self.word(expected)?;
         let count = match &word {
             Word::Text(data, _) => return Ok(Call::Send(data.clone())),
@@ -256,7 +214,9 @@ impl Line<'_> {
 
     fn recv(&mut self) -> Result<Call, ParseError> {
         let read = |word: &str| if word == "eof" { Some(None) } else { data(word).map(Some) };
-        let Some(count) = self.take("a number of bytes, or eof", read)? else { return Ok(Call::RecvEof) };
+        let Some(count) = self.take("a number of bytes such as 3000 or 64KiB, or eof", read)? else {
+            return Ok(Call::RecvEof);
+        };
         Ok(self.pace()?.map_or(Call::Recv(count), |pace| Call::RecvPaced(count, pace)))
     }
 
@@ -265,9 +225,9 @@ impl Line<'_> {
         if !self.next_if("by") {
             return Ok(None);
         }
-        let by = self.take("a number of bytes from 1 up", |word| data(word).filter(|&by| by > 0))?;
-        self.take("every", |word| (word == "every").then_some(()))?;
-        Ok(Some(Pace { by, every: self.take(DURATION, duration)? }))
+        let by = self.take("a number of bytes from 1 up, such as 100", |word| data(word).filter(|&by| by > 0))?;
+        self.take("every TIME behind it, for example every 5ms", |word| (word == "every").then_some(()))?;
+        Ok(Some(Pace { by, every: self.take(TIME_EXPECTED, parse_time)? }))
     }
 
     fn socket(&mut self) -> Call {
@@ -286,7 +246,7 @@ impl Line<'_> {
 
     fn send_to(&mut self) -> Result<Call, ParseError> {
         let to = self.address()?;
-        let expected = "a number of bytes up to 65507, or a text in quotation marks";
+        let expected = "a number of bytes up to 65507, or a text in quotation marks as long";
         let word = self.word(expected)?;
         match &word {
             Word::Text(data, _) if data.len() as u64 <= DATAGRAM => Ok(Call::SendTo(to, data.clone())),
@@ -300,7 +260,7 @@ impl Line<'_> {
 
     fn recv_from(&mut self) -> Result<Call, ParseError> {
         if self.next_if("all") {
-            return Ok(Call::RecvFromAll(self.take(DURATION, duration)?));
+            return Ok(Call::RecvFromAll(self.take(TIME_EXPECTED, parse_time)?));
         }
         Ok(Call::RecvFrom)
     }
@@ -370,25 +330,11 @@ fn errno(name: &str) -> Option<Errno> {
 }
 
 fn data(word: &str) -> Option<u64> {
-    number(word)
+    parse_size(word)
 }
 
 fn port_number(word: &str) -> Option<u16> {
     number(word).filter(|&port| port != 0)
-}
-
-/// `1s`, `1.5ms`: decimal, exact to the nanosecond.
-fn duration(word: &str) -> Option<Duration> {
-    let (value, digits) = [("ns", 0), ("us", 3), ("ms", 6), ("s", 9), ("m", 9)]
-        .into_iter()
-        .find_map(|(unit, digits)| word.strip_suffix(unit).map(|value| (value, digits)))?;
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
-    let scale = 10_u64.checked_pow(digits)?;
-    let part: u64 = number(fraction).filter(|_| fraction.len() <= digits.max(1) as usize)?;
-    let part = part.checked_mul(scale)? / 10_u64.checked_pow(fraction.len() as u32)?;
-    let nanos = number::<u64>(whole)?.checked_mul(scale)?.checked_add(part)?;
-    let minutes = if word.ends_with('m') { 60 } else { 1 };
-    Some(Duration::from_nanos(nanos.checked_mul(minutes)?))
 }
 
 #[cfg(test)]

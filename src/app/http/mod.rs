@@ -1,11 +1,15 @@
 //! An HTTP/1.1 server on hyper (RFC 9110, RFC 9112). It serves the files of a directory, or one generated file of a
-//! given size under every path. It supports GET, HEAD and one range of bytes. POST and PUT discard the upload; the
-//! response contains the number of bytes.
+//! given size under every path. It supports GET, HEAD and, for GET, one range of bytes. POST and PUT discard the upload;
+//! the response contains the number of bytes.
+//!
+//! A request without exactly one valid Host field is refused (RFC 9112, section 3.2), and so is a target that is neither
+//! a path nor an absolute URL. A directory with an index.html is redirected to its name with a slash.
 //!
 //! Responses have no Date and no Last-Modified field, so every run gives the same bytes. A client that sends no request
 //! is closed after [`HttpSettings::header_timeout`], also between requests. A client that stops in an upload, or reads
 //! nothing, is closed after [`HttpSettings::stall_timeout`].
 
+mod access;
 mod body;
 mod client;
 mod path;
@@ -17,6 +21,7 @@ pub use path::{Refusal, resolve};
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -26,11 +31,12 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
+use self::access::{Entry, Logged};
 use self::body::{RequestedRange, ResponseBody};
 use self::patient::Patient;
-use super::{Listen, serve_each};
+use super::{Listen, Log, serve_each};
 use crate::net::{HyperTimer, Net, TcpStream};
 use crate::time::Duration;
 
@@ -59,12 +65,16 @@ pub struct HttpSettings {
     pub header_timeout: Duration,
     /// For the next byte of an upload, and for the client to read when the send buffer is full.
     pub stall_timeout: Duration,
+    /// Gets a line for each request at the end of its response: client, method, target, status, bytes of the body that
+    /// were sent. Control characters are escaped.
+    pub log: Option<Log>,
 }
 
 impl HttpSettings {
-    /// 30 seconds for each.
+    /// 30 seconds for each, and no log.
     pub fn new(source: Source) -> Self {
-        Self { source, header_timeout: Duration::from_secs(30), stall_timeout: Duration::from_secs(30) }
+        let limit = Duration::from_secs(30);
+        Self { source, header_timeout: limit, stall_timeout: limit, log: None }
     }
 }
 
@@ -75,22 +85,41 @@ pub async fn server(net: Net, listen: Listen, settings: HttpSettings) -> io::Res
     // A client may send a FIN after its request and still read the response.
     http.half_close(true);
     http.timer(HyperTimer::new(&net)).header_read_timeout(settings.header_timeout).auto_date_header(false);
-    serve_each(net, listen, "http", move |stream, _| connection(http.clone(), stream, Rc::clone(&settings))).await
+    serve_each(net, listen, "http", move |stream, peer| connection(http.clone(), stream, peer, Rc::clone(&settings)))
+        .await
 }
 
-async fn connection(http: http1::Builder, stream: TcpStream, settings: Rc<HttpSettings>) {
+async fn connection(http: http1::Builder, stream: TcpStream, peer: SocketAddr, settings: Rc<HttpSettings>) {
     let net = stream.net().clone();
     // hyper has a buffer of 8 KiB from its first read on. A client that says nothing takes none.
     let Ok(Ok(())) = net.timeout(settings.header_timeout, stream.readable()).await else { return };
-    let answer = service_fn(|request| {
+    let answer = service_fn(|request: Request<Incoming>| {
         let (net, settings) = (net.clone(), Rc::clone(&settings));
-        async move { Ok::<_, Infallible>(respond(&net, &settings, request).await) }
+        async move {
+            let entry = settings.log.clone().map(|log| Entry::new(log, peer, request.method(), request.uri()));
+            let response = respond(&net, &settings, request).await;
+            let status = response.status();
+            Ok::<_, Infallible>(response.map(|body| Logged::new(body, entry.map(|entry| entry.with(status)))))
+        }
     });
     let stream = Patient::new(stream, settings.stall_timeout);
-    let _ = http.serve_connection(stream, answer).await; // an error ends this connection only
+    // An error ends this connection only.
+    if let Err(error) = http.serve_connection(stream, answer).await
+        && error.is_parse()
+        && let Some(log) = &settings.log
+    {
+        log.line(&access::malformed(peer, &error));
+    }
 }
 
 async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>) -> Response<ResponseBody> {
+    if !has_one_host(&request) {
+        return closing(message(StatusCode::BAD_REQUEST));
+    }
+    let plain = matches!(*request.method(), Method::GET | Method::HEAD | Method::POST | Method::PUT);
+    if plain && !is_target(request.uri()) {
+        return closing(message(StatusCode::BAD_REQUEST));
+    }
     match *request.method() {
         Method::GET => download(&settings.source, &request),
         Method::HEAD => without_body(download(&settings.source, &request)),
@@ -101,6 +130,31 @@ async fn respond(net: &Net, settings: &HttpSettings, request: Request<Incoming>)
             response
         }
     }
+}
+
+/// True if the request names its host as RFC 9112, section 3.2, demands: HTTP/1.1 with exactly one Host field, HTTP/1.0
+/// with one at most. Its value is a host and perhaps a port, or empty.
+fn has_one_host<B>(request: &Request<B>) -> bool {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+        (Some(host), None) => {
+            let host = host.as_bytes();
+            let parsed = || hyper::http::uri::Authority::try_from(host).is_ok();
+            host.is_empty() || !host.contains(&b'@') && parsed()
+        }
+    }
+}
+
+/// True for a path that begins with a slash, and for an absolute URL without a user name (RFC 9112, section 3.2).
+fn is_target(uri: &Uri) -> bool {
+    let is_url = match (uri.scheme_str(), uri.authority()) {
+        (None, None) => true,
+        (Some("http" | "https"), Some(authority)) => !authority.as_str().contains('@'),
+        _ => false,
+    };
+    is_url && uri.path().starts_with('/')
 }
 
 /// The fields of an answer with its length, without the bytes.
@@ -125,13 +179,16 @@ async fn upload(net: &Net, limit: Duration, mut body: Incoming) -> Response<Resp
 
 fn download<B>(source: &Source, request: &Request<B>) -> Response<ResponseBody> {
     let field = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    // No answer carries a validator, so that no If-Range can match (RFC 9110, section 13.1.5).
-    let range = field(header::RANGE).filter(|_| field(header::IF_RANGE).is_none());
+    // Only GET has ranges (RFC 9110, section 14.2). No answer carries a validator, so that no If-Range can match (RFC
+    // 9110, section 13.1.5).
+    let ranged = request.method() == Method::GET && field(header::IF_RANGE).is_none();
+    let range = field(header::RANGE).filter(|_| ranged);
     match source {
         Source::Size(len) => part(*len, range, |range| Ok(ResponseBody::Pattern(range)), BINARY.as_ref()),
         Source::Dir(dir) => match file(dir, request.uri().path()) {
             Ok(Resource::File(file, len, kind)) => part(len, range, |range| ResponseBody::of_file(file, range), kind),
             Ok(Resource::Listing(listing)) => text(StatusCode::OK, listing),
+            Ok(Resource::WithSlash) => with_slash(request.uri()),
             Err(Refusal::Malformed) => message(StatusCode::BAD_REQUEST),
             Err(Refusal::Forbidden) => message(StatusCode::FORBIDDEN),
             Err(Refusal::NotFound) => message(StatusCode::NOT_FOUND),
@@ -142,6 +199,16 @@ fn download<B>(source: &Source, request: &Request<B>) -> Response<ResponseBody> 
 enum Resource {
     File(File, u64, &'static str),
     Listing(String),
+    /// A directory whose index.html has relative links that need a slash behind its name.
+    WithSlash,
+}
+
+/// Redirects to the same target with a slash at its end. A target that begins with two slashes would name a host.
+fn with_slash(uri: &Uri) -> Response<ResponseBody> {
+    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let mut response = message(StatusCode::MOVED_PERMANENTLY);
+    set(&mut response, header::LOCATION, &format!("/{}/{query}", uri.path().trim_matches('/')));
+    response
 }
 
 fn file(dir: &Path, url_path: &str) -> Result<Resource, Refusal> {
@@ -149,6 +216,7 @@ fn file(dir: &Path, url_path: &str) -> Result<Resource, Refusal> {
     let mut path = resolve(dir, url_path)?;
     if path.is_dir() {
         match resolve(dir, &format!("{url_path}/index.html")) {
+            Ok(_) if !url_path.ends_with('/') => return Ok(Resource::WithSlash),
             Ok(index) => path = index,
             Err(_) => return Ok(Resource::Listing(listing(&path).map_err(refusal)?)),
         }
@@ -162,13 +230,14 @@ fn file(dir: &Path, url_path: &str) -> Result<Resource, Refusal> {
     Ok(Resource::File(file, metadata.len(), media_type(&path)))
 }
 
-/// The names in a directory, one per line, sorted; directories end with a slash.
+/// The names in a directory, one per line, sorted; directories end with a slash. Control characters, `%`, and bytes that
+/// are not UTF-8 are percent-encoded, so that each line is one name.
 fn listing(dir: &Path) -> io::Result<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let slash = if entry.path().is_dir() { "/" } else { "" };
-        names.push(format!("{}{slash}\n", entry.file_name().to_string_lossy()));
+        names.push(format!("{}{slash}\n", path::listed(&entry.file_name())));
     }
     names.sort_unstable();
     Ok(names.concat())
@@ -218,8 +287,9 @@ fn part(
 }
 
 fn set(response: &mut Response<ResponseBody>, name: header::HeaderName, value: &str) {
-    let value = HeaderValue::from_str(value).expect("digits and ASCII words make a field value");
-    response.headers_mut().insert(name, value);
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 fn text(status: StatusCode, text: String) -> Response<ResponseBody> {

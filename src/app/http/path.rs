@@ -7,6 +7,8 @@
 //! A user with write access to the directory can replace a file by a link between this check and the opening. The
 //! directory is trusted to that extent.
 
+use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,28 +23,67 @@ pub enum Refusal {
     NotFound,
 }
 
-/// The file or directory below `dir` that `url_path` (percent-encoded, without query) names, with all links resolved.
+/// The file or directory below `dir` that `url_path` (percent-encoded, without query) names, with all links resolved. A
+/// path that ends with a slash names a directory.
 pub fn resolve(dir: &Path, url_path: &str) -> Result<PathBuf, Refusal> {
     let mut path = dir.to_owned();
+    let mut is_directory = url_path.ends_with('/');
     for segment in url_path.split('/').filter(|segment| !segment.is_empty()) {
         let name = decode(segment).ok_or(Refusal::Malformed)?;
         let is_drive = cfg!(windows) && name.contains(':');
         if name == ".." || name.contains(['/', '\\', '\0']) || is_drive {
             return Err(Refusal::Malformed);
         }
-        if name != "." {
+        if name == "." {
+            is_directory = true;
+        } else {
+            is_directory = url_path.ends_with('/');
             path.push(name);
         }
     }
     let root = dir.canonicalize().map_err(|error| refusal(&error))?;
     let found = path.canonicalize().map_err(|error| refusal(&error))?;
-    if found.starts_with(&root) { Ok(found) } else { Err(Refusal::Forbidden) }
+    match found.starts_with(&root) {
+        false => Err(Refusal::Forbidden),
+        true if is_directory && !found.is_dir() => Err(Refusal::NotFound),
+        true => Ok(found),
+    }
+}
+
+/// A name as it stands in a listing: control characters, `%` and bytes that are not UTF-8 are percent-encoded.
+pub(super) fn listed(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut bytes = [0; 4];
+            match c {
+                c if c.is_control() || c == '%' || is_invisible(c) => {
+                    encode(c.encode_utf8(&mut bytes).as_bytes(), &mut text);
+                }
+                c => text.push(c),
+            }
+        }
+        encode(chunk.invalid(), &mut text);
+    }
+    text
+}
+
+fn encode(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        let _ = write!(text, "%{byte:02X}"); // a String takes everything
+    }
+}
+
+/// Line separators, and what changes the direction of a line.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn refusal(error: &io::Error) -> Refusal {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Refusal::NotFound,
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => Refusal::Malformed,
+        // No file has a name that is too long.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => Refusal::NotFound,
+        io::ErrorKind::InvalidInput => Refusal::Malformed,
         _ => Refusal::Forbidden,
     }
 }
@@ -114,6 +155,15 @@ mod tests {
             ("/..a", Ok("..a")),
             ("/none", Err(NotFound)),
             ("/a.txt/b", Err(NotFound)),
+            ("/a.txt/", Err(NotFound)),
+            ("/a.txt//", Err(NotFound)),
+            ("/a.txt/.", Err(NotFound)),
+            ("/a.txt/%2e", Err(NotFound)),
+            ("/sub/b%20c.txt/", Err(NotFound)),
+            ("/sub//b%20c.txt", Ok("sub/b c.txt")),
+            ("/sub/./b%20c.txt", Ok("sub/b c.txt")),
+            ("/sub/.", Ok("sub")),
+            ("/sub", Ok("sub")),
             ("/..", Err(Malformed)),
             ("/../secret", Err(Malformed)),
             ("/sub/../a.txt", Err(Malformed)),
@@ -145,7 +195,25 @@ mod tests {
     #[test]
     fn a_name_that_is_too_long_is_refused() {
         let (_temp, dir) = tree("long");
-        assert!(resolve(&dir, &format!("/{}", "x".repeat(5000))).is_err());
+        assert_eq!(resolve(&dir, &format!("/{}", "x".repeat(5000))), Err(Refusal::NotFound));
+        assert_eq!(resolve(&dir, &"/x".repeat(5000)), Err(Refusal::NotFound));
+    }
+
+    #[test]
+    fn a_listing_has_each_name_on_one_line_without_control_characters() {
+        for (name, shown) in [
+            ("a.txt", "a.txt"),
+            ("b c.txt", "b c.txt"),
+            ("größe", "größe"),
+            ("two\nlines", "two%0Alines"),
+            ("\u{1b}[31mred", "%1B[31mred"),
+            ("bell\u{7}\u{7f}\u{9b}", "bell%07%7F%C2%9B"),
+            ("txt.\u{202e}exe", "txt.%E2%80%AEexe"),
+            ("100%.txt", "100%25.txt"),
+        ] {
+            assert_eq!(listed(OsStr::new(name)), shown);
+            assert_eq!(decode(shown).as_deref(), Some(name), "a line can stand in a URL");
+        }
     }
 
     #[test]

@@ -58,9 +58,13 @@ fn a_directory_gives_files_listings_and_refusals() {
         (index.body().size_hint().exact(), field(&index, "content-type")),
         (Some(3), "text/html; charset=utf-8")
     );
+    let page = get(&source, "/page?q=1", "");
+    assert_eq!((page.status().as_u16(), field(&page, "location")), (301, "/page/?q=1"));
+    let page = get(&source, "//page", "");
+    assert_eq!((page.status().as_u16(), field(&page, "location")), (301, "/page/"), "no other host is named");
     let json = get(&source, "/sub/b.json", "");
     assert_eq!((json.status().as_u16(), field(&json, "content-type")), (200, "application/json"));
-    for (path, status) in [("/../x", 400), ("/sub%2fa.txt", 400), ("/none", 404)] {
+    for (path, status) in [("/../x", 400), ("/sub%2fa.txt", 400), ("/none", 404), ("/sub/a.txt/", 404)] {
         assert_eq!(get(&source, path, "").status(), status, "{path}");
     }
     fs::remove_dir_all(&dir).unwrap();

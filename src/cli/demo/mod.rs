@@ -65,8 +65,11 @@ fn finish(
     destination: &Destination,
     output: Output,
 ) -> Result<(), CliError> {
-    let style = Style { width: output.width(), color: output.color(), ..Style::default() };
-    output.result(ladder.draw(&style))?;
+    // With --json the events have been printed.
+    if !output.json {
+        let style = Style { width: output.width(), color: output.color(), ..Style::default() };
+        output.result(ladder.draw(&style))?;
+    }
     output.note(format_args!("the client read: {}", String::from_utf8_lossy(greeting)));
     let summary = capture.close().map_err(|error| failed(&error))?;
     output.note(format_args!("{} packets in {destination}: open it in Wireshark", summary.captured));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
 use crate::cli::live::{Session, Stop};
+use crate::cli::run::events::Events;
 use crate::device::Tun;
 use crate::link::LinkSpec;
 use crate::live::{HOST, KERNEL, Live, enter, set_up};
@@ -53,6 +54,13 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
     let capture = Rc::new(RefCell::new(destination.capture(settings)?));
     live.observe(capture.clone());
 
+    let names = [(HOST, "server".to_owned()), (KERNEL, "client".to_owned())];
+    let events = Events::new(names.into_iter(), !destination.is_stdout(), false);
+    let events = output.json.then(|| Rc::new(RefCell::new(events)));
+    if let Some(events) = &events {
+        live.observe(events.clone());
+    }
+
     let mut session = Session::over(live, output)?;
     let listen = listen(IpAddr::from(own));
     let net = session.net();
@@ -83,6 +91,9 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
         Some(code) => return Err(CliError::Run(format!("demo: the client failed with exit code {code}"))),
         None => return Err(CliError::Run(format!("demo: the client did not end within {LIMIT:?}"))),
     };
+    if let Some(events) = events {
+        events.borrow_mut().close()?;
+    }
     finish(&ladder.borrow(), &greeting, &mut capture.borrow_mut(), destination, output)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{CliError, Demo, Destination, NAME, Output, finish, listen, server};
 use crate::capture::Settings;
+use crate::cli::run::events::Events;
 use crate::net::TcpStream;
 use crate::sim::Sim;
 use crate::time::Duration;
@@ -20,6 +21,8 @@ pub(super) fn run(args: &Demo, destination: &Destination, reason: &str, output: 
     ladder.borrow_mut().name_hosts([&client_host, &server_host].map(|host| (host.id(), host.name().to_owned())));
     let settings = Settings::default().at(server_host.id()).interface("server").comments(args.comments.into());
     let capture = sim.observe(destination.capture(settings)?);
+    let names = sim.names();
+    let events = output.json.then(|| sim.observe(Events::new(names.into_iter(), !destination.is_stdout(), false)));
 
     let listen = listen(server_host.address());
     server_host.spawn_daemon(async move |net| server(net, listen).await);
@@ -40,5 +43,8 @@ pub(super) fn run(args: &Demo, destination: &Destination, reason: &str, output: 
         Some(Err(error)) => return Err(CliError::Run(format!("demo: the client's calls failed: {error}"))),
         None => return Err(CliError::Run("demo: the client has not ended".to_owned())),
     };
+    if let Some(events) = events {
+        events.borrow_mut().close()?;
+    }
     finish(&ladder.borrow(), &greeting, &mut capture.borrow_mut(), destination, output)
 }

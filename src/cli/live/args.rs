@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use crate::cli::args::How;
-use crate::cli::help;
+use crate::cli::{help, values};
 use crate::link::{LinkLine, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 use crate::sim::parse_address;
 use crate::time::Duration;
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Device {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
     pub(super) kernel_address: Vec<(IpAddr, u8)>,
     /// MTU: largest IP packet in bytes
-    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1280..))]
+    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = mtu)]
     pub(super) mtu: u16,
     /// Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction; may be
     /// repeated [default: no impairment]
@@ -37,7 +37,7 @@ pub(in crate::cli) struct Device {
     pub(super) link: Vec<LinkLine>,
     /// Random seed: with the same seed the link draws the same losses and delays [default: a fresh seed; -v prints it, the
     /// capture keeps it]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::seed)]
     pub(super) seed: Option<u64>,
 }
 
@@ -67,10 +67,10 @@ pub(in crate::cli) struct Capture {
     #[arg(short, long = "write", value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
     /// Capture only the first N packets [default: all packets]
-    #[arg(short, long = "count", value_name = "N", requires = "write")]
+    #[arg(short, long = "count", value_name = "N", requires = "write", value_parser = values::packets)]
     pub(super) count: Option<u64>,
     /// Capture at most N bytes of each packet; 0 is all bytes [default: 0]
-    #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
+    #[arg(short, long = "snaplen", value_name = "N", requires = "write", value_parser = values::snaplen)]
     pub(super) snaplen: Option<u32>,
     /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
@@ -97,13 +97,13 @@ pub(in crate::cli) struct Serve {
     #[arg(long, value_name = "[IP:]PORT", value_parser = listen)]
     pub(super) listen: Option<(Option<IpAddr>, u16)>,
     /// Backlog: connections that may wait to be accepted
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = backlog)]
     pub(super) backlog: u16,
     /// http: serve the files of this directory [default: .]
     #[arg(long, value_name = "DIR", conflicts_with = "size")]
     pub(super) dir: Option<PathBuf>,
     /// http: serve a generated file of N bytes under every path [default: serve a directory]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::size)]
     pub(super) size: Option<u64>,
     /// Print the open descriptors at the end [default: not printed]
     #[arg(long)]
@@ -126,7 +126,7 @@ pub(in crate::cli) struct Serve {
 #[command(after_help = help::CONNECT)]
 pub(in crate::cli) struct Connect {
     /// Address and port of the server, such as `192.168.69.2:9000` or `[fd69::2]:9000`
-    #[arg(value_name = "IP:PORT")]
+    #[arg(value_name = "IP:PORT", value_parser = values::address)]
     pub(super) to: SocketAddr,
     #[command(flatten)]
     pub(super) device: Device,
@@ -158,9 +158,21 @@ fn timeout(text: &str) -> Result<Duration, String> {
     read.ok_or_else(|| format!("expected {TIME_EXPECTED}, from 1ms to 120s"))
 }
 
+fn mtu(text: &str) -> Result<u16, String> {
+    let bytes = parse_size(text).map(|bytes| bytes.to_string());
+    values::number(bytes.as_deref().unwrap_or(text), 1280..=65_535, "1500").map(|bytes| bytes as u16)
+}
+
+fn backlog(text: &str) -> Result<u16, String> {
+    values::number(text, 1..=65_535, "128").map(|backlog| backlog as u16)
+}
+
 fn listen(text: &str) -> Result<(Option<IpAddr>, u16), String> {
     let port = text.parse().map(|port| (None, port));
     let both = || text.parse::<SocketAddr>().map(|addr| (Some(addr.ip()), addr.port()));
-    port.or_else(|_| both())
-        .map_err(|_| "expected a port, or an address and a port: 8080, 192.168.69.1:8080, [fd69::1]:8080".to_owned())
+    let read = port.or_else(|_| both()).ok().filter(|(_, port)| *port != 0 && !text.starts_with('+'));
+    read.ok_or_else(|| {
+        "expected a port from 1 to 65535, or an address and a port, such as 8080, 192.168.69.1:8080 or [fd69::1]:8080"
+            .to_owned()
+    })
 }

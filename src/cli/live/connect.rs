@@ -30,6 +30,7 @@ const INPUT_AFTER_FIN: Duration = Duration::from_millis(500);
 const COMMAND_AFTER_END: Duration = Duration::from_secs(2);
 
 pub(in crate::cli) fn run(args: &Connect, registry: &Registry, output: Output) -> Result<u8, CliError> {
+    output.refuse_json("connect", "standard output is for the data from the server")?;
     if Recording::destination(&args.capture)?.is_some_and(|destination| destination.is_stdout()) {
         let text = "-w -: standard output is for the data from the server; name a file with -w FILE";
         return Err(CliError::Usage(text.to_owned()));

@@ -11,6 +11,7 @@ use crate::device::{self, Tun, TunReason};
 use crate::link::{LinkLine, LinkSpec};
 use crate::live;
 use crate::socket::HostConfig;
+use crate::view::printable;
 
 /// The name of the device in a sandbox.
 const NAME: &str = "tcplab0";
@@ -35,17 +36,32 @@ impl Place {
     pub(super) fn open(wanted: &Device, tcp: &Tcp, registry: &Registry) -> Result<Self, CliError> {
         let links = links(&wanted.link)?;
         let congestion = named::controller(registry, &tcp.cc)?;
+        check_networks(&or_default(&wanted.address, 1), &or_default(&wanted.kernel_address, 2))?;
         let in_sandbox = wanted.tun.is_none();
         if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
-            let text = "in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other";
+            let text = "in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other: \
+                        --address 10.0.0.1/24 --kernel-address 10.0.0.2/24";
             return Err(CliError::Usage(text.to_owned()));
         }
         if in_sandbox {
             live::enter().map_err(|error| CliError::Run(error.to_string()))?;
         }
         let name = wanted.tun.as_deref().unwrap_or(NAME);
+        if name.starts_with('-') {
+            let text = format!(
+                "--tun {}: a name does not begin with a hyphen; example: --tun tcplab0",
+                printable(name, false)
+            );
+            return Err(CliError::Usage(text));
+        }
         let was_there = !in_sandbox && device::exists(name);
-        let failed = |error: device::TunError| CliError::Run(error.to_string());
+        // A name that cannot be, or that another kind of device has, is a mistake of the command line.
+        let failed = |error: device::TunError| match error.reason() {
+            TunReason::Name | TunReason::OtherKind if !in_sandbox => {
+                CliError::Usage(format!("--tun {}: {error}; example: --tun tcplab0", printable(name, false)))
+            }
+            _ => CliError::Run(error.to_string()),
+        };
         let tun = Tun::open(name).map_err(failed)?;
         let given = !wanted.kernel_address.is_empty();
         // A device that existed keeps its settings.
@@ -70,6 +86,22 @@ impl Place {
             ..HostConfig::default()
         };
         Ok(Self { tun, host, links })
+    }
+}
+
+/// The addresses of the userspace host.
+pub(super) fn own_addresses(wanted: &Device) -> Vec<(IpAddr, u8)> {
+    or_default(&wanted.address, 1)
+}
+
+/// Refuses an address that both sides have.
+fn check_networks(own: &[(IpAddr, u8)], kernel: &[(IpAddr, u8)]) -> Result<(), CliError> {
+    match own.iter().find(|(address, _)| kernel.iter().any(|(other, _)| other == address)) {
+        Some((address, prefix)) => Err(CliError::Usage(format!(
+            "--address {address}/{prefix}: the kernel's side has this address too; give each side its own, such as \
+             --address 10.0.0.1/24 --kernel-address 10.0.0.2/24"
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use super::args::Serve;
 use super::{Session, Stop, Wanted};
 use crate::app::calls::Done;
-use crate::app::{self, Listen, Program, Registry, ServerOptions};
+use crate::app::{self, Listen, Log, Program, Registry, ServerOptions};
 use crate::cli::CliError;
 use crate::cli::named::{self, Files};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, json_line};
 use crate::net::{JoinHandle, Net};
-use crate::socket::descriptor_table;
-use crate::view::Flows;
+use crate::socket::{Host, descriptor_table};
+use crate::view::{Flows, json};
 
 /// A running server.
 type Server = JoinHandle<io::Result<Done>>;
@@ -20,6 +20,7 @@ type Server = JoinHandle<io::Result<Done>>;
 pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> Result<u8, CliError> {
     let program = named::program(registry, &args.app)?;
     let files = Files::of(program, args.dir.clone(), args.size)?;
+    check_address(args)?;
     let mut session =
         Session::open(&Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture }, registry, output)?;
     let output = output.results_to_stderr(session.captures_to_stdout());
@@ -33,18 +34,52 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     let all = if own.iter().any(|(ip, _)| ip.is_ipv6()) { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from([0; 4]) };
     let addr = SocketAddr::new(ip.unwrap_or(all), port);
     let listen = Listen { addr, backlog: usize::from(args.backlog) };
-    let mut servers = start(&session.net(), program, &files.options(listen));
+    let mut options = files.options(listen);
+    if output.is_verbose() {
+        let name = program.name().to_owned();
+        options.log = Some(Log::new(move |line| output.detail(format_args!("{name}: {line}"))));
+    }
+    let mut servers = start(&session.net(), program, &options);
     let outcome = serve(&mut session, args, program, &mut servers, listen, output);
-    let descriptors = args.fds.then(|| descriptor_table(&session.net().host()));
+    let descriptors = args.fds.then(|| {
+        let (net, json) = (session.net(), output.json);
+        if json { json_rows(&net.host()) } else { descriptor_table(&net.host()) }
+    });
     let closed = session.close(outcome);
     if let Some(descriptors) = descriptors {
         output.result(descriptors)?;
     }
     let code = closed?;
     if let Some(flows) = flows {
-        output.result(flows.borrow())?;
+        if output.json {
+            let flows = flows.borrow();
+            flows.flows().iter().try_for_each(|flow| output.result(json_line(&json::flow(flow))))?;
+        } else {
+            output.table(&flows.borrow().to_string())?;
+        }
     }
     Ok(code)
+}
+
+/// The open descriptors, an object on each line.
+fn json_rows(host: &Host) -> String {
+    host.descriptors().iter().fold(String::new(), |text, row| text + &json_line(&json::descriptor(row)))
+}
+
+/// Refuses an address of `--listen` that the userspace host has not.
+fn check_address(args: &Serve) -> Result<(), CliError> {
+    let own = super::place::own_addresses(&args.device);
+    match args.listen {
+        Some((Some(ip), _)) if !ip.is_unspecified() && !own.iter().any(|(address, _)| *address == ip) => {
+            let own: Vec<_> = own.iter().map(|(address, _)| address.to_string()).collect();
+            Err(CliError::Usage(format!(
+                "--listen {ip}: this is not an address of the userspace host, which has {}; name one of them, leave out the \
+                 address, or set it with --address",
+                own.join(" and ")
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn serve(

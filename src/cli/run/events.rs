@@ -15,7 +15,7 @@ use crate::time::{Duration, Instant};
 const GATHER: usize = 64 * 1024;
 
 /// Writes events as lines of JSON.
-pub(super) struct Events {
+pub(in crate::cli) struct Events {
     names: BTreeMap<HostId, String>,
     to_stdout: bool,
     /// Writes each line at once.
@@ -25,7 +25,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(names: impl Iterator<Item = (HostId, String)>, to_stdout: bool, at_once: bool) -> Self {
+    pub(in crate::cli) fn new(names: impl Iterator<Item = (HostId, String)>, to_stdout: bool, at_once: bool) -> Self {
         Self { names: names.collect(), to_stdout, at_once, text: Vec::new(), error: None }
     }
 
@@ -48,9 +48,15 @@ impl Events {
             self.line(&json!({ "at": table.at.to_string(), "event": "descriptors", "host": table.host, "rows": rows }));
         }
         self.line(&json!({
-            "at": outcome.end.to_string(), "event": "end", "completed": outcome.completed.as_secs_f64(),
+            "at": outcome.end.to_string(), "event": "end", "completed": outcome.completed.map(|at| at.as_secs_f64()),
             "failures": outcome.failures,
         }));
+        self.flush();
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Writes what is gathered. Only events are printed: there was no scenario.
+    pub(in crate::cli) fn close(&mut self) -> io::Result<()> {
         self.flush();
         self.error.take().map_or(Ok(()), Err)
     }

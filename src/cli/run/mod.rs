@@ -1,7 +1,7 @@
 //! `tcplab run`: runs a scenario in virtual time. It prints the story, the ladder and a summary, or the events as JSON. It
 //! writes captures.
 
-mod events;
+pub(super) mod events;
 mod pace;
 
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use super::args::{How, View};
 use super::output::Output;
 use super::output_file::Destination;
 use super::scenario::{Which, setting};
-use super::{CliError, help};
+use super::{CliError, help, values};
 use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
 use crate::escape::{Name, escaped};
@@ -29,7 +29,7 @@ pub(super) struct Run {
     #[command(flatten)]
     which: Which,
     /// Random seed [default: the seed of the scenario, else 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::seed)]
     seed: Option<u64>,
     /// Change a key of the scenario; may be repeated [default: no changes]
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
@@ -55,10 +55,10 @@ struct Taken {
     #[arg(short, long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
     /// Capture only the first N packets [default: all packets]
-    #[arg(short, long = "count", value_name = "N", requires = "write")]
+    #[arg(short, long = "count", value_name = "N", requires = "write", value_parser = values::packets)]
     count: Option<u64>,
     /// Capture at most N bytes of each packet; 0 is all bytes [default: 0]
-    #[arg(short, long = "snaplen", value_name = "N", requires = "write")]
+    #[arg(short, long = "snaplen", value_name = "N", requires = "write", value_parser = values::snaplen)]
     snaplen: Option<u32>,
     /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
     #[arg(long, requires = "write")]
@@ -75,7 +75,7 @@ struct Taken {
 type Captures = Vec<(String, Rc<RefCell<Capture>>)>;
 
 pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(), CliError> {
-    let mut scenario = args.which.open(registry)?;
+    let mut scenario = args.which.open(&args.set, registry)?;
     for (key, value) in &args.set {
         scenario.set(key, value).map_err(|error| CliError::Usage(error.to_string()))?;
     }
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
         events.borrow_mut().finish(&outcome)?;
     } else {
         let ladder = ladder.map_or(String::new(), |ladder| ladder.borrow().draw(&args.view.style(output)));
-        output.result(report_text(&scenario, &ladder, &outcome, output.width()))?;
+        output.result(report_text(&scenario, &ladder, &outcome, output))?;
     }
     for (path, summary) in closed {
         let summary = summary.map_err(|error| failed(&error))?;
@@ -184,13 +184,15 @@ fn failed(error: &WriteError) -> CliError {
 }
 
 /// The story, the ladder, the descriptors, what to look at, and what the programs did. Prose is filled to the width.
-fn report_text(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, width: usize) -> String {
+fn report_text(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, output: Output) -> String {
+    let width = output.width();
     let mut parts = Vec::new();
-    if let Some(name) = scenario.name() {
-        parts.push(filled(&format!("{name}: {}", scenario.summary()), width));
-    } else {
-        parts.push(filled(scenario.summary(), width));
-    }
+    let summary = match scenario.name() {
+        Some(name) => format!("{name}: {}", scenario.summary()),
+        None => scenario.summary().to_owned(),
+    };
+    let title: Vec<_> = filled(&summary, width).lines().map(|line| output.title(line) + "\n").collect();
+    parts.push(title.concat());
     parts.push(filled(scenario.story(), width));
     parts.push(ladder.to_owned());
     if let Some(table) = &outcome.table {
@@ -201,8 +203,13 @@ fn report_text(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, width: u
         parts.push(filled(&format!("In Wireshark (-w FILE writes the capture):\n- {look}\n"), width));
     }
     let programs = outcome.reports.iter().filter(|report| !report.daemon);
-    let programs =
-        programs.map(|report| filled(&format!("{} on {}: {}", escaped(&report.name), report.host, did(report)), width));
+    let programs = programs.map(|report| {
+        let text = filled(&format!("{} on {}: {}", escaped(&report.name), report.host, did(report)), width);
+        if matches!(report.result, Some(Ok(_))) {
+            return text;
+        }
+        text.lines().map(|line| output.verdict(false, line) + "\n").collect()
+    });
     parts.push(programs.collect());
     parts.retain(|part| !part.trim().is_empty());
     parts.join("\n")

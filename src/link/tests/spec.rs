@@ -61,6 +61,13 @@ fn values_print_as_the_shortest_text_that_means_the_same() {
         ("delay=1.0000000019s", "delay=1000000001ns"),
         ("delay=2000ms", "delay=2s"),
         ("reorder=.5%", "reorder=0.5%"),
+        ("delay=1min", "delay=60s"),
+        ("delay=1.5h,jitter=2usec", "delay=5400s,jitter=2us"),
+        ("delay=0", ""),
+        ("limit=1MB", "limit=1000000B"),
+        ("limit=2kb", "limit=2000B"),
+        ("limit=1gib", "limit=1024MiB"),
+        ("mtu=1.4kB", "mtu=1400"),
         ("limit=1024b", "limit=1KiB"),
         ("limit=1500B", "limit=1500B"),
         ("limit=1MiB", "limit=1MiB"),
@@ -90,7 +97,10 @@ fn an_error_names_the_key_and_what_is_known_or_expected() {
          hold"
     );
     assert_eq!(error("delay=1ms,delay=2ms"), "link spec: `delay` is given twice");
-    assert_eq!(error("delay=20"), "link spec: `delay=20`: expected a time such as 20ms (s, ms, us, ns)");
+    assert_eq!(
+        error("delay=20"),
+        "link spec: `delay=20`: expected a time with its unit, such as 20ms or 1.5s (h, min, s, ms, us, ns)"
+    );
     assert_eq!(
         error("loss=2"),
         "link spec: `loss=2`: expected a probability from 0% to 100% such as 0.5%, or bursts, \
@@ -131,7 +141,7 @@ fn an_error_names_the_key_and_what_is_known_or_expected() {
         "link spec: `reorder=1%:3`: expected a probability such as 0.5%, or with the time that a packet is held back, \
          0.5%:3ms"
     );
-    assert_eq!(error("mtu=67"), "link spec: `mtu=67`: expected bytes from 68 (RFC 791) to 65535");
+    assert_eq!(error("mtu=67"), "link spec: `mtu=67`: expected bytes from 68 (RFC 791) to 65535, such as 1400");
     assert_eq!(
         error("delay=1ms,a>b:loss=1%"),
         "link spec: `delay=1ms,a>b:loss=1%`: a direction is written `A>B:` and stands first"
@@ -152,7 +162,7 @@ fn what_is_no_value_is_refused() {
         "delay=1.ms",
         "delay=.5ms",
         "delay=1.2.3s",
-        "delay=1min",
+        "delay=1week",
         "delay=99999999999s",
         "loss=101%",
         "loss=-1%",

@@ -48,7 +48,8 @@ pub(in crate::scenario) const KEYS: [Key; 66] = [
         |host, value| put(&mut host.hystart, switch(value)),
     ),
     key("mtu", "the largest packet of the interface, in bytes (default 1500)", |host, value| {
-        put(&mut host.mtu, number(value, 576, 65_535))
+        let read = size(value).filter(|mtu| (576..=65_535).contains(mtu));
+        put(&mut host.mtu, read.ok_or_else(|| "a number from 576 to 65535".to_owned()))
     }),
     key("rcv_buf", "bytes of a receive buffer that does not grow; auto: it grows (default auto)", |host, value| {
         put(&mut host.rcv_buf, automatic(value, &format!("{SIZE}, or auto"), buffer))

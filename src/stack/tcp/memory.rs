@@ -36,6 +36,11 @@ impl BlockPool {
         self.limit.saturating_sub(self.used).saturating_mul(BLOCK)
     }
 
+    /// Bytes in use, in whole blocks.
+    pub(in crate::stack) const fn used_bytes(&self) -> usize {
+        self.used * BLOCK
+    }
+
     /// Blocks in use.
     #[cfg(test)]
     pub(in crate::stack) const fn used(&self) -> usize {

@@ -2,21 +2,22 @@
 
 use std::fmt;
 
-use super::{Line, ParseError, duration, number};
+use super::{Line, ParseError, number};
 use crate::app::calls::Time;
+use crate::link::{TIME_EXPECTED, parse_size, parse_time};
 use crate::socket::{CongestionName, SocketOption as O};
 use crate::time::Duration;
 
 const NAMES: &str = "reuseaddr, nodelay, cork, cc, quickack, keepalive, v6only, rcvbuf, sndbuf, maxseg, keepcnt, ttl, keepidle, \
     keepintvl, usertimeout, rcvtimeo, sndtimeo or linger";
 const SWITCH: &str = "on or off";
-const TIME: &str = "a time with its unit (ns, us, ms, s, m), for example 1.5s";
 
 /// How the value of an option is read.
 #[derive(Clone, Copy)]
 enum SettingKind {
     Switch(fn(bool) -> O),
     Count(u64, fn(u64) -> O),
+    Bytes(fn(u64) -> O),
     Time(fn(Duration) -> O),
     Controller,
 }
@@ -29,8 +30,8 @@ const SETTINGS: [(&str, SettingKind); 18] = [
     ("quickack", SettingKind::Switch(O::QuickAck)),
     ("keepalive", SettingKind::Switch(O::KeepAlive)),
     ("v6only", SettingKind::Switch(O::V6Only)),
-    ("rcvbuf", SettingKind::Count(MOST_BUFFER, |size| O::RcvBuf(size as usize))),
-    ("sndbuf", SettingKind::Count(MOST_BUFFER, |size| O::SndBuf(size as usize))),
+    ("rcvbuf", SettingKind::Bytes(|size| O::RcvBuf(size as usize))),
+    ("sndbuf", SettingKind::Bytes(|size| O::SndBuf(size as usize))),
     ("maxseg", SettingKind::Count(u16::MAX as u64, |size| O::MaxSeg(size as u16))),
     ("keepcnt", SettingKind::Count(127, |count| O::KeepCnt(count as u32))),
     ("ttl", SettingKind::Count(255, |ttl| O::Ttl(ttl as u8))),
@@ -57,10 +58,13 @@ pub(super) fn read(line: &mut Line<'_>) -> Result<O, ParseError> {
         SettingKind::Count(most, option) => {
             line.take(&format!("a number up to {most}"), |word| number(word).filter(|&count| count <= most).map(option))
         }
+        SettingKind::Bytes(option) => line.take("bytes up to 16777216, for example 65536 or 64KiB", |word| {
+            parse_size(word).filter(|&count| count <= MOST_BUFFER).map(option)
+        }),
         SettingKind::Controller => line.take("the name of a congestion controller, at most 15 bytes", |word| {
             CongestionName::exact(word).map(O::Congestion)
         }),
-        SettingKind::Time(option) => line.take(TIME, |word| duration(word).map(option)),
+        SettingKind::Time(option) => line.take(TIME_EXPECTED, |word| parse_time(word).map(option)),
     }
 }
 

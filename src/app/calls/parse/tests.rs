@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::socket::SocketOption;
+use crate::time::Duration;
 
 fn hosts() -> BTreeMap<String, IpAddr> {
     let host = |name: &str, ip: &str| (name.to_owned(), ip.parse().expect("an address"));
@@ -16,9 +17,10 @@ fn fails(call: Call, errno: Errno) -> Call {
     Call::Fails(Box::new(call), errno)
 }
 
-/// Reads one call where a connection and a listener are there.
+/// Reads one call where a listener is there, and a connection is in hand; for `sendto` a UDP socket.
 fn one(text: &str) -> Result<Call, String> {
-    let program = ["listen 1", "connect server:1", text];
+    let hand = if text.starts_with("sendto") { "socket udp" } else { "connect server:1" };
+    let program = ["listen 1", hand, text];
     parse(program, &hosts()).map(|calls| calls[2].clone()).map_err(|error| error.to_string())
 }
 
@@ -49,6 +51,13 @@ fn calls() {
         ("sleep 7ns", Call::Sleep(Duration::from_nanos(7))),
         ("sleep 2m", Call::Sleep(Duration::from_mins(2))),
         ("sleep 0.5m", Call::Sleep(Duration::from_secs(30))),
+        ("sleep 2min", Call::Sleep(Duration::from_mins(2))),
+        ("sleep 1h", Call::Sleep(Duration::from_hours(1))),
+        ("send 1MB", Call::SendPattern(1_000_000)),
+        ("send 64KiB by 1kb every 1ms", Call::SendPaced(65_536, Pace { by: 1000, every: Duration::from_millis(1) })),
+        ("recv 1.5KiB", Call::Recv(1536)),
+        ("sendto server:53 1KiB", Call::SendToPattern(addr("10.0.0.2:53"), 1024)),
+        ("set sndbuf 1MiB", Call::Set(SocketOption::SndBuf(1 << 20))),
         ("sleep 0s", Call::Sleep(Duration::ZERO)),
         ("shutdown wr", Call::Shutdown(Shutdown::Write)),
         ("shutdown rd", Call::Shutdown(Shutdown::Read)),
@@ -112,21 +121,20 @@ fn errors_name_the_line_the_word_and_what_was_expected() {
         ("listen 65536", format!("\"65536\": expected {LISTEN}")),
         ("listen 80 many", "\"many\": expected a backlog (a number), or nothing".to_owned()),
         ("listen 80 1 1", "\"1\": expected nothing more on this line".to_owned()),
-        ("send", "the line ends: expected a number of bytes, or a text in quotation marks".to_owned()),
-        ("send all", "\"all\": expected a number of bytes, or a text in quotation marks".to_owned()),
-        ("send -1", "\"-1\": expected a number of bytes, or a text in quotation marks".to_owned()),
+        ("send", "the line ends: expected a number of bytes such as 3000 or 64KiB, or a text in quotation marks".to_owned()),
+        ("send all", "\"all\": expected a number of bytes such as 3000 or 64KiB, or a text in quotation marks".to_owned()),
+        ("send -1", "\"-1\": expected a number of bytes such as 3000 or 64KiB, or a text in quotation marks".to_owned()),
         ("send \"open", "\"\"open\": expected a closing quotation mark".to_owned()),
         (r#"send "\q""#, "\"\\q\": expected an escape: \\\" \\\\ \\n \\r \\t \\0 or \\xHH".to_owned()),
-        ("recv ten", "\"ten\": expected a number of bytes, or eof".to_owned()),
-        ("recv 99999999999999999999", "\"99999999999999999999\": expected a number of bytes, or eof".to_owned()),
-        ("sleep 1", format!("\"1\": expected {DURATION}")),
-        ("sleep s", format!("\"s\": expected {DURATION}")),
-        ("sleep 1.s", format!("\"1.s\": expected {DURATION}")),
-        ("sleep -1s", format!("\"-1s\": expected {DURATION}")),
-        ("sleep 1.0000000001s", format!("\"1.0000000001s\": expected {DURATION}")),
-        ("sleep 99999999999999999999s", format!("\"99999999999999999999s\": expected {DURATION}")),
+        ("recv ten", "\"ten\": expected a number of bytes such as 3000 or 64KiB, or eof".to_owned()),
+        ("recv 99999999999999999999", "\"99999999999999999999\": expected a number of bytes such as 3000 or 64KiB, or eof".to_owned()),
+        ("sleep 1", format!("\"1\": expected {TIME_EXPECTED}")),
+        ("sleep s", format!("\"s\": expected {TIME_EXPECTED}")),
+        ("sleep 1.s", format!("\"1.s\": expected {TIME_EXPECTED}")),
+        ("sleep -1s", format!("\"-1s\": expected {TIME_EXPECTED}")),
+        ("sleep 99999999999999999999s", format!("\"99999999999999999999s\": expected {TIME_EXPECTED}")),
         ("shutdown", "the line ends: expected wr, rd or rdwr".to_owned()),
-        ("until now", format!("\"now\": expected {DURATION}")),
+        ("until now", format!("\"now\": expected {TIME_EXPECTED}")),
         ("connect server:80 -> EWHAT", format!("\"EWHAT\": expected {ERRNO}")),
         ("connect server:80 -> EPIPE 1", "\"1\": expected nothing more on this line".to_owned()),
         ("close ->", format!("the line ends: expected {ERRNO}")),
@@ -137,13 +145,13 @@ fn errors_name_the_line_the_word_and_what_was_expected() {
                 .to_owned(),
         ),
         ("set nodelay 1", "\"1\": expected on or off".to_owned()),
-        ("set rcvbuf 16777217", "\"16777217\": expected a number up to 16777216".to_owned()),
+        ("set rcvbuf 16777217", "\"16777217\": expected bytes up to 16777216, for example 65536 or 64KiB".to_owned()),
         ("use 2", "\"2\": expected the number of a descriptor, from 3 up".to_owned()),
-        ("send 10 by 0 every 1s", "\"0\": expected a number of bytes from 1 up".to_owned()),
-        ("send 10 by 1", "the line ends: expected every".to_owned()),
+        ("send 10 by 0 every 1s", "\"0\": expected a number of bytes from 1 up, such as 100".to_owned()),
+        ("send 10 by 1", "the line ends: expected every TIME behind it, for example every 5ms".to_owned()),
         (
             "sendto server:1 65508",
-            "\"65508\": expected a number of bytes up to 65507, or a text in quotation marks".to_owned(),
+            "\"65508\": expected a number of bytes up to 65507, or a text in quotation marks as long".to_owned(),
         ),
         ("socket raw", "\"raw\": expected nothing more on this line".to_owned()),
         ("shutdown both", "\"both\": expected wr, rd or rdwr".to_owned()),
@@ -178,6 +186,27 @@ fn a_call_for_which_nothing_is_open_is_refused() {
     for (text, error) in table {
         assert_eq!(parse(text.lines(), &hosts()).map_err(|error| error.to_string()), Err(error.to_owned()), "{text}");
     }
+}
+
+#[test]
+fn a_call_that_the_socket_in_hand_cannot_take_is_refused() {
+    use super::open::{NO_PEER, NOT_UDP, ONLY_TCP, TOO_LONG};
+    let table = [
+        ("socket udp\nlisten 80", format!("line 2: \"listen\": expected {ONLY_TCP}")),
+        ("socket udp\nrecv 5", format!("line 2: \"recv\": expected {NO_PEER}")),
+        ("socket udp\nsend 5", format!("line 2: \"send\": expected {NO_PEER}")),
+        ("socket udp\nconnect server:53\nrecv eof", format!("line 3: \"recv\": expected {ONLY_TCP}")),
+        ("socket udp\nconnect server:53\nabort", format!("line 3: \"abort\": expected {ONLY_TCP}")),
+        ("socket udp\nconnect server:53\nsend 65508", format!("line 3: \"send\": expected {TOO_LONG}")),
+        ("socket\nsendto server:53 1", format!("line 2: \"sendto\": expected {NOT_UDP}")),
+        ("connect server:80\nsendto server:53 1", format!("line 2: \"sendto\": expected {NOT_UDP}")),
+        ("listen 80\nrecvfrom", format!("line 2: \"recvfrom\": expected {NOT_UDP}")),
+    ];
+    for (text, error) in table {
+        assert_eq!(parse(text.lines(), &hosts()).map_err(|error| error.to_string()), Err(error), "{text}");
+    }
+    // After `use` only the run knows what is in hand.
+    assert!(parse(["connect server:80", "use 3", "recvfrom"], &hosts()).is_ok());
 }
 
 #[test]
