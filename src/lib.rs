@@ -98,6 +98,7 @@ pub mod device;
 #[cfg(feature = "drill")]
 pub mod drill;
 mod drive;
+mod escape;
 pub mod event;
 pub mod link;
 #[cfg(all(feature = "live", target_os = "linux"))]

@@ -1,9 +1,11 @@
 //! The situations of the shared corpus, `corpus/cases`: how many streams, segments and bytes there are, and how they close.
 //!
-//! `expected.csv` says what is right. A row that is marked `later` belongs to a later issue and is left aside.
-#![cfg(feature = "capture")]
+//! `expected.csv` says what is right. `encapsulations` compares what is found in frames with what tshark finds.
+#![cfg(feature = "cli")]
 
 mod common;
+#[path = "cases/encapsulations.rs"]
+mod encapsulations;
 #[path = "common/programs.rs"]
 mod programs;
 
@@ -11,7 +13,7 @@ mod programs;
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 #[cfg(feature = "scenario")]
 use std::rc::Rc;
 
@@ -33,13 +35,14 @@ use tcplab::{
 #[cfg(feature = "scenario")]
 const FIN: Flags = Flags::FIN;
 
+/// Runs the command.
+fn tcplab(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tcplab")).args(arguments).output().expect("the command runs")
+}
+
 /// What `show --flows --json` prints of a file, one value for each stream.
 fn flows(path: &Path) -> Vec<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_tcplab"))
-        .args(["show", "--flows", "--json"])
-        .arg(path)
-        .output()
-        .expect("the command runs");
+    let output = tcplab(&["show", "--flows", "--json", &path.to_string_lossy()]);
     assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("text");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -50,16 +53,13 @@ fn sum(flows: &[Value], field: &str) -> u64 {
 }
 
 #[test]
-fn show_counts_streams_segments_and_bytes_of_every_case() {
+fn every_case_is_shown_and_replayed_as_the_table_has_it() {
     let Some(dir) = programs::shared("corpus/cases") else { return };
     let table = fs::read_to_string(dir.join("expected.csv")).expect("the table");
     let (mut rows, mut wrong) = (0, Vec::new());
     for row in table.lines().skip(1) {
         let fields: Vec<_> = row.split(',').collect();
-        let &[file, streams, segments, bytes, close, _, when] = fields.as_slice() else { panic!("{row}") };
-        if when != "first" {
-            continue;
-        }
+        let &[file, streams, segments, bytes, close, replay, _] = fields.as_slice() else { panic!("{row}") };
         rows += 1;
         let flows = flows(&dir.join(file));
         let closes: Vec<_> =
@@ -75,8 +75,17 @@ fn show_counts_streams_segments_and_bytes_of_every_case() {
                 wrong.push(format!("{file}: {what} {found}, expected {expected}"));
             }
         }
+        if !replay.is_empty() {
+            let output = tcplab(&["replay", "--json", "--role", "both", &dir.join(file).to_string_lossy()]);
+            let text = String::from_utf8(output.stdout).expect("text");
+            let verdict = |line| serde_json::from_str::<Value>(line).expect("JSON")["verdict"].clone();
+            let verdicts: Vec<_> = text.lines().map(verdict).collect();
+            if verdicts.is_empty() || verdicts.iter().any(|verdict| verdict != replay) {
+                wrong.push(format!("{file}: replay {verdicts:?}, expected {replay}"));
+            }
+        }
     }
-    assert!(rows >= 15, "{rows} rows");
+    assert!(rows >= 23, "{rows} rows");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -2,6 +2,9 @@
 #![cfg(feature = "cli")]
 
 mod common;
+#[cfg(unix)]
+#[path = "cli/hostile.rs"]
+mod hostile;
 
 use std::process::Output;
 

@@ -128,6 +128,60 @@ fn random_bytes_behind_a_good_beginning_are_refused_or_read() {
     });
 }
 
+/// Pieces of headers, each of which leads to another one.
+const PIECES: [&[u8]; 26] = [
+    &[0x08, 0x00],
+    &[0x86, 0xdd],
+    &[0x81, 0x00, 0x00, 0x05],
+    &[0x88, 0x47, 0x00, 0x01, 0x00, 0x40],
+    &[0x00, 0x01, 0x01, 0x40],
+    &[0x88, 0x64, 0x11, 0x00, 0x00, 0x01, 0x00, 0x20],
+    &[0xff, 0x03, 0x00, 0x21],
+    &[0xaa, 0xaa, 0x03, 0x00, 0x00, 0x00],
+    &[0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2],
+    &[0x45, 0, 0, 0, 0, 1, 0, 0, 64, 4, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+    &[0x45, 0, 0, 40, 0, 1, 0, 0, 64, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+    &[0x45, 0, 0, 40, 0, 1, 0x20, 0, 64, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+    &[0x45, 0, 0, 40, 0, 1, 0, 1, 64, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+    &[0x45, 0, 0, 0, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+    &[0x45, 0, 0, 0, 0, 1, 0, 0, 64, 51, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+    &[0x60, 0, 0, 0, 0, 0, 44, 64],
+    &[0x12, 0xb5, 0x12, 0xb5, 0, 80, 0, 0, 8, 0, 0, 0, 0, 0, 5, 0],
+    &[0x17, 0xc1, 0x17, 0xc1, 0, 80, 0, 0, 0x3f, 0, 0x65, 0x58, 0, 0, 5, 0],
+    &[0x08, 0x68, 0x08, 0x68, 0, 80, 0, 0, 0x37, 0xff, 0, 80, 0, 0, 0, 1],
+    &[0xb0, 0x00, 0x65, 0x58, 0, 0, 0, 0],
+    &[0x10, 0x00, 0x88, 0xbe, 0, 0, 0, 1],
+    &[0x08, 0x02, 0, 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3, 0x10, 0],
+    &[0x88, 0x01, 0, 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3, 0x10, 0, 0x80, 0],
+    &[0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x00, 0x80],
+    &[6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+    &[0xff; 7],
+];
+
+#[test]
+fn frames_of_any_headers_are_looked_into_or_named() {
+    let types = [
+        0, 1, 6, 9, 10, 12, 14, 50, 51, 100, 101, 104, 105, 107, 108, 109, 113, 117, 119, 127, 138, 163, 192, 228, 229,
+        240, 274, 276, 204,
+    ];
+    each_case(cases(), |case| {
+        let mut rng = Rng::new(case, "headers in frames");
+        let link_type = types[rng.below(types.len() as u64) as usize];
+        let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, link_type].map(u32::to_le_bytes).concat();
+        for _ in 0..4 {
+            let mut frame = Vec::new();
+            for _ in 0..rng.below(40) {
+                frame.extend_from_slice(PIECES[rng.below(PIECES.len() as u64) as usize]);
+            }
+            mutate(&mut frame, &mut rng);
+            let len = frame.len() as u32;
+            file.extend([1, 1, len, len + rng.below(40) as u32].map(u32::to_le_bytes).concat());
+            file.extend(frame);
+        }
+        read(file);
+    });
+}
+
 #[test]
 fn packets_with_wrong_bytes_have_a_comment() {
     each_case(cases() / 20, |case| {

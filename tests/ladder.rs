@@ -98,6 +98,7 @@ fn names_and_comments_of_any_text_fit_and_command_nothing() {
                 number: n as u64 + 1,
                 at: *at,
                 packet: Some(bytes),
+                unread: None,
                 original_len: bytes.len() as u32,
                 frame_len: bytes.len() as u32,
                 frame_captured_len: bytes.len() as u32,

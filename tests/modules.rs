@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A module imports only from rows above its own. A module that does not exist yet has its place.
 const ROWS: [&[&str]; 28] = [
-    &["time", "rng"],
+    &["time", "rng", "escape"],
     &["segment"],
     &["conversation"],
     &["event"],

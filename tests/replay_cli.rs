@@ -78,10 +78,13 @@ fn a_line_for_each_conversation_and_a_table_at_the_end() {
 fn json_has_the_fields_that_others_rely_on_and_a_bad_file_does_not_stop_the_rest() {
     let path = echo_capture("cli-json.pcapng", "client");
     let whole = fs::read(&path).expect("a capture");
-    let cut = programs::scratch("cli-cut.pcapng");
-    fs::write(&cut, &whole[..whole.len() - 10]).expect("a place for it");
-    let [good, cut] = [&path, &cut].map(|path| path.to_str().expect("UTF-8"));
-    let output = tcplab(&["replay", "--json", "nowhere.pcap", cut, good]);
+    let damaged = programs::scratch("cli-damaged.pcapng");
+    let mut bytes = whole.clone();
+    let last_block = whole.len() - u32::from_le_bytes(*whole.last_chunk().expect("a length")) as usize;
+    bytes[last_block + 4] = 7;
+    fs::write(&damaged, &bytes).expect("a place for it");
+    let [good, damaged] = [&path, &damaged].map(|path| path.to_str().expect("UTF-8"));
+    let output = tcplab(&["replay", "--json", "nowhere.pcap", damaged, good]);
     assert_eq!(output.status.code(), Some(2));
     let out = text(&output.stdout);
     let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -93,11 +96,102 @@ fn json_has_the_fields_that_others_rely_on_and_a_bad_file_does_not_stop_the_rest
     let verdicts: Vec<_> = lines.iter().map(|line| line["verdict"].as_str().expect("a verdict")).collect();
     assert_eq!(verdicts, ["error", "error", "pass"]);
     let files: Vec<_> = lines.iter().map(|line| line["file"].as_str().expect("a file")).collect();
-    assert_eq!(files, ["nowhere.pcap", cut, good]);
+    assert_eq!(files, ["nowhere.pcap", damaged, good]);
     let packets = Replay::open(&path).expect("a capture").packets();
-    assert_eq!(lines[1]["packet"], packets, "the last one is cut off");
-    assert!(lines[1]["reason"].as_str().is_some_and(|reason| reason.contains(cut)));
+    assert_eq!(lines[1]["packet"], packets, "the last one is damaged");
+    assert!(lines[1]["reason"].as_str().is_some_and(|reason| reason.contains(damaged)));
     assert_eq!((&lines[2]["stream"], &lines[2]["packet"]), (&serde_json::json!(0), &serde_json::Value::Null));
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_file_torn_in_its_last_record_is_replayed_up_to_there_with_a_warning() {
+    let lesson = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/data.pcapng");
+    for (name, path) in [("echo", echo_capture("cli-whole.pcapng", "client")), ("data", lesson)] {
+        let whole = fs::read(&path).expect("a capture");
+        let packets = Replay::open(&path).expect("a capture").packets();
+        let last_block = u32::from_le_bytes(*whole.last_chunk().expect("a length")) as usize;
+        for lost in [1, 10, last_block - 1] {
+            let torn = programs::scratch(&format!("cli-torn-{name}-{lost}.pcapng"));
+            fs::write(&torn, &whole[..whole.len() - lost]).expect("a place for it");
+            let file = torn.to_str().expect("UTF-8");
+            let output = tcplab(&["replay", file]);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stdout));
+            let warning = format!(
+                "warning: read {file}, packet {packets}: the file ends in the middle of this record, as after kill -9; its {} \
+                 bytes are not read",
+                last_block - lost
+            );
+            assert!(said.contains(&warning), "{said}");
+            assert_eq!(said.matches("warning").count(), 1, "{said}");
+            assert!(text(&output.stdout).starts_with("pass"), "{}", text(&output.stdout));
+        }
+    }
+}
+
+/// A capture as a pcap file of raw IP, after a change of its packets.
+fn rewritten(path: &Path, name: &str, mut change: impl FnMut(u64, &mut Vec<u8>)) -> PathBuf {
+    let mut file = [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 101].map(u32::to_le_bytes).concat();
+    let mut reader = Reader::open(path).expect("a capture");
+    while let Some(record) = reader.next_record() {
+        let record = record.expect("a record");
+        let mut packet = record.packet.expect("a packet").to_vec();
+        change(record.number, &mut packet);
+        let (nanos, len) = (record.at.as_nanos(), packet.len() as u32);
+        let words = [(nanos / 1_000_000_000) as u32, (nanos % 1_000_000_000) as u32, len, len];
+        file.extend(words.map(u32::to_le_bytes).concat());
+        file.extend(packet);
+    }
+    let path = programs::scratch(name);
+    fs::write(&path, file).expect("a place for it");
+    path
+}
+
+/// The sum of the pseudo-header of a TCP segment over IPv4: what a host writes that leaves the rest to its network card.
+fn unfinished(packet: &[u8]) -> [u8; 2] {
+    let words = packet[12..20].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum::<u32>();
+    let sum = words + 6 + (packet.len() as u32 - 20);
+    (((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes()
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn wrong_checksums_are_warned_of_with_their_count_and_the_first_packet() {
+    let path = echo_capture("cli-sums.pcapng", "client");
+    let said = |path: &Path| {
+        let output = tcplab(&["replay", path.to_str().expect("UTF-8")]);
+        assert!(text(&output.stdout).starts_with("pass"), "{}", text(&output.stdout));
+        text(&output.stderr)
+    };
+    assert!(!said(&rewritten(&path, "cli-sums-right.pcap", |_, _| {})).contains("warning"));
+
+    let spoil = |number, packet: &mut Vec<u8>| packet[36] ^= if matches!(number, 3 | 4 | 5) { 0x55 } else { 0 };
+    let wrong = rewritten(&path, "cli-sums-wrong.pcap", spoil);
+    let text = said(&wrong);
+    let warning = format!("warning: {}: 3 segments have a wrong checksum, first packet 3: ", wrong.display());
+    assert!(text.contains(&warning) && text.contains("(checksum offload)"), "{text}");
+    assert_eq!(text.matches("warning").count(), 1, "{text}");
+
+    let one = rewritten(&path, "cli-sums-one.pcap", |number, packet| packet[36] ^= u8::from(number == 5));
+    assert!(said(&one).contains(": 1 segment has a wrong checksum, first packet 5: "));
+
+    let offload = rewritten(&path, "cli-sums-offload.pcap", |_, packet| {
+        if packet[12..16] == [192, 0, 2, 2] {
+            let sum = unfinished(packet);
+            packet[36..38].copy_from_slice(&sum);
+        }
+    });
+    let text = said(&offload);
+    assert!(
+        text.contains("segments have an unfinished checksum, first packet 1: the host that took the capture"),
+        "{text}"
+    );
+    assert_eq!(text.matches("warning").count(), 1, "{text}");
+
+    // The IPv4 header has one too.
+    let header = rewritten(&path, "cli-sums-header.pcap", |number, packet| packet[10] ^= u8::from(number == 2));
+    assert!(said(&header).contains(": 1 segment has a wrong checksum, first packet 2: "));
 }
 
 #[cfg(feature = "cli")]

@@ -201,11 +201,11 @@ fn a_file_that_is_cut_off_is_shown_as_far_as_it_goes() {
     fs::write(&cut, &bytes[..bytes.len() - 7]).expect("a place for it");
     let output = show(&[path(&cut)]);
     let (ladder, said) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(ladder.len() > 1_000 && whole.starts_with(&ladder), "{ladder}");
     let count = said.split(" packets").next().expect("a number").parse::<u64>().expect("a number");
-    let complaint = format!("error: read {}, packet {}: the file ends in the middle", path(&cut), count + 1);
-    assert!(said.contains(&complaint), "{said}");
+    let warning = format!("warning: read {}, packet {}: the file ends in the middle", path(&cut), count + 1);
+    assert!(said.contains(&warning) && !said.contains("error"), "{said}");
     // The tables too are those of what could be read.
     assert_eq!(text(&show(&["--flows", path(&cut)]).stdout).lines().count(), 2);
 }

@@ -3,10 +3,11 @@
 use std::io;
 
 use super::Summary;
+use crate::escape::Name;
 
 /// A capture that cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("read {file}{}: {problem}", AtPacket(*.packet))]
+#[error("read {}{}: {problem}", Name(.file), AtPacket(*.packet))]
 pub struct ReadError {
     /// The file, as it was named.
     pub file: String,
@@ -35,11 +36,8 @@ pub enum ReadProblem {
     /// The file is compressed.
     #[error("the file is compressed; unpack it first (gunzip, zstd -d, lz4 -d)")]
     Compressed,
-    /// The file ends in the middle of a record.
-    #[error(
-        "the file ends in the middle of a record; what comes before it is whole, and \
-         `editcap FILE NEW.pcapng` keeps that"
-    )]
+    /// The file ends in the middle of its header. One that ends in a later record is read up to there, with a warning.
+    #[error("the file ends in the middle of a record, before the first packet; was the capture stopped as it began?")]
     CutOff,
     /// A length that no capture has.
     #[error(
@@ -55,12 +53,6 @@ pub enum ReadProblem {
     /// Another malformed record.
     #[error("{0}: the file is damaged here, and `editcap FILE NEW.pcapng` keeps what Wireshark can make of it")]
     Damaged(String),
-    /// No IP packet can be found below this link layer.
-    #[error(
-        "link type {0} is not known here; 0, 1, 9, 12, 101, 108, 113, 228, 229 and 276 are \
-         (null, Ethernet, PPP, raw IP, loop, Linux cooked)"
-    )]
-    LinkType(u32),
 }
 
 /// The type of a file, from its first four bytes.
@@ -98,7 +90,7 @@ impl core::fmt::Display for AtPacket {
 
 /// A capture that cannot be written, or not to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} {file}: {source}{}", Rest(.source, .summary.as_ref()))]
+#[error("{operation} {}: {source}{}", Name(.file), Rest(.source, .summary.as_ref()))]
 pub struct WriteError {
     operation: &'static str,
     /// The file, as it was named.

@@ -20,8 +20,8 @@
 //!
 //! Writing: [`Capture`] takes events, `writer` makes records of them (on a thread of its own or in place, to the same
 //! bytes), `annotate` finds the words, `encode` makes the bytes, `sink` writes whole records and handles full disks.
-//! Reading: [`Reader`] over `pcap` and `pcapng`; `link_layer` finds the IP packet in a frame. The crate pcap-file is named
-//! in `pcapng` only.
+//! Reading: [`Reader`] over `pcap` and `pcapng`; `link_layer` finds the IP packet in a frame; what is odd is a [`Warning`].
+//! The crate pcap-file is named in `pcapng` only.
 //!
 //! A capture has the packets as on the wire, before any rule of the stack.
 
@@ -37,15 +37,18 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
+mod warning;
 mod writer;
 
 pub use crate::annotate::Direction;
 pub use crate::event::Numbers;
 pub use error::{ReadError, ReadProblem, WriteError};
+pub use link_layer::Unread;
 #[cfg(any(feature = "replay", feature = "drill"))]
 pub(crate) use reader::is_ours;
 pub use reader::{Reader, Record};
 pub use settings::{Settings, WhenBehind};
+pub use warning::Warning;
 
 use core::net::SocketAddr;
 use std::path::Path;

@@ -2,19 +2,32 @@
 //! machine. It does not use pcap-file, whose checks refuse files that exist: packets above the snaplen, a snaplen of
 //! zero, and longer packet headers (as of `editcap -F modpcap`).
 //!
-//! The length of a longer packet header is not stored in the file. It is the first length with which the first packets
-//! of the file are valid. Wireshark does the same.
+//! The length of a longer packet header is not stored in the file. Each length that may be is tried on the first packets,
+//! and the one with the fewest oddities is taken, the usual one before the others.
 
 use std::io;
 
 use super::error::ReadProblem;
+use super::link_layer;
 use super::source::Source;
+use super::warning::{Oddity, Subject, Warnings};
 use crate::time::Instant;
 
 /// No capture program writes longer packets.
 const MOST: u32 = 262_144;
-/// As long as more than this were not seen, more is looked at to find out how long headers are.
+/// So many packets are looked at to find out how long their headers are, if so many are there already.
 const LOOK_AT: usize = 16;
+/// So many are waited for, on a pipe.
+const WAIT_FOR: usize = 2;
+
+/// How much speaks against a length of the headers: the records are impossible.
+const IMPOSSIBLE: u32 = 1_000;
+/// The first packet is not one of the link layer.
+const NO_PACKET: u32 = 10;
+/// A field that no program writes.
+const ODD_FIELD: u32 = 4;
+/// An empty record, or a file that ends in a record.
+const RARE: u32 = 1;
 
 /// The fields of the file header.
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +71,27 @@ impl Pcap {
         source.advance(24);
         // Modified (24), SuSE 6.3 (28) have a magic number of their own; plain, Nokia (20), Red Hat 6.1 (24) not.
         let candidates: &[usize] = if modified { &[24, 28] } else { &[16, 20, 24] };
-        pcap.packet_header = candidates[0];
+        let mut least = u32::MAX;
         for packet_header in candidates {
             let candidate = Self { packet_header: *packet_header, ..pcap };
-            if candidate.makes_sense(source)? {
-                return Ok(Some(candidate));
+            let against = candidate.against(source)?;
+            if against < least {
+                (least, pcap.packet_header) = (against, *packet_header);
+            }
+            if least == 0 {
+                break;
             }
         }
         Ok(Some(pcap))
     }
 
-    /// The next packet; `None` at the end.
-    pub(super) fn next_record(&self, source: &mut Source) -> Result<Option<PcapRecord>, ReadProblem> {
+    /// The next packet, which has this number; `None` at the end.
+    pub(super) fn next_record(
+        &self,
+        source: &mut Source,
+        number: u64,
+        warnings: &mut Warnings,
+    ) -> Result<Option<PcapRecord>, ReadProblem> {
         let header = source.peek(self.packet_header)?;
         if header.is_empty() {
             return Ok(None);
@@ -77,7 +99,7 @@ impl Pcap {
         if header.len() < self.packet_header {
             return Err(ReadProblem::CutOff);
         }
-        let [seconds, fraction, captured_len, original_len] = self.words(header);
+        let [seconds, fraction, captured_len, mut original_len] = self.words(header);
         if captured_len > MOST {
             return Err(ReadProblem::TooLong { len: captured_len.into(), most: MOST.into() });
         }
@@ -86,30 +108,52 @@ impl Pcap {
             return Err(ReadProblem::CutOff);
         }
         source.advance(whole);
-        // A fraction of a second or more is wrong, but means something; both fit into 64 bits.
-        let nanos = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * u64::from(self.unit);
+        if captured_len > original_len {
+            warnings.add(number, Subject::File, Oddity::CapturedAboveOriginal);
+            original_len = captured_len;
+        }
+        let fraction = u64::from(fraction) * u64::from(self.unit);
+        if fraction >= 1_000_000_000 {
+            warnings.add(number, Subject::File, Oddity::Fraction);
+        }
+        // Both fit into 64 bits.
+        let nanos = u64::from(seconds) * 1_000_000_000 + fraction;
         Ok(Some(PcapRecord { at: Instant::from_nanos(nanos), captured_len, original_len }))
     }
 
-    /// Whether the first packets are packets if their headers are so long.
-    fn makes_sense(&self, source: &mut Source) -> io::Result<bool> {
-        let mut at = 0;
-        for _ in 0..LOOK_AT {
-            let bytes = source.peek(at + self.packet_header)?;
-            let Some(header) = bytes.get(at..at + self.packet_header) else {
-                // The end, or cut off in a header. A file of one packet with a longer header looks the same, and is rarer.
-                return Ok(true);
+    /// How much speaks against headers of this length, judged by the first packets.
+    fn against(&self, source: &mut Source) -> io::Result<u32> {
+        let (mut at, mut against) = (0, 0);
+        for nth in 0..LOOK_AT {
+            let end = at + self.packet_header;
+            if nth >= WAIT_FOR && source.bytes().len() < end {
+                break; // more may come later, on a pipe
+            }
+            let bytes = source.peek(end)?;
+            let Some(header) = bytes.get(at..end) else {
+                // The end of the file, or of what is there of a record.
+                against += if bytes.len() > at { RARE } else { 0 };
+                break;
             };
             let [_, fraction, captured_len, original_len] = self.words(header);
-            let too_late = u64::from(fraction) * u64::from(self.unit) >= 1_000_000_000;
-            // Nothing of a packet is no packet: else a payload of zeros would look like many.
-            let lengths_fit = (1..=original_len).contains(&captured_len) && original_len <= MOST;
-            if !lengths_fit || too_late {
-                return Ok(false);
+            if captured_len > MOST {
+                return Ok(against + IMPOSSIBLE);
             }
-            at += self.packet_header + captured_len as usize;
+            let late = u64::from(fraction) * u64::from(self.unit) >= 1_000_000_000;
+            let longer = captured_len > original_len || original_len > MOST;
+            against += ODD_FIELD * (u32::from(late) + u32::from(longer));
+            against += RARE * u32::from(captured_len == 0);
+            at = end + captured_len as usize;
+            if nth == 0 {
+                let frame = source.peek(at)?.get(end..).unwrap_or_default();
+                let known = link_layer::is_known(self.link_type);
+                if known && !frame.is_empty() && link_layer::find(self.link_type, frame, original_len).packet.is_none()
+                {
+                    against += NO_PACKET;
+                }
+            }
         }
-        Ok(true)
+        Ok(against)
     }
 
     fn words(&self, header: &[u8]) -> [u32; 4] {

@@ -2,6 +2,7 @@
 //! link layers, and files of formats that no program here writes, put together by hand.
 
 mod files;
+mod odd;
 mod words;
 
 use std::io::{self, ErrorKind, Write};
@@ -304,6 +305,8 @@ fn the_packet_is_found_in_frames_of_every_link_layer() {
         }
     }
     let arp = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 6, 0, 1];
+    let named = link_layer::find(1, &arp, 60).unread.expect("a name");
+    assert_eq!(named.to_string(), "EtherType 0x0806 (ARP)");
     assert_eq!(link_layer::find(1, &arp, 60).packet, None);
     assert_eq!(link_layer::find(1, &arp, 60).original_len, 60);
 }

@@ -14,11 +14,12 @@ use serde_json::json;
 
 use super::args::View;
 use super::kind::Kind;
-use super::output::Output;
+use super::output::{Output, json_line};
 use super::output_file::Destination;
 use super::{CliError, values};
-use crate::capture::Settings;
-use crate::drill::{Drill, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_capture};
+use crate::capture::{Reader, Settings};
+use crate::drill::{Drill, FromError, FromRole, Outcome, Relax, SCRIPTS, System, Verdict, from_reader};
+use crate::escape::{self, Name};
 use crate::event::{HostId, Observer};
 use crate::view::{Ladder, Style, printable};
 
@@ -153,8 +154,12 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             RoleName::Server => FromRole::Server,
         });
         output.refuse_json("drill --from", "it prints a script")?;
-        let script = from_capture(capture, args.stream, role);
-        let script = script.map_err(|error| CliError::Usage(format!("{error}{}", Kind::Capture.hint(capture))))?;
+        let name = capture.display().to_string();
+        let read = Reader::open(capture).map_err(FromError::from);
+        let script = read.and_then(|mut reader| from_reader(&mut reader, &name, args.stream, role));
+        let (script, warnings) =
+            script.map_err(|error| CliError::Usage(format!("{error}{}", Kind::Capture.hint(capture))))?;
+        output.warnings(&warnings);
         output.result(script)?;
         return Ok(0);
     }
@@ -166,7 +171,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     for path in &args.scripts {
         if let Err(error) = gather(path, &mut jobs) {
             code = 2;
-            output.error(&format!("read {}: {error}", path.display()));
+            output.error(&format!("read {}: {error}", escape::path(path)));
         }
     }
     if let Some(dir) = &args.write {
@@ -245,7 +250,9 @@ fn drill(args: &Args) -> Result<Drill, CliError> {
                 "--set {setting}: expected KEY=VALUE, such as cc=reno or rcv_buf=64KiB"
             )));
         };
-        drill = drill.set(key, value).map_err(|what| CliError::Usage(format!("--set {setting}: expected {what}")))?;
+        drill = drill
+            .set(key, value)
+            .map_err(|what| CliError::Usage(format!("--set {}: expected {what}", Name(setting))))?;
     }
     for definition in &args.define {
         let wrong = |error| CliError::Usage(format!("-D {definition}: {error}; example: -D NAME=VALUE"));
@@ -382,7 +389,7 @@ fn report(
             "virtual_s": virtual_time.as_secs_f64(),
             "wall_ms": wall.as_secs_f64() * 1_000.0,
         });
-        return output.result(format_args!("{object}\n"));
+        return output.result(json_line(&object));
     }
     let needed = if relaxed.is_empty() { String::new() } else { format!(" (relaxed: {})", relaxed.join(", ")) };
     let skipped = match skipped_asserts {

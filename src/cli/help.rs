@@ -62,7 +62,8 @@ The line below a packet is its comment in the file, or the description that tcpl
 Arrows of captures made by tcplab show what the link did: ✗ lost, ↠ delivered twice, ⇢ held back, ⇉ sent ahead, ≁ corrupted.
 --json prints one object for each packet: number, at, len, comment, words, tag. A segment also has stream, from (0 is the \
 left end), flags, seq, ack, window, payload, kinds, states.
-A damaged file is shown up to the damage. Then the error names the packet, and the exit code is 2.
+A file that ends in the middle of a record is shown up to there, with a warning. A damaged file is shown up to the damage. \
+Then the error names the packet, and the exit code is 2.
 
 Examples:
   tcplab show tcplab-demo.pcapng

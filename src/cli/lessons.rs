@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::output::{Output, print};
+use super::output::{Output, json_line, print};
 use super::{CliError, help};
 use crate::scenario::{Scenario, keys, lessons};
 
@@ -22,7 +22,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
             CliError::Usage(format!("lessons --show {name}: there is no lesson of that name; the lessons are {all}"))
         })?;
         if output.json {
-            return Ok(print(format_args!("{}\n", json!({ "name": name, "text": lesson.text() })))?);
+            return Ok(print(json_line(&json!({ "name": name, "text": lesson.text() })))?);
         }
         print(lesson.text())?;
         let all = keys();
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         let lesson = Scenario::lesson(name).expect("it is on the list");
         if output.json {
             let line = json!({ "name": name, "topic": lesson.topic(), "summary": lesson.summary() });
-            print(format_args!("{line}\n"))?;
+            print(json_line(&line))?;
             continue;
         }
         if lesson.topic() != topic {

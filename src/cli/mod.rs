@@ -30,6 +30,7 @@ use clap::FromArgMatches;
 
 use crate::app::Registry;
 use crate::capture::ReadError;
+use crate::escape;
 use args::{Args, Command};
 use output::Output;
 
@@ -39,6 +40,9 @@ enum CliError {
     /// The run failed. Exit code 1.
     #[error("{0}")]
     Run(String),
+    /// Something failed in a run of this scenario; each failure has a line. Exit code 1.
+    #[error("{0}: {1}")]
+    Failures(String, String),
     /// A signal ended the command. Exit code 128 + n.
     #[error("{0}: stopped by signal {1}")]
     #[cfg(all(feature = "live", target_os = "linux"))]
@@ -57,7 +61,7 @@ enum CliError {
 impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Run(_) | Self::Output(_) => ExitCode::from(1),
+            Self::Run(_) | Self::Failures(..) | Self::Output(_) => ExitCode::from(1),
             #[cfg(all(feature = "live", target_os = "linux"))]
             Self::Signal(_, signal) => ExitCode::from(128 + signal),
             Self::Usage(_) | Self::Input(_) => ExitCode::from(2),
@@ -90,7 +94,7 @@ pub fn command_line(registry: Registry) -> ExitCode {
                 Some(text) => Output::before_parsing(&words).error(&text),
                 // Help and version are not errors: clap prints them to standard output.
                 None => {
-                    let _ = error.print();
+                    let _ = print_clap(&error);
                 }
             }
             return ExitCode::from(error.exit_code() as u8);
@@ -103,6 +107,11 @@ pub fn command_line(registry: Registry) -> ExitCode {
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
+            // Each failure of a run has a line. Elsewhere a line end is one of a name.
+            let text = match &error {
+                CliError::Failures(..) => text,
+                _ => escape::escaped(&text).into_owned(),
+            };
             // An error about an option names its command.
             if text.starts_with('-') {
                 let words: Vec<_> = std::env::args_os().collect();
@@ -112,6 +121,15 @@ pub fn command_line(registry: Registry) -> ExitCode {
             }
             error.exit_code()
         }
+    }
+}
+
+/// Prints what clap says: help, the version, or an error, whose words may be any.
+fn print_clap(error: &clap::Error) -> io::Result<()> {
+    let text = error.render().to_string();
+    match escape::escaped_lines(&text) {
+        std::borrow::Cow::Owned(text) if error.use_stderr() => write!(io::stderr().lock(), "{text}"),
+        _ => error.print(),
     }
 }
 

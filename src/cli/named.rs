@@ -10,6 +10,7 @@ use super::CliError;
 use super::args::Args;
 use crate::app::{Listen, Program, Registry, ServerOptions};
 use crate::congestion::Algorithm;
+use crate::escape;
 
 /// The command line with the names of this registry.
 pub(super) fn command(registry: &Registry) -> Command {
@@ -80,7 +81,7 @@ impl Files {
         if size.is_none() {
             let dir = dir.as_deref().unwrap_or(Path::new("."));
             if !dir.is_dir() {
-                let dir = dir.display();
+                let dir = escape::path(dir);
                 return Err(CliError::Usage(format!(
                     "--dir {dir}: this is not a readable directory; name another one, such as `--dir .`, or --size N for a \
                      generated file"

@@ -1,11 +1,19 @@
 //! Output: results go to standard output, everything else to standard error. All commands print through this module.
+//!
+//! Text may contain names and contents of files, packets and arguments. So everything is escaped here once more: only line
+//! ends, tabs and the colours of this program reach a terminal. A name is escaped where it is put into a text, since a line
+//! end in it would begin a line ([`crate::escape`]).
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::Value;
+
 use super::CliError;
 use super::args::{Color, Global};
+use crate::escape::{escaped, escaped_json, escaped_lines};
 
 /// The settings of the output, from the common options.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +45,33 @@ const RED: &str = "1;31";
 const GREEN: &str = "32";
 const BOLD: &str = "1";
 
-/// Prints a result.
+/// Prints a result without colours.
 pub(super) fn print(text: impl Display) -> io::Result<()> {
-    write!(io::stdout().lock(), "{text}")
+    write!(io::stdout().lock(), "{}", escaped_lines(&text.to_string()))
+}
+
+/// A JSON object on one line, without what would command a terminal.
+pub(super) fn json_line(object: &Value) -> String {
+    let text = object.to_string();
+    let mut line = escaped_json(&text).into_owned();
+    line.push('\n');
+    line
+}
+
+/// A text as it may reach a terminal. Colours stay if there are to be any.
+pub(super) fn shown(text: &str, color: bool) -> Cow<'_, str> {
+    if !color || !text.contains("\x1b[") {
+        return escaped_lines(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut parts = text.split("\x1b[");
+    out.push_str(&escaped_lines(parts.next().unwrap_or_default()));
+    for part in parts {
+        let digits = part.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+        out.push_str(if part[digits..].starts_with('m') { "\x1b[" } else { "\\u{1b}[" });
+        out.push_str(&escaped_lines(part));
+    }
+    Cow::Owned(out)
 }
 
 impl Output {
@@ -105,9 +137,9 @@ impl Output {
     /// Prints a result, to standard output unless a capture goes there.
     pub(super) fn result(self, text: impl Display) -> io::Result<()> {
         match self.results {
-            Results::Stdout => print(text),
             Results::Stderr if self.talk == Talk::Quiet => Ok(()),
-            Results::Stderr => write!(io::stderr().lock(), "{text}"),
+            Results::Stdout => write!(io::stdout().lock(), "{}", shown(&text.to_string(), self.stdout_color)),
+            Results::Stderr => write!(io::stderr().lock(), "{}", shown(&text.to_string(), self.stderr_color)),
         }
     }
 
@@ -134,7 +166,10 @@ impl Output {
     /// Prints a result whose first line is a title.
     pub(super) fn titled(self, text: &str) -> io::Result<()> {
         match text.split_once('\n') {
-            Some((title, rest)) if self.stdout_color => print(format_args!("\x1b[{BOLD}m{title}\x1b[0m\n{rest}")),
+            Some((title, rest)) if self.stdout_color => {
+                let text = format!("\x1b[{BOLD}m{title}\x1b[0m\n{rest}");
+                write!(io::stdout().lock(), "{}", shown(&text, true))
+            }
             _ => print(text),
         }
     }
@@ -150,7 +185,7 @@ impl Output {
     /// Prints progress or a summary, unless `--quiet`.
     pub(super) fn note(self, text: impl Display) {
         if self.talk != Talk::Quiet {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", escaped_lines(&text.to_string()));
         }
     }
 
@@ -171,8 +206,30 @@ impl Output {
         }
     }
 
+    /// Prints what is odd and stops nothing, also with `--quiet`. A line end in a warning is one of a name.
+    pub(super) fn warnings<W: Display>(self, warnings: &[W]) {
+        for warning in warnings {
+            let word = if self.stderr_color { format!("\x1b[{BOLD}mwarning:\x1b[0m") } else { "warning:".to_owned() };
+            let _ = writeln!(io::stderr().lock(), "{word} {}", escaped(&warning.to_string()));
+        }
+    }
+
     pub(super) fn error(self, error: &dyn Display) {
         let word = if self.stderr_color { format!("\x1b[{RED}merror:\x1b[0m") } else { "error:".to_owned() };
-        let _ = writeln!(io::stderr().lock(), "{word} {error}");
+        let _ = writeln!(io::stderr().lock(), "{word} {}", escaped_lines(&error.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_colours_line_ends_and_tabs_reach_a_terminal() {
+        let text = "\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;title\x07\ta\r\n\u{9b}5n\u{202e}";
+        let red = "\x1b[1;31mred\x1b[0m";
+        let rest = "\\u{1b}[2J\\u{1b}]0;title\\u{7}\ta\\r\n\\u{9b}5n\\u{202e}";
+        assert_eq!(shown(text, true), format!("{red}{rest}"));
+        assert_eq!(shown(text, false), format!("{}{rest}", red.replace('\x1b', "\\u{1b}")));
     }
 }

@@ -12,6 +12,7 @@ use same_file::Handle;
 
 use super::CliError;
 use crate::capture::{Capture, Settings};
+use crate::escape;
 
 /// The paths that mean standard input.
 const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
@@ -38,7 +39,7 @@ impl Destination {
     /// # Errors
     /// The output is an input, is a terminal, or is a file that is not a capture and `force` is not given. Exit code 2.
     pub(super) fn check(path: &Path, inputs: &[&Path], force: bool) -> Result<Self, CliError> {
-        let shown = path.display();
+        let shown = escape::path(path);
         if path == Path::new("-") || names(path, &STDOUT) {
             if io::stdout().is_terminal() {
                 return Err(CliError::Usage(format!(
@@ -50,7 +51,7 @@ impl Destination {
                 None => Ok(Self::Stdout),
                 Some(input) => Err(CliError::Usage(format!(
                     "-w {shown}: standard output is the input file {}; redirect it to another file",
-                    input.display()
+                    escape::path(input)
                 ))),
             };
         }
@@ -63,7 +64,7 @@ impl Destination {
         if let Some(input) = inputs.iter().find(|input| is_same(path, input)) {
             return Err(CliError::Usage(format!(
                 "-w {shown}: this is the input file {}, and writing would destroy it; name another file",
-                input.display()
+                escape::path(input)
             )));
         }
         check_place(path)?;
@@ -95,7 +96,7 @@ impl core::fmt::Display for Destination {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Stdout => f.write_str("standard output"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) => escape::path(path).fmt(f),
         }
     }
 }
@@ -204,7 +205,7 @@ fn check_place(path: &Path) -> Result<(), CliError> {
 
 /// A file that exists must be empty or begin like a capture.
 fn check_content(path: &Path) -> Result<(), CliError> {
-    let shown = path.display();
+    let shown = escape::path(path);
     match fs::metadata(path) {
         Ok(file) if file.is_file() && file.len() > 0 => {}
         // No data can be lost. A file that cannot be opened is reported when it is opened.

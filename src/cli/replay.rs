@@ -12,11 +12,12 @@ use serde_json::json;
 use super::args::View;
 use super::kind::Kind;
 use super::named::Files;
-use super::output::Output;
+use super::output::{Output, json_line};
 use super::output_file::Destination;
 use super::{CliError, named, values};
 use crate::app::{Listen, Program, Registry};
 use crate::capture::Settings;
+use crate::escape::{Name, escaped};
 use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::replay::{Mode, Outcome, Replay, ReplayError, Report, Role, Verdict};
@@ -98,11 +99,12 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         };
         let outcomes = match open(role).and_then(|replay| observed(replay).run()) {
             Ok(report) => {
+                output.warnings(&report.warnings);
                 let broken = report.outcomes.iter().find(|outcome| outcome.verdict == Verdict::Error);
                 code = code.max(if broken.is_some() { 2 } else { u8::from(!report.passed()) });
                 if let Some(Outcome { file, reason, .. }) = broken {
-                    let named = reason.contains(file.as_str());
-                    output.error(&if named { reason.clone() } else { format!("{file}: {reason}") });
+                    let named = reason.contains(&*escaped(file));
+                    output.error(&if named { reason.clone() } else { format!("{}: {reason}", Name(file)) });
                 }
                 report.outcomes
             }
@@ -224,10 +226,11 @@ fn report(outcome: &Outcome, output: Output) -> io::Result<()> {
             "packets": packets,
             "notes": notes,
         });
-        return output.result(format_args!("{line}\n"));
+        return output.result(json_line(&line));
     }
     let stream = stream.map_or_else(|| "-".to_owned(), |stream| stream.to_string());
     let who = outcome.ends.map_or_else(String::new, |[client, server]| format!(" {client} > {server}"));
+    let file = Name(file);
     output.result(format_args!("{verdict:<8} {file} {stream} {role} {mode}{who}, {packets} packets\n"))?;
     if *verdict != Verdict::Pass {
         let at = packet.map_or_else(String::new, |packet| format!("packet {packet}: "));

@@ -1,13 +1,12 @@
 //! `tcplab show`: prints a capture as a ladder, a table of connections, or the sockets of a host. It prints while it reads,
 //! because a file may be larger than memory, and a capture on standard input may still be running.
 
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
 use super::CliError;
 use super::args::Show;
 use super::kind::Kind;
-use super::output::Output;
+use super::output::{Output, json_line, shown};
 use crate::capture::Reader;
 use crate::trace::Trace;
 use crate::view::{LadderWriter, descriptors, flow_table, json, listed_flows, unlisted_flows, vantage_point};
@@ -42,24 +41,24 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
             if !output.json {
                 ladder.step(&trace, step, &mut text);
             } else if let Some(object) = json::packet(&step) {
-                let _ = writeln!(text, "{object}");
+                text.push_str(&json_line(&object));
             }
         }
         // The next packet on standard input may come much later, so everything is printed now.
         if on_stdin {
             ladder.flush(&mut text);
         }
-        out.write_all(text.as_bytes())?;
+        out.write_all(shown(&text, output.color()).as_bytes())?;
         if on_stdin {
             out.flush()?;
         }
     }
     text.clear();
     ladder.finish(&trace, &mut text);
-    out.write_all(text.as_bytes())?;
+    out.write_all(shown(&text, output.color()).as_bytes())?;
     if args.flows {
         if output.json {
-            listed_flows(&trace).try_for_each(|flow| writeln!(out, "{}", json::flow(flow)))?;
+            listed_flows(&trace).try_for_each(|flow| out.write_all(json_line(&json::flow(flow)).as_bytes()))?;
         } else {
             out.flush()?;
             output.table(&flow_table(listed_flows(&trace)))?;
@@ -69,19 +68,21 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     if args.fds {
         let rows = descriptors(&trace);
         if output.json {
-            rows.iter().try_for_each(|row| writeln!(out, "{}", json::descriptor(row)))?;
+            rows.iter().try_for_each(|row| out.write_all(json_line(&json::descriptor(row)).as_bytes()))?;
         } else {
             rows.iter().try_for_each(|row| writeln!(out, "{row}"))?;
         }
     }
     out.flush()?;
-    let others = reader.other_records();
-    let without = if others > 0 { format!(", {others} of them without an IP packet") } else { String::new() };
     let connections = trace.flows().len() as u64 + trace.forgotten_flows();
-    output.note(format_args!("{packets} packets{without}, {connections} connections"));
+    output.note(format_args!("{packets} packets, {connections} connections"));
     if output.json && args.flows {
         unlisted_flows(&trace).lines().for_each(|line| output.note(line));
     }
+    if let Some(unread) = reader.unread_summary() {
+        output.note(unread);
+    }
+    output.warnings(reader.warnings());
     if args.fds {
         let own: Vec<_> = vantage_point(&trace).iter().map(ToString::to_string).collect();
         output.note(format_args!(

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, json_line, shown};
 use super::scenario::{Which, setting};
 use super::{CliError, help};
 use crate::app::Registry;
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Sweep, registry: &Registry, output: Output) -> Result<(
     let bar = progress(plan.len(), output);
     let mut stdout = std::io::stdout().lock();
     if !output.json {
-        writeln!(stdout, "{}", plan.header())?;
+        writeln!(stdout, "{}", shown(&plan.header(), false))?;
     }
     let (mut failed, mut first, mut written) = (0, None, Ok(()));
     plan.run(threads, |run| {
@@ -87,7 +87,9 @@ pub(super) fn run(args: &Sweep, registry: &Registry, output: Output) -> Result<(
             (false, true) => run.flow_rows(),
             (false, false) => vec![run.row()],
         };
-        written = bar.suspend(|| lines.iter().try_for_each(|line| writeln!(stdout, "{line}")));
+        let text: String =
+            lines.iter().map(|line| shown(line, false).trim_end_matches('\n').to_owned() + "\n").collect();
+        written = bar.suspend(|| stdout.write_all(text.as_bytes()));
         if let Some(why) = run.failures.first() {
             failed += 1;
             first.get_or_insert_with(|| format!("seed {}: {why}", run.seed));
@@ -134,7 +136,7 @@ fn json_of(set: &[(String, String)], run: &Run, flows: bool) -> String {
     if flows {
         line["flows"] = run.flows.iter().map(flow_of).collect();
     }
-    line.to_string()
+    json_line(&line)
 }
 
 fn flow_of(flow: &FlowFigures) -> serde_json::Value {

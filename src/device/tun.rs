@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use tun_tap::{Iface, Mode};
 
 use super::netif;
+use crate::escape::Name;
 use crate::segment::Packet;
 
 /// The longest name of an interface, without the NUL (`IFNAMSIZ` less one).
@@ -30,7 +31,7 @@ pub struct Tun {
 
 /// Why a TUN device could not be opened or used: the step, the device, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {step} `{name}`: {cause}{}", hint(*.reason))]
+#[error("cannot {step} `{}`: {cause}{}", Name(.name), hint(*.reason))]
 pub struct TunError {
     step: &'static str,
     name: String,

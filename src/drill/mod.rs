@@ -44,6 +44,8 @@ mod test_dir;
 mod wire;
 
 pub use compare::Relax;
+#[cfg(feature = "cli")]
+pub(crate) use from::from_reader;
 pub use from::{FromError, FromRole, from_capture, from_read};
 pub use report::{Outcome, Verdict};
 pub use settings::IpVersion;
@@ -57,6 +59,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::escape::Name;
 use crate::event::Observer;
 use crate::scenario::set_host_key;
 use crate::socket::HostConfig;
@@ -139,7 +142,7 @@ impl Drill {
                     blank(&name, Verdict::Error, reason)
                 }
             },
-            Err(error) => blank(&name, Verdict::Error, format!("read {name}: {error}")),
+            Err(error) => blank(&name, Verdict::Error, format!("read {}: {error}", Name(&name))),
         }
     }
 

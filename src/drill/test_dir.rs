@@ -8,6 +8,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::{Drill, Outcome, Verdict};
 
+use crate::escape::Name;
 use crate::testing::files::{Check, Files, in_package};
 
 /// Scripts by the ends of their names.
@@ -99,7 +100,7 @@ fn check(path: &Path, adjust: &Adjust) -> Result<(), Failed> {
 
 /// What went wrong, for one who reads it in the output of a test.
 fn story(outcome: &Outcome) -> String {
-    let script = &outcome.script;
+    let script = Name(&outcome.script);
     let line = outcome.line.map_or_else(String::new, |line| format!(":{line}"));
     let what = match outcome.verdict {
         Verdict::Pass => format!("{} assertions were skipped: that is no pass", outcome.skipped_asserts),

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use super::supervisor::{self, Plan};
+use crate::escape::Name;
 
 /// A COMMAND that was started. Dropping it kills what is left of it and of its descendants, and waits for their end.
 pub struct Running {
@@ -26,7 +27,7 @@ pub struct Running {
 
 /// Why a COMMAND could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot run `{program}`: {cause}; what follows `--` is a program and its arguments")]
+#[error("cannot run `{}`: {cause}; what follows `--` is a program and its arguments", Name(.program))]
 pub struct CommandError {
     program: String,
     cause: io::Error,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use super::packets::{CLIENT, Recorded, Recording, SERVER, Skip};
 use crate::capture::{Direction, ReadError, Reader, Record};
 use crate::conversation::{Conversation, DataKind, Side, Table};
+use crate::escape::Name;
 use crate::segment::{CaptureParser, Flags, IpView, Malformed, Options, Protocol, Quoted, Segment, Seq};
 use crate::time::{Duration, Instant};
 
@@ -20,6 +21,37 @@ pub(crate) struct FileContent {
     pub(crate) comment: Option<String>,
     /// Packets of the file, of whatever kind.
     pub(crate) packets: u64,
+    /// What was not looked into, as a line of a summary.
+    pub(crate) unread: Option<String>,
+    /// The file ends in the middle of a record.
+    #[cfg_attr(not(feature = "replay"), expect(dead_code, reason = "only `replay` compares files"))]
+    pub(crate) torn: bool,
+    /// What is odd in the file and in its packets.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Packets whose checksum is wrong.
+#[derive(Debug, Default)]
+struct BadChecksums {
+    count: u64,
+    /// The first of them.
+    first: u64,
+}
+
+impl BadChecksums {
+    fn add(&mut self, number: u64) {
+        self.count += 1;
+        if self.count == 1 {
+            self.first = number;
+        }
+    }
+
+    /// A warning, if there are any: what they are, and what it means.
+    fn warning(&self, file: &str, kind: &str, meaning: &str) -> Option<String> {
+        let segments = if self.count == 1 { "segment has" } else { "segments have" };
+        let Self { count, first } = self;
+        (*count > 0).then(|| format!("{}: {count} {segments} {kind}, first packet {first}: {meaning}", Name(file)))
+    }
 }
 
 struct Finder {
@@ -28,6 +60,8 @@ struct Finder {
     table: Table,
     /// The file is of a stack that fills in its checksums: a segment whose checksum is wrong was corrupted on the way.
     checksums_tell: bool,
+    wrong: BadChecksums,
+    partial: BadChecksums,
 }
 
 /// Reads a capture to its end.
@@ -36,7 +70,8 @@ struct Finder {
 /// The file cannot be read; the error names it and the packet.
 pub(crate) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
     let checksums_tell = reader.is_ours();
-    let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell };
+    let (wrong, partial) = (BadChecksums::default(), BadChecksums::default());
+    let mut finder = Finder { recordings: Vec::new(), table: Table::new(), checksums_tell, wrong, partial };
     let mut parser = CaptureParser::new();
     let mut packets = 0;
     while let Some(record) = reader.next_record() {
@@ -44,9 +79,15 @@ pub(crate) fn find(reader: &mut Reader) -> Result<FileContent, ReadError> {
         packets += 1;
         finder.take(&record, &mut parser);
     }
-    finder.recordings.iter_mut().for_each(Recording::settle);
+    for recording in &mut finder.recordings {
+        recording.settle();
+        recording.torn = reader.is_torn();
+    }
     let comment = reader.section_comment().map(str::to_owned);
-    Ok(FileContent { recordings: finder.recordings, comment, packets })
+    let mut warnings: Vec<_> = reader.warnings().iter().map(ToString::to_string).collect();
+    warnings.extend(finder.warnings(reader.file()));
+    let (unread, torn) = (reader.unread_summary(), reader.is_torn());
+    Ok(FileContent { recordings: finder.recordings, comment, packets, unread, torn, warnings })
 }
 
 impl Finder {
@@ -79,6 +120,10 @@ impl Finder {
         };
         let header = ip.payload.get(..ip.payload.len() - segment.payload.len()).unwrap_or_default();
         let bad_checksum = captured.is_verifiable() && !ip.checksums_ok();
+        if bad_checksum {
+            let partial = ip.header_checksum_ok() && ip.checksum_is_partial() && !self.checksums_tell;
+            if partial { &mut self.partial } else { &mut self.wrong }.add(record.number);
+        }
         if bad_checksum && self.checksums_tell {
             if let Some(recording) = self.recording(segment.src, segment.dst) {
                 recording.push_corrupted(record, &segment, header);
@@ -96,6 +141,20 @@ impl Finder {
             recording.trouble.get_or_insert(Skip::new(record.number, reason));
         }
         recording.note_options(record.number, header.get(20..).unwrap_or_default());
+    }
+
+    /// What is said about wrong checksums.
+    fn warnings(&self, file: &str) -> impl Iterator<Item = String> {
+        let meaning = if self.checksums_tell {
+            "they were corrupted on the way, and TCP does not take them"
+        } else {
+            "they are taken as if it were right. If the host that sent them took the capture, its network card fills in the \
+             checksum later (checksum offload); else they were corrupted or edited, and no TCP took them"
+        };
+        let partial = "the host that took the capture left it to its network card (checksum offload), so it was right on \
+                       the wire";
+        let wrong = self.wrong.warning(file, "a wrong checksum", meaning);
+        wrong.into_iter().chain(self.partial.warning(file, "an unfinished checksum", partial))
     }
 
     /// The newest conversation between two ends.
@@ -135,6 +194,7 @@ impl Recording {
             bytes: Vec::new(),
             conversation: Conversation::new(),
             outbound: [0; 2],
+            torn: false,
             trouble: None,
             strange_options: Vec::new(),
         }

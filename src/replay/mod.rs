@@ -269,7 +269,10 @@ impl Replay {
                     outcome.verdict = Verdict::Error;
                     format!("there is no stream {stream}: {} in the file, from 0", self.found.recordings.len())
                 }
-                _ => format!("no TCP conversation among {among} packets"),
+                _ => {
+                    let unread = self.found.unread.as_ref().map_or_else(String::new, |unread| format!("; {unread}"));
+                    format!("no TCP conversation among {among} packets{unread}")
+                }
             };
             outcomes.push(outcome);
         }
@@ -278,14 +281,14 @@ impl Replay {
                 outcome.run_again(&again);
             }
         }
-        Report { outcomes }
+        Report { outcomes, warnings: self.found.warnings.clone() }
     }
 
     /// A capture of ours is run again, unless it is replayed by the user's program or not strictly.
     fn run_again(&self) -> Option<Again> {
         match &self.origin {
             _ if self.program.is_some() || self.mode_or_default() != Mode::Strict => None,
-            Origin::Recipe(recipe) => Some(again::again(recipe, &self.bytes)),
+            Origin::Recipe(recipe) => Some(again::again(recipe, &self.bytes, self.found.torn)),
             Origin::Broken(why) => Some(Again::Failed(why.clone())),
             Origin::Foreign => None,
         }

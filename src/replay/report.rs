@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use super::ReplayError;
 use super::again::Again;
+use crate::escape::Name;
 
 /// Which side of a conversation our stack plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -86,6 +87,8 @@ pub struct Outcome {
 pub struct Report {
     /// One for each conversation and role, in the order of the file.
     pub outcomes: Vec<Outcome>,
+    /// What is odd in the file and stops no replay: metadata that cannot be read, a torn end, wrong checksums.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for Role {
@@ -123,7 +126,7 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Outcome {
     /// `a.pcap stream 0 (192.0.2.2:4000 > 192.0.2.1:80) as server: differs, packet 7: ...`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+        write!(f, "{}", Name(&self.file))?;
         if let Some(stream) = self.stream {
             write!(f, " stream {stream}")?;
         }
@@ -186,7 +189,7 @@ impl Outcome {
             }
             Again::Failed(why) => {
                 self.verdict = Verdict::Error;
-                (self.packet, self.reason) = (None, format!("{}: {why}", self.file));
+                (self.packet, self.reason) = (None, format!("{}: {why}", Name(&self.file)));
             }
         }
     }

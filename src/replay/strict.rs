@@ -56,7 +56,8 @@ impl<'a> Walker<'a> {
                 self.feed(packet)?;
             }
         }
-        let Some(last) = recording.packets.last() else { return Ok(()) };
+        // What follows in a torn file is not known.
+        let Some(last) = recording.packets.last().filter(|_| !recording.torn) else { return Ok(()) };
         let until = self.run.setup.start + last.at + SILENCE;
         loop {
             self.run.run_now();

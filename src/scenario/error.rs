@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::escape::Name;
+
 /// An error in a scenario file, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {key}: expected {expected}", key = Named(.key))]
+#[error("line {line}, column {column}: {key}: expected {}", Name(.expected), key = Named(.key))]
 pub struct ScenarioError {
     /// Which line, from 1.
     pub line: usize,
@@ -18,7 +20,7 @@ pub struct ScenarioError {
 
 /// An error in a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("set {key}={value}: {key} {expected}")]
+#[error("set {key}={}: {key} {}", Name(.value), Name(.expected), key = Name(.key))]
 pub struct SetError {
     /// The key.
     pub key: String,
@@ -39,7 +41,7 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             "" => f.write_str("the file"),
-            key => write!(f, "`{key}`"),
+            key => write!(f, "`{}`", Name(key)),
         }
     }
 }

@@ -117,6 +117,13 @@ pub(super) fn transport_ok(ip: &IpView<'_>) -> bool {
     fold(pseudo_sum(ip) + sum(ip.payload)) == 0xffff
 }
 
+/// True if the checksum field holds the sum of the pseudo-header.
+#[cfg(any(feature = "replay", feature = "drill"))]
+pub(super) fn is_partial(ip: &IpView<'_>) -> bool {
+    let field = field_of(ip.protocol).and_then(|at| ip.payload.get(at..at + 2));
+    field.is_some_and(|field| u16::from_be_bytes([field[0], field[1]]) == fold(pseudo_sum(ip)))
+}
+
 /// Fills in the checksums of a packet that was sent without them. Other packets stay as they are.
 ///
 /// The stack can leave out the checksums of a packet ([`PacketMeta::checksums_missing`](super::PacketMeta)), because nobody

@@ -4,6 +4,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::checksum;
 
+/// The authentication header (RFC 4302).
+const AH: u8 = 51;
+
 /// Why bytes are not a packet, or not a TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -110,11 +113,25 @@ impl<'a> IpView<'a> {
     /// # Errors
     /// As [`IpView::parse`].
     pub fn parse_captured(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        match bytes {
+        let ip = match bytes {
             [first, _, 0, 0, ..] if first >> 4 == 4 => Self::parse_v4_of(bytes, bytes.len()),
             [first, _, _, _, 0, 0, ..] if first >> 4 == 6 => Self::parse_v6_of(bytes, bytes.len()),
             _ => Self::parse(bytes),
+        }?;
+        Ok(if ip.protocol == Protocol::Other(AH) && !ip.fragment { ip.behind_ah(bytes) } else { ip })
+    }
+
+    /// The packet with its authentication headers (RFC 4302) as a part of the IP header. The host does not have them.
+    fn behind_ah(self, bytes: &'a [u8]) -> Self {
+        let (mut ip, end) = (self, self.total_len());
+        while let (Protocol::Other(AH), [next, len, ..]) = (ip.protocol, ip.payload) {
+            let start = ip.header.len() + (usize::from(*len) + 2) * 4;
+            if start > end {
+                break;
+            }
+            (ip.protocol, ip.header, ip.payload) = ((*next).into(), &bytes[..start], &bytes[start..end]);
         }
+        ip
     }
 
     #[expect(clippy::inline_always, reason = "it runs for each packet, and its large result is not copied then")]
@@ -187,7 +204,18 @@ impl<'a> IpView<'a> {
 
     /// Verifies the checksum of the IPv4 header; IPv6 has none.
     pub fn header_checksum_ok(&self) -> bool {
-        self.dst.is_ipv6() || checksum::fold(checksum::sum(self.header)) == 0xffff
+        self.dst.is_ipv6() || {
+            // An authentication header may follow, which it does not cover.
+            let len = self.header.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
+            checksum::fold(checksum::sum(&self.header[..len.min(self.header.len())])) == 0xffff
+        }
+    }
+
+    /// True if the transport's checksum is that of the pseudo-header alone. A host writes it there if its network card is
+    /// to compute the rest (checksum offload).
+    #[cfg(any(feature = "replay", feature = "drill"))]
+    pub(crate) fn checksum_is_partial(&self) -> bool {
+        checksum::is_partial(self)
     }
 
     /// The length of the packet by its own header.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::escape;
+
 /// The deepest directory that is looked into.
 const DEEPEST: usize = 32;
 
@@ -52,12 +54,12 @@ impl Files {
         let mut trials: Vec<_> = files
             .iter()
             .map(|path| {
-                let name = path.strip_prefix(dir).unwrap_or(path).display().to_string();
+                let name = escape::path(path.strip_prefix(dir).unwrap_or(path)).to_string();
                 let (path, check) = (path.clone(), Arc::clone(check));
                 Trial::test(name.replace('\\', "/"), move || check(&path))
             })
             .collect();
-        let (what, shown, count) = (self.what, dir.display(), files.len());
+        let (what, shown, count) = (self.what, escape::path(dir), files.len());
         let wrong = match found {
             Err(error) => Some(format!("read {shown}: {error}")),
             Ok(()) if count < least => {

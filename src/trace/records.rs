@@ -22,7 +22,8 @@ impl Trace {
         self.from_first = true;
         let comment = record.comment.filter(|comment| !comment.is_empty());
         let Some(packet) = record.packet else {
-            let words = format!("no IP packet: {} bytes of link type {}", record.original_len, record.link_type);
+            let name = record.unread.map_or_else(String::new, |unread| format!("{unread}, "));
+            let words = format!("not looked into: {name}{} bytes", record.original_len);
             self.push_packet(record, None, words, comment, ours);
             return;
         };

@@ -231,6 +231,7 @@ mod records {
             number,
             at: Instant::from_millis(number),
             packet: Some(packet),
+            unread: None,
             original_len,
             frame_len: original_len,
             frame_captured_len: packet.len() as u32,

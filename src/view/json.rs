@@ -115,6 +115,7 @@ mod tests {
             number: 1,
             at: Instant::EPOCH,
             packet: Some(&bytes),
+            unread: None,
             original_len: bytes.len() as u32,
             frame_len: bytes.len() as u32,
             frame_captured_len: bytes.len() as u32,

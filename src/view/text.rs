@@ -3,6 +3,8 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::escape::{escaped, escaped_lines};
+
 /// How many columns a text takes. Never less than what a terminal shows.
 pub(crate) fn columns(text: &str) -> usize {
     text.width().max(text.chars().map(char_columns).sum())
@@ -12,17 +14,11 @@ fn char_columns(c: char) -> usize {
     c.width().unwrap_or(1)
 }
 
-/// A text without what would command a terminal: control characters and those that change the direction of text become
-/// U+FFFD, those that change the width of others are left out. Line ends and tabs stay if `lines` is true.
+/// A text without what would command a terminal, which is escaped. Characters that change the width of others are left
+/// out. Line ends and tabs stay if `lines` is true.
 pub(crate) fn printable(text: &str, lines: bool) -> String {
-    let safe = text.chars().filter(|c| !matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{200d}'));
-    safe.map(|c| match c {
-        '\n' | '\t' if lines => c,
-        c if c.is_control() => '\u{fffd}',
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
-        c => c,
-    })
-    .collect()
+    let safe: String = text.chars().filter(|c| !matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{200d}')).collect();
+    if lines { escaped_lines(&safe).into_owned() } else { escaped(&safe).into_owned() }
 }
 
 /// The same in ASCII: what is not becomes `?`.
@@ -154,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_terminal_does_not_obey_a_text() {
-        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd", false), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d");
+        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd", false), r"a\u{1b}[31mb\u{202e}c\nd");
         assert_eq!(printable("a\nb\tc", true), "a\nb\tc");
         assert_eq!(ascii("a→b"), "a?b");
     }

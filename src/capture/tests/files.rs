@@ -10,10 +10,10 @@ use crate::capture::{Capture, Comments, Direction, Format, ReadError, Reader, Se
 use crate::time::Instant;
 
 /// What is read of a record.
-type Seen = (u64, Vec<u8>, u32, Option<Direction>, Option<String>);
+pub(super) type Seen = (u64, Vec<u8>, u32, Option<Direction>, Option<String>);
 
 /// Whole records, then how it ended.
-fn read(bytes: &[u8]) -> (Vec<Seen>, Option<ReadError>) {
+pub(super) fn read(bytes: &[u8]) -> (Vec<Seen>, Option<ReadError>) {
     let mut reader = match Reader::from_read(Cursor::new(bytes.to_vec()), "f") {
         Ok(reader) => reader,
         Err(error) => return (Vec::new(), Some(error)),
@@ -34,45 +34,63 @@ fn read(bytes: &[u8]) -> (Vec<Seen>, Option<ReadError>) {
     (seen, failure)
 }
 
+/// What is odd in a file.
+pub(super) fn warned(bytes: &[u8]) -> Vec<String> {
+    let mut reader = Reader::from_read(Cursor::new(bytes.to_vec()), "f").expect("a capture");
+    while reader.next_record().is_some() {}
+    reader.warnings().iter().map(ToString::to_string).collect()
+}
+
+/// Where the header and the records of a file of ours end.
+fn ends(bytes: &[u8], format: Format) -> Vec<usize> {
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (mut at, mut ends) = (if format == Format::Pcap { 24 } else { 0 }, Vec::new());
+    while at < bytes.len() {
+        ends.push(at);
+        at += if format == Format::Pcap { 16 + word(at + 8) } else { word(at + 4) };
+    }
+    ends
+}
+
 /// Numbers in the byte order of the file.
 #[derive(Clone, Copy)]
-struct Order {
-    big: bool,
+pub(super) struct Order {
+    pub(super) big: bool,
 }
 
 impl Order {
-    fn u32(self, word: u32) -> [u8; 4] {
+    pub(super) fn u32(self, word: u32) -> [u8; 4] {
         if self.big { word.to_be_bytes() } else { word.to_le_bytes() }
     }
 
-    fn u16(self, word: u16) -> [u8; 2] {
+    pub(super) fn u16(self, word: u16) -> [u8; 2] {
         if self.big { word.to_be_bytes() } else { word.to_le_bytes() }
     }
 
-    fn words(self, words: &[u32]) -> Vec<u8> {
+    pub(super) fn words(self, words: &[u32]) -> Vec<u8> {
         words.iter().flat_map(|word| self.u32(*word)).collect()
     }
 
-    fn block(self, kind: u32, body: &[u8]) -> Vec<u8> {
+    pub(super) fn block(self, kind: u32, body: &[u8]) -> Vec<u8> {
         let padded = body.len().next_multiple_of(4);
         let len = self.u32(padded as u32 + 12);
         [&self.u32(kind)[..], &len, body, &vec![0; padded - body.len()], &len].concat()
     }
 
-    fn option(self, code: u16, value: &[u8]) -> Vec<u8> {
+    pub(super) fn option(self, code: u16, value: &[u8]) -> Vec<u8> {
         let pad = value.len().next_multiple_of(4) - value.len();
         [&self.u16(code)[..], &self.u16(value.len() as u16), value, &vec![0; pad]].concat()
     }
 
-    fn section(self) -> Vec<u8> {
+    pub(super) fn section(self) -> Vec<u8> {
         self.block(0x0a0d_0d0a, &[&self.u32(0x1a2b_3c4d)[..], &self.u16(1), &self.u16(0), &[0xff; 8]].concat())
     }
 
-    fn interface(self, link_type: u16, options: &[Vec<u8>]) -> Vec<u8> {
+    pub(super) fn interface(self, link_type: u16, options: &[Vec<u8>]) -> Vec<u8> {
         self.block(1, &[&self.u16(link_type)[..], &[0; 2], &self.u32(0), &options.concat()].concat())
     }
 
-    fn packet(self, interface: u32, ticks: u64, bytes: &[u8], options: &[Vec<u8>]) -> Vec<u8> {
+    pub(super) fn packet(self, interface: u32, ticks: u64, bytes: &[u8], options: &[Vec<u8>]) -> Vec<u8> {
         let len = bytes.len() as u32;
         let pad = bytes.len().next_multiple_of(4) - bytes.len();
         let fixed = self.words(&[interface, (ticks >> 32) as u32, ticks as u32, len, len + 5]);
@@ -80,7 +98,7 @@ impl Order {
     }
 }
 
-const ORDERS: [Order; 2] = [Order { big: false }, Order { big: true }];
+pub(super) const ORDERS: [Order; 2] = [Order { big: false }, Order { big: true }];
 
 #[test]
 fn pcap_is_read_in_both_byte_orders_and_resolutions_whatever_its_snaplen_says() {
@@ -176,7 +194,7 @@ fn what_is_no_capture_is_refused_with_a_next_step() {
             b"GET / HTTP/1.1",
             "neither pcap nor pcapng (it begins with 47455420); what Wireshark can read is converted by",
         ),
-        (b"\xd4\xc3\xb2\xa1\x02\x00", "ends in the middle of a record"),
+        (b"\xd4\xc3\xb2\xa1\x02\x00", "ends in the middle of a record, before the first packet"),
         (b"\x0a\x0d\x0d\x0a\x1c\x00", "ends in the middle of a record"),
         (b"ab", "ends in the middle of a record"),
     ];
@@ -185,9 +203,6 @@ fn what_is_no_capture_is_refused_with_a_next_step() {
         let message = failure.expect("no capture").to_string();
         assert!(seen.is_empty() && message.contains(expected), "{message}");
     }
-    let usb = [Order { big: false }.words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 0, 220, 0, 0, 4, 4]), vec![0; 4]].concat();
-    let message = read(&usb).1.expect("a link type without IP").to_string();
-    assert!(message.starts_with("read f, packet 1: link type 220 is not known here"), "{message}");
     let missing = Reader::open("/nowhere/x.pcapng").expect_err("it is not there").to_string();
     assert!(missing.starts_with("read /nowhere/x.pcapng: No such file"), "{missing}");
 }
@@ -259,8 +274,14 @@ proptest! {
             let (seen, failure) = read(&bytes[..cut]);
             prop_assert!(seen.len() <= all.len() && seen == all[..seen.len()]);
             if let Some(failure) = failure {
+                // In the header of the file.
                 prop_assert!(matches!(failure.problem, ReadProblem::CutOff | ReadProblem::Empty), "{}", failure);
+                prop_assert!(cut < 200 && seen.is_empty());
+                continue;
             }
+            let warned = warned(&bytes[..cut]);
+            let torn = warned.iter().any(|warning| warning.contains("ends in the middle of this record"));
+            prop_assert_eq!(torn, !ends(&bytes, format).contains(&cut), "{:?}", warned);
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn run(args: &Demo, destination: &Destination, reason: &str, output: 
         net.sleep(PAUSE).await;
         Ok::<_, std::io::Error>(greeting)
     });
-    sim.try_run_until_idle().map_err(|gave_up| CliError::Run(format!("demo: {gave_up}")))?;
+    sim.try_run_until_idle().map_err(|gave_up| CliError::Failures("demo".to_owned(), gave_up.to_string()))?;
     let greeting = match greeting.try_take() {
         Some(Ok(greeting)) => greeting,
         Some(Err(error)) => return Err(CliError::Run(format!("demo: the client's calls failed: {error}"))),

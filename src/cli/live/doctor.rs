@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::cli::CliError;
-use crate::cli::output::{Output, print};
+use crate::cli::output::{Output, json_line, print};
 use crate::device::Tun;
 use crate::live;
 
@@ -44,7 +44,7 @@ pub(in crate::cli) fn run(output: Output) -> Result<u8, CliError> {
     };
     line(output, "user namespaces", &namespaces)?;
     if output.json {
-        print(format_args!("{}\n", json!({ "check": "tcplab", "ok": possible, "advice": null })))?;
+        output.result(json_line(&json!({ "check": "tcplab", "ok": possible, "advice": null })))?;
     } else if possible {
         print("tcplab can use a TUN device here: try `tcplab demo`\n")?;
     } else {
@@ -56,12 +56,12 @@ pub(in crate::cli) fn run(output: Output) -> Result<u8, CliError> {
 fn line(output: Output, what: &str, result: &Result<(), String>) -> Result<bool, CliError> {
     if output.json {
         let advice = result.as_ref().err();
-        print(format_args!("{}\n", json!({ "check": what, "ok": result.is_ok(), "advice": advice })))?;
+        output.result(json_line(&json!({ "check": what, "ok": result.is_ok(), "advice": advice })))?;
         return Ok(result.is_ok());
     }
     match result {
-        Ok(()) => print(format_args!("{what}: {}\n", output.verdict(true, "ok")))?,
-        Err(why) => print(format_args!("{what}: {}\n", output.verdict(false, why)))?,
+        Ok(()) => output.result(format_args!("{what}: {}\n", output.verdict(true, "ok")))?,
+        Err(why) => output.result(format_args!("{what}: {}\n", output.verdict(false, why)))?,
     }
     Ok(result.is_ok())
 }

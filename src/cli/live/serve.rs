@@ -9,7 +9,7 @@ use crate::app::calls::Done;
 use crate::app::{self, Listen, Log, Program, Registry, ServerOptions};
 use crate::cli::CliError;
 use crate::cli::named::{self, Files};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, json_line};
 use crate::net::{JoinHandle, Net};
 use crate::socket::{Host, SynCookies, descriptor_table};
 use crate::view::{Flows, json};
@@ -54,7 +54,7 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     if let Some(flows) = flows {
         if output.json {
             let flows = flows.borrow();
-            flows.flows().iter().try_for_each(|flow| output.result(format_args!("{}\n", json::flow(flow))))?;
+            flows.flows().iter().try_for_each(|flow| output.result(json_line(&json::flow(flow))))?;
         } else {
             output.table(&flows.borrow().to_string())?;
         }
@@ -64,7 +64,7 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
 
 /// The open descriptors, an object on each line.
 fn json_rows(host: &Host) -> String {
-    host.descriptors().iter().fold(String::new(), |text, row| text + &format!("{}\n", json::descriptor(row)))
+    host.descriptors().iter().fold(String::new(), |text, row| text + &json_line(&json::descriptor(row)))
 }
 
 /// Refuses an address of `--listen` that the userspace host has not.

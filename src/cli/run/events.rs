@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::output::json_line;
 use crate::event::{Event, Fate, HostEvent, HostId, Observer, Phase, Reason};
 use crate::scenario::RunOutcome;
 use crate::segment::{IpView, Packet, Protocol, Segment};
@@ -61,8 +62,7 @@ impl Events {
     }
 
     fn line(&mut self, value: &Value) {
-        self.text.extend_from_slice(value.to_string().as_bytes());
-        self.text.push(b'\n');
+        self.text.extend_from_slice(json_line(value).as_bytes());
         if self.at_once || self.text.len() > GATHER {
             self.flush();
         }

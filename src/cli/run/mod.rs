@@ -17,8 +17,9 @@ use super::scenario::{Which, setting};
 use super::{CliError, help, values};
 use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
+use crate::escape::{Name, escaped};
 use crate::scenario::{Recipe, RunOutcome, Scenario, World};
-use crate::view::{Ladder, filled, printable};
+use crate::view::{Ladder, filled};
 use events::Events;
 use pace::Pace;
 
@@ -109,9 +110,10 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
         let summary = summary.map_err(|error| failed(&error))?;
         output.note(format_args!("{} packets in {path}", summary.captured));
     }
-    match outcome.failures.len() {
+    let failures: Vec<_> = outcome.failures.iter().map(|failure| escaped(failure)).collect();
+    match failures.len() {
         0 => Ok(()),
-        _ => Err(CliError::Run(format!("{}: {}", args.which.scenario, outcome.failures.join("\n")))),
+        _ => Err(CliError::Failures(Name(&args.which.scenario).to_string(), failures.join("\n"))),
     }
 }
 
@@ -119,8 +121,9 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
 /// opened.
 fn destinations(args: &Run, scenario: &Scenario, world: &World) -> Result<Vec<(String, Destination)>, CliError> {
     let known = || scenario.hosts().collect::<Vec<_>>().join(", ");
-    let unknown =
-        |at: &str| CliError::Usage(format!("--at {at}: there is no host of that name; the hosts are {}", known()));
+    let unknown = |at: &str| {
+        CliError::Usage(format!("--at {}: there is no host of that name; the hosts are {}", Name(at), known()))
+    };
     let hosts = match args.at.as_deref() {
         None => vec![scenario.at().to_owned()],
         Some("all") if world.find("all").is_none() => scenario.hosts().map(str::to_owned).collect(),
@@ -201,7 +204,7 @@ fn report_text(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, output: 
     }
     let programs = outcome.reports.iter().filter(|report| !report.daemon);
     let programs = programs.map(|report| {
-        let text = filled(&format!("{} on {}: {}", printable(&report.name, true), report.host, did(report)), width);
+        let text = filled(&format!("{} on {}: {}", escaped(&report.name), report.host, did(report)), width);
         if matches!(report.result, Some(Ok(_))) {
             return text;
         }

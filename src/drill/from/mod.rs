@@ -24,6 +24,7 @@ use super::system::System;
 use crate::app::Registry;
 use crate::capture::{ReadError, Reader};
 use crate::conversation::Side;
+use crate::escape::Name;
 use crate::recording::infer::{self, HostManner};
 use crate::recording::{CLIENT, Opening, Origin, Recording, SERVER, SideFacts, Skip, exact, find, near, origin};
 use crate::segment::Flags;
@@ -49,15 +50,17 @@ pub enum FromError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The file has no conversation.
-    #[error("{file}: no TCP conversation among {packets} packets; give a capture with one")]
+    #[error("{}: no TCP conversation among {packets} packets{unread}; give a capture with one", Name(.file))]
     NoConversation {
         /// The file.
         file: String,
         /// How many packets it has.
         packets: u64,
+        /// What was not looked into, for the message; may be empty.
+        unread: String,
     },
     /// The file has no stream of this number.
-    #[error("{file}: there is no stream {stream}: it has {count}, from 0; choose one of them with --stream")]
+    #[error("{}: there is no stream {stream}: it has {count}, from 0; choose one of them with --stream", Name(.file))]
     NoStream {
         /// The file.
         file: String,
@@ -67,7 +70,7 @@ pub enum FromError {
         count: usize,
     },
     /// A script of the conversation cannot be written.
-    #[error("{file}, stream {stream}{}: {reason}", packet.map_or_else(String::new, |packet| format!(", packet {packet}")))]
+    #[error("{}, stream {stream}{}: {reason}", Name(.file), packet.map_or_else(String::new, |packet| format!(", packet {packet}")))]
     Unusable {
         /// The file.
         file: String,
@@ -91,7 +94,7 @@ pub fn from_capture(
     role: Option<FromRole>,
 ) -> Result<String, FromError> {
     let path = path.as_ref();
-    from_reader(Reader::open(path)?, &path.display().to_string(), stream, role)
+    from_reader(&mut Reader::open(path)?, &path.display().to_string(), stream, role).map(|(script, _)| script)
 }
 
 /// As [`from_capture`], from a stream or from memory; `name` is for messages and for the head of the script.
@@ -104,21 +107,26 @@ pub fn from_read(
     stream: Option<usize>,
     role: Option<FromRole>,
 ) -> Result<String, FromError> {
-    from_reader(Reader::from_read(input, name)?, name, stream, role)
+    from_reader(&mut Reader::from_read(input, name)?, name, stream, role).map(|(script, _)| script)
 }
 
-fn from_reader(
-    mut reader: Reader,
+/// As [`from_capture`]; also gives what is odd in the file.
+pub(crate) fn from_reader(
+    reader: &mut Reader,
     file: &str,
     stream: Option<usize>,
     role: Option<FromRole>,
-) -> Result<String, FromError> {
-    let mut found = find(&mut reader)?;
+) -> Result<(String, Vec<String>), FromError> {
+    let mut found = find(reader)?;
+    let warnings = core::mem::take(&mut found.warnings);
     let (count, wanted) = (found.recordings.len(), stream.unwrap_or(0));
     let Some(recording) = found.recordings.get_mut(wanted) else {
         return Err(match stream {
             Some(stream) if count > 0 => FromError::NoStream { file: file.to_owned(), stream, count },
-            _ => FromError::NoConversation { file: file.to_owned(), packets: found.packets },
+            _ => {
+                let unread = found.unread.as_ref().map_or_else(String::new, |unread| format!("; {unread}"));
+                FromError::NoConversation { file: file.to_owned(), packets: found.packets, unread }
+            }
         });
     };
     let ours = match role {
@@ -137,7 +145,7 @@ fn from_reader(
         |Skip { packet, reason }: Skip| FromError::Unusable { file: file.to_owned(), stream: wanted, packet, reason };
     let (opening, facts) = infer::examine(recording, Some(ours)).map_err(unusable)?;
     let source = Source { recording, facts: &facts, ours, opening, doubles, host };
-    Ok(source.text(file))
+    Ok((source.text(file), warnings))
 }
 
 /// A conversation, and the side of the host under test.
@@ -200,8 +208,8 @@ impl Source<'_> {
         let name = Path::new(file).file_name().map_or_else(|| file.into(), |name| name.to_string_lossy());
         let side = if self.ours == CLIENT { "client" } else { "server" };
         let stream = self.recording.stream;
-        let mut lines =
-            vec![format!("From {name}, stream {stream}, as the {side}: the packets are those of the recording.")];
+        let first = "the packets are those of the recording";
+        let mut lines = vec![format!("From {}, stream {stream}, as the {side}: {first}.", Name(&name))];
         match &best.needed {
             Some(needed) if best.failed.is_none() => {
                 let names: Vec<_> = needed.iter().map(|relax| relax.name()).collect();

@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::Span;
 use super::source::is_word;
-use crate::view::printable;
+use crate::escape::{Name, escaped, is_unsafe};
 
 /// Characters that are shown of what was found.
 const FOUND: usize = 40;
@@ -93,7 +93,7 @@ impl ParseError {
 
     /// The error with the file's name and the line of the place. Control characters are replaced.
     pub fn render(&self, file: &str, source: &str) -> String {
-        let file = printable(file, false);
+        let file = Name(file).to_string();
         // The lines of the place, and of the token before it.
         let first = self.context.behind.map_or(self.span.start, |behind| behind.start);
         let (Some(before), Some(behind)) = (source.get(..first), source.get(self.span.start..)) else {
@@ -142,11 +142,10 @@ impl Shown {
         let (mut text, mut places) = (String::with_capacity(source.len()), Vec::new());
         for (at, c) in source.char_indices() {
             places.push((at, text.len()));
-            let visible = || printable(c.encode_utf8(&mut [0; 4]), false).chars().next().unwrap_or('\u{fffd}');
             match c {
                 '\n' | '\t' | ' '..='~' => text.push(c),
                 '\r' if source[at + 1..].starts_with('\n') || at + 1 == source.len() => {}
-                _ => text.push(visible()),
+                _ => text.push(if is_unsafe(c) || is_joiner(c) { '\u{fffd}' } else { c }),
             }
         }
         Self { text, places }
@@ -167,9 +166,12 @@ fn found(text: &str) -> String {
 fn quoted(text: &str) -> String {
     let (first, rest) = text.split_at(text.char_indices().nth(FOUND).map_or(text.len(), |(at, _)| at));
     let dots = if rest.is_empty() { "" } else { "..." };
-    let escaped = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-    let first: String = first.chars().map(escaped).collect();
-    format!("`{}{dots}`", printable(&first, false))
+    format!("`{}{dots}`", escaped(first))
+}
+
+/// True for a character that changes the width of the one before it.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{200d}')
 }
 
 /// The end of the token that begins at `start`.
