@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 128 * 1024;
-/// Bytes of one write to a stream: a pipe takes so many at once or none of them (PIPE_BUF). So a reader that is slow is seen
+/// Bytes of one write to a stream: a pipe takes so many at once or none of them (`PIPE_BUF`). So a reader that is slow is seen
 /// to go on, and what a reader that has stopped finds is what was counted.
 const PIECE: usize = 4096;
 

@@ -31,9 +31,9 @@ const NET_RAW: u32 = 13;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 /// The kernel has 41 now; a capability above the last one gives EINVAL.
 const MOST_CAPABILITIES: u32 = 64;
-/// From linux/close_range.h.
+/// From `linux/close_range.h`.
 const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
-/// Descriptors that are closed one by one on a kernel without close_range(2), before 5.9.
+/// Descriptors that are closed one by one on a kernel without `close_range(2)`, before 5.9.
 const MOST_DESCRIPTORS: c_int = 65_536;
 /// Attempts to kill all descendants, one in a millisecond.
 const ATTEMPTS: u32 = 2000;
@@ -253,12 +253,11 @@ fn kill_children() -> bool {
     // The last number may be cut off, so that only those with a space behind them count.
     let mut pid: pid_t = 0;
     for byte in text {
-        match byte {
-            b'0'..=b'9' => pid = pid.wrapping_mul(10).wrapping_add(pid_t::from(byte - b'0')),
-            _ => {
-                kill(pid);
-                pid = 0;
-            }
+        if byte.is_ascii_digit() {
+            pid = pid.wrapping_mul(10).wrapping_add(pid_t::from(byte - b'0'));
+        } else {
+            kill(pid);
+            pid = 0;
         }
     }
     true

@@ -133,7 +133,6 @@ impl Counters {
 /// After each batch of input the sender polls until nothing more may leave, and calls [`on_turn`](Self::on_turn). Everything
 /// that leaves is reported by `on_sent`.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_field_names, reason = "`RecoveryPoint` is the RFC's name")]
 pub struct Recovery {
     config: Settings,
     mss: u32,
@@ -249,6 +248,7 @@ enum Probe {
 
 impl Recovery {
     /// A connection whose next sequence number is `snd_nxt`; `mss` is how much text a full segment carries.
+    #[expect(clippy::needless_pass_by_value, reason = "the settings are the connection's from now on")]
     pub fn new(config: RecoveryConfig, mss: u32, snd_nxt: Seq, now: Instant) -> Self {
         Self {
             mss: mss.max(1),

@@ -190,10 +190,10 @@ impl Scoreboard {
                 break;
             }
         }
-        if self.units.is_empty() {
-            if let Some(holes) = self.holes.made() {
-                holes.resent.clear();
-            }
+        if self.units.is_empty()
+            && let Some(holes) = self.holes.made()
+        {
+            holes.resent.clear();
         }
         self.snd_una = ack;
         self.fack = self.fack.max(ack);

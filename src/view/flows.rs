@@ -1,7 +1,7 @@
 //! The connections of a run or of a capture as a table: who, for how long, how much each way, what was sent again, how it
 //! ended, and the state of both sides at the end.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -76,11 +76,11 @@ pub fn unlisted_flows(trace: &Trace) -> String {
     let mut text = String::new();
     if unfinished > 0 {
         let count = with_commas(unfinished);
-        text += &format!("{count} never finished their handshake and are not listed\n");
+        let _ = writeln!(text, "{count} never finished their handshake and are not listed");
     }
     if trace.refused_segments() > 0 {
         let count = with_commas(trace.refused_segments());
-        text += &format!("{count} packets belong to connections that are not listed, because the table is full\n");
+        let _ = writeln!(text, "{count} packets belong to connections that are not listed, because the table is full");
     }
     text
 }

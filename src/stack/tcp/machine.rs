@@ -150,7 +150,7 @@ impl Machine {
     }
 
     /// The state.
-    pub(super) const fn state(&self) -> State {
+    pub(super) const fn state(self) -> State {
         self.state
     }
 
