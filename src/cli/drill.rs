@@ -175,7 +175,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
         }
     }
     if let Some(dir) = &args.write {
-        let shown = dir.display();
+        let shown = escape::path(dir);
         let wrong =
             |error| CliError::Usage(format!("-w {shown}: make the directory: {error}; name another one: -w DIR"));
         std::fs::create_dir_all(dir).map_err(wrong)?;
@@ -226,7 +226,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     }
     summary(&table, output);
     if let (Some(expected), Some(file)) = (&expected, &args.expect) {
-        let (file, left) = (file.display(), expected.len().saturating_sub(run_of_expected));
+        let (file, left) = (escape::path(file), expected.len().saturating_sub(run_of_expected));
         output.note(format_args!("{unexpected} of {} verdicts are not those of {file}", jobs.len()));
         if left > 0 {
             output.note(format_args!("{left} scripts of {file} were not run; scripts are compared by their paths"));
@@ -451,7 +451,7 @@ fn draw(drill: &Drill, job: &Job, style: &Style, output: Output) -> io::Result<(
 /// Verdicts by script, from lines that --json has printed.
 fn read_expected(path: &Path) -> Result<BTreeMap<String, Verdict>, CliError> {
     const HOW: &str = "`tcplab drill --json SCRIPTS > FILE` writes such a file";
-    let shown = path.display();
+    let shown = escape::path(path);
     let wrong = |error: io::Error| CliError::Usage(format!("--expect {shown}: read the file: {error}; {HOW}"));
     let text = std::fs::read_to_string(path).map_err(wrong)?;
     let mut expected = BTreeMap::new();

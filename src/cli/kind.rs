@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::output_file::is_magic;
+use crate::escape;
 use crate::scenario::Scenario;
 
 /// What a command reads.
@@ -19,7 +20,7 @@ pub(super) enum Kind {
 impl Kind {
     /// What the file is, if it is not of this kind, and which command is for it. Begins with `; ` or is empty.
     pub(super) fn hint(self, path: &Path) -> String {
-        let shown = path.display();
+        let shown = escape::path(path);
         let name = path.to_str().unwrap_or_default();
         match found(path) {
             Found::Directory if self == Self::Script => String::new(),

@@ -178,23 +178,23 @@ fn is_device(_file: &fs::Metadata) -> bool {
 
 /// A file can be created in a directory that exists, and not in place of a directory.
 fn check_place(path: &Path) -> Result<(), CliError> {
-    let shown = path.display();
+    let shown = escape::path(path);
     if path.is_dir() {
         let example = path.join("tcplab.pcapng");
         return Err(CliError::Usage(format!(
             "-w {shown}: this is a directory; name a file in it, such as -w {}",
-            example.display()
+            escape::path(&example)
         )));
     }
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     match directory.filter(|directory| !directory.is_dir()) {
         Some(directory) if directory.exists() => Err(CliError::Usage(format!(
             "-w {shown}: {} is not a directory; name a file in a directory that exists",
-            directory.display()
+            escape::path(directory)
         ))),
         Some(directory) => Err(CliError::Usage(format!(
             "-w {shown}: there is no directory {0}; make it with `mkdir -p {0}`, or name another file",
-            directory.display()
+            escape::path(directory)
         ))),
         None if path.as_os_str().is_empty() => {
             Err(CliError::Usage("-w '': the name of the file is empty; name one, such as -w tcplab.pcapng".to_owned()))

@@ -106,6 +106,7 @@ impl Place {
         torn.truncate(torn.len() - 7);
         place.file("torn.pcapng", &torn);
         place.file("junk", format!("GET / {NAME}").as_bytes());
+        place.file("verdicts", b"{\"script\": \"b.pkt\", \"verdict\": \"pass\"}\n");
         place.file("json", format!("{{\"script\": \"{NAME}\"}}").as_bytes());
         for (nth, text) in
             ["0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 ", "", "`", "--", "// ", "0 < S "].iter().enumerate()
@@ -182,6 +183,7 @@ drill --relax @ @.0.pkt
 drill --as @ @.0.pkt
 drill --expect @.json @.0.pkt
 drill --expect @.missing @.0.pkt
+drill --expect @.verdicts @.0.pkt
 drill -w @.junk @.0.pkt
 drill -w @.drilled @.0.pkt
 drill --from @.pcapng
