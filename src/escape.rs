@@ -10,12 +10,14 @@ use std::path::Path;
 
 /// True for a character that is not sent to a terminal as it is.
 pub(crate) fn is_unsafe(c: char) -> bool {
-    match c {
-        ' '..='~' => false,
-        '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' => true,
-        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
-        c => c.is_control(),
+    if matches!(c, ' '..='~') {
+        return false;
     }
+    let of_direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unseen = matches!(c, '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    let tag = matches!(c, '\u{e0000}'..='\u{e007f}');
+    c.is_control() || of_direction || matches!(c, '\u{2028}' | '\u{2029}') || unseen || tag
 }
 
 /// A text of one line, such as a name: each unsafe character as `\n`, `\u{1b}` and the like.
