@@ -217,7 +217,7 @@ fn a_device_made_beforehand_is_used_and_stays() {
     }
     assert_eq!(output.status.code(), Some(0), "{told}{said}");
     assert_eq!(said.matches("path: tun lab0\n").count(), 2, "{said}");
-    assert!(told.starts_with("Hello, Client!\nbusy: 1\nkind: 1\nname: 1\nHello, Client!\n"), "{told}{said}");
+    assert!(told.starts_with("Hello, Client!\nbusy: 1\nkind: 2\nname: 2\nHello, Client!\n"), "{told}{said}");
     for hint in ["`lab0`", "choose another name", "`lo`", "is no TUN device", "`no name`", "path: tun new0\n"] {
         assert!(said.contains(hint), "no {hint} in {said}");
     }
