@@ -131,7 +131,7 @@ fn mutate_lines(text: &str, other: &str, rng: &mut Rng) -> String {
         let at = below(rng, lines.len().max(1));
         let Some(line) = lines.get_mut(at) else { continue };
         match below(rng, 8) {
-            0 | 1 | 2 => {
+            0..=2 => {
                 if let Some((key, _)) = line.split_once('=') {
                     *line = format!("{key}= {}", one(rng, &VALUES));
                 }
