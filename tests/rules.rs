@@ -6,6 +6,8 @@ mod buffers;
 mod common;
 #[path = "rules/config.rs"]
 mod config;
+#[path = "rules/cookies.rs"]
+mod cookies;
 #[path = "rules/info.rs"]
 mod info;
 #[path = "rules/lab.rs"]
@@ -22,5 +24,7 @@ mod recovery;
 mod sender;
 #[path = "rules/stories.rs"]
 mod stories;
+#[path = "rules/strangers.rs"]
+mod strangers;
 #[path = "rules/undo.rs"]
 mod undo;

@@ -19,7 +19,7 @@ mod words;
 
 use core::net::SocketAddr;
 
-pub use notes::{recovery, timer};
+pub use notes::{recovery, syn_cookie, timer};
 pub use reason::reason;
 pub use tags::{Tag, Variables};
 pub(crate) use words::write_duration;
@@ -122,6 +122,8 @@ pub(crate) struct Notes {
     called_at: Instant,
     /// The side has sent its SYN again and has not been answered since.
     syn_repeated: [bool; 2],
+    /// The next SYN|ACK of the host is a SYN cookie.
+    cookie: bool,
     /// The last segment of the side was a probe that the peer has not answered.
     probed: [Option<DataKind>; 2],
     /// The number under which the owner of the annotator knows the connection.
@@ -147,8 +149,8 @@ pub(crate) struct Annotator {
 }
 
 /// Connections of which an annotator remembers something though their handshake has not finished: a SYN flood costs no
-/// more memory than these.
-const HALF_OPEN: usize = 1 << 14;
+/// more memory than these. With SYN cookies each has two sides.
+const HALF_OPEN: usize = 1 << 13;
 
 impl Default for Annotator {
     fn default() -> Self {
@@ -257,6 +259,11 @@ impl Annotator {
     /// The host told of a connection, right after it has sent a segment.
     pub(crate) fn numbers(&mut self, at: Instant, local: SocketAddr, remote: SocketAddr, numbers: Numbers) {
         self.table.find_or_begin(at, local, remote).notes.numbers = Some(numbers);
+    }
+
+    /// The next SYN|ACK of the host to this end is a SYN cookie.
+    pub(crate) fn syn_cookie(&mut self, at: Instant, local: SocketAddr, remote: SocketAddr) {
+        self.table.find_or_begin(at, local, remote).notes.cookie = true;
     }
 
     /// A program of the host made a call on a connection that may send something.

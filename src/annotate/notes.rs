@@ -1,7 +1,7 @@
 //! What a host tells of itself and no packet shows: timers that went off, and the phases of loss recovery, in words.
 //! Ladders print them beside the arrows. The stable names are those of `event`.
 
-use crate::event::{Phase, TimerKind};
+use crate::event::{CookieStep, Phase, TimerKind};
 use crate::time::Duration;
 
 /// A timer that went off, in words. `ran` is how long a retransmission timer had run, if that is known.
@@ -31,6 +31,15 @@ pub fn timer(timer: TimerKind, ran: Option<Duration>) -> String {
         TimerKind::PathMtuProbe => "path MTU probe",
     };
     text.to_owned()
+}
+
+/// What became of a SYN cookie, in words.
+pub const fn syn_cookie(step: CookieStep) -> &'static str {
+    match step {
+        CookieStep::Sent => "SYN queue full: answers with a SYN cookie",
+        CookieStep::Received => "the SYN cookie is valid",
+        CookieStep::Failed => "no valid SYN cookie",
+    }
 }
 
 /// A change of the phase of loss recovery, in words. `undone`: the loss was spurious.

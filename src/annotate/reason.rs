@@ -21,6 +21,8 @@ pub fn reason(why: DropReason) -> String {
         DropReason::Fragment => "an IP fragment",
         DropReason::NotLocal => "not an address of this host",
         DropReason::BadSource => "the source address is not valid",
+        DropReason::IpOptions => "the IP options are malformed",
+        DropReason::SourceRoute => "source routes are not allowed",
         DropReason::SynQueueFull => "the SYN queue is full",
         DropReason::AcceptQueueFull => "the accept queue is full",
         DropReason::NoMemory => "the buffers of the host have reached their limit",

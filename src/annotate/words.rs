@@ -31,6 +31,8 @@ struct Before {
     peer_syn_repeated: bool,
     /// The last segment of the peer was a probe.
     peer_probe: Option<DataKind>,
+    /// The next SYN|ACK of the host is a SYN cookie.
+    cookie: bool,
     /// The segment begins another connection on the same ports.
     reopens: bool,
 }
@@ -49,6 +51,7 @@ impl Before {
             own_window: own.rcv_wnd,
             peer_syn_repeated: stream.notes.syn_repeated[from.other() as usize],
             peer_probe: stream.notes.probed[from.other() as usize],
+            cookie: stream.notes.cookie,
             reopens: false,
         }
     }
@@ -197,6 +200,9 @@ impl Sentence<'_> {
                 return;
             }
             DataKind::Retransmission { .. } | DataKind::Duplicate => "SYN|ACK: answers the SYN that crossed its own",
+            _ if segment.is_ack() && self.before.cookie && self.own == self.observed.from => {
+                "SYN|ACK with a SYN cookie: the listener keeps nothing of the SYN"
+            }
             _ if segment.is_ack() => "SYN|ACK: accepts the connection",
             _ if self.before.reopens && self.stream.previous.is_some() => {
                 self.out.push_str(
@@ -409,6 +415,7 @@ fn run_timers(
     if segment.is_syn() {
         notes.syn_repeated[from as usize] = again && !segment.is_ack();
         notes.syn_repeated[from.other() as usize] = false;
+        notes.cookie &= !(own == from && segment.is_ack());
     }
     notes.probed[from as usize] = Some(seen.data).filter(|data| matches!(data, DataKind::Probe | DataKind::KeepAlive));
     if seen.ack != AckKind::None {

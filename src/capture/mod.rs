@@ -56,7 +56,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::annotate::{self, Tag};
-use crate::event::{Event, Fate, HostEvent, HostId, Observer, TimerKind};
+use crate::event::{CookieStep, Event, Fate, HostEvent, HostId, Observer, TimerKind};
 use crate::time::Instant;
 use copies::Copies;
 use sink::Progress;
@@ -321,6 +321,9 @@ impl Observer for Capture {
                 HostEvent::Numbers { local, remote, numbers } => self.numbers(local, remote, numbers),
                 HostEvent::Call { call, ends: Some((local, remote)), result, .. } if annotate::sends(call, result) => {
                     self.note(at, local, remote, What::Call(call));
+                }
+                HostEvent::SynCookie { local, remote, step: CookieStep::Sent } => {
+                    self.note(at, local, remote, What::SynCookie);
                 }
                 _ => {}
             },

@@ -62,6 +62,8 @@ pub(super) enum What {
     Timer(TimerKind),
     Numbers(Numbers),
     Call(&'static str),
+    /// The SYN|ACK that follows is a SYN cookie.
+    SynCookie,
 }
 
 /// A packet or a note, in the order of the events.
@@ -174,7 +176,7 @@ impl Writer {
                     let behind = batch.entries[n + 1..].iter().take_while(|entry| matches!(entry, BatchEntry::Note));
                     for note in &notes[..behind.count()] {
                         let later = matches!(note.what, What::Timer(_)) && note.at != facts.at;
-                        if later || matches!(note.what, What::Call(_)) {
+                        if later || matches!(note.what, What::Call(_) | What::SynCookie) {
                             break;
                         }
                         self.note(note);
@@ -212,6 +214,7 @@ impl Writer {
             What::Timer(timer) => _ = self.annotator.timer(at, local, remote, timer),
             What::Numbers(numbers) => self.annotator.numbers(at, local, remote, numbers),
             What::Call(call) => self.annotator.call(at, local, remote, call),
+            What::SynCookie => self.annotator.syn_cookie(at, local, remote),
         }
     }
 

@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::script::{Action, Script};
 use crate::segment::OptionLayout;
-use crate::socket::{HostConfig, WindowUpdate};
+use crate::socket::{HostConfig, SynCookies, WindowUpdate};
 use crate::time::Duration;
 
 /// Whose defaults a host has.
@@ -254,12 +254,25 @@ fn set_number(config: &mut HostConfig, name: &str, number: i64) -> Meaning {
         "net.inet.tcp.insecure_rst" => config.challenge_rst = !on,
         "net.inet.tcp.insecure_syn" => config.challenge_syn = !on,
         "net.inet.tcp.drop_synfin" => config.drop_syn_fin = on,
+        "net.ipv4.tcp_syncookies" => {
+            config.syn_cookies = match number {
+                0 => SynCookies::Off,
+                2 => SynCookies::Always,
+                _ => SynCookies::On,
+            };
+        }
+        "net.inet.tcp.syncookies" => config.syn_cookies = if on { SynCookies::On } else { SynCookies::Off },
+        "net.inet.tcp.syncookies_only" if on => config.syn_cookies = SynCookies::Always,
+        "net.ipv4.icmp_ratelimit" => put!(icmp_interval, u64::try_from(number).ok().map(Duration::from_millis)),
+        "net.ipv4.icmp_msgs_per_sec" => put!(icmp_rate, count),
+        "net.ipv4.icmp_msgs_burst" => put!(icmp_burst, count),
+        "net.inet.icmp.icmplim" => put!(reset_rate, count),
         "net.inet.tcp.hostcache.purgenow"
         | "net.inet.tcp.delayed_ack"
         | "net.inet.tcp.rexmit_slop"
-        | "net.ipv4.tcp_no_metrics_save"
-        | "net.ipv4.tcp_syncookies" => {}
-        "net.ipv4.tcp_syn_linear_timeouts" | "net.ipv4.tcp_retrans_collapse" if !on => {}
+        | "net.ipv4.tcp_no_metrics_save" => {}
+        "net.inet.tcp.syncookies_only" | "net.ipv4.tcp_syn_linear_timeouts" | "net.ipv4.tcp_retrans_collapse"
+            if !on => {}
         _ => return Meaning::Unknown,
     }
     Meaning::Applied

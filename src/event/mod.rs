@@ -244,8 +244,12 @@ pub enum DropReason {
     Fragment,
     /// The destination is not an address of this host.
     NotLocal,
-    /// The source is not an address that a host can have.
+    /// The source is not an address that another host can have: an own one, loopback, broadcast, multicast, class E, 0/8.
     BadSource,
+    /// The IP options or extension headers are malformed.
+    IpOptions,
+    /// A source route, or a routing header with segments left.
+    SourceRoute,
     /// The SYN queue of the listener is full.
     SynQueueFull,
     /// The accept queue of the listener is full.
@@ -368,6 +372,26 @@ pub enum TimerKind {
     PathMtuProbe,
 }
 
+/// What became of a SYN cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CookieStep {
+    /// The next SYN|ACK to the other end is a cookie.
+    Sent,
+    /// An ACK has brought a valid one: the connection is made.
+    Received,
+    /// An ACK has brought none that is valid.
+    Failed,
+}
+
+/// A reply that a rate limit can hold back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitedReply {
+    /// An ICMP error.
+    IcmpError,
+    /// An RST for a segment of no connection.
+    Reset,
+}
+
 /// The phase of loss recovery (Linux's `ca_state`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -465,6 +489,20 @@ pub enum HostEvent {
         accept_queue: usize,
         /// The limit of each.
         backlog: usize,
+    },
+    /// A listener sent or received a SYN cookie (RFC 4987, section 3.6).
+    SynCookie {
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+        /// Which of the two.
+        step: CookieStep,
+    },
+    /// A rate limit held a reply to the packet just handled back.
+    Limited {
+        /// The reply.
+        reply: LimitedReply,
     },
     /// A timer of a connection went off.
     Timer {

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::{Cause, ChannelState, DropReason, Fate, Phase, Reason, Rule, TimerKind};
+use super::{Cause, ChannelState, CookieStep, DropReason, Fate, LimitedReply, Phase, Reason, Rule, TimerKind};
 use crate::time::Duration;
 
 impl Fate {
@@ -25,7 +25,7 @@ impl Fate {
 
 impl DropReason {
     /// One of each, rules left out: those are [`Rule::ALL`].
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Loss,
         Self::BurstLoss(ChannelState::Good),
         Self::BurstLoss(ChannelState::Bad),
@@ -41,6 +41,8 @@ impl DropReason {
         Self::Fragment,
         Self::NotLocal,
         Self::BadSource,
+        Self::IpOptions,
+        Self::SourceRoute,
         Self::SynQueueFull,
         Self::AcceptQueueFull,
         Self::ReceiveQueueFull,
@@ -68,6 +70,8 @@ impl DropReason {
             Self::Fragment => "fragment",
             Self::NotLocal => "not-local",
             Self::BadSource => "bad-source",
+            Self::IpOptions => "ip-options",
+            Self::SourceRoute => "source-route",
             Self::SynQueueFull => "syn-queue-full",
             Self::AcceptQueueFull => "accept-queue-full",
             Self::ReceiveQueueFull => "receive-queue-full",
@@ -204,6 +208,33 @@ impl Reason {
     }
 }
 
+impl CookieStep {
+    /// Every step.
+    pub const ALL: [Self; 3] = [Self::Sent, Self::Received, Self::Failed];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Received => "received",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl LimitedReply {
+    /// Every reply.
+    pub const ALL: [Self; 2] = [Self::IcmpError, Self::Reset];
+
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IcmpError => "icmp-error",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 impl Cause {
     /// The names of all causes; the first four are followed by what it was.
     pub const NAMES: [&'static str; 5] = ["received", "sent", "call", "timer", "icmp"];
@@ -236,7 +267,15 @@ mod tests {
         assert_eq!(names.len(), reasons.len());
         let timers = TimerKind::ALL.map(TimerKind::name);
         let (phases, sends) = (Phase::ALL.map(Phase::name), Reason::ALL.map(Reason::name));
-        let others = timers.iter().chain(&phases).chain(&sends).chain(&Fate::NAMES).chain(&Cause::NAMES);
+        let (steps, replies) = (CookieStep::ALL.map(CookieStep::name), LimitedReply::ALL.map(LimitedReply::name));
+        let others = timers
+            .iter()
+            .chain(&steps)
+            .chain(&replies)
+            .chain(&phases)
+            .chain(&sends)
+            .chain(&Fate::NAMES)
+            .chain(&Cause::NAMES);
         for name in names.iter().chain(others) {
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
         }
@@ -265,5 +304,7 @@ mod tests {
         assert_eq!(listed(page, "Causes"), Cause::NAMES);
         assert_eq!(listed(page, "Phases"), Phase::ALL.map(Phase::name));
         assert_eq!(listed(page, "Transmissions"), Reason::ALL.map(Reason::name));
+        assert_eq!(listed(page, "SYN cookies"), CookieStep::ALL.map(CookieStep::name));
+        assert_eq!(listed(page, "Limited replies"), LimitedReply::ALL.map(LimitedReply::name));
     }
 }

@@ -7,7 +7,7 @@
 //! Parsing checks lengths and offsets only. [`IpView::checksums_ok`] verifies checksums, because a capture may hold packets
 //! whose checksums were left to the hardware. Parsing does not allocate.
 //!
-//! - `ip`, `options`: the strict parser of a host; `captured`, `fragments`: the lenient one of captures;
+//! - `ip`, `ip_options`, `options`: the strict parser of a host; `captured`, `fragments`: the lenient one of captures;
 //! - `edit`, `build`, `raw`, `layout`: the only places that write header bytes; `icmp`, `quoted`: ICMP errors and the packets in
 //!   them;
 //! - `checksum`, `notation`, `diff`, `seq`, `packet`.
@@ -22,6 +22,7 @@ mod edit;
 mod fragments;
 mod icmp;
 mod ip;
+mod ip_options;
 mod layout;
 mod notation;
 mod options;
@@ -47,6 +48,7 @@ pub(crate) use build::udp_packet;
 pub(crate) use checksum::fill_checksums;
 pub(crate) use edit::decrement_ttl;
 pub(crate) use icmp::IcmpError;
+pub(crate) use ip_options::OptionFault;
 #[cfg(feature = "drill")]
 pub(crate) use raw::{raw_icmp, raw_udp};
 

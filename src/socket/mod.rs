@@ -31,7 +31,7 @@ pub use types::{
 };
 
 pub use crate::event::Phase;
-pub use crate::stack::{Account, HostConfig, TcpInfo, WindowUpdate};
+pub use crate::stack::{Account, Counters, HostConfig, SynCookies, TcpInfo, WindowUpdate};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io::{IoSlice, IoSliceMut};
@@ -155,6 +155,11 @@ impl Host {
     /// Segments that connections of this host retransmitted, closed connections included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()
+    }
+
+    /// What the host has counted since it began: SYN cookies, dropped packets, replies that a rate limit held back.
+    pub fn counters(&self) -> &Counters {
+        self.stack.counters()
     }
 
     /// Records from now on what programs write and read on each connection.

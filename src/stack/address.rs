@@ -7,6 +7,8 @@
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::event::DropReason;
+
 /// An address as a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) struct Addr(pub(crate) [u8; 16]);
@@ -79,6 +81,44 @@ impl Addresses {
         ip.is_loopback() || self.own.iter().any(|(own, _)| *own == ip)
     }
 
+    /// Whether a packet from outside may have these addresses. No other host sends from an address of this host, and none
+    /// sends to or from a loopback address (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). A mapped address would be
+    /// taken for the IPv4 address. Linux calls such packets martian. The other sources are looked at where the packet has no
+    /// connection.
+    #[inline]
+    pub(super) fn check_outside(&self, src: IpAddr, dst: IpAddr) -> Result<(), DropReason> {
+        if self.is_own(src) || matches!(src, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+            Err(DropReason::BadSource)
+        } else if dst.is_loopback() {
+            Err(DropReason::NotLocal)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// True if a host can have sent from this address (RFC 1122, section 3.2.1.3; RFC 4291, section 2.7): it is not in 0/8,
+    /// not multicast, broadcast or class E, and not a mapped address on the wire. Linux takes class E. In a network of this
+    /// host the lowest address is a broadcast address too (RFC 1122, section 3.3.6); Linux takes it since version 5.14.
+    pub(crate) fn is_good_source(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(v4) => {
+                let first = v4.octets()[0];
+                first != 0 && first < 224 && !self.is_directed_broadcast(v4)
+            }
+            IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && v6.to_ipv4_mapped().is_none(),
+        }
+    }
+
+    /// The broadcast addresses of the networks of this host. A network of one or two addresses has none (RFC 3021).
+    fn is_directed_broadcast(&self, ip: Ipv4Addr) -> bool {
+        self.own.iter().any(|(own, prefix)| {
+            let IpAddr::V4(own) = own else { return false };
+            let host_bits = u32::MAX.checked_shr(u32::from(*prefix)).unwrap_or(0);
+            let host = ip.to_bits() & host_bits;
+            host_bits > 1 && (own.to_bits() ^ ip.to_bits()) & !host_bits == 0 && (host == 0 || host == host_bits)
+        })
+    }
+
     /// The source address for a packet to `remote`; `None` if there is no route. An address whose prefix holds `remote`
     /// is preferred, then the first of the same version. Linux asks the routing table; a host here has one interface.
     pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
@@ -105,15 +145,6 @@ fn same_prefix(a: IpAddr, b: IpAddr, len: u8) -> bool {
     }
 }
 
-/// True if a host can have sent from this address: not unspecified, multicast or broadcast (RFC 1122, section 3.2.1.3),
-/// and not a mapped address on the wire.
-pub(crate) fn is_good_source(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast(),
-        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && v6.to_ipv4_mapped().is_none(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +164,43 @@ mod tests {
         let unrouted = Addresses::new(&own, false);
         assert_eq!(unrouted.source_for(ip("203.0.113.9")), None);
         assert_eq!(unrouted.source_for(ip("192.0.2.9")), Some(ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn a_source_is_an_address_that_one_host_can_have() {
+        let own = [(ip("192.0.2.1"), 24), (ip("203.0.113.5"), 30), (ip("198.51.100.4"), 31), (ip("2001:db8::1"), 64)];
+        let addresses = Addresses::new(&own, true);
+        let good = ["192.0.2.9", "1.0.0.0", "223.255.255.255", "198.51.100.5", "192.0.3.255", "2001:db8::9", "fe80::9"];
+        for good in good {
+            assert!(
+                addresses.is_good_source(ip(good)) && addresses.check_outside(ip(good), own[0].0).is_ok(),
+                "{good}"
+            );
+        }
+        let bad = [
+            "0.0.0.0",
+            "0.0.0.1",
+            "0.255.255.255",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.0",
+            "254.1.1.1",
+            "255.255.255.255",
+            "192.0.2.255",
+            "192.0.2.0",
+            "203.0.113.7",
+            "203.0.113.4",
+            "::",
+            "ff02::1",
+            "::ffff:192.0.2.9",
+        ];
+        for bad in bad {
+            assert!(!addresses.is_good_source(ip(bad)), "{bad}");
+        }
+        for outside in ["192.0.2.1", "2001:db8::1", "127.0.0.1", "127.9.9.9", "::1"] {
+            assert_eq!(addresses.check_outside(ip(outside), own[0].0), Err(DropReason::BadSource), "{outside}");
+        }
+        assert_eq!(addresses.check_outside(ip("192.0.2.9"), ip("127.0.0.1")), Err(DropReason::NotLocal));
     }
 
     #[test]

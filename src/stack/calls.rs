@@ -145,6 +145,8 @@ impl Stack {
             syn_queue: 0,
             accept_queue: std::collections::VecDeque::new(),
             token,
+            waiting: std::collections::VecDeque::new(),
+            cookie_at: None,
             options: Arc::clone(options),
             reuse: binding.reuse,
         });
@@ -168,6 +170,7 @@ impl Stack {
         self.tables.connections[connection_id].owner = Owner::Descriptor(token);
         self.ready.push(token);
         self.report_queue(id);
+        self.ask_waiting(id);
         Some(connection_id)
     }
 

@@ -23,6 +23,18 @@ pub enum WindowUpdate {
     Segment,
 }
 
+/// When a listener answers a SYN with a SYN cookie (RFC 4987, section 3.6). Linux: `tcp_syncookies`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum SynCookies {
+    /// Never: a SYN that finds the SYN queue full is dropped. Linux: 0.
+    Off,
+    /// When the SYN queue is full. Linux: 1.
+    #[default]
+    On,
+    /// Always. Linux: 2.
+    Always,
+}
+
 /// Settings of a host. Start from [`HostConfig::default`] and change what differs.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // sysctl(8) has them one by one
@@ -167,6 +179,8 @@ pub struct HostConfig {
     pub backlog_limit: usize,
     /// True if the accept queue takes one connection more than the backlog, as on Linux.
     pub backlog_plus_one: bool,
+    /// Whether SYN cookies are sent (RFC 4987). Linux: `tcp_syncookies`.
+    pub syn_cookies: SynCookies,
     /// Retransmissions of a SYN before connect fails. Linux: `tcp_syn_retries`.
     pub syn_retries: u32,
     /// Retransmissions of a SYN|ACK before the half-open connection goes. Linux: `tcp_synack_retries`.
@@ -193,6 +207,18 @@ pub struct HostConfig {
     pub time_wait_needs_ack: bool,
     /// From one challenge ACK of a connection to the next (RFC 5961, section 7). Linux: `tcp_invalid_ratelimit`.
     pub challenge_interval: Duration,
+    /// From one ICMP error to the next to the same destination, after six at once (RFC 4443, section 2.4 (f)). Zero: no
+    /// limit. Linux: `icmp_ratelimit`.
+    pub icmp_interval: Duration,
+    /// ICMP errors in a second to all destinations together. 0: no limit. Linux: `icmp_msgs_per_sec`.
+    pub icmp_rate: u32,
+    /// How many of them may be sent at once. Linux: `icmp_msgs_burst`.
+    pub icmp_burst: u32,
+    /// RSTs in a second for segments of no connection. 0: no limit. Linux has no such limit. FreeBSD has 200:
+    /// `net.inet.icmp.icmplim`.
+    pub reset_rate: u32,
+    /// How many of them may be sent at once.
+    pub reset_burst: u32,
     /// True if close with unread data sends an RST (RFC 2525, section 2.17; RFC 1122, section 4.2.2.13). Linux always
     /// does.
     pub reset_on_unread_close: bool,
@@ -260,6 +286,7 @@ impl Default for HostConfig {
             keep_alive_probes: 9,
             backlog_limit: 4096,
             backlog_plus_one: false,
+            syn_cookies: SynCookies::default(),
             syn_retries: 6,
             synack_retries: 5,
             retries: 15,
@@ -271,6 +298,11 @@ impl Default for HostConfig {
             challenge_syn: true,
             time_wait_needs_ack: false,
             challenge_interval: Duration::from_millis(500),
+            icmp_interval: Duration::from_secs(1),
+            icmp_rate: 1000,
+            icmp_burst: 50,
+            reset_rate: 1000,
+            reset_burst: 200,
             reset_on_unread_close: true,
             descriptor_limit: 1 << 20,
         }

@@ -10,9 +10,8 @@ use crate::segment::{Flags, Options, Segment, SegmentTemplate, Seq, Timestamps};
 use crate::time::{Duration, Instant};
 
 use super::address::FourTuple;
-use super::config::TcpOptions;
+use super::config::{SynCookies, TcpOptions};
 use super::connection::Owner;
-use super::ingress::reset_for;
 use super::listener::{HalfOpen, HalfOpenId, ListenerId};
 use super::ports::{Holder, Role};
 use super::tcp::{Context, Handshake, Offer, Tcp, Terms, syn_timeout};
@@ -36,24 +35,35 @@ impl Stack {
             return Err(DropReason::NoSocket);
         }
         if segment.is_ack() {
-            self.queue_segment(&reset_for(segment));
+            if let Some(result) = self.cookie_ingress(id, tuple, segment) {
+                return result;
+            }
+            self.send_reset(segment);
             return Err(DropReason::NoSocket);
         }
         // A FIN beside the SYN is left out: the peer sends it again.
         if !segment.is_syn() {
             return Err(DropReason::NoSocket);
         }
-        let listener = &mut self.tables.listeners[id];
+        let listener = &self.tables.listeners[id];
         if !listener.takes_connection() {
             return Err(DropReason::AcceptQueueFull);
         }
-        if !listener.takes_syn() {
+        // The owner of a listener that holds SYNs answers each one by itself: no cookie can wait for that.
+        let cookies = if listener.holds { SynCookies::Off } else { self.config.syn_cookies };
+        // As on Linux, a connection in TIME-WAIT shows that the peer is there: its next SYN always gets a record.
+        let verified = beyond.is_some() && cookies != SynCookies::Off;
+        let full = !listener.takes_syn() && !verified;
+        if full && cookies == SynCookies::Off {
             return Err(DropReason::SynQueueFull);
         }
         if self.pool.is_under_pressure() {
             return Err(DropReason::NoMemory);
         }
-        listener.syn_queue += 1;
+        if full || (cookies == SynCookies::Always && !verified) {
+            self.send_cookie(id, tuple, segment);
+            return Ok(());
+        }
         let (held, rcv_buf) = (listener.holds, listener.options.rcv_buf);
         let offer = Offer::new(&self.config, &listener.options, tuple).answer(&segment.options, segment.flags);
         let iss = self.secret.initial_sequence_number(tuple, self.now);
@@ -65,7 +75,7 @@ impl Stack {
             terms: Terms::new(&offer, segment),
             rcv_buf,
             ts_recent: segment.options.ts.filter(|_| offer.timestamps).map(|ts| (ts.ts_val, self.now)),
-            sent_at: self.now,
+            sent_at: None,
             sends: 0,
             retries: 0,
             held,
@@ -73,23 +83,30 @@ impl Stack {
             challenge_at: Instant::EPOCH,
             clock: self.ts_clock(tuple),
         };
-        let half_open_id = self.tables.half_open.insert(Box::new(half_open));
-        self.tables.exact.insert(*tuple, Slot::HalfOpen(half_open_id));
-        self.hold_connection_port(tuple, id);
-        self.events.state(tuple, State::Listen, State::SynReceived, Cause::Received(segment.flags));
-        self.report_queue(id);
-        let timeout = if held {
+        let half_open_id = self.keep_half_open(half_open, segment);
+        if held {
             self.tables.listeners[id].held.push_back(half_open_id);
             let token = self.tables.listeners[id].token;
             self.ready.push(token);
-            HELD_FOR
         } else {
             self.send_syn_ack(half_open_id);
-            syn_timeout(&self.config, 0)
-        };
-        let deadline = &mut self.tables.half_open[half_open_id].deadline;
-        self.timers.set(TimerOwner::HalfOpen(half_open_id), deadline, Some(self.now + timeout));
+        }
         Ok(())
+    }
+
+    /// Puts a half-open connection into the SYN queue of its listener. Its timer begins.
+    pub(super) fn keep_half_open(&mut self, half_open: HalfOpen, segment: &Segment<'_>) -> HalfOpenId {
+        let (tuple, listener) = (half_open.tuple, half_open.listener);
+        let timeout = if half_open.held { HELD_FOR } else { syn_timeout(&self.config, 0) };
+        self.tables.listeners[listener].syn_queue += 1;
+        let id = self.tables.half_open.insert(Box::new(half_open));
+        self.tables.exact.insert(tuple, Slot::HalfOpen(id));
+        self.hold_connection_port(&tuple, listener);
+        self.events.state(&tuple, State::Listen, State::SynReceived, Cause::Received(segment.flags));
+        self.report_queue(listener);
+        let deadline = &mut self.tables.half_open[id].deadline;
+        self.timers.set(TimerOwner::HalfOpen(id), deadline, Some(self.now + timeout));
+        id
     }
 
     /// Whether the SYNs of a listener wait for [`Stack::answer_syn`].
@@ -125,7 +142,7 @@ impl Stack {
         self.timers.set(TimerOwner::HalfOpen(id), deadline, Some(at));
     }
 
-    fn hold_connection_port(&mut self, tuple: &FourTuple, listener: ListenerId) {
+    pub(super) fn hold_connection_port(&mut self, tuple: &FourTuple, listener: ListenerId) {
         let reuse = self.tables.listeners[listener].reuse;
         self.ports.hold(tuple.local_port, connection_holder(tuple, reuse));
     }
@@ -142,21 +159,36 @@ impl Stack {
     }
 
     /// Sends the SYN|ACK of a half-open connection.
-    fn send_syn_ack(&mut self, id: HalfOpenId) {
+    pub(super) fn send_syn_ack(&mut self, id: HalfOpenId) {
         let half_open = &mut self.tables.half_open[id];
         let clock = half_open.clock;
-        (half_open.sent_at, half_open.sends) = (self.now, half_open.sends + 1);
+        (half_open.sent_at, half_open.sends) = (Some(self.now), half_open.sends + 1);
         let ts_ecr = half_open.ts_recent.map_or(0, |(recent, _)| recent);
-        let ecn = if half_open.terms.ecn { Flags::ECE } else { Flags::default() };
-        let syn_ack = SegmentTemplate {
-            seq: half_open.iss,
-            ack: half_open.terms.irs + 1,
-            flags: Flags::SYN | Flags::ACK | ecn,
-            window: half_open.offer.window,
-            options: half_open.offer.options(Timestamps { ts_val: clock.at(self.now), ts_ecr }),
-            layout: self.config.option_layout,
+        let (tuple, offer) = (half_open.tuple, half_open.offer);
+        let syn_ack = SynAck {
+            tuple: &tuple,
+            iss: half_open.iss,
+            irs: half_open.terms.irs,
+            offer: &offer,
+            ecn: half_open.terms.ecn,
+            ts: Timestamps { ts_val: clock.at(self.now), ts_ecr },
             ttl: self.tables.listeners[half_open.listener].options.ttl,
-            ..SegmentTemplate::new(half_open.tuple.local_addr(), half_open.tuple.remote_addr())
+        };
+        self.queue_syn_ack(&syn_ack);
+    }
+
+    pub(super) fn queue_syn_ack(&mut self, syn_ack: &SynAck<'_>) {
+        let SynAck { tuple, iss, irs, offer, ecn, ts, ttl } = *syn_ack;
+        let ecn = if ecn { Flags::ECE } else { Flags::default() };
+        let syn_ack = SegmentTemplate {
+            seq: iss,
+            ack: irs + 1,
+            flags: Flags::SYN | Flags::ACK | ecn,
+            window: offer.window,
+            options: offer.options(ts),
+            layout: self.config.option_layout,
+            ttl,
+            ..SegmentTemplate::new(tuple.local_addr(), tuple.remote_addr())
         };
         self.queue_segment(&syn_ack);
     }
@@ -217,7 +249,7 @@ impl Stack {
             return Err(DropReason::HalfOpen);
         }
         if segment.ack != half_open.iss + 1 {
-            self.queue_segment(&reset_for(segment));
+            self.send_reset(segment);
             return Err(DropReason::HalfOpen);
         }
         if !listener.takes_connection() {
@@ -249,9 +281,15 @@ impl Stack {
         self.queue_segment(&ack);
     }
 
-    /// Makes the connection of a half-open record whose final ACK has come, and gives it the segment.
+    /// Takes a record whose final ACK has come out of the SYN queue, and makes its connection.
     fn promote(&mut self, id: HalfOpenId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let Some(half_open) = self.tables.half_open.remove(id) else { return Err(DropReason::HalfOpen) };
+        self.tables.listeners[half_open.listener].syn_queue -= 1;
+        self.establish(&half_open, segment)
+    }
+
+    /// Makes the connection of a half-open record that is in no queue, and gives it the final ACK.
+    pub(super) fn establish(&mut self, half_open: &HalfOpen, segment: &Segment<'_>) -> Result<(), DropReason> {
         let (tuple, listener_id) = (half_open.tuple, half_open.listener);
         let listener = &mut self.tables.listeners[listener_id];
         let max_seg = half_open.offer.max_seg;
@@ -260,7 +298,6 @@ impl Stack {
             let inherited = TcpOptions::clone(&options);
             options = Arc::new(TcpOptions { rcv_buf: half_open.rcv_buf, max_seg, ..inherited });
         }
-        listener.syn_queue -= 1;
         let reuse = listener.reuse;
         let (clock, seed) = (half_open.clock, self.secret.controller_seed(&tuple));
         let handshake = Handshake {
@@ -299,6 +336,18 @@ impl Stack {
         self.events.state(&half_open.tuple, State::SynReceived, State::Closed, cause);
         self.report_queue(half_open.listener);
     }
+}
+
+/// What a SYN|ACK says.
+#[derive(Clone, Copy)]
+pub(super) struct SynAck<'a> {
+    pub(super) tuple: &'a FourTuple,
+    pub(super) iss: Seq,
+    pub(super) irs: Seq,
+    pub(super) offer: &'a Offer,
+    pub(super) ecn: bool,
+    pub(super) ts: Timestamps,
+    pub(super) ttl: u8,
 }
 
 /// How a connection holds its local port.

@@ -1,24 +1,24 @@
 //! The way of a packet into the host: checks, then the demultiplexer. Order of the look-ups: the exact 4-tuple
 //! (connection, half-open record or TIME-WAIT record), then the listeners (the address itself, then the wildcards). A
 //! segment that matches nothing is answered with an RST. Other packets without a socket are given to smoltcp's interface,
-//! which answers echo requests and sends ICMP errors.
+//! which answers echo requests and sends ICMP errors; `replies` limits both.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::event::{Cause, DropReason, HostEvent, State};
-use crate::segment::{Flags, IpView, Packet, Protocol, Segment, SegmentTemplate};
+use crate::segment::{Flags, IpView, OptionFault, Packet, Protocol, Segment, SegmentTemplate};
 
-use super::address::{Addr, FourTuple, is_good_source};
+use super::address::{Addr, FourTuple};
 use super::connection::{ConnectionId, Owner};
 use super::icmp::Report;
 use super::listener::ListenerId;
-use super::one_packet::OnePacket;
 use super::tcp::{Context, Reply, Verdict};
 use super::{Origin, Slot, Stack};
 
 impl Stack {
     pub(super) fn ingress(&mut self, packet: &Packet, origin: Origin) {
         if let Err(why) = self.demultiplex(packet, origin) {
+            self.counters.count_drop(why);
             self.events.push(HostEvent::Dropped { why });
         }
     }
@@ -29,14 +29,21 @@ impl Stack {
         if ip.fragment {
             return Err(DropReason::Fragment);
         }
+        // While a routing header has segments left, the checksum counts the last address of the route (RFC 8200, section 8.1).
+        let v6 = ip.dst.is_ipv6();
+        if v6 {
+            ip.check_options().map_err(reason_of)?;
+        }
         if !packet.meta.sound && !ip.checksums_ok() {
             return Err(DropReason::Checksum);
         }
-        // RFC 1122, section 3.2.1.3 (g): loopback addresses must not appear outside a host.
-        if origin == Origin::Link && (ip.src.is_loopback() || ip.dst.is_loopback()) {
-            return Err(if ip.src.is_loopback() { DropReason::BadSource } else { DropReason::NotLocal });
+        if origin == Origin::Link {
+            self.addresses.check_outside(ip.src, ip.dst)?;
         }
-        if ip.dst.is_ipv6() && ip.header.len() > IPV6_HEADER {
+        if !v6 {
+            ip.check_options().map_err(reason_of)?;
+        }
+        if v6 && ip.header.len() > IPV6_HEADER {
             return self.without_extensions(&ip, origin);
         }
         if ip.protocol == Protocol::Tcp {
@@ -57,7 +64,7 @@ impl Stack {
             Protocol::Udp => {
                 let delivered = self.udp.handle_packet(&ip, &mut self.ready);
                 if delivered == Err(DropReason::NoSocket) {
-                    self.give_to_nobody(bytes);
+                    self.send_icmp_error(&ip, bytes);
                 }
                 delivered
             }
@@ -69,7 +76,7 @@ impl Stack {
                 Ok(())
             }
             Protocol::Tcp | Protocol::Other(_) => {
-                self.give_to_nobody(bytes);
+                self.send_icmp_error(&ip, bytes);
                 Err(DropReason::NoSocket)
             }
         }
@@ -95,7 +102,7 @@ impl Stack {
     fn check_addresses(&self, src: IpAddr, dst: IpAddr) -> Result<(), DropReason> {
         if !self.addresses.is_own(dst) {
             Err(DropReason::NotLocal)
-        } else if is_good_source(src) {
+        } else if self.addresses.is_good_source(src) {
             Ok(())
         } else {
             Err(DropReason::BadSource)
@@ -109,7 +116,7 @@ impl Stack {
             return self.listener_ingress(listener, tuple, segment, None);
         }
         if !segment.is_rst() {
-            self.queue_segment(&reset_for(segment));
+            self.send_reset(segment);
         }
         Err(DropReason::NoSocket)
     }
@@ -125,24 +132,6 @@ impl Stack {
             find(Addr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
                 .or_else(|| find(any_v6).filter(|id| !self.tables.listeners[*id].v6_only))
         })
-    }
-
-    /// Lets smoltcp answer a packet that has no socket: RST, port or protocol unreachable, echo reply.
-    pub(super) fn give_to_nobody(&mut self, bytes: &[u8]) {
-        let mut reply = self.queues.take_spare();
-        let mut device = OnePacket::receiving(self.config.mtu, bytes, &mut reply.bytes);
-        self.interface.poll_ingress_single(self.now.to_smoltcp(), &mut device, &mut self.nobody);
-        self.queue_reply(reply);
-    }
-
-    /// Queues a packet written by smoltcp, checksums missing, or gives its buffer back if it is empty.
-    pub(super) fn queue_reply(&mut self, mut reply: Packet) {
-        if reply.bytes.is_empty() {
-            self.queues.give_back(reply);
-        } else {
-            crate::segment::fill_checksums(&mut reply.bytes);
-            self.queues.out.push_back(reply);
-        }
     }
 
     /// Queues a segment of our own making.
@@ -203,6 +192,13 @@ impl Stack {
 
 const IPV6_HEADER: usize = 40;
 
+fn reason_of(fault: OptionFault) -> DropReason {
+    match fault {
+        OptionFault::Malformed => DropReason::IpOptions,
+        OptionFault::SourceRoute => DropReason::SourceRoute,
+    }
+}
+
 /// The connection that a segment belongs to, as [`FourTuple::new`], without a copy of both addresses first.
 fn tuple_of(segment: &Segment<'_>) -> FourTuple {
     FourTuple {
@@ -220,15 +216,4 @@ fn is_sane(segment: &Segment<'_>, drop_syn_fin: bool) -> bool {
         && segment.dst.port() != 0
         && !contradictory.iter().any(|flags| segment.flags.contains(*flags))
         && !(drop_syn_fin && segment.flags.contains(Flags::SYN | Flags::FIN))
-}
-
-/// RFC 9293, section 3.10.7.1: `<SEQ=SEG.ACK><CTL=RST>`, or `<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>` where there is no
-/// ACK.
-pub(super) fn reset_for(segment: &Segment<'_>) -> SegmentTemplate<'static> {
-    let reset = SegmentTemplate { flags: Flags::RST, ..SegmentTemplate::new(segment.dst, segment.src) };
-    if segment.is_ack() {
-        SegmentTemplate { seq: segment.ack, ..reset }
-    } else {
-        SegmentTemplate { ack: segment.end(), flags: Flags::RST | Flags::ACK, ..reset }
-    }
 }

@@ -1,4 +1,4 @@
-//! What follows from the secret of a host: initial sequence numbers by RFC 6528, timestamp offsets, ports.
+//! What follows from the secret of a host: initial sequence numbers by RFC 6528, SYN cookies, timestamp offsets, ports.
 //! `ISN = M + F(localip, localport, remoteip, remoteport, secret)`: M counts 4 microseconds, F is a keyed hash. smoltcp
 //! draws numbers of its own, which never reach the wire.
 
@@ -24,6 +24,10 @@ impl Secret {
     }
 
     fn hash(&self, tuple: &FourTuple, purpose: u8) -> u64 {
+        self.hash_with(tuple, purpose, &[])
+    }
+
+    fn hash_with(&self, tuple: &FourTuple, purpose: u8, more: &[u8]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
         let mut bytes = [0; 37];
         bytes[..16].copy_from_slice(&tuple.local.0);
@@ -32,6 +36,7 @@ impl Secret {
         bytes[34..36].copy_from_slice(&tuple.remote_port.to_le_bytes());
         bytes[36] = purpose;
         hasher.write(&bytes);
+        hasher.write(more);
         hasher.finish()
     }
 
@@ -48,6 +53,16 @@ impl Secret {
     /// The seed of the random draws of a congestion controller.
     pub(super) fn controller_seed(&self, tuple: &FourTuple) -> u64 {
         self.hash(tuple, 3)
+    }
+
+    /// The hash of a SYN cookie that is the same in every period (RFC 4987, section 3.6). `irs`: of the peer.
+    pub(super) fn cookie_base(&self, tuple: &FourTuple, irs: Seq) -> u32 {
+        self.hash_with(tuple, 4, &irs.0.to_le_bytes()) as u32
+    }
+
+    /// The hash of a SYN cookie of this period.
+    pub(super) fn cookie_of_period(&self, tuple: &FourTuple, period: u32) -> u32 {
+        self.hash_with(tuple, 5, &period.to_le_bytes()) as u32
     }
 
     /// Where the search for an ephemeral port begins (RFC 6056, section 3.3.3).

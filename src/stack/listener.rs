@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A half-open connection is a record: the connection is made when the final ACK proves that somebody is there
-//! (RFC 4987 calls it a SYN cache). Both queues take `backlog` entries. A SYN that finds either full is dropped without a
-//! word, as Linux does, so that the client tries again; a final ACK that finds the accept queue full is dropped too, and
-//! the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of the host.
+//! (RFC 4987 calls it a SYN cache). Both queues take `backlog` entries. A SYN that finds the accept queue full is dropped
+//! without an answer, as Linux does, so that the client tries again; one that finds the SYN queue full is answered by a SYN
+//! cookie (`cookies`). A final ACK that finds the accept queue full is dropped too, and the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of the host.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,6 +30,9 @@ slotmap::new_key_type! {
     pub struct HalfOpenId;
 }
 
+/// See [`Listener::takes_verified`].
+const VERIFIED: usize = 128;
+
 /// A socket in LISTEN.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "settings, each of its own")]
@@ -49,6 +52,10 @@ pub(super) struct Listener {
     pub(super) accept_queue: VecDeque<ConnectionId>,
     /// The descriptor.
     pub(super) token: u32,
+    /// Clients that have returned a SYN cookie and found the accept queue full.
+    pub(super) waiting: VecDeque<HalfOpenId>,
+    /// When it last sent a SYN cookie.
+    pub(super) cookie_at: Option<Instant>,
     /// What its connections inherit.
     pub(super) options: Arc<TcpOptions>,
     /// `SO_REUSEADDR`, which its connections inherit.
@@ -59,6 +66,12 @@ impl Listener {
     /// True if another SYN finds room.
     pub(super) fn takes_syn(&self) -> bool {
         self.syn_queue < self.backlog && self.takes_connection()
+    }
+
+    /// True if the SYN queue takes another client that has returned its cookie: as many as the backlog beyond it, at least
+    /// 128.
+    pub(super) fn takes_verified(&self) -> bool {
+        self.syn_queue < self.backlog + self.backlog.max(VERIFIED)
     }
 
     /// True if another established connection finds room.
@@ -81,8 +94,8 @@ pub(super) struct HalfOpen {
     pub(super) rcv_buf: Option<usize>,
     /// `TSval` of the SYN, and when it came.
     pub(super) ts_recent: Option<(u32, Instant)>,
-    /// When the SYN|ACK last left, and how often it left.
-    pub(super) sent_at: Instant,
+    /// When the SYN|ACK last left, and how often it left. Of a cookie the first is not known.
+    pub(super) sent_at: Option<Instant>,
     pub(super) sends: u32,
     /// How often the timer sent it again.
     pub(super) retries: u32,

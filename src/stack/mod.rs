@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   handle_packet --> ingress: demultiplexer --+--> connection: tcp (rules, sender, machine, receiver) --> dirty, ready
-//!                                              +--> half-open record, TIME-WAIT record, listener
+//!                                              +--> half-open record, TIME-WAIT record, listener, SYN cookie
 //!                                              +--> UDP socket
-//!                                              '--> nobody: RST, ICMP
+//!                                              '--> nobody: RST, ICMP, limited
 //!   poll_transmit <-- egress: replies, then each dirty connection in order of first touch
 //! ```
 //!
@@ -23,6 +23,8 @@ mod close;
 mod config;
 mod connect;
 mod connection;
+mod cookies;
+mod counters;
 mod egress;
 mod half_open;
 mod icmp;
@@ -34,14 +36,16 @@ mod one_packet;
 mod path_mtus;
 mod ports;
 mod ready;
+mod replies;
 mod rules;
 mod tcp;
 mod time_wait;
 mod timers;
 mod udp;
 
-pub use config::{HostConfig, WindowUpdate};
+pub use config::{HostConfig, SynCookies, WindowUpdate};
 pub use connection::{Account, ConnectionError, ConnectionId};
+pub use counters::Counters;
 pub use info::TcpInfo;
 pub use listener::{HalfOpenId, ListenerId};
 pub use udp::UdpId;
@@ -72,6 +76,7 @@ use one_packet::OnePacket;
 use path_mtus::PathMtus;
 use ports::Ports;
 use ready::Ready;
+use replies::ReplyLimits;
 use tcp::{BlockPool, Machines};
 use time_wait::{TimeWait, TimeWaitId};
 use timers::{Deadline, Deadlines, Timers};
@@ -103,6 +108,8 @@ pub struct Stack {
     queues: PacketQueues,
     ready: Ready,
     events: Events,
+    counters: Counters,
+    reply_limits: ReplyLimits,
     /// How many local ports were chosen: the next search begins behind the last.
     connects: u32,
     /// Of connections whose TCP is over.
@@ -250,6 +257,8 @@ impl Stack {
             queues: PacketQueues::default(),
             ready: Ready::default(),
             events: Events::default(),
+            counters: Counters::default(),
+            reply_limits: ReplyLimits::default(),
             connects: 0,
             retransmissions: 0,
             config: config.clone(),
@@ -396,6 +405,11 @@ impl Stack {
     pub fn retransmissions(&self) -> u64 {
         let open = self.tables.connections.values();
         self.retransmissions + open.map(|connection| connection.retransmissions()).sum::<u64>()
+    }
+
+    /// What the host has counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// What the descriptor table shows of a connection.

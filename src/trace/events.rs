@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use super::{Content, HostEntry, PacketStep, SenderStep, Trace, Vantage, segment_step};
 use crate::annotate::{self, Direction, Subject, Tag, Variables};
 use crate::conversation::Side;
-use crate::event::{DropReason, Event, Fate, HostEvent, HostId, Observer, State};
+use crate::event::{CookieStep, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
 use crate::segment::Packet;
 use crate::time::Instant;
 
@@ -237,7 +237,14 @@ impl Trace {
                 let content = Content::ListenQueues { local, syn_queue, accept_queue, backlog };
                 self.push(at, vantage, None, content);
             }
-            HostEvent::Dropped { .. } | HostEvent::Edited { .. } => {}
+            HostEvent::SynCookie { local, remote, step: CookieStep::Sent } => {
+                self.hosts.entry(host).or_default().annotator.syn_cookie(at, local, remote);
+            }
+            HostEvent::SynCookie { local, remote, step } => {
+                let Some((number, side)) = flow_of(self, local, remote) else { return };
+                self.push(at, vantage, Some(number), Content::SynCookie { side, step });
+            }
+            HostEvent::Dropped { .. } | HostEvent::Edited { .. } | HostEvent::Limited { .. } => {}
         }
     }
 

@@ -28,7 +28,7 @@ use foldhash::fast::FixedState;
 
 use crate::annotate::{Annotated, Annotator, Tag, Variables};
 use crate::conversation::{Kinds, Seen, Side};
-use crate::event::{Cause, DropReason, HostId, LinkId, Phase, State, TimerKind};
+use crate::event::{Cause, CookieStep, DropReason, HostId, LinkId, Phase, State, TimerKind};
 #[cfg(feature = "capture")]
 use crate::segment::CaptureParser;
 use crate::segment::{Flags, Options, PacketId, Segment};
@@ -94,6 +94,13 @@ pub enum Content {
         timer: TimerKind,
         /// How long it had run, for a retransmission timer, as far as that was seen.
         ran: Option<Duration>,
+    },
+    /// An ACK has brought a SYN cookie. That one was sent is among the words of its SYN|ACK.
+    SynCookie {
+        /// The side of the listener.
+        side: Side,
+        /// Whether it is valid.
+        step: CookieStep,
     },
     /// Loss recovery of a connection entered another phase.
     Recovery {

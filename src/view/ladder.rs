@@ -158,6 +158,9 @@ impl Sheet<'_> {
             Content::Recovery { side, from, to, undone } => {
                 self.beside(at, step.flow, *side, annotate::recovery(*from, *to, *undone));
             }
+            Content::SynCookie { side, step: cookie } => {
+                self.beside(at, step.flow, *side, annotate::syn_cookie(*cookie));
+            }
             Content::Refused { side: Some(side), why, .. } => {
                 self.beside(at, step.flow, *side, &format!("not taken: {}", reason(*why)));
             }

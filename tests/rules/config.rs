@@ -3,13 +3,13 @@
 
 use crate::stories::{
     Change, Story, alone, asking_for_ecn, backlog, beside_the_window, bytes, calls, challenged, closing, connecting,
-    contradicted, crossing, crowded, datagrams, growing, handshake, interrupted, large_segments, old_text, receiving,
-    restart, sacks, sending, sending_without_sack, short_flights, silence, slow_start, small_segments, small_writes,
-    tail, writes,
+    contradicted, crossing, crowded, datagrams, flooded, growing, handshake, interrupted, large_segments, old_text,
+    receiving, restart, sacks, sending, sending_without_sack, short_flights, silence, slow_start, small_segments,
+    small_writes, strangers, tail, writes,
 };
 use tcplab::congestion::{Algorithm, Unlimited, by_name};
 use tcplab::segment::OptionLayout;
-use tcplab::socket::{HostConfig, WindowUpdate};
+use tcplab::socket::{HostConfig, SynCookies, WindowUpdate};
 use tcplab::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -84,6 +84,7 @@ fn every_field_of_host_config_has_an_effect() {
         keep_alive_probes: silence, |host| host.keep_alive_probes = 2;
         backlog_limit: backlog, |host| host.backlog_limit = 1;
         backlog_plus_one: backlog, |host| host.backlog_plus_one = true;
+        syn_cookies: flooded, |host| host.syn_cookies = SynCookies::Off;
         syn_retries: connecting, |host| host.syn_retries = 2;
         synack_retries: backlog, |host| host.synack_retries = 2;
         retries: alone, |host| host.retries = 2;
@@ -95,6 +96,11 @@ fn every_field_of_host_config_has_an_effect() {
         challenge_syn: interrupted, |host| host.challenge_syn = false;
         time_wait_needs_ack: old_text, |host| host.time_wait_needs_ack = true;
         challenge_interval: challenged, |host| host.challenge_interval = 100 * MS;
+        icmp_interval: strangers, |host| host.icmp_interval = Duration::ZERO;
+        icmp_rate: strangers, |host| host.icmp_rate = 2;
+        icmp_burst: strangers, |host| host.icmp_burst = 2;
+        reset_rate: strangers, |host| host.reset_rate = 2;
+        reset_burst: strangers, |host| host.reset_burst = 2;
         reset_on_unread_close: closing, |host| host.reset_on_unread_close = false;
         descriptor_limit: calls, |host| host.descriptor_limit = 2;
     };

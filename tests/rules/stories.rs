@@ -291,6 +291,44 @@ pub(crate) fn backlog(change: Change) -> String {
     text + &brief(&wire.run_for(Duration::from_hours(1)))
 }
 
+/// Two SYNs for a SYN queue of one.
+pub(crate) fn flooded(change: Change) -> String {
+    let mut wire = Wire::new(change);
+    wire.listen(1);
+    [4001, 4002].map(|port| brief(&wire.feed(&Peer::new(port).syn()))).concat()
+}
+
+/// How many replies strangers get: datagrams and segments for closed ports come, and then again two seconds later.
+pub(crate) fn strangers(change: Change) -> String {
+    let mut wire = Wire::new(change);
+    let mut text = String::new();
+    for _ in 0..2 {
+        for kind in [6, 17] {
+            let mut count = 0;
+            for n in 0..300_u16 {
+                let segment = Peer { host: "192.0.2.1:81".parse().expect("an end"), ..Peer::new(4001 + n % 2) };
+                let mut bytes = segment.syn().to_bytes();
+                if kind == 17 {
+                    // The header of a datagram of 24 bytes without a checksum.
+                    bytes[9] = 17;
+                    bytes[24..28].copy_from_slice(&[0, 24, 0, 0]);
+                    bytes[14] = (n % 10) as u8;
+                }
+                let meta = tcplab::segment::PacketMeta { checksums_missing: true, ..Default::default() };
+                let mut packet = tcplab::segment::Packet { bytes, meta };
+                tcplab::segment::complete_checksums(&mut packet);
+                wire.host.handle_packet(wire.now, &mut packet);
+                while wire.host.poll_transmit(wire.now, &mut packet) {
+                    count += 1;
+                }
+            }
+            write!(text, "{count} ").expect("text");
+        }
+        wire.run_for(Duration::from_secs(2));
+    }
+    text
+}
+
 /// A connect that nobody answers.
 pub(crate) fn connecting(change: Change) -> String {
     let mut wire = Wire::new(change);

@@ -99,6 +99,10 @@ pub(in crate::cli) struct Serve {
     /// Backlog: connections that may wait to be accepted
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = backlog)]
     pub(super) backlog: u16,
+    /// SYN cookies: answer SYNs without a record while the SYN queue is full
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = switch,
+        action = clap::ArgAction::Set)]
+    pub(super) syn_cookies: bool,
     /// http: serve the files of this directory [default: .]
     #[arg(long, value_name = "DIR", conflicts_with = "size")]
     pub(super) dir: Option<PathBuf>,
@@ -165,6 +169,14 @@ fn mtu(text: &str) -> Result<u16, String> {
 
 fn backlog(text: &str) -> Result<u16, String> {
     values::number(text, 1..=65_535, "128").map(|backlog| backlog as u16)
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off".to_owned()),
+    }
 }
 
 fn listen(text: &str) -> Result<(Option<IpAddr>, u16), String> {

@@ -14,7 +14,7 @@ use crate::cli::CliError;
 use crate::cli::output::Output;
 use crate::device;
 use crate::net::{Net, TcpStream};
-use crate::socket::Errno;
+use crate::socket::{Errno, SynCookies};
 
 /// Time limit for COMMAND to start listening.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,8 +35,9 @@ pub(in crate::cli) fn run(args: &Connect, registry: &Registry, output: Output) -
         let text = "-w -: standard output is for the data from the server; name a file with -w FILE";
         return Err(CliError::Usage(text.to_owned()));
     }
-    let mut session =
-        Session::open(&Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture }, registry, output)?;
+    let (device, tcp, capture) = (&args.device, &args.tcp, &args.capture);
+    let wanted = Wanted { device, tcp, capture, syn_cookies: SynCookies::default() };
+    let mut session = Session::open(&wanted, registry, output)?;
     let outcome = talk(&mut session, args, output);
     session.close(outcome)
 }

@@ -23,6 +23,7 @@ use super::output::Output;
 use crate::app::Registry;
 use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
+use crate::socket::SynCookies;
 use record::Recording;
 
 /// Time limit for the last FINs.
@@ -51,6 +52,7 @@ pub(super) struct Wanted<'a> {
     pub(super) device: &'a args::Device,
     pub(super) tcp: &'a args::Tcp,
     pub(super) capture: &'a args::Capture,
+    pub(super) syn_cookies: SynCookies,
 }
 
 /// Why the loop stops.
@@ -65,9 +67,10 @@ pub(super) enum Stop {
 impl Session {
     /// Opens everything that the first packet needs. The process must not have started a thread.
     pub(super) fn open(wanted: &Wanted<'_>, registry: &Registry, output: Output) -> Result<Self, CliError> {
-        let Wanted { device, tcp, capture } = *wanted;
+        let Wanted { device, tcp, capture, syn_cookies } = *wanted;
         let destination = Recording::destination(capture)?;
-        let place = place::Place::open(device, tcp, registry)?;
+        let mut place = place::Place::open(device, tcp, registry)?;
+        place.host.syn_cookies = syn_cookies;
         let seed = place.host.seed;
         output.detail(format_args!("seed {seed}"));
         let name = place.tun.name().to_owned();
@@ -202,6 +205,7 @@ impl Session {
                 self.live.lost_in_link()
             ));
         }
+        self.tell_counters();
         let code = match outcome? {
             Stop::Command(code) => code,
             Stop::Signal(signal) => 128 + signal as u8,
@@ -214,6 +218,27 @@ impl Session {
                 Ok(code)
             }
             Some(Ok(())) | None => Ok(code),
+        }
+    }
+
+    /// What was unusual about the packets that came. `-v` tells every reason for which one was dropped.
+    fn tell_counters(&self) {
+        let counters = self.net().host().counters().clone();
+        if counters.syn_cookies_sent > 0 {
+            self.output.note(format_args!(
+                "SYN queue full: {} SYN cookies sent, {} came back",
+                counters.syn_cookies_sent, counters.syn_cookies_received
+            ));
+        }
+        let limited = counters.icmp_errors_limited + counters.resets_limited;
+        if limited > 0 {
+            self.output.note(format_args!(
+                "not sent because of the rate limit: {} ICMP errors, {} RSTs",
+                counters.icmp_errors_limited, counters.resets_limited
+            ));
+        }
+        for (why, count) in counters.drops() {
+            self.output.detail(format_args!("{count} packets dropped by the host: {}", crate::annotate::reason(why)));
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cli::CliError;
 use crate::cli::named::{self, Files};
 use crate::cli::output::{Output, json_line};
 use crate::net::{JoinHandle, Net};
-use crate::socket::{Host, descriptor_table};
+use crate::socket::{Host, SynCookies, descriptor_table};
 use crate::view::{Flows, json};
 
 /// A running server.
@@ -21,8 +21,9 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     let program = named::program(registry, &args.app)?;
     let files = Files::of(program, args.dir.clone(), args.size)?;
     check_address(args)?;
-    let mut session =
-        Session::open(&Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture }, registry, output)?;
+    let syn_cookies = if args.syn_cookies { SynCookies::On } else { SynCookies::Off };
+    let wanted = Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture, syn_cookies };
+    let mut session = Session::open(&wanted, registry, output)?;
     let output = output.results_to_stderr(session.captures_to_stdout());
     let flows = args.flows.then(Flows::shared);
     if let Some(flows) = &flows {

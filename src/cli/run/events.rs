@@ -201,6 +201,10 @@ fn inside(event: HostEvent) -> Map<String, Value> {
             "event": "queue", "local": local.to_string(), "syn_queue": syn_queue, "accept_queue": accept_queue,
             "backlog": backlog,
         }),
+        HostEvent::SynCookie { local, remote, step } => json!({
+            "event": "syn-cookie", "local": local.to_string(), "remote": remote.to_string(), "step": step.name(),
+        }),
+        HostEvent::Limited { reply } => json!({ "event": "limited", "reply": reply.name() }),
         HostEvent::Timer { local, remote, timer } => json!({
             "event": "timer", "local": local.to_string(), "remote": remote.to_string(), "timer": timer.name(),
         }),

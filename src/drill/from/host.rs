@@ -4,7 +4,7 @@
 use crate::drill::script::OptionLine;
 use crate::drill::system::System;
 use crate::segment::OptionLayout;
-use crate::socket::{HostConfig, WindowUpdate};
+use crate::socket::{HostConfig, SynCookies, WindowUpdate};
 use crate::time::Duration;
 
 /// A value as `--set` takes it.
@@ -52,6 +52,17 @@ impl Shown for WindowUpdate {
             Self::TwoSegments => "two-segments",
             Self::Segment => "segment",
             Self::Doubled => "doubled",
+        };
+        name.to_owned()
+    }
+}
+
+impl Shown for SynCookies {
+    fn shown(&self) -> String {
+        let name = match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Always => "always",
         };
         name.to_owned()
     }
@@ -125,6 +136,7 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         keep_alive_interval,
         keep_alive_probes,
         backlog_plus_one,
+        syn_cookies,
         syn_retries,
         synack_retries,
         retries,
@@ -136,6 +148,11 @@ pub(super) fn lines(host: &HostConfig) -> Vec<OptionLine> {
         challenge_syn,
         time_wait_needs_ack,
         challenge_interval,
+        icmp_interval,
+        icmp_rate,
+        icmp_burst,
+        reset_rate,
+        reset_burst,
         reset_on_unread_close,
     );
     if host.mtu != usual.mtu {

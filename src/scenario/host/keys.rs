@@ -6,7 +6,7 @@ use crate::app::one_of;
 use crate::congestion::Algorithm;
 use crate::link::{TIME_EXPECTED, parse_size};
 use crate::segment::OptionLayout;
-use crate::socket::{HostConfig, WindowUpdate};
+use crate::socket::{HostConfig, SynCookies, WindowUpdate};
 use crate::time::Duration;
 
 /// Reads a value into the settings; the error is what was expected.
@@ -25,7 +25,7 @@ const fn key(name: &'static str, what: &'static str, set: Set) -> Key {
 }
 
 /// The keys of a host, `address` apart, in the order of docs/scenarios.md.
-pub(in crate::scenario) const KEYS: [Key; 66] = [
+pub(in crate::scenario) const KEYS: [Key; 72] = [
     key("cc", "the congestion controller: cubic, reno, bbr, none or one of your own (default cubic)", |host, value| {
         let known = || one_of(host.algorithms.iter().map(Algorithm::name));
         host.congestion = host.algorithms.by_name(value).ok_or_else(known)?.clone();
@@ -235,6 +235,19 @@ pub(in crate::scenario) const KEYS: [Key; 66] = [
         "true or false: whether the accept queue takes one more than the backlog (default false)",
         |host, value| put(&mut host.backlog_plus_one, switch(value)),
     ),
+    key(
+        "syn_cookies",
+        "when SYN cookies are sent: on, when the SYN queue is full, always or off (default on; RFC 4987)",
+        |host, value| {
+            host.syn_cookies = match value {
+                "on" => SynCookies::On,
+                "off" => SynCookies::Off,
+                "always" => SynCookies::Always,
+                _ => return Err("on, off or always".to_owned()),
+            };
+            Ok(())
+        },
+    ),
     key("syn_retries", "retransmissions of a SYN (default 6)", |host, value| {
         put(&mut host.syn_retries, number(value, 0, 127))
     }),
@@ -276,6 +289,25 @@ pub(in crate::scenario) const KEYS: [Key; 66] = [
         "from one challenge ACK of a connection to the next (default 500ms; RFC 5961)",
         |host, value| put(&mut host.challenge_interval, time(value)),
     ),
+    key(
+        "icmp_interval",
+        "from one ICMP error to the next to the same destination, after six at once; 0s: no limit (default 1s; RFC 4443)",
+        |host, value| put(&mut host.icmp_interval, time(value)),
+    ),
+    key(
+        "icmp_rate",
+        "ICMP errors in a second to all destinations; 0: no limit (default 1000; RFC 4443)",
+        |host, value| put(&mut host.icmp_rate, number(value, 0, 1_000_000)),
+    ),
+    key("icmp_burst", "how many ICMP errors may be sent at once (default 50)", |host, value| {
+        put(&mut host.icmp_burst, number(value, 1, 1_000_000))
+    }),
+    key("reset_rate", "RSTs in a second for segments of no connection; 0: no limit (default 1000)", |host, value| {
+        put(&mut host.reset_rate, number(value, 0, 1_000_000))
+    }),
+    key("reset_burst", "how many of these RSTs may be sent at once (default 200)", |host, value| {
+        put(&mut host.reset_burst, number(value, 1, 1_000_000))
+    }),
     key(
         "reset_on_unread_close",
         "true or false: whether close with unread data sends an RST (default true; RFC 2525)",

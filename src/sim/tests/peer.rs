@@ -10,7 +10,8 @@ use crate::time::{Duration, Instant};
 
 fn pair(line: &str) -> (Sim, HostHandle, PeerHandle) {
     let sim = Sim::seeded(7);
-    let host = sim.host("host", "192.0.2.1/24");
+    // The answer to each SYN is an RST.
+    let host = sim.host_with("host", "192.0.2.1/24", |config| config.reset_rate = 0);
     let peer = sim.scripted_peer("peer", "192.0.2.2/24");
     sim.link(&host, &peer, line);
     (sim, host, peer)

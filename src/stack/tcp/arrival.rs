@@ -7,7 +7,7 @@ use super::terms::Terms;
 use super::{Context, Tcp, Verdict};
 use crate::event::{DropReason, Rule, State};
 use crate::segment::{Flags, Segment};
-use crate::stack::ingress::reset_for;
+use crate::stack::replies::reset_for;
 use crate::stack::rules::{Disposition, judge};
 use crate::time::{Duration, Instant};
 
@@ -114,8 +114,9 @@ impl Tcp {
         self.syn_resends = opening.sends.saturating_sub(1);
         // Karn's rule (RFC 6298, section 3), unless the echo names the last SYN.
         let echo = segment.options.ts.filter(|_| flow.terms.timestamps).map(|ts| ts.ts_ecr);
-        let named = echo.is_some_and(|echo| echo == self.clock.at(opening.sent_at));
-        let rtt = (opening.sends == 1 || named).then(|| context.now.nanos_since(opening.sent_at));
+        let named = echo.zip(opening.sent_at).is_some_and(|(echo, sent_at)| echo == self.clock.at(sent_at));
+        let sent_at = opening.sent_at.filter(|_| opening.sends == 1 || named);
+        let rtt = sent_at.map(|sent_at| context.now.nanos_since(sent_at));
         flow.sender.on_handshake(
             context.now,
             rtt.map(Duration::from_nanos),

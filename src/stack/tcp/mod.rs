@@ -143,9 +143,9 @@ pub(super) struct Handshake {
     pub(super) offer: Offer,
     pub(super) terms: Terms,
     pub(super) ts_recent: Option<(u32, Instant)>,
-    /// How often the SYN|ACK left, and when it last did.
+    /// How often the SYN|ACK left, and when it last did, if that is known.
     pub(super) sends: u32,
-    pub(super) sent_at: Instant,
+    pub(super) sent_at: Option<Instant>,
 }
 
 impl Tcp {

@@ -14,8 +14,8 @@ pub(super) struct Opening {
     pub(super) syn_ack: bool,
     /// How often it left.
     pub(super) sends: u32,
-    /// When it last left.
-    pub(super) sent_at: Instant,
+    /// When it last left; `None` if that is not known.
+    pub(super) sent_at: Option<Instant>,
     /// It leaves now.
     pub(super) due: bool,
     /// When its timer expires.
@@ -25,18 +25,18 @@ pub(super) struct Opening {
 impl Opening {
     /// A SYN that leaves now.
     pub(super) const fn new(iss: Seq, now: Instant) -> Self {
-        Self { iss, syn_ack: false, sends: 0, sent_at: now, due: true, at: None }
+        Self { iss, syn_ack: false, sends: 0, sent_at: Some(now), due: true, at: None }
     }
 
     /// The SYN|ACK of a half-open record, which left `sends` times, last at `sent_at`.
-    pub(super) const fn answered(iss: Seq, sends: u32, sent_at: Instant) -> Self {
+    pub(super) const fn answered(iss: Seq, sends: u32, sent_at: Option<Instant>) -> Self {
         Self { iss, syn_ack: true, sends, sent_at, due: false, at: None }
     }
 
     /// It leaves.
     pub(super) fn on_sent(&mut self, now: Instant, config: &HostConfig) {
         self.at = Some(now + syn_timeout(config, self.sends));
-        (self.due, self.sends, self.sent_at) = (false, self.sends + 1, now);
+        (self.due, self.sends, self.sent_at) = (false, self.sends + 1, Some(now));
     }
 
     /// The peer's SYN crossed ours: a SYN|ACK leaves now, its timer begins anew.
