@@ -6,7 +6,7 @@ mod common;
 #[path = "common/programs.rs"]
 mod programs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -14,7 +14,9 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use programs::{printed, scratch};
+use tcplab::capture::Reader;
 use tcplab::scenario::{Frames, Recipe, RunOutcome, Scenario, lessons};
+use tcplab::segment::{IpView, Segment};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -153,7 +155,7 @@ fn streams(scenario: &Scenario, outcome: &RunOutcome, path: &Path) -> Result<(),
     if here.is_empty() {
         return Ok(());
     }
-    let count = outcome.transcripts.iter().map(|(_, all)| all.len()).sum::<usize>();
+    let count = outcome.transcripts.iter().map(|(_, all)| all.len()).sum::<usize>().max(pairs(path)?);
     let follow: Vec<_> = (0..count).map(|stream| format!("follow,tcp,raw,{stream}")).collect();
     // What a link has damaged, the receiver's TCP never sees; nor does tshark's here.
     let sound = "!(tcp.checksum.status == \"Bad\") && !(ip.checksum.status == \"Bad\")";
@@ -178,6 +180,19 @@ fn streams(scenario: &Scenario, outcome: &RunOutcome, path: &Path) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// How many pairs of ends have a segment in the capture. A connection that was never established has no transcript.
+fn pairs(path: &Path) -> Result<usize, Failed> {
+    let mut reader = Reader::open(path)?;
+    let mut pairs = BTreeSet::new();
+    while let Some(record) = reader.next_record() {
+        let Some(packet) = record?.packet else { continue };
+        if let Ok(segment) = IpView::parse(packet).and_then(|ip| Segment::parse(&ip)) {
+            pairs.insert((segment.src.min(segment.dst), segment.src.max(segment.dst)));
+        }
+    }
+    Ok(pairs.len())
 }
 
 /// The streams that `-z follow,tcp,raw` prints.

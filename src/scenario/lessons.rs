@@ -34,6 +34,7 @@ const LESSONS: &[(&str, &str)] = &[
     lesson!("challenge-ack"),
     lesson!("bind-in-use"),
     lesson!("backlog"),
+    lesson!("syn-flood"),
     lesson!("many-clients"),
     lesson!("close-wait"),
     lesson!("lost-syn"),
