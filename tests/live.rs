@@ -21,6 +21,8 @@ mod places;
 mod programs;
 #[path = "live/speed.rs"]
 mod speed;
+#[path = "live/strangers.rs"]
+mod strangers;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

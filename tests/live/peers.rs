@@ -112,14 +112,24 @@ fn ten_clients_are_served_through_a_backlog_of_two() {
     let Some(many) = compiled("many", &dir) else { return };
     let file = dir.join("x.pcapng");
     // The delay keeps a handshake in the SYN queue until all ten SYNs have come, on any machine.
-    let args = ["echo", "--backlog", "2", "--link", "delay=20ms", "--flows", "-w", path(&file)];
-    let said = beside(&args, &format!("{} 192.168.69.1 7 10", path(&many)));
+    for cookies in ["off", "on"] {
+        ten_clients_and_a_backlog_of_two(cookies, &many, &file);
+    }
+}
+
+fn ten_clients_and_a_backlog_of_two(cookies: &str, many: &Path, file: &Path) {
+    let options = ["--backlog", "2", "--syn-cookies", cookies, "--link", "delay=20ms", "--flows", "-w", path(file)];
+    let args = [&["echo"], &options[..]].concat();
+    let said = beside(&args, &format!("{} 192.168.69.1 7 10", path(many)));
     assert!(said.starts_with("10 open\n10 echoed\n"), "{said}");
     assert_eq!(said.matches(", closed\n").count(), 10, "{said}");
     let again = "tcp.flags.syn == 1 && tcp.flags.ack == 0 && tcp.analysis.retransmission";
-    let Some(again) = shown(&file, again) else { return };
-    assert!(again >= 8, "two of ten SYNs find room, the other eight come again: {again}");
-    assert_eq!(shown(&file, "tcp.flags.reset == 1"), Some(0));
+    let Some(again) = shown(file, again) else { return };
+    match cookies {
+        "off" => assert!(again >= 8, "two of ten SYNs find room, the other eight come again: {again}"),
+        _ => assert_eq!(again, 0, "each SYN is answered"),
+    }
+    assert_eq!(shown(file, "tcp.flags.reset == 1"), Some(0));
 }
 
 #[test]
