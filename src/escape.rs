@@ -4,18 +4,18 @@
 //! Escaped are the control characters (C0, DEL, C1), the characters that change the direction of text, the separators of
 //! lines and paragraphs, and characters that cannot be seen and change what can.
 
-use core::fmt::{self, Write as _};
 use std::borrow::Cow;
-use std::path::Path;
 
 /// True for a character that is not sent to a terminal as it is.
 pub(crate) fn is_unsafe(c: char) -> bool {
-    match c {
-        ' '..='~' => false,
-        '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' => true,
-        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
-        c => c.is_control(),
+    if matches!(c, ' '..='~') {
+        return false;
     }
+    let of_direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unseen = matches!(c, '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    let tag = matches!(c, '\u{e0000}'..='\u{e007f}');
+    c.is_control() || of_direction || matches!(c, '\u{2028}' | '\u{2029}') || unseen || tag
 }
 
 /// A text of one line, such as a name: each unsafe character as `\n`, `\u{1b}` and the like.
@@ -42,6 +42,8 @@ fn escaped_if(text: &str, unsafe_here: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// JSON without unsafe characters. In JSON such a character can only be in a string, where `\u001b` is the same character.
 #[cfg(feature = "cli")]
 pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
+    use core::fmt::Write as _;
+
     let unsafe_here = |c| is_unsafe(c) && c != '\n';
     if !json.chars().any(unsafe_here) {
         return Cow::Borrowed(json);
@@ -60,17 +62,19 @@ pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
 }
 
 /// Shows a name that came from outside, in one line.
+#[cfg(any(feature = "capture", feature = "live"))]
 pub(crate) struct Name<'a>(pub(crate) &'a str);
 
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+#[cfg(any(feature = "capture", feature = "live"))]
+impl core::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(&escaped(self.0))
     }
 }
 
 /// Shows a path, in one line.
 #[cfg(any(feature = "cli", feature = "drill", feature = "replay"))]
-pub(crate) fn path(path: &Path) -> impl fmt::Display {
+pub(crate) fn path(path: &std::path::Path) -> impl core::fmt::Display {
     escaped(&path.to_string_lossy()).into_owned()
 }
 

@@ -166,7 +166,7 @@ fn wrong_checksums_are_warned_of_with_their_count_and_the_first_packet() {
     };
     assert!(!said(&rewritten(&path, "cli-sums-right.pcap", |_, _| {})).contains("warning"));
 
-    let spoil = |number, packet: &mut Vec<u8>| packet[36] ^= if matches!(number, 3 | 4 | 5) { 0x55 } else { 0 };
+    let spoil = |number, packet: &mut Vec<u8>| packet[36] ^= if matches!(number, 3..=5) { 0x55 } else { 0 };
     let wrong = rewritten(&path, "cli-sums-wrong.pcap", spoil);
     let text = said(&wrong);
     let warning = format!("warning: {}: 3 segments have a wrong checksum, first packet 3: ", wrong.display());

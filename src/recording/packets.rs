@@ -101,7 +101,6 @@ pub(crate) struct Recording {
     /// Packets of each end that the file marks as sent by the host of the capture.
     pub(crate) outbound: [u32; 2],
     /// The file ends in the middle of a record, so that more may have followed.
-    #[cfg_attr(not(feature = "replay"), expect(dead_code, reason = "only `replay` compares the end"))]
     pub(crate) torn: bool,
     /// Why it cannot be replayed, found while reading.
     pub(crate) trouble: Option<Skip>,

@@ -106,8 +106,9 @@ impl Flow {
 const MOST: usize = 1 << 17;
 /// The same where the steps of every flow are kept too.
 const MOST_WITH_STEPS: usize = 1 << 18;
-/// Flows that are kept though their handshake has not finished, while it may still do so. Up to twice as many are in memory.
-const HALF_OPEN: usize = 1 << 13;
+/// Flows that are kept though their handshake has not finished, while it may still do so. Up to twice as many are in memory,
+/// which is as many as an annotator remembers.
+const HALF_OPEN: usize = 1 << 12;
 
 /// The flows of a trace.
 #[derive(Debug, Default)]

@@ -23,5 +23,5 @@ pub use layout::{NARROWEST, Style};
 pub use sockets::{descriptors, vantage_point};
 #[cfg(feature = "cli")]
 pub(crate) use text::filled;
-#[cfg(feature = "drill")]
+#[cfg(feature = "cli")]
 pub(crate) use text::printable;

@@ -90,19 +90,12 @@ const DATA: &str = "08 02 00 00 020000000001 020000000002 020000000003 10 00";
 const QOS: &str = "88 01 00 00 020000000001 020000000002 020000000003 10 00 00 00";
 const WDS: &str = "08 03 00 00 020000000001 020000000002 020000000003 10 00 020000000004";
 
-/// The encapsulations of IPv4: a name, a link type, the frame of a packet.
-fn of_ipv4() -> Vec<(&'static str, u16, Wrap)> {
+/// An encapsulation: a name, a link type, the frame of a packet.
+type Case = (&'static str, u16, Wrap);
+
+/// IPv4 in Ethernet and in raw IP.
+fn in_ethernet() -> Vec<Case> {
     let eth = |header: &str| before(&format!("{ADDRESSES} {header}"));
-    let ah = |packet: &[u8]| {
-        let header = hex("06 04 0000 00000001 00000001 000102030405060708090a0b");
-        let mut whole = packet[..20].to_vec();
-        whole[9] = 51;
-        whole[2..4].copy_from_slice(&((packet.len() + header.len()) as u16).to_be_bytes());
-        whole[10..12].fill(0);
-        let check = checksum(&whole);
-        whole[10..12].copy_from_slice(&check.to_be_bytes());
-        [&whole, &header, &packet[20..]].concat()
-    };
     vec![
         ("raw", 101, before("")),
         ("raw, 228", 228, before("")),
@@ -141,6 +134,12 @@ fn of_ipv4() -> Vec<(&'static str, u16, Wrap)> {
             1,
             Box::new(|packet| [hex(ADDRESSES), hex("88 e7 00 00 00 05"), ethernet(packet)].concat()),
         ),
+    ]
+}
+
+/// IPv4 below other link layers.
+fn in_links() -> Vec<Case> {
+    vec![
         ("PPP", 9, before("00 21")),
         ("PPP in HDLC framing", 9, before("ff 03 00 21")),
         ("PPP in HDLC framing, 50", 50, before("ff 03 00 21")),
@@ -178,6 +177,22 @@ fn of_ipv4() -> Vec<(&'static str, u16, Wrap)> {
             wlan(&head, DATA)
         }),
         ("per-packet information", 192, wlan("00 00 08 00 69 00 00 00", DATA)),
+    ]
+}
+
+/// IPv4 in IP.
+fn in_tunnels() -> Vec<Case> {
+    let ah = |packet: &[u8]| {
+        let header = hex("06 04 0000 00000001 00000001 000102030405060708090a0b");
+        let mut whole = packet[..20].to_vec();
+        whole[9] = 51;
+        whole[2..4].copy_from_slice(&((packet.len() + header.len()) as u16).to_be_bytes());
+        whole[10..12].fill(0);
+        let check = checksum(&whole);
+        whole[10..12].copy_from_slice(&check.to_be_bytes());
+        [&whole, &header, &packet[20..]].concat()
+    };
+    vec![
         ("IP in IP", 101, in_ipv4(4, "")),
         ("IP in IP in IP", 101, Box::new(|packet| ipv4(4, &ipv4(4, packet)))),
         ("4in6", 101, Box::new(|packet| ipv6(4, packet))),
@@ -261,7 +276,7 @@ fn of_ipv4() -> Vec<(&'static str, u16, Wrap)> {
 }
 
 /// The encapsulations of IPv6.
-fn of_ipv6() -> Vec<(&'static str, u16, Wrap)> {
+fn of_ipv6() -> Vec<Case> {
     let eth = |header: &str| before(&format!("{ADDRESSES} {header}"));
     vec![
         ("raw, version 6", 101, before("")),
@@ -382,7 +397,8 @@ const NOT_TSHARKS: [&str; 1] = ["Ethernet in MPLS"];
 fn the_innermost_packet_of_every_encapsulation_is_the_one_that_tshark_finds() {
     let mut file = File::new();
     let (mut expected, mut names) = (BTreeMap::new(), Vec::new());
-    let all = of_ipv4().into_iter().map(|case| (false, case)).chain(of_ipv6().into_iter().map(|case| (true, case)));
+    let of_ipv4 = [in_ethernet(), in_links(), in_tunnels()].into_iter().flatten();
+    let all = of_ipv4.map(|case| (false, case)).chain(of_ipv6().into_iter().map(|case| (true, case)));
     for (nth, (v6, (name, link_type, wrap))) in all.enumerate() {
         for (packet, (seq, len)) in conversation(v6, nth).iter().zip([(1_000, 0), (1_001, 10), (1_011, 6)]) {
             file.frame(link_type, &wrap(packet));
@@ -421,7 +437,9 @@ fn a_packet_in_fragments_of_a_tunnel_is_put_together() {
         [part(&outer[20..44], 0x2000), part(&outer[44..], 3)]
     };
     let mut file = File::new();
-    fragments(&outer).iter().for_each(|fragment| file.frame(101, fragment));
+    for fragment in fragments(&outer) {
+        file.frame(101, &fragment);
+    }
     assert_eq!(ours(&file.bytes), BTreeMap::from([(2, (10_007, 1_001, 10))]));
     let path = programs::scratch("tunnel-fragments.pcapng");
     fs::write(&path, &file.bytes).expect("a place for it");
@@ -442,7 +460,9 @@ fn a_frame_may_have_32_headers_and_not_33() {
     }
     // Of packets in packets without end the outermost that can be reached counts.
     let mut nested = packet;
-    (0..200).for_each(|_| nested = ipv4(4, &nested));
+    for _ in 0..200 {
+        nested = ipv4(4, &nested);
+    }
     let mut file = File::new();
     file.frame(101, &nested);
     let mut reader = Reader::from_read(Cursor::new(file.bytes), "nested").expect("a capture");
@@ -464,7 +484,9 @@ fn what_is_not_looked_into_is_counted_by_its_name() {
         (220, 1, "00"),
     ];
     for (link_type, count, frame) in frames {
-        (0..*count).for_each(|_| file.frame(*link_type, &hex(frame)));
+        for _ in 0..*count {
+            file.frame(*link_type, &hex(frame));
+        }
     }
     let path = programs::scratch("not-looked-into.pcapng");
     fs::write(&path, &file.bytes).expect("a place for it");

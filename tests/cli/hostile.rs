@@ -74,7 +74,7 @@ fn capture(section_comment: &str) -> Vec<u8> {
     .enumerate()
     {
         let mut template = SegmentTemplate { flags, payload, ..SegmentTemplate::new(ends[from], ends[to]) };
-        template.seq = tcplab::segment::Seq(u32::from(nth > 2 || nth == 2));
+        template.seq = tcplab::segment::Seq(u32::from(nth >= 2));
         template.ack = tcplab::segment::Seq(1);
         let mut packet = template.to_bytes();
         if nth == 3 {

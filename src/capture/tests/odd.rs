@@ -228,6 +228,8 @@ fn odd_fields_of_blocks_cost_no_packet() {
     }
 }
 
+type TimeCase<'a> = (Vec<Vec<u8>>, [u64; 3], [u64; 3], &'a str);
+
 #[test]
 fn times_finer_than_a_nanosecond_are_cut_to_it_and_times_out_of_range_keep_their_distances() {
     let packet = segment(1, 3);
@@ -236,7 +238,8 @@ fn times_finer_than_a_nanosecond_are_cut_to_it_and_times_out_of_range_keep_their
             |seconds: i64| order.option(14, &if order.big { seconds.to_be_bytes() } else { seconds.to_le_bytes() });
         let fine = "option if_tsresol: times are finer than a nanosecond";
         let range = "the time is before 1970 or after 2554";
-        let cases: [(Vec<Vec<u8>>, [u64; 3], [u64; 3], &str); 7] = [
+        // The options, ticks of three packets, their times, and what is said.
+        let cases: [TimeCase<'_>; 7] = [
             (
                 vec![order.option(9, &[0x9e])],
                 [1 << 30, 3 << 29, 1 << 31],
