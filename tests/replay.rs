@@ -50,11 +50,16 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Strictly, with and without their recipes.
+/// A SYN|ACK with a cookie is not sent again, and a packet does not tell that it has one. So the host that plays the server
+/// sends it again where the recording ends.
+const NOT_STRICTLY: &str = "syn-flood.pcapng";
+
+/// Strictly, with and without their recipes, but for [`NOT_STRICTLY`].
 fn own_captures() -> Vec<Trial> {
     let own = |name: &'static str, adjust: fn(Replay) -> Replay| {
+        let mode = |path: &Path| if path.ends_with(NOT_STRICTLY) { Mode::Semantic } else { Mode::Strict };
         let tests =
-            TestDir::new("captures").at_least(0).each(move |_, replay| adjust(replay).mode(Mode::Strict)).trials();
+            TestDir::new("captures").at_least(0).each(move |path, replay| adjust(replay).mode(mode(path))).trials();
         tests.into_iter().map(move |test| test.with_kind(name))
     };
     own("recipe", |replay| replay).chain(own("packets", Replay::ignore_recipe)).collect()
