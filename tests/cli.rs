@@ -144,6 +144,14 @@ fn the_table_has_tcplab_and_the_reference_next_to_each_other() {
 }
 
 #[test]
+fn the_topics_of_lessons_are_bold_where_there_are_colours() {
+    let plain = stdout(&tcplab(&["lessons"]));
+    let topic = plain.lines().next().expect("a topic");
+    let bold = stdout(&tcplab(&["lessons", "--color", "always"]));
+    assert!(bold.starts_with(&format!("\x1b[1m{topic}\x1b[0m\n")), "{bold}");
+}
+
+#[test]
 fn completions_and_the_manual_name_every_command() {
     let man = stdout(&tcplab(&["man"]));
     for command in ["demo", "show", "bench", "completions"] {

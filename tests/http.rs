@@ -206,13 +206,8 @@ fn the_access_log_has_a_line_for_each_request() {
     let lab = lab(1, LINK);
     let lines = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&lines);
-    let dir = tree("log");
-    let address = lab.at(http::PORT);
-    lab.server.spawn_daemon(move |net| {
-        let log = Some(Log::new(move |line| log.borrow_mut().push(line.to_owned())));
-        let settings = HttpSettings { log, ..HttpSettings::new(Source::Dir(dir)) };
-        http::server(net, Listen::new(address), settings)
-    });
+    let log = Some(Log::new(move |line| log.borrow_mut().push(line.to_owned())));
+    let address = serve_http(&lab, HttpSettings { log, ..HttpSettings::new(Source::Dir(tree("log"))) });
     for (method, target) in [
         ("GET", "/a.txt"),
         ("HEAD", "/a.txt"),

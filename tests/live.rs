@@ -399,14 +399,9 @@ fn signals_end_it_in_order() {
         let mut server = tcplab(&["serve", "echo", "-w", path(&file)]);
         let mut server = server.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut said = BufReader::new(server.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        while !line.contains("in a second terminal: ") {
-            line.clear();
-            assert!(said.read_line(&mut line).expect("a line") > 0, "no line for a second terminal");
-        }
+        let line = endings::read_until(&mut said, "in a second terminal: ");
         assert!(line.contains(&format!("nsenter -t {}", server.id())), "{line}");
-        let killed = Command::new("kill").args(["-s", signal, &server.id().to_string()]).status().expect("kill");
-        assert!(killed.success());
+        endings::signal(&server, signal);
         assert_eq!(finish(server).status.code(), Some(code));
         let mut rest = String::new();
         said.read_to_string(&mut rest).expect("text");

@@ -24,9 +24,7 @@ size = 20000
 "#;
 
 fn scenario(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, SCENARIO).expect("written");
-    path
+    written(name, SCENARIO)
 }
 
 fn sweep(path: &Path, arguments: &[&str]) -> Output {
@@ -99,22 +97,11 @@ fn json_has_the_same_numbers() {
     }
 }
 
-/// A server that reads slowly, so that the client has not ended after ten seconds.
-const UNFINISHED: &str = r#"
-until = "10s"
-[hosts.client]
-[hosts.server]
-[links]
-client-server = "rate=1Mbit,delay=5ms"
-[[programs]]
-host = "server"
-app = "bulk"
-[[programs]]
-host = "client"
-app = "bulk"
-to = "server"
-size = "10MB"
-"#;
+/// A link so slow that the client has not ended after ten seconds.
+fn unfinished() -> String {
+    let slow = SCENARIO.replace("rate=10Mbit", "rate=1Mbit").replace("size = 20000", "size = \"10MB\"");
+    format!("until = \"10s\"\n{slow}")
+}
 
 fn written(name: &str, text: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -134,7 +121,7 @@ fn number(text: &str) -> f64 {
 
 #[test]
 fn a_program_that_has_not_ended_is_unfinished_and_its_goodput_is_over_the_time_run() {
-    let path = written("sweep-unfinished.toml", UNFINISHED);
+    let path = written("sweep-unfinished.toml", &unfinished());
     let output = sweep(&path, &[]);
     assert_eq!(output.status.code(), Some(0), "it went as the file says: {output:?}");
     let row = fields(&stdout(&output), 1);
@@ -159,7 +146,7 @@ fn a_program_that_has_not_ended_is_unfinished_and_its_goodput_is_over_the_time_r
 
 #[test]
 fn a_warm_up_is_left_out_of_all_figures() {
-    let path = written("sweep-warmup.toml", UNFINISHED);
+    let path = written("sweep-warmup.toml", &unfinished());
     let whole = fields(&stdout(&sweep(&path, &[])), 1);
     let later = fields(&stdout(&sweep(&path, &["--warmup", "5s"])), 1);
     let bytes = |row: &std::collections::BTreeMap<String, String>| number(&row["bytes"]);

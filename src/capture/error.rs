@@ -79,7 +79,7 @@ impl core::fmt::Display for Begins {
     }
 }
 
-/// ` at packet 7`, or nothing.
+/// `, packet 7`, or nothing.
 struct AtPacket(Option<u64>);
 
 impl core::fmt::Display for AtPacket {

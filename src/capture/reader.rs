@@ -1,4 +1,4 @@
-//! Reads a capture of any program, record by record. `show`, `replay` and `diff` use it.
+//! Reads a capture of any program, record by record. `show`, `replay` and `drill --from` use it.
 
 use std::collections::BTreeMap;
 use std::fs::File;

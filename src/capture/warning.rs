@@ -100,7 +100,7 @@ impl Warnings {
             known.count += 1;
         } else if self.list.len() < MOST {
             self.list.push(Warning { file: self.file.clone(), packet, count: 1, subject, oddity });
-        } else if oddity != Oddity::More {
+        } else {
             // Its place is the last one of the list.
             self.list.truncate(MOST - 1);
             self.list.push(Warning {

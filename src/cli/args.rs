@@ -8,7 +8,7 @@ use super::{CliError, help, named, values};
 use crate::app::Registry;
 use crate::bench::{self, Subject};
 use crate::capture::Comments;
-use crate::link::{parse_size, parse_time};
+use crate::link::{digits, parse_size, parse_time};
 use crate::time::Duration;
 use crate::view::Style;
 
@@ -304,7 +304,7 @@ impl Flows {
 
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(super) struct Only {
-    /// Run only this subject, for a profiler [default: run both]
+    /// Run only this subject, for a profiler [default: run all]
     #[arg(long, value_name = "SIDE")]
     pub(super) only: Option<SubjectName>,
 }
@@ -358,6 +358,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Seconds of virtual time: a whole number, also as a time with its unit.
 fn virtual_seconds(text: &str) -> Result<u32, String> {
-    let time = parse_time(text).filter(|time| time.subsec_nanos() == 0).map(|time| time.as_secs().to_string());
-    values::number(time.as_deref().unwrap_or(text), 1..=10_000_000, "20, 20s or 2min").map(|number| number as u32)
+    let time = parse_time(text).filter(|time| time.subsec_nanos() == 0).map(|time| time.as_secs());
+    values::within(time.or_else(|| digits(text)), 1..=10_000_000, "20, 20s or 2min").map(|number| number as u32)
 }

@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<()
         output.detail(format_args!("bench {}: tcplab with few connections, for comparison", few.name()));
         report.beside = Some(measure(&few, Subject::Tcplab)?);
     }
-    Ok(output.titled(&report.to_string())?)
+    Ok(output.table(&report.to_string())?)
 }
 
 /// Both directions, one after the other. The subjects alternate, so that other load on the machine affects both.
@@ -133,7 +133,7 @@ fn over_tun(runs: u32, workload: &OverTun, only: Option<SubjectName>, output: Ou
                 print(format_args!("{}\n", line.json(&bench)))?;
             }
         } else {
-            output.titled(&report.to_string())?;
+            output.table(&report.to_string())?;
         }
     }
     Ok(())

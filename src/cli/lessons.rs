@@ -41,7 +41,7 @@ pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
         }
         if lesson.topic() != topic {
             lesson.topic().clone_into(&mut topic);
-            print(format_args!("{}\n", output.title(&topic)))?;
+            output.result(format_args!("{}\n", output.title(&topic)))?;
         }
         print(format_args!("  {name:<20} {}\n", lesson.summary()))?;
     }

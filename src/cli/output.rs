@@ -163,18 +163,7 @@ impl Output {
         self.stdout_color
     }
 
-    /// Prints a result whose first line is a title.
-    pub(super) fn titled(self, text: &str) -> io::Result<()> {
-        match text.split_once('\n') {
-            Some((title, rest)) if self.stdout_color => {
-                let text = format!("\x1b[{BOLD}m{title}\x1b[0m\n{rest}");
-                write!(io::stdout().lock(), "{}", shown(&text, true))
-            }
-            _ => print(text),
-        }
-    }
-
-    /// Prints a table whose first line names the columns.
+    /// Prints a result whose first line is a title, or names the columns of a table.
     pub(super) fn table(self, text: &str) -> io::Result<()> {
         match text.split_once('\n') {
             Some((names, rest)) => self.result(format_args!("{}\n{rest}", self.title(names))),

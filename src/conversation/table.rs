@@ -7,7 +7,8 @@
 //! A stream is one connection. A SYN with a new initial sequence number begins another stream on the same sockets (RFC
 //! 9293, section 3.4.2). When the table is full a stream is removed: the least recently used of those whose handshake has
 //! not finished, and where these are few the least recently used of the others. So a SYN flood does not remove the
-//! connections. Which one that is follows from the packets alone. A connection that comes back after that is seen from the middle, under a new number.
+//! connections. Which one that is follows from the packets alone. A connection that comes back after that is seen from the
+//! middle, under a new number.
 //! Annotators, traces, replay and the figures of a run each own a table.
 
 use core::net::SocketAddr;

@@ -116,7 +116,10 @@ pub(super) fn run(setup: Setup<'_>) -> Ran {
     }
     let stop = match applied {
         Err((stop, line)) => Some((stop, line)),
-        Ok(leading) => run.from(leading).events().map_err(|(stop, line)| (stop, Some(line))).err(),
+        Ok(leading) => {
+            run.leading = leading;
+            run.events().map_err(|(stop, line)| (stop, Some(line))).err()
+        }
     };
     let stop = stop.or(run.not_fatal.take().map(|(stop, line)| (stop, Some(line))));
     Ran {
@@ -213,12 +216,6 @@ impl<'a> Run<'a> {
             leading: 0,
             blamed: None,
         }
-    }
-
-    /// The run, with this number of commands that were applied already.
-    fn from(&mut self, leading: usize) -> &mut Self {
-        self.leading = leading;
-        self
     }
 
     /// Keeps a note, once.

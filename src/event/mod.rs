@@ -490,13 +490,13 @@ pub enum HostEvent {
         /// The limit of each.
         backlog: usize,
     },
-    /// A listener sent or received a SYN cookie (RFC 4987, section 3.6).
+    /// A listener sent a SYN cookie, or an ACK brought one (RFC 4987, section 3.6).
     SynCookie {
         /// Our end.
         local: SocketAddr,
         /// The other end.
         remote: SocketAddr,
-        /// Which of the two.
+        /// What became of it.
         step: CookieStep,
     },
     /// A rate limit held a reply to the packet just handled back.

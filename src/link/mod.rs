@@ -41,6 +41,7 @@ pub use jitter::{Distribution, Jitter};
 pub use loss::{GilbertElliott, Loss};
 pub use script::{Outage, PacketKind, Script};
 pub use spec::{LinkLine, LinkSpec, SpecError};
+pub(crate) use value::digits;
 pub use value::{Limit, Percent, Rate, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 
 use core::fmt;

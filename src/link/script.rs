@@ -144,8 +144,7 @@ fn parse_packets(text: &str) -> Option<(PacketKind, Vec<(u64, u64)>)> {
 
 fn parse_range(text: &str) -> Option<(u64, u64)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    let (first, last) = (number(first)?, number(last)?);
+    let (first, last) = (value::digits(first)?, value::digits(last)?);
     (0 < first && first <= last).then_some((first, last))
 }
 

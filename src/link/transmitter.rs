@@ -16,7 +16,6 @@ use crate::time::Instant;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// The most bytes in a queue whose limit is a number of packets, of whatever length they are.
-const MOST_BYTES: u64 = Limit::MOST_BYTES;
 
 #[derive(Debug)]
 pub(super) struct Transmitter {
@@ -103,7 +102,7 @@ impl Transmitter {
 
     fn has_room(&self, len: u64) -> bool {
         match self.limit {
-            Limit::Packets(packets) => (self.queue.len() as u64) < packets && self.queued_bytes < MOST_BYTES,
+            Limit::Packets(packets) => (self.queue.len() as u64) < packets && self.queued_bytes < Limit::MOST_BYTES,
             Limit::Bytes(bytes) => self.queued_bytes + len <= bytes,
         }
     }

@@ -1,9 +1,10 @@
-//! The values of a link spec, as tc-netem(8) and tc(8) write them, but always with their unit: `10Mbit`, `20ms`,
-//! `0.5%`, `64KiB`. Options, scenario files and lists of calls read times and sizes with the same functions. Numbers are parsed as integers, so `0.1ms` is exactly 100,000 ns. Digits below the smallest unit
-//! are cut off. Every value prints as the shortest text that parses to the same value.
+//! The values of a link spec, as tc-netem(8) and tc(8) write them, but with their unit: `10Mbit`, `20ms`, `0.5%`, `64KiB`.
+//! Only 0, and a size in bytes, need none. Options, scenario files and lists of calls read times and sizes with the same
+//! functions. Numbers are parsed as integers, so `0.1ms` is exactly 100,000 ns. Digits below the smallest unit are cut off. Every value prints as the shortest text that parses to the same value.
 
 use core::fmt;
 use core::num::NonZeroU64;
+use core::str::FromStr;
 
 use crate::time::Duration;
 
@@ -182,7 +183,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// A number of digits only, without a sign.
-fn digits(text: &str) -> Option<u64> {
+pub(crate) fn digits<T: FromStr>(text: &str) -> Option<T> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 

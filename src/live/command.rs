@@ -53,7 +53,7 @@ fn spawn(command: &[OsString], to_stderr: bool) -> io::Result<Running> {
     let (status, reports) = pipe()?;
     let (mut failure, fails) = pipe()?;
     set_nonblocking(&status)?;
-    let mut plan = Plan {
+    let plan = Plan {
         argv: &argv,
         to_stderr,
         null: null.as_raw_fd(),
@@ -62,10 +62,9 @@ fn spawn(command: &[OsString], to_stderr: bool) -> io::Result<Running> {
         failure: fails.as_raw_fd(),
         mask: supervisor::block_signals(),
     };
-    // SAFETY: the child calls only functions that are async-signal-safe, and never returns.
-    let forked = unsafe { libc::fork() };
+    let forked = supervisor::fork();
     if forked == 0 {
-        supervisor::run(&mut plan);
+        supervisor::run(&plan);
     }
     let error = io::Error::last_os_error();
     supervisor::restore_signals(&plan.mask);

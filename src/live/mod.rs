@@ -11,7 +11,7 @@
 //!
 //! Host and link are those of the simulator. By default the link has no delay and no impairment. What it holds is limited,
 //! because the kernel's side can send without end: to what 1 Gbit/s carries in 200 ms, or to more if `limit` says so. [`enter`]
-//! gives the process a private network namespace first. `command` runs the program beside the host, `signals` brings
+//! gives the process a private network namespace first. `command` runs the program beside the host, `supervisor` ends what it has started, `signals` brings
 //! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back.
 
 mod clock;

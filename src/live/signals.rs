@@ -74,8 +74,8 @@ fn end_if_second(signal: i32) {
     }
 }
 
-/// Whether this process ignores a signal.
-fn is_ignored(signal: i32) -> bool {
+/// Whether this process ignores a signal. It is async-signal-safe.
+pub(super) fn is_ignored(signal: i32) -> bool {
     // SAFETY: zero is a valid value of the structure, which is written by the call and valid for it.
     unsafe {
         let mut now: libc::sigaction = core::mem::zeroed();

@@ -21,6 +21,8 @@ use core::ptr;
 
 use libc::pid_t;
 
+use super::signals::is_ignored;
+
 /// What COMMAND keeps as root. Programs beside the host set up addresses and routes, send raw packets (ping) and listen
 /// on low ports.
 const KEPT_CAPABILITIES: [u32; 3] = [NET_BIND_SERVICE, NET_ADMIN, NET_RAW];
@@ -31,8 +33,6 @@ const NET_RAW: u32 = 13;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 /// The kernel has 41 now; a capability above the last one gives EINVAL.
 const MOST_CAPABILITIES: u32 = 64;
-/// From `linux/close_range.h`.
-const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
 /// Descriptors that are closed one by one on a kernel without `close_range(2)`, before 5.9.
 const MOST_DESCRIPTORS: c_int = 65_536;
 /// Attempts to kill all descendants, one in a millisecond.
@@ -74,7 +74,7 @@ pub(super) fn restore_signals(before: &libc::sigset_t) {
 }
 
 /// The child: starts COMMAND, and keeps watch over it until the lifeline is hung up.
-pub(super) fn run(plan: &mut Plan<'_>) -> ! {
+pub(super) fn run(plan: &Plan<'_>) -> ! {
     // SAFETY: the name is NUL-terminated and valid for the call. It tells `ps` and pgrep(1) that this is another process.
     // A process that ignores SIGCHLD, as some that start us do, does not see the status of its children.
     unsafe {
@@ -108,7 +108,7 @@ pub(super) fn run(plan: &mut Plan<'_>) -> ! {
 }
 
 /// Process 1 of the namespace. Its end is the end of all others.
-fn init(plan: &mut Plan<'_>) -> ! {
+fn init(plan: &Plan<'_>) -> ! {
     show_own_processes();
     match fork() {
         0 => command(plan),
@@ -153,11 +153,8 @@ fn command(plan: &Plan<'_>) -> ! {
             drop_capabilities();
         }
         for signal in 1..=libc::SIGRTMAX() {
-            let mut before: libc::sigaction = zeroed();
             // What is ignored stays ignored, as with nohup(1). Only SIGPIPE was ignored by us.
-            if libc::sigaction(signal, ptr::null(), &raw mut before) == 0
-                && (before.sa_sigaction != libc::SIG_IGN || signal == libc::SIGPIPE)
-            {
+            if signal == libc::SIGPIPE || !is_ignored(signal) {
                 let default: libc::sigaction = zeroed();
                 libc::sigaction(signal, &raw const default, ptr::null_mut());
             }
@@ -274,7 +271,7 @@ fn kill(pid: pid_t) {
 fn close_on_exec() {
     // SAFETY: no memory is handed over.
     unsafe {
-        if libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) == 0 {
+        if libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) == 0 {
             return;
         }
         for fd in 3..most_descriptors() {
@@ -352,7 +349,7 @@ fn write_number(to: c_int, number: c_int) {
     unsafe { libc::write(to, bytes.as_ptr().cast(), bytes.len()) };
 }
 
-fn fork() -> pid_t {
+pub(super) fn fork() -> pid_t {
     // SAFETY: parent and child call only async-signal-safe functions from here on.
     unsafe { libc::fork() }
 }

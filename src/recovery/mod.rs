@@ -158,7 +158,7 @@ pub struct Recovery {
 }
 
 /// What only losses, timeouts, probes and marks need.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Trouble {
     /// `RecoveryPoint` of RFC 6675: recovery ends when SND.UNA reaches it.
     recovery_point: Seq,

@@ -72,7 +72,7 @@ pub struct Scoreboard {
 }
 
 /// What is needed only while something is `SACKed` or was sent again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Holes {
     /// The SACK blocks of the last ACK: all in them is marked already. Valid while something is `SACKed`.
     marked: [SackBlock; 4],
@@ -322,11 +322,11 @@ impl Scoreboard {
 
     /// True if the board is empty and holds memory.
     pub fn has_spare_memory(&self) -> bool {
-        self.units.is_empty() && (self.units.memory() > 0 || self.holes.memory() > 0)
+        self.units.has_spare() || (self.units.is_empty() && self.holes.memory() > 0)
     }
 
-    /// Gives back memory: all of an empty board but a little; most of a ring that is nearly empty. Bursts use the memory
-    /// again, so that not each ACK calls it.
+    /// Gives back memory: all of an empty board, and most of a ring that is nearly empty. Bursts use the memory again, so that
+    /// not each ACK calls it.
     pub fn shrink(&mut self) {
         self.units.shrink();
         if self.units.is_empty() {

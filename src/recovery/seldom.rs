@@ -5,8 +5,8 @@
 use core::ops::{Deref, DerefMut};
 
 /// A type with a value that stands for "never changed".
-pub(crate) trait Unchanged: Default + 'static {
-    /// Equal to the default.
+pub(crate) trait Unchanged: Clone + 'static {
+    /// The value before the first change.
     const UNCHANGED: &'static Self;
 }
 
@@ -47,7 +47,7 @@ impl<T: Unchanged> Deref for Seldom<T> {
 
 impl<T: Unchanged> DerefMut for Seldom<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.get_or_insert_default()
+        self.0.get_or_insert_with(|| Box::new(T::UNCHANGED.clone()))
     }
 }
 
@@ -55,7 +55,7 @@ impl<T: Unchanged> DerefMut for Seldom<T> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Default, PartialEq)]
+    #[derive(Clone, Debug, PartialEq)]
     struct Pair(u64, u64);
 
     impl Unchanged for Pair {
@@ -73,6 +73,6 @@ mod tests {
         assert_eq!(pair.memory(), 16);
         pair.1 = 0;
         pair.shrink(|pair| *pair == Pair(0, 0));
-        assert_eq!((&*pair, pair.memory()), (&Pair::default(), 0));
+        assert_eq!((&*pair, pair.memory()), (&Pair(0, 0), 0));
     }
 }

@@ -123,6 +123,11 @@ impl<T> SmallQueue<T> {
         self.rest.as_ref().map_or(0, |rest| size_of::<VecDeque<T>>() + rest.capacity() * size_of::<T>())
     }
 
+    /// True if it is empty and holds memory on the heap.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.is_empty() && self.rest.is_some()
+    }
+
     /// Gives back the heap if the queue is empty, and most of it if few of many places are in use.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {

@@ -133,11 +133,8 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Excess> {
     };
     Sum::over(programs, kept)
         .check(MOST_KEPT, "bytes in all clients that keep them in memory (`size` times `count`)")?;
-    let datagrams = |program: &ProgramPart| match &program.what {
-        What::Calls(_, cost) => (cost.datagrams, "do"),
-        _ => (0, "do"),
-    };
-    Sum::over(programs, datagrams).check(MOST_DATAGRAMS, "bytes of datagrams in all")?;
+    Sum::over(programs, |program| (cost(program).datagrams, "do"))
+        .check(MOST_DATAGRAMS, "bytes of datagrams in all")?;
     check_data(scenario)?;
     check_buffers(scenario)
 }
@@ -154,41 +151,38 @@ fn check_data(scenario: &Scenario) -> Result<(), Excess> {
         What::Server(_) => (0, "size"),
     };
     let sum = Sum::over(&scenario.programs, sent);
-    if sum.total.min(carried(scenario).unwrap_or(u64::MAX)) > MOST_DATA {
+    let specs: Vec<_> = scenario.links.iter().flat_map(LinkPart::specs).collect();
+    let bytes = sum.total.min(carried(scenario, &specs).unwrap_or(u64::MAX));
+    if bytes > MOST_DATA {
         sum.check(MOST_DATA, "bytes that all programs send (`until` bounds them too, where each link has a rate)")?;
     }
     let mtu = scenario.hosts.iter().filter(|host| !host.router).map(|host| host.config.mtu as u64);
-    let links = scenario.links.iter().flat_map(specs).filter_map(|spec| spec.mtu.map(u64::from));
+    let links = specs.iter().filter_map(|spec| spec.mtu.map(u64::from));
     let payload = mtu.chain(links).min().unwrap_or(1500).saturating_sub(HEADERS).max(8);
-    let bytes = sum.total.min(carried(scenario).unwrap_or(u64::MAX));
     if bytes / payload > MOST_PACKETS {
         sum.check(
             MOST_PACKETS.saturating_mul(payload),
             &format!("bytes that all programs send with packets of {} bytes", payload + HEADERS),
         )?;
     }
-    let pieces = |program: &ProgramPart| match &program.what {
-        What::Calls(_, cost) => (cost.pieces, "do"),
-        _ => (0, "do"),
-    };
-    Sum::over(&scenario.programs, pieces).check(MOST_PACKETS, "pieces in all (bytes divided by those behind `by`)")
+    Sum::over(&scenario.programs, |program| (cost(program).pieces, "do"))
+        .check(MOST_PACKETS, "pieces in all (bytes divided by those behind `by`)")
+}
+
+/// What the calls of a program cost; nothing if it has none.
+fn cost(program: &ProgramPart) -> Cost {
+    if let What::Calls(_, cost) = &program.what { *cost } else { Cost::default() }
 }
 
 /// Bytes that all links carry until the end of the run; `None` without a bound.
-fn carried(scenario: &Scenario) -> Option<u64> {
+fn carried(scenario: &Scenario, specs: &[LinkSpec]) -> Option<u64> {
     let seconds = scenario.until?.as_secs_f64();
     // A fault may change the rate.
     if !scenario.faults.is_empty() || scenario.links.is_empty() {
         return None;
     }
-    let rates: Option<Vec<u64>> =
-        scenario.links.iter().flat_map(specs).map(|spec| Some(spec.rate?.bits_per_second())).collect();
-    let bits = rates?.into_iter().fold(0_u64, u64::saturating_add);
+    let bits = specs.iter().try_fold(0_u64, |sum, spec| Some(sum.saturating_add(spec.rate?.bits_per_second())))?;
     Some((bits as f64 * seconds / 8.0) as u64)
-}
-
-fn specs(link: &LinkPart) -> impl Iterator<Item = LinkSpec> {
-    link.specs().into_iter()
 }
 
 fn check_buffers(scenario: &Scenario) -> Result<(), Excess> {

@@ -1,6 +1,8 @@
 //! A scenario as a network that stands and waits to run.
 
+use core::net::IpAddr;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::error::BuildError;
@@ -75,8 +77,9 @@ impl Scenario {
         let fds = self.fds.as_ref().and_then(|(name, at)| Some((find(name)?, *at)));
         let until = self.until.map(|until| Instant::EPOCH + until);
         let world = World { hosts, names, until, fds, changes, reports: Rc::default(), sim };
+        let addresses = addresses(&self.hosts);
         for (at, program) in self.programs.iter().enumerate() {
-            self.start(&world, at + 1, program)?;
+            start(&world, &addresses, at + 1, program)?;
         }
         Ok(world)
     }
@@ -96,38 +99,42 @@ impl Scenario {
         }
         changes
     }
+}
 
-    fn start(&self, world: &World, number: usize, program: &ProgramPart) -> Result<(), BuildError> {
-        let table = addresses(&self.hosts);
-        let host = world.find(&program.host).ok_or_else(|| BuildError(format!("no host {}", program.host)))?;
-        // The calls are parsed once for all copies.
-        let task = Task::new(program, &table)?;
-        for copy in 0..program.count {
-            let name = match (&program.name, program.count) {
-                (Some(name), 1) => name.clone(),
-                (Some(name), _) => format!("{name} {}", copy + 1),
-                (None, 1) => format!("program {number}"),
-                (None, _) => format!("program {number}.{}", copy + 1),
-            };
-            let slot = {
-                let mut reports = world.reports.borrow_mut();
-                reports.push(ProgramReport::new(name.clone(), host.name().to_owned(), program.daemon));
-                reports.len() - 1
-            };
-            let reports = Rc::clone(&world.reports);
-            let task = task.clone();
-            let start = Instant::EPOCH + program.start + program.every * copy;
-            let body = async move |net: Net| {
-                if start > Instant::EPOCH {
-                    net.sleep_until(start).await;
-                }
-                let result = task.run(&net).await;
-                reports.borrow_mut()[slot].end(net.now(), result);
-            };
-            host.spawn_named(name, program.daemon, body);
-        }
-        Ok(())
+fn start(
+    world: &World,
+    addresses: &BTreeMap<String, IpAddr>,
+    number: usize,
+    program: &ProgramPart,
+) -> Result<(), BuildError> {
+    let host = world.find(&program.host).ok_or_else(|| BuildError(format!("no host {}", program.host)))?;
+    // The calls are parsed once for all copies.
+    let task = Task::new(program, addresses)?;
+    for copy in 0..program.count {
+        let name = match (&program.name, program.count) {
+            (Some(name), 1) => name.clone(),
+            (Some(name), _) => format!("{name} {}", copy + 1),
+            (None, 1) => format!("program {number}"),
+            (None, _) => format!("program {number}.{}", copy + 1),
+        };
+        let slot = {
+            let mut reports = world.reports.borrow_mut();
+            reports.push(ProgramReport::new(name.clone(), host.name().to_owned(), program.daemon));
+            reports.len() - 1
+        };
+        let reports = Rc::clone(&world.reports);
+        let task = task.clone();
+        let start = Instant::EPOCH + program.start + program.every * copy;
+        let body = async move |net: Net| {
+            if start > Instant::EPOCH {
+                net.sleep_until(start).await;
+            }
+            let result = task.run(&net).await;
+            reports.borrow_mut()[slot].end(net.now(), result);
+        };
+        host.spawn_named(name, program.daemon, body);
     }
+    Ok(())
 }
 
 fn add_host(sim: &Sim, part: &host::HostPart) -> Result<HostHandle, crate::sim::SimError> {
@@ -179,10 +186,7 @@ enum Task {
 }
 
 impl Task {
-    fn new(
-        program: &ProgramPart,
-        table: &std::collections::BTreeMap<String, std::net::IpAddr>,
-    ) -> Result<Self, BuildError> {
+    fn new(program: &ProgramPart, table: &BTreeMap<String, IpAddr>) -> Result<Self, BuildError> {
         let host = &program.host;
         Ok(match &program.what {
             What::Calls(lines, _) => {
@@ -192,9 +196,9 @@ impl Task {
             }
             What::Server(app) => {
                 let ip = table.get(host).copied().ok_or_else(|| BuildError(format!("{host} has no address")))?;
-                let any: std::net::IpAddr = match ip {
-                    std::net::IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-                    std::net::IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+                let any: IpAddr = match ip {
+                    IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+                    IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
                 };
                 let listen = Listen { backlog: program.backlog, ..Listen::on(any, program.port.unwrap_or(app.port())) };
                 // With a size, no server opens a directory.

@@ -38,6 +38,11 @@ pub(crate) struct FourTuple {
 
 impl FourTuple {
     pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self::between(&local, &remote)
+    }
+
+    /// As [`FourTuple::new`], without a copy of both addresses first.
+    pub(crate) fn between(local: &SocketAddr, remote: &SocketAddr) -> Self {
         Self {
             local: Addr::new(local.ip()),
             remote: Addr::new(remote.ip()),

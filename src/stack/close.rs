@@ -154,7 +154,7 @@ impl Stack {
         };
         // After a simultaneous close the peer's FIN may have been acknowledged before.
         if tcp.owes_ack() {
-            self.queue_segment(&record.ack(now));
+            self.queues.send(&record.ack(now));
         }
         let (tuple, until) = (record.tuple, record.until);
         let record_id = self.tables.time_wait.insert(record);
@@ -182,7 +182,7 @@ impl Stack {
                     record.until = now + period;
                     self.push_time_wait_end(now + period, id);
                 }
-                self.queue_segment(&ack);
+                self.queues.send(&ack);
                 Err(DropReason::TimeWait)
             }
             Outcome::Ignore => Err(DropReason::TimeWait),

@@ -14,7 +14,7 @@ use super::timers::Deadline;
 use super::{Slot, Stack};
 
 /// `TSval` counts milliseconds, as on Linux (RFC 7323, section 5.4, allows 1 ms to 1 s).
-const TS_TICK: Duration = Duration::from_millis(1);
+pub(super) const TS_TICK: Duration = Duration::from_millis(1);
 
 impl Stack {
     /// Begins an active open. The caller has chosen both ends and made sure that the tuple is free.

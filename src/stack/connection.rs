@@ -129,12 +129,6 @@ impl Limits {
     }
 }
 
-/// The earlier of two deadlines that may not be there.
-#[inline]
-pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    Instant::earliest([one, other])
-}
-
 /// Bytes left over from a connection whose TCP is over.
 #[derive(Debug, Default)]
 pub(super) struct Unread {

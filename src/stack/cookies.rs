@@ -3,12 +3,14 @@
 //! timestamps the connection has no window scale and no SACK. `half_open` calls it.
 
 use crate::event::{Cause, CookieStep, DropReason, HostEvent, State};
+use crate::recovery::TsClock;
 use crate::segment::{Flags, Options, Segment, Seq, Timestamps};
 use crate::time::{Duration, Instant};
 
 use super::Stack;
 use super::address::FourTuple;
 use super::config::SynCookies;
+use super::connect::TS_TICK;
 use super::half_open::SynAck;
 use super::isn::Secret;
 use super::listener::{HalfOpen, HalfOpenId, ListenerId};
@@ -92,7 +94,7 @@ impl Stack {
         let offer = Offer::new(&self.config, &listener.options, tuple).answer(&kept.options, kept.flags);
         let terms = Terms::new(&offer, &kept);
         let offset = self.secret.timestamp_offset(tuple);
-        let clock = self.ts_clock(tuple).at(self.now).wrapping_sub(offset);
+        let clock = TsClock::new(0, TS_TICK).at(self.now);
         let peer_shift = terms.shifts.map(|(_, theirs)| theirs);
         let ts_val = timestamp(clock, peer_shift, terms.sack, terms.ecn).wrapping_add(offset);
         self.queue_syn_ack(&SynAck {

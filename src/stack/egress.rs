@@ -5,7 +5,7 @@ use crate::event::{Cause, State, TimerKind};
 use crate::segment::{IpView, Packet};
 use crate::time::Instant;
 
-use super::connection::{ConnectionError, ConnectionId, Owner, earlier};
+use super::connection::{ConnectionError, ConnectionId, Owner};
 use super::tcp::{Context, Expired, Sender};
 use super::{Origin, Stack, TimerOwner};
 
@@ -125,7 +125,7 @@ impl Stack {
                 connection.resting = true;
                 self.resting.push_back((now, id));
             }
-            let at = earlier(tcp.next_at(), connection.limits.next_at());
+            let at = Instant::earliest([tcp.next_at(), connection.limits.next_at()]);
             self.timers.set(TimerOwner::Connection(id), &mut connection.deadline, at);
             connection.dirty = false;
         }

@@ -131,7 +131,7 @@ impl Stack {
                 flags: Flags::RST | Flags::ACK,
                 ..SegmentTemplate::new(tuple.local_addr(), tuple.remote_addr())
             };
-            self.queue_segment(&reset);
+            self.queues.send(&reset);
             self.forget_half_open(id, Cause::Call("refuse"));
             return;
         }
@@ -190,7 +190,7 @@ impl Stack {
             ttl,
             ..SegmentTemplate::new(tuple.local_addr(), tuple.remote_addr())
         };
-        self.queue_segment(&syn_ack);
+        self.queues.send(&syn_ack);
     }
 
     /// No answer to the SYN|ACK yet: once more, or the end.
@@ -278,7 +278,7 @@ impl Stack {
             layout: self.config.option_layout,
             ..SegmentTemplate::new(half_open.tuple.local_addr(), half_open.tuple.remote_addr())
         };
-        self.queue_segment(&ack);
+        self.queues.send(&ack);
     }
 
     /// Takes a record whose final ACK has come out of the SYN queue, and makes its connection.

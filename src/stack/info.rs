@@ -79,6 +79,10 @@ pub struct TcpInfo {
 /// time.
 const LEAST_RTT: Duration = Duration::from_micros(1);
 
+fn shown(rtt: Option<Duration>) -> Option<Duration> {
+    rtt.map(|rtt| rtt.max(LEAST_RTT))
+}
+
 impl TcpInfo {
     /// `TCPI_OPT_TIMESTAMPS`
     pub const TIMESTAMPS: u8 = 1;
@@ -129,9 +133,9 @@ impl TcpInfo {
         let (recovery, controller) = (sender.recovery(), sender.controller());
         let totals = recovery.board().totals();
         // Zero would mean that there is no sample. Linux too gives at least one microsecond.
-        self.rtt = recovery.srtt().map_or(Duration::ZERO, |srtt| srtt.max(LEAST_RTT));
+        self.rtt = shown(recovery.srtt()).unwrap_or_default();
         self.rttvar = recovery.rttvar();
-        self.min_rtt = recovery.min_rtt().map_or(Duration::ZERO, |rtt| rtt.max(LEAST_RTT));
+        self.min_rtt = shown(recovery.min_rtt()).unwrap_or_default();
         self.rto = recovery.rto();
         self.snd_mss = sender.mss();
         self.unacked = recovery.board().units().len() as u32;
@@ -168,7 +172,7 @@ impl Stack {
             let (recovery, controller) = (sender.recovery(), sender.controller());
             let bounded = |bytes: u64| (bytes != u64::MAX).then_some(bytes);
             numbers = Numbers {
-                srtt: recovery.srtt().map(|srtt| srtt.max(LEAST_RTT)),
+                srtt: shown(recovery.srtt()),
                 rttvar: recovery.srtt().map(|_| recovery.rttvar()),
                 rto: Some(recovery.rto()),
                 cwnd: bounded(controller.cwnd()),

@@ -6,7 +6,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::event::{Cause, DropReason, HostEvent, State};
-use crate::segment::{Flags, IpView, OptionFault, Packet, Protocol, Segment, SegmentTemplate};
+use crate::segment::{Flags, IpView, OptionFault, Packet, Protocol, Segment};
 
 use super::address::{Addr, FourTuple};
 use super::connection::{ConnectionId, Owner};
@@ -51,7 +51,7 @@ impl Stack {
             if !is_sane(&segment, self.config.drop_syn_fin) {
                 return Err(DropReason::Malformed);
             }
-            let tuple = tuple_of(&segment);
+            let tuple = FourTuple::between(&segment.dst, &segment.src);
             return match self.tables.exact.get(&tuple).copied() {
                 Some(Slot::Connection(id)) => self.connection_ingress(id, &segment),
                 Some(Slot::HalfOpen(id)) => self.half_open_ingress(id, &segment),
@@ -134,11 +134,6 @@ impl Stack {
         })
     }
 
-    /// Queues a segment of our own making.
-    pub(super) fn queue_segment(&mut self, segment: &SegmentTemplate<'_>) {
-        self.queues.send(segment);
-    }
-
     /// One segment for a connection, and what follows from the new state.
     pub(super) fn connection_ingress(&mut self, id: ConnectionId, segment: &Segment<'_>) -> Result<(), DropReason> {
         let now = self.now;
@@ -196,16 +191,6 @@ fn reason_of(fault: OptionFault) -> DropReason {
     match fault {
         OptionFault::Malformed => DropReason::IpOptions,
         OptionFault::SourceRoute => DropReason::SourceRoute,
-    }
-}
-
-/// The connection that a segment belongs to, as [`FourTuple::new`], without a copy of both addresses first.
-fn tuple_of(segment: &Segment<'_>) -> FourTuple {
-    FourTuple {
-        local: Addr::new(segment.dst.ip()),
-        remote: Addr::new(segment.src.ip()),
-        local_port: segment.dst.port(),
-        remote_port: segment.src.port(),
     }
 }
 

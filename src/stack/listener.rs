@@ -6,9 +6,11 @@
 //! ```
 //!
 //! A half-open connection is a record: the connection is made when the final ACK proves that somebody is there
-//! (RFC 4987 calls it a SYN cache). Both queues take `backlog` entries. A SYN that finds the accept queue full is dropped
-//! without an answer, as Linux does, so that the client tries again; one that finds the SYN queue full is answered by a SYN
-//! cookie (`cookies`). A final ACK that finds the accept queue full is dropped too, and the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of the host.
+//! (RFC 4987 calls it a SYN cache). Both queues take `backlog` entries; clients that have returned a cookie find room
+//! beyond it. A SYN that finds the accept queue full is dropped without an answer, as Linux does, so that the client tries
+//! again; one that finds the SYN queue full is answered by a SYN cookie (`cookies`). A final ACK that finds the accept queue
+//! full is dropped too, and the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of
+//! the host.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

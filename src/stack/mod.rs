@@ -25,6 +25,7 @@ mod connect;
 mod connection;
 mod cookies;
 mod counters;
+mod destinations;
 mod egress;
 mod half_open;
 mod icmp;
@@ -351,7 +352,7 @@ impl Stack {
             return Some(self.now);
         }
         let timer = self.timers.next_at(&mut self.tables);
-        connection::earlier(timer, self.next_time_wait_end())
+        Instant::earliest([timer, self.next_time_wait_end()])
     }
 
     /// The descriptor number of a socket whose readiness may have changed, each once, in the order of the changes.

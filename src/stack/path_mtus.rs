@@ -2,45 +2,27 @@
 //! A report of a connection is kept for the destination for ten minutes, as on Linux; then the MTU of the link is tried
 //! again. At most 1,024 destinations are kept; with more, the oldest report is forgotten.
 
-use std::collections::{HashMap, VecDeque};
-
-use foldhash::fast::FixedState;
-
 use super::address::Addr;
+use super::destinations::Destinations;
 use crate::time::{Duration, Instant};
 
 /// Linux's `net.ipv4.route.mtu_expires`.
 const VALID_FOR: Duration = Duration::from_mins(10);
-const LIMIT: usize = 1024;
 
-/// The reports by destination. The map is looked up and never iterated.
+/// The reports by destination: the MTU, and until when it holds.
 #[derive(Debug, Default)]
-pub(super) struct PathMtus {
-    known: HashMap<Addr, (usize, Instant), FixedState>,
-    /// In the order of the first report.
-    order: VecDeque<Addr>,
-}
+pub(super) struct PathMtus(Destinations<(usize, Instant)>);
 
 impl PathMtus {
     /// Keeps what was reported of the path to a destination.
     pub(super) fn learn(&mut self, now: Instant, to: Addr, mtu: usize) {
-        if self.known.insert(to, (mtu, now + VALID_FOR)).is_none() {
-            self.order.push_back(to);
-        }
-        if self.order.len() > LIMIT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
+        let report = (mtu, now + VALID_FOR);
+        *self.0.get_or_insert(to, report) = report;
     }
 
     /// The MTU of the path to a destination: `link` if nothing smaller was reported lately.
     pub(super) fn of(&self, now: Instant, to: Addr, link: usize) -> usize {
-        // Most hosts know none.
-        if self.known.is_empty() {
-            return link;
-        }
-        match self.known.get(&to) {
+        match self.0.get(to) {
             Some((mtu, until)) if now < *until => link.min(*mtu),
             _ => link,
         }
@@ -80,6 +62,6 @@ mod tests {
         assert_eq!(mtus.of(now, addr(0), 1500), 1300);
         mtus.learn(now, addr(1024), 1400);
         assert_eq!((mtus.of(now, addr(0), 1500), mtus.of(now, addr(1), 1500)), (1500, 1400));
-        assert_eq!((mtus.known.len(), mtus.order.len()), (1024, 1024));
+        assert_eq!(mtus.0.len(), (1024, 1024));
     }
 }

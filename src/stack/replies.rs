@@ -2,10 +2,6 @@
 //! `icmp_msgs_per_sec`) and RSTs for segments of no connection. `ingress` and `half_open` call it. Linux does not limit these
 //! RSTs; the limit here is our own, after the one of FreeBSD. Replies to the host itself have no limit.
 
-use std::collections::{HashMap, VecDeque};
-
-use foldhash::fast::FixedState;
-
 use crate::event::{HostEvent, LimitedReply};
 use crate::segment::{Flags, IpView, Segment, SegmentTemplate};
 use crate::time::{Duration, Instant};
@@ -13,12 +9,11 @@ use crate::time::{Duration, Instant};
 use super::Stack;
 use super::address::Addr;
 use super::config::HostConfig;
+use super::destinations::Destinations;
 use super::one_packet::OnePacket;
 
 /// ICMP errors to one destination at once; one more each [`HostConfig::icmp_interval`]. Linux: `XRLIM_BURST_FACTOR`.
 const BURST_PER_DESTINATION: u32 = 6;
-/// Destinations whose bucket is kept. With more, the oldest one is forgotten; the limit for all still holds.
-const DESTINATIONS: usize = 1024;
 
 /// A token bucket, as the instant at which it is full again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,10 +37,8 @@ impl Bucket {
 pub(super) struct ReplyLimits {
     icmp: Bucket,
     resets: Bucket,
-    /// Looked up and never iterated.
-    icmp_to: HashMap<Addr, Bucket, FixedState>,
-    /// In the order of the first error.
-    order: VecDeque<Addr>,
+    /// For a destination that was forgotten the limit for all still holds.
+    icmp_to: Destinations<Bucket>,
 }
 
 /// From one token to the next; `None` if there is no limit.
@@ -70,19 +63,11 @@ impl ReplyLimits {
         }
         let each = config.icmp_interval;
         if !each.is_zero() {
-            let bucket = self.icmp_to.entry(to).or_insert_with(|| {
-                self.order.push_back(to);
-                Bucket::default()
-            });
+            let bucket = self.icmp_to.get_or_insert(to, Bucket::default());
             if !bucket.has_token(now, each, BURST_PER_DESTINATION) {
                 return false;
             }
             bucket.take(now, each);
-            if self.order.len() > DESTINATIONS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.icmp_to.remove(&oldest);
-            }
         }
         if let Some(interval) = all {
             self.icmp.take(now, interval);
@@ -97,7 +82,7 @@ impl Stack {
         let permitted =
             self.addresses.is_own(segment.src.ip()) || self.reply_limits.takes_reset(self.now, &self.config);
         if permitted {
-            self.queue_segment(&reset_for(segment));
+            self.queues.send(&reset_for(segment));
         } else {
             self.counters.resets_limited += 1;
             self.events.push(HostEvent::Limited { reply: LimitedReply::Reset });
@@ -181,10 +166,10 @@ mod tests {
         for n in 0..1024 {
             assert!(limits.takes_icmp_error(Instant::EPOCH, addr(n), &config));
         }
-        assert_eq!((limits.icmp_to.len(), limits.order.len()), (1024, 1024));
+        assert_eq!(limits.icmp_to.len(), (1024, 1024));
         for n in 1024..5000 {
             assert!(limits.takes_icmp_error(Instant::EPOCH, addr(n), &config));
-            assert_eq!((limits.icmp_to.len(), limits.order.len()), (1024, 1024));
+            assert_eq!(limits.icmp_to.len(), (1024, 1024));
         }
     }
 

@@ -12,18 +12,19 @@ use crate::common::left_out;
 use tcplab::capture::Reader;
 
 /// Sends a signal to a child of ours.
-fn signal(child: &Child, name: &str) {
+pub(super) fn signal(child: &Child, name: &str) {
     let killed = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill");
     assert!(killed.success());
 }
 
 /// Reads lines of standard error until one has this text.
-fn read_until(said: &mut impl BufRead, wanted: &str) {
+pub(super) fn read_until(said: &mut impl BufRead, wanted: &str) -> String {
     let mut line = String::new();
     while !line.contains(wanted) {
         line.clear();
         assert!(said.read_line(&mut line).expect("a line") > 0, "no line with {wanted}");
     }
+    line
 }
 
 /// A field of /proc/PID/status, in KiB.
@@ -145,12 +146,7 @@ fn a_second_signal_ends_the_program_at_once() {
     assert!(child.try_wait().expect("a child").is_none(), "the first one ends it in order");
     let began = Instant::now();
     signal(&child, "INT");
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
+    let status = finish(child).status;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(status.code(), Some(130));
 }
@@ -237,8 +233,11 @@ fn what_command_has_started_ends_with_us_also_where_no_pid_namespace_is_allowed(
          ip link set lab0 up || exit {UNPREPARED}; \
          setpriv --bounding-set -sys_admin \"$0\" -q serve hello --tun lab0 -- sh -c '{}; readlink /proc/self/ns/pid; exit 7'; \
          echo $?; readlink /proc/self/ns/pid; pgrep -f '^sleep .{mark}'; \
-         setpriv --bounding-set -sys_admin \"$0\" -q serve hello --tun lab0 -- sh -c '{}; sleep 100' & sleep 1; \
-         pgrep -fc '^sleep .{mark}'; kill -KILL $!; sleep 1; pgrep -fc '^sleep .{mark}'; exit 0",
+         setpriv --bounding-set -sys_admin \"$0\" -q serve hello --tun lab0 -- sh -c '{}; sleep 100' & \
+         n=0; until [ $(pgrep -fc '^sleep .{mark}') -ge 8 ] || [ $n -gt 1000 ]; do n=$((n + 1)); sleep 0.01; done; \
+         pgrep -fc '^sleep .{mark}'; kill -KILL $!; \
+         n=0; while pgrep -f '^sleep .{mark}' >/dev/null && [ $n -lt 1000 ]; do n=$((n + 1)); sleep 0.01; done; \
+         pgrep -fc '^sleep .{mark}'; exit 0",
         litter(&mark).replace('\'', "'\\''"),
         litter(&mark).replace('\'', "'\\''"),
     );

@@ -23,10 +23,16 @@ struct Resident {
 const GIVEN_BACK: Duration = Duration::from_secs(10);
 const KEPT: u64 = 8 * 1024;
 
-/// Runs a server and beside it first `before`, then a flood, which begins when the memory of the server was read.
-fn flooded(serve: &[&str], name: &str, before: &str, flood: &str) -> Option<(Resident, Child, String)> {
+/// Runs a server and beside it first `before`, then a flood, which begins when the memory of the server was read. `flood` is a
+/// program of `tests/c` and its arguments.
+fn flooded(
+    serve: &[&str],
+    name: &str,
+    before: &str,
+    (program, flood): (&str, &str),
+) -> Option<(Resident, Child, String)> {
     let dir = place(name);
-    let program = compiled("flood", &dir)?;
+    let program = compiled(program, &dir)?;
     let (begin, end) = (dir.join("begin"), dir.join("end"));
     let line = format!(
         "{before}; echo ready; until [ -e {} ]; do sleep 0.01; done; {} {flood}; until [ -e {} ]; do sleep 0.01; done",
@@ -49,7 +55,6 @@ fn flooded(serve: &[&str], name: &str, before: &str, flood: &str) -> Option<(Res
     }
     let peak = resident(child.id(), "VmHWM:");
     fs::write(end, "").expect("a file");
-    child.stdout = None;
     // The rest of standard output, such as a table.
     let rest: Vec<_> = told.map(|line| line.expect("text")).collect();
     let memory = Resident { start, peak, after };
@@ -71,15 +76,15 @@ fn a_udp_flood_into_a_long_link_takes_at_most_64_mib_and_gives_it_back() {
     // In both directions, with large and with small packets, behind a delay and behind a rate.
     let seconds = if figures() { "20" } else { "2" };
     let cases = [
-        ("delay=2s", "7 udp 1472"),
-        ("delay=2s", "7 udp 8"),
-        ("rate=1Mbit,delay=2s,limit=5MiB", "9 udp 1472"),
-        ("delay=1s,jitter=900ms,duplicate=50%,reorder=20%:1s", "9 udp 700"),
+        ("delay=2s", "7 1472"),
+        ("delay=2s", "7 8"),
+        ("rate=1Mbit,delay=2s,limit=5MiB", "9 1472"),
+        ("delay=1s,jitter=900ms,duplicate=50%,reorder=20%:1s", "9 700"),
     ];
     for (n, (link, flood)) in cases.iter().enumerate() {
         let app = if flood.starts_with('7') { "echo" } else { "discard" };
         let flood = format!("192.168.69.1 {flood} {seconds}");
-        let run = flooded(&[app, "--link", link], &format!("udp-flood-{n}"), "true", &flood);
+        let run = flooded(&[app, "--link", link], &format!("udp-flood-{n}"), "true", ("flood", &flood));
         let Some((memory, child, _)) = run else { return };
         assert!(memory.peak <= 64 * 1024, "{link}: {memory:?}");
         assert!(memory.after <= memory.start + KEPT, "{link}: {memory:?}");
@@ -125,12 +130,12 @@ fn the_table_of_connections_is_bounded_in_a_syn_flood_and_keeps_those_that_are_c
     if !(possible() && installed(&["nc"])) {
         return;
     }
-    let (count, rate) = if figures() { (600_000, 20) } else { (30_000, 10) };
+    let (rate, seconds) = if figures() { (20_000, 30) } else { (10_000, 3) };
     let file = place("flows").join("x.pcapng");
     let hello = "nc -w 9 192.168.69.1 12345 < /dev/null > /dev/null";
-    let flood = format!("192.168.69.1 12345 syn {count} {rate}");
+    let flood = format!("syns 192.168.69.1 12345 {rate} {seconds}");
     let serve = ["hello", "--flows", "-s", "60", "-w", path(&file)];
-    let Some((memory, child, told)) = flooded(&serve, "syn-flood", hello, &flood) else { return };
+    let Some((memory, child, told)) = flooded(&serve, "syn-flood", hello, ("forge", &flood)) else { return };
     let output = finish(child);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");

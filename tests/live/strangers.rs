@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::endings::resident;
 use super::peers::{compiled, shown};
-use super::{beside, figures, finish, installed, path, place, possible, tcplab, text};
+use super::{beside, figures, finish, installed, path, place, possible, run, tcplab, text};
 
 /// The issue: "none of the 60 fails, median 50 ms, maximum 1 s, resident memory grows by at most 16 MiB".
 const MEDIAN: f64 = 0.050;
@@ -137,11 +137,7 @@ fn forged_sources_and_ip_options_get_no_answer_and_are_counted() {
                    254.0.0.1 0.0.0.1";
     let forge = path(&forge);
     let line = format!("{forge} echo 192.168.69.1 7 {sources}; {forge} options 192.168.69.1 7; sleep 0.5");
-    let child = tcplab(&["-v", "serve", "echo", "-w", path(&file), "--", "sh", "-c", &line])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let output = finish(child.expect("it starts"));
+    let output = run(&["-v", "serve", "echo", "-w", path(&file), "--", "sh", "-c", &line]);
     let (told, said) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(told, "sent 10\nsent 7\n", "{said}");
     assert!(said.contains("10 packets dropped by the host: the source address is not valid\n"), "{said}");

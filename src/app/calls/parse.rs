@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::{CharIndices, FromStr};
 
 use super::{Call, Pace};
-use crate::link::{TIME_EXPECTED, parse_size, parse_time};
+use crate::link::{TIME_EXPECTED, digits, parse_size, parse_time};
 use crate::socket::{Domain, Errno, Fd, Shutdown, Type};
 use crate::time::Instant;
 
@@ -194,7 +194,7 @@ impl Line<'_> {
             "bind" => Call::Bind(self.local()?),
             "set" => Call::Set(setting::read(self)?),
             "use" => Call::Use(Fd(
-                self.take("the number of a descriptor, from 3 up", |word| number(word).filter(|&fd| fd >= 3))?
+                self.take("the number of a descriptor, from 3 up", |word| digits(word).filter(|&fd| fd >= 3))?
             )),
             "sendto" => self.send_to()?,
             "recvfrom" => self.recv_from()?,
@@ -207,13 +207,13 @@ impl Line<'_> {
         let word = self.word(expected)?;
         let count = match &word {
             Word::Text(data, _) => return Ok(Call::Send(data.clone())),
-            Word::Bare(bare) => data(bare).ok_or_else(|| self.error(&word, expected))?,
+            Word::Bare(bare) => parse_size(bare).ok_or_else(|| self.error(&word, expected))?,
         };
         Ok(self.pace()?.map_or(Call::SendPattern(count), |pace| Call::SendPaced(count, pace)))
     }
 
     fn recv(&mut self) -> Result<Call, ParseError> {
-        let read = |word: &str| if word == "eof" { Some(None) } else { data(word).map(Some) };
+        let read = |word: &str| if word == "eof" { Some(None) } else { parse_size(word).map(Some) };
         let Some(count) = self.take("a number of bytes such as 3000 or 64KiB, or eof", read)? else {
             return Ok(Call::RecvEof);
         };
@@ -225,7 +225,7 @@ impl Line<'_> {
         if !self.next_if("by") {
             return Ok(None);
         }
-        let by = self.take("a number of bytes from 1 up, such as 100", |word| data(word).filter(|&by| by > 0))?;
+        let by = self.take("a number of bytes from 1 up, such as 100", |word| parse_size(word).filter(|&by| by > 0))?;
         self.take("every TIME behind it, for example every 5ms", |word| (word == "every").then_some(()))?;
         Ok(Some(Pace { by, every: self.take(TIME_EXPECTED, parse_time)? }))
     }
@@ -250,7 +250,7 @@ impl Line<'_> {
         let word = self.word(expected)?;
         match &word {
             Word::Text(data, _) if data.len() as u64 <= DATAGRAM => Ok(Call::SendTo(to, data.clone())),
-            Word::Bare(bare) => data(bare)
+            Word::Bare(bare) => parse_size(bare)
                 .filter(|&count| count <= DATAGRAM)
                 .map(|count| Call::SendToPattern(to, count))
                 .ok_or_else(|| self.error(&word, expected)),
@@ -314,27 +314,18 @@ impl Line<'_> {
             self.words = ahead;
             return Ok(Call::Listen(addr, BACKLOG));
         }
-        let backlog = if let Word::Bare(bare) = &word { number(bare) } else { None };
+        let backlog = if let Word::Bare(bare) = &word { digits(bare) } else { None };
         let backlog = backlog.ok_or_else(|| self.error(&word, "a backlog (a number), or nothing"))?;
         Ok(Call::Listen(addr, backlog))
     }
-}
-
-fn number<T: FromStr>(word: &str) -> Option<T> {
-    let all_digits = !word.is_empty() && word.bytes().all(|value| value.is_ascii_digit());
-    all_digits.then(|| word.parse().ok())?
 }
 
 fn errno(name: &str) -> Option<Errno> {
     Errno::ALL.iter().copied().find(|errno| errno.name() == name)
 }
 
-fn data(word: &str) -> Option<u64> {
-    parse_size(word)
-}
-
 fn port_number(word: &str) -> Option<u16> {
-    number(word).filter(|&port| port != 0)
+    digits(word).filter(|&port| port != 0)
 }
 
 #[cfg(test)]

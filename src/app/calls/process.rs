@@ -226,7 +226,9 @@ impl<H: FnMut(&[u8])> Process<H> {
 
     async fn send_pattern(&mut self, count: u64) -> Result<(), Why> {
         if self.kind() == Some(Kind::Datagram) {
-            let count = if count > DATAGRAM { return Err(Errno::EMSGSIZE.into()) } else { count };
+            if count > DATAGRAM {
+                return Err(Errno::EMSGSIZE.into());
+            }
             return self.send(&bulk::bytes(count)).await;
         }
         let fd = self.hand()?;

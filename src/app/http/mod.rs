@@ -230,8 +230,8 @@ fn file(dir: &Path, url_path: &str) -> Result<Resource, Refusal> {
     Ok(Resource::File(file, metadata.len(), media_type(&path)))
 }
 
-/// The names in a directory, one per line, sorted; directories end with a slash. Control characters, `%`, and bytes that
-/// are not UTF-8 are percent-encoded, so that each line is one name.
+/// The names in a directory, one per line, sorted; directories end with a slash. Control characters, characters that
+/// cannot be seen, `%`, and bytes that are not UTF-8 are percent-encoded, so that each line is one name.
 fn listing(dir: &Path) -> io::Result<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir)? {

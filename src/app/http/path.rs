@@ -27,20 +27,19 @@ pub enum Refusal {
 /// path that ends with a slash names a directory.
 pub fn resolve(dir: &Path, url_path: &str) -> Result<PathBuf, Refusal> {
     let mut path = dir.to_owned();
-    let mut is_directory = url_path.ends_with('/');
+    let mut is_directory = false;
     for segment in url_path.split('/').filter(|segment| !segment.is_empty()) {
         let name = decode(segment).ok_or(Refusal::Malformed)?;
         let is_drive = cfg!(windows) && name.contains(':');
         if name == ".." || name.contains(['/', '\\', '\0']) || is_drive {
             return Err(Refusal::Malformed);
         }
-        if name == "." {
-            is_directory = true;
-        } else {
-            is_directory = url_path.ends_with('/');
+        is_directory = name == ".";
+        if !is_directory {
             path.push(name);
         }
     }
+    is_directory |= url_path.ends_with('/');
     let root = dir.canonicalize().map_err(|error| refusal(&error))?;
     let found = path.canonicalize().map_err(|error| refusal(&error))?;
     match found.starts_with(&root) {
@@ -50,17 +49,16 @@ pub fn resolve(dir: &Path, url_path: &str) -> Result<PathBuf, Refusal> {
     }
 }
 
-/// A name as it stands in a listing: control characters, `%` and bytes that are not UTF-8 are percent-encoded.
+/// A name as it stands in a listing: control characters, characters that cannot be seen, `%` and bytes that are not UTF-8 are
+/// percent-encoded.
 pub(super) fn listed(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_encoded_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
-            let mut bytes = [0; 4];
-            match c {
-                c if c.is_control() || c == '%' || is_invisible(c) => {
-                    encode(c.encode_utf8(&mut bytes).as_bytes(), &mut text);
-                }
-                c => text.push(c),
+            if c.is_control() || c == '%' || is_invisible(c) {
+                encode(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut text);
+            } else {
+                text.push(c);
             }
         }
         encode(chunk.invalid(), &mut text);

@@ -99,13 +99,8 @@ pub(super) fn names(order: Order, mut bytes: &[u8]) -> Option<(&[u8], bool)> {
             0 => return Some((rest, sound)),
             1 => 4,
             2 => 16,
-            3 | 4 => {
-                if kind == 3 {
-                    6
-                } else {
-                    8
-                }
-            }
+            3 => 6,
+            4 => 8,
             _ => len,
         };
         let names = value.get(address..);

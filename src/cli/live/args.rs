@@ -130,7 +130,7 @@ pub(in crate::cli) struct Serve {
 #[command(after_help = help::CONNECT)]
 pub(in crate::cli) struct Connect {
     /// Address and port of the server, such as `192.168.69.2:9000` or `[fd69::2]:9000`
-    #[arg(value_name = "IP:PORT", value_parser = values::address)]
+    #[arg(value_name = "IP:PORT", value_parser = super::address::address)]
     pub(super) to: SocketAddr,
     #[command(flatten)]
     pub(super) device: Device,
@@ -163,8 +163,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 fn mtu(text: &str) -> Result<u16, String> {
-    let bytes = parse_size(text).map(|bytes| bytes.to_string());
-    values::number(bytes.as_deref().unwrap_or(text), 1280..=65_535, "1500").map(|bytes| bytes as u16)
+    values::within(parse_size(text), 1280..=65_535, "1500").map(|bytes| bytes as u16)
 }
 
 fn backlog(text: &str) -> Result<u16, String> {

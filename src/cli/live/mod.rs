@@ -7,6 +7,7 @@
 //!   close: programs end --> FINs go out, for a bounded time --> capture --> summary
 //! ```
 
+mod address;
 pub(super) mod args;
 pub(super) mod connect;
 pub(super) mod doctor;

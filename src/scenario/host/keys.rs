@@ -87,13 +87,9 @@ pub(in crate::scenario) const KEYS: [Key; 72] = [
         put(&mut host.buffer_limit, read.ok_or_else(|| format!("bytes from 1 to {MOST_MEMORY}, also as 64KiB or 1MiB")))
     }),
     key("option_layout", "the order of TCP options: linux, freebsd or compact (default linux)", |host, value| {
-        host.option_layout = match value {
-            "linux" => OptionLayout::Linux,
-            "freebsd" => OptionLayout::FreeBsd,
-            "compact" => OptionLayout::Compact,
-            _ => return Err("linux, freebsd or compact".to_owned()),
-        };
-        Ok(())
+        let known =
+            [("linux", OptionLayout::Linux), ("freebsd", OptionLayout::FreeBsd), ("compact", OptionLayout::Compact)];
+        put(&mut host.option_layout, choice(value, known))
     }),
     key("mss_option", "true or false: whether a SYN has the MSS option (default true; RFC 9293)", |host, value| {
         put(&mut host.mss_option, switch(value))
@@ -190,13 +186,9 @@ pub(in crate::scenario) const KEYS: [Key; 72] = [
         "window_update",
         "when a window update is sent: doubled, when the window has doubled, two-segments or segment (default doubled)",
         |host, value| {
-            host.window_update = match value {
-                "doubled" => WindowUpdate::Doubled,
-                "two-segments" => WindowUpdate::TwoSegments,
-                "segment" => WindowUpdate::Segment,
-                _ => return Err("doubled, two-segments or segment".to_owned()),
-            };
-            Ok(())
+            let two = ("two-segments", WindowUpdate::TwoSegments);
+            let known = [("doubled", WindowUpdate::Doubled), two, ("segment", WindowUpdate::Segment)];
+            put(&mut host.window_update, choice(value, known))
         },
     ),
     key("nodelay", "true or false: whether a new socket has TCP_NODELAY (default false)", |host, value| {
@@ -239,13 +231,8 @@ pub(in crate::scenario) const KEYS: [Key; 72] = [
         "syn_cookies",
         "when SYN cookies are sent: on, when the SYN queue is full, always or off (default on; RFC 4987)",
         |host, value| {
-            host.syn_cookies = match value {
-                "on" => SynCookies::On,
-                "off" => SynCookies::Off,
-                "always" => SynCookies::Always,
-                _ => return Err("on, off or always".to_owned()),
-            };
-            Ok(())
+            let known = [("on", SynCookies::On), ("off", SynCookies::Off), ("always", SynCookies::Always)];
+            put(&mut host.syn_cookies, choice(value, known))
         },
     ),
     key("syn_retries", "retransmissions of a SYN (default 6)", |host, value| {
@@ -340,6 +327,12 @@ fn automatic<T>(text: &str, expected: &str, read: impl Fn(&str) -> Option<T>) ->
         return Ok(None);
     }
     read(text).map(Some).ok_or_else(|| expected.to_owned())
+}
+
+/// One of these names.
+fn choice<T: Copy, const N: usize>(text: &str, known: [(&str, T); N]) -> Result<T, String> {
+    let found = known.iter().find(|(name, _)| *name == text);
+    found.map(|(_, choice)| *choice).ok_or_else(|| one_of(known.iter().map(|(name, _)| *name)))
 }
 
 /// Bytes of a buffer.

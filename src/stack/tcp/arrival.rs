@@ -7,12 +7,10 @@ use super::terms::Terms;
 use super::{Context, Tcp, Verdict};
 use crate::event::{DropReason, Rule, State};
 use crate::segment::{Flags, Segment};
+use crate::stack::connect::TS_TICK;
 use crate::stack::replies::reset_for;
 use crate::stack::rules::{Disposition, judge};
 use crate::time::{Duration, Instant};
-
-/// Nanoseconds of a tick of our timestamps: 1 ms.
-const TS_TICK: u64 = 1_000_000;
 
 impl Tcp {
     /// Takes a segment for this connection. `orphan`: no application has the connection any more. `verdict` is the default.
@@ -23,7 +21,7 @@ impl Tcp {
         orphan: bool,
         verdict: &mut Verdict,
     ) {
-        if self.state == State::SynSent {
+        if self.machine.state() == State::SynSent {
             *verdict = self.in_syn_sent(context, segment);
             return;
         }
@@ -51,15 +49,15 @@ impl Tcp {
             Disposition::Reset(rule @ Rule::SynChallenge) => {
                 verdict.dropped = Some(DropReason::Rule(rule));
                 verdict.reply = Some(Reply::Reset(Box::new(self.reset(context.now))));
-                self.state = self.machine.show(Shown::Rst, context.machines);
+                self.machine.show(Shown::Rst, context.machines);
             }
             Disposition::Reset(rule) => {
                 // RFC 9293, section 3.10.7.1: with no application left, what comes is for no connection. The number is that
                 // which the peer waits for (RFC 5961, section 3.2). Nothing is sent where both FINs are under way.
                 verdict.dropped = Some(DropReason::Rule(rule));
-                verdict.reply = (!matches!(self.state, State::Closing | State::LastAck))
+                verdict.reply = (!matches!(self.machine.state(), State::Closing | State::LastAck))
                     .then(|| Reply::Reset(Box::new(reset_for(segment))));
-                self.state = self.machine.show(Shown::Rst, context.machines);
+                self.machine.show(Shown::Rst, context.machines);
             }
         }
     }
@@ -76,7 +74,7 @@ impl Tcp {
         }
         if segment.is_rst() {
             if segment.is_ack() {
-                self.state = self.machine.show(Shown::Rst, context.machines);
+                self.machine.show(Shown::Rst, context.machines);
             } else {
                 verdict.dropped = Some(DropReason::Rule(Rule::ExactRst));
             }
@@ -91,7 +89,7 @@ impl Tcp {
         self.ts_recent = segment.options.ts.filter(|_| terms.timestamps).map(|ts| (ts.ts_val, context.now));
         self.begin_flow(context, terms);
         if segment.is_ack() {
-            self.state = self.machine.show(Shown::SynAck, context.machines);
+            self.machine.show(Shown::SynAck, context.machines);
             self.end_handshake(context, segment);
             verdict.advanced = true;
             if let Some(flow) = &mut self.flow {
@@ -100,7 +98,7 @@ impl Tcp {
             verdict.writable = true;
         } else {
             // RFC 9293, section 3.5, figure 7: both SYNs crossed.
-            self.state = self.machine.show(Shown::Syn, context.machines);
+            self.machine.show(Shown::Syn, context.machines);
             if let Some(opening) = &mut self.opening {
                 opening.answer();
             }
@@ -133,18 +131,18 @@ impl Tcp {
     /// The fifth to eighth step of RFC 9293, section 3.10.7.4, for a segment that the rules let pass.
     fn process(&mut self, context: &mut Context<'_>, segment: &Segment<'_>, verdict: &mut Verdict) {
         if segment.is_rst() {
-            self.state = self.machine.show(Shown::Rst, context.machines);
+            self.machine.show(Shown::Rst, context.machines);
             return;
         }
         self.note_timestamp(context.now, segment);
-        if self.state == State::SynReceived {
+        if self.machine.state() == State::SynReceived {
             if segment.ack != self.sent().1 {
                 // "If the segment acknowledgment is not acceptable, form a reset segment".
                 verdict.dropped = Some(DropReason::Rule(Rule::AckOutOfRange));
                 verdict.reply = Some(Reply::Reset(Box::new(reset_for(segment))));
                 return;
             }
-            self.state = self.machine.show(Shown::AckOfSyn, context.machines);
+            self.machine.show(Shown::AckOfSyn, context.machines);
             self.end_handshake(context, segment);
             (verdict.writable, verdict.advanced) = (true, true);
         }
@@ -163,7 +161,7 @@ impl Tcp {
             flow.receiver.ack.set_rtt(flow.sender.recovery().nanos());
         }
         if acked.fin {
-            self.state = self.machine.show(Shown::AckOfFin, context.machines);
+            self.machine.show(Shown::AckOfFin, context.machines);
         }
     }
 
@@ -191,7 +189,7 @@ impl Tcp {
                 Some(ts) if segment.payload.len() as u32 >= flow.receiver.peer_mss() => {
                     let ticks = self.clock.at(context.now).wrapping_sub(ts.ts_ecr);
                     if ticks < 1 << 20 {
-                        flow.receiver.on_rtt(u64::from(ticks.max(1)) * TS_TICK);
+                        flow.receiver.on_rtt(u64::from(ticks.max(1)) * TS_TICK.as_nanos() as u64);
                     }
                 }
                 Some(_) => {}
@@ -201,12 +199,12 @@ impl Tcp {
         if taken.fin {
             // RFC 9293, section 3.10.7.4, eighth: "send an acknowledgment for the FIN". At once where no answer is to be
             // expected, or where it fills a gap.
-            if self.state == State::Established && !taken.ack_now {
+            if self.machine.state() == State::Established && !taken.ack_now {
                 flow.receiver.ack.on_fin(context.now);
             } else {
                 flow.receiver.ack.set_now();
             }
-            self.state = self.machine.show(Shown::Fin, context.machines);
+            self.machine.show(Shown::Fin, context.machines);
         } else if taken.ack_now {
             // One for each such segment, also in a batch: the sender counts them.
             verdict.reply = Some(Reply::Ack);

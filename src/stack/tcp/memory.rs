@@ -160,7 +160,7 @@ impl Buffer {
     }
 
     pub(super) fn has_spare_places(&self) -> bool {
-        self.blocks.is_empty() && self.blocks.memory() > 0
+        self.blocks.has_spare()
     }
 
     /// Gives back the room for blocks that an empty buffer does not need.

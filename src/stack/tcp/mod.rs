@@ -31,7 +31,6 @@ use crate::time::Instant;
 
 use super::address::FourTuple;
 use super::config::{HostConfig, TcpOptions};
-use super::connection::earlier;
 use super::rules::Situation;
 
 use machine::Machine;
@@ -61,7 +60,6 @@ pub(super) struct Tcp {
     /// Both ends, as the headers of segments need them.
     ends: (SocketAddr, SocketAddr),
     machine: Machine,
-    state: State,
     offer: Offer,
     options: Arc<TcpOptions>,
     /// Our SYN or SYN|ACK, until it is acknowledged.
@@ -197,7 +195,6 @@ impl Tcp {
     ) -> Self {
         Self {
             ends: (tuple.local_addr(), tuple.remote_addr()),
-            state: machine.state(),
             machine,
             offer,
             options: Arc::clone(options),
@@ -236,7 +233,7 @@ impl Tcp {
 
     /// The state (RFC 9293, section 3.3.2).
     pub(super) const fn state(&self) -> State {
-        self.state
+        self.machine.state()
     }
 
     /// The sender, once the peer's SYN is known.
@@ -294,7 +291,7 @@ impl Tcp {
         self.flow.as_ref().is_some_and(|flow| flow.receiver.ack.is_pending())
     }
 
-    /// The offset of our timestamps; `None` without timestamps.
+    /// `TS.Recent` (RFC 7323, section 4.3); `None` without timestamps.
     pub(super) fn ts_recent(&self) -> Option<u32> {
         self.ts_recent.map(|(recent, _)| recent)
     }
@@ -319,16 +316,16 @@ impl Tcp {
         if let Some(flow) = &mut self.flow {
             flow.sender.shutdown();
         }
-        self.state = self.machine.close(context.machines);
+        self.machine.close(context.machines);
     }
 
     /// Ends the connection (RFC 9293, section 3.10.5). An RST leaves where the peer knows of a connection.
     pub(super) fn abort(&mut self, machines: &mut Machines) {
         self.rst_due = matches!(
-            self.state,
+            self.machine.state(),
             State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
         );
-        self.state = self.machine.abort(machines);
+        self.machine.abort(machines);
     }
 
     /// Applies options that can change while the connection lives.
@@ -353,10 +350,10 @@ impl Tcp {
     /// The earliest deadline.
     pub(super) fn next_at(&self) -> Option<Instant> {
         let opening = self.opening.as_ref().and_then(|opening| opening.at);
-        let Some(flow) = self.flow.as_ref().filter(|_| self.state != State::Closed) else { return opening };
+        let Some(flow) = self.flow.as_ref().filter(|_| self.machine.state() != State::Closed) else { return opening };
         let ack = flow.receiver.ack.next_at();
         let other = if self.opening.is_some() { opening } else { flow.sender.next_at() };
-        earlier(ack, other)
+        Instant::earliest([ack, other])
     }
 
     /// Handles the next timer that has expired. Call it until it returns `None`, then poll.
@@ -375,7 +372,7 @@ impl Tcp {
             opening.due = true;
             return Some(Expired::Timer(timer));
         }
-        let flow = self.flow.as_mut().filter(|_| self.state != State::Closed)?;
+        let flow = self.flow.as_mut().filter(|_| self.machine.state() != State::Closed)?;
         // At equal deadlines: delayed ACK, RACK, TLP, RTO.
         if flow.receiver.ack.handle_timeout(now) {
             return Some(Expired::Timer(TimerKind::DelayedAck));
@@ -407,7 +404,7 @@ impl Tcp {
         let (snd_una, snd_nxt) = self.sent();
         Some(Situation {
             now: context.now,
-            state: self.state,
+            state: self.machine.state(),
             irs: flow.terms.irs,
             rcv_nxt: flow.receiver.rcv_nxt(),
             right_edge: if context.config.judge_by_buffer {

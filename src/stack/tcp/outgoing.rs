@@ -36,7 +36,7 @@ impl Tcp {
             self.write_syn(context, &opening, packet);
             return Some(Departure { reason: None, last: false });
         }
-        if self.state == State::Closed {
+        if self.machine.state() == State::Closed {
             return None;
         }
         let Some(flow) = &mut self.flow else { return None };
@@ -58,7 +58,9 @@ impl Tcp {
         if !flow.receiver.ack.is_due() {
             return None;
         }
-        if context.config.fin_with_acks && matches!(self.state, State::FinWait1 | State::Closing | State::LastAck) {
+        if context.config.fin_with_acks
+            && matches!(self.machine.state(), State::FinWait1 | State::Closing | State::LastAck)
+        {
             self.write_ack_with_fin(context, packet);
         } else {
             self.write_ack(context, packet);

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Line, ParseError, number};
+use super::{Line, ParseError};
 use crate::app::calls::Time;
-use crate::link::{TIME_EXPECTED, parse_size, parse_time};
+use crate::link::{TIME_EXPECTED, digits, parse_size, parse_time};
 use crate::socket::{CongestionName, SocketOption as O};
 use crate::time::Duration;
 
@@ -56,7 +56,7 @@ pub(super) fn read(line: &mut Line<'_>) -> Result<O, ParseError> {
             _ => None,
         }),
         SettingKind::Count(most, option) => {
-            line.take(&format!("a number up to {most}"), |word| number(word).filter(|&count| count <= most).map(option))
+            line.take(&format!("a number up to {most}"), |word| digits(word).filter(|&count| count <= most).map(option))
         }
         SettingKind::Bytes(option) => line.take("bytes up to 16777216, for example 65536 or 64KiB", |word| {
             parse_size(word).filter(|&count| count <= MOST_BUFFER).map(option)

@@ -10,7 +10,7 @@ pub(super) const MAX_RANGES: usize = 2_048;
 const RECENT: usize = 4;
 
 /// Ranges of positions, in order and apart from each other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reassembly {
     ranges: Vec<(u64, u64)>,
     /// A position in each of the ranges that changed last, the last one first.

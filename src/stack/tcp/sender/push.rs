@@ -26,7 +26,7 @@ impl WriteEnds {
     }
 
     pub(super) fn has_spare_memory(&self) -> bool {
-        self.0.is_empty() && self.0.memory() > 0
+        self.0.has_spare()
     }
 
     /// Gives back the memory of an empty list.
