@@ -61,7 +61,7 @@ captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons
 
 fuzz: ## the fuzz tests with many more cases (FUZZ_CASES=1000000)
-	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz --test fuzz_captures --test fuzz_scripts --test fuzz_scenarios
+	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz
 
 bless: ## takes what the tests print now as the golden files; look at the diff before you commit it
 	TCPLAB_BLESS=1 $(CARGO) test

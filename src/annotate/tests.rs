@@ -1,4 +1,4 @@
-//! Tests of the words at a vantage point. Those of whole captures are in `capture` and in tests/capture.rs.
+//! Tests of the words at a vantage point. Those of whole captures are in `capture` and in tests/files/capture.rs.
 
 use super::Direction::{Inbound, Outbound};
 use super::*;

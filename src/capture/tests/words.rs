@@ -1,4 +1,4 @@
-//! Words and tags that the runs of tests/capture.rs do not show.
+//! Words and tags that the runs of tests/files/capture.rs do not show.
 
 use core::net::SocketAddr;
 
