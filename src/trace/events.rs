@@ -110,12 +110,21 @@ impl Trace {
         }
     }
 
+    /// The step of a packet, if it was not taken out.
+    fn step_of(&mut self, packet: &Packet) -> Option<&mut Content> {
+        let place = self.by_packet.get(&packet.meta.id)?.checked_sub(self.taken)?;
+        self.steps.get_mut(place as usize).map(|step| &mut step.content)
+    }
+
     /// The annotator of a host sees what reaches the host. No step: the arrow of a segment stands where it was sent.
     fn delivered(&mut self, at: Instant, host: HostId, packet: &Packet) {
         let subject = Subject::parse(at, Direction::Inbound, &packet.bytes);
         let Ok(segment) = &subject.segment else { return };
         if self.hosts.get(&host).is_some_and(|entry| entry.router) {
             return;
+        }
+        if let Some(Content::Segment(step)) = self.step_of(packet) {
+            step.arrival.get_or_insert(at);
         }
         if !packet.meta.sound && subject.verified().corrupted {
             return;
@@ -147,11 +156,9 @@ impl Trace {
     }
 
     fn behind(&mut self, packet: &Packet, host: HostId, tag: Tag) {
-        let Some(place) = self.by_packet.get(&packet.meta.id) else { return };
-        let Some(step) = place.checked_sub(self.taken).and_then(|at| self.steps.get_mut(at as usize)) else { return };
-        match &mut step.content {
-            Content::Segment(segment) => segment.behind = Some((host, tag)),
-            Content::Packet(packet) => packet.behind = Some((host, tag)),
+        match self.step_of(packet) {
+            Some(Content::Segment(segment)) => segment.behind = Some((host, tag)),
+            Some(Content::Packet(packet)) => packet.behind = Some((host, tag)),
             _ => {}
         }
     }

@@ -11,8 +11,10 @@
 //! duplicate ACKs and retransmissions are those of the sender. In a capture everything is annotated at its one interface;
 //! a comment of ours on a packet says what its host knew. What is only inferred is marked: a state without a cause.
 //!
-//! - `events`: from the events of a run; `records`: from a capture; `states`: the states that segments imply.
+//! - `events`: from the events of a run; `records`: from a capture; `states`: the states that segments imply;
+//! - `ends`: what is known of both ends of a flow after each step.
 
+pub mod ends;
 mod events;
 mod flow;
 #[cfg(feature = "capture")]
@@ -167,10 +169,14 @@ pub struct SegmentStep {
     pub window_changed: bool,
     /// The options.
     pub options: Options,
+    /// SACK blocks, relative to the initial sequence number of the other side, in the order of the option.
+    pub sacked: Vec<(u32, u32)>,
     /// Some of the options were not captured.
     pub options_cut: bool,
     /// Bytes of data.
     pub payload: usize,
+    /// When it reached the host at the other end, in a run. `None` if it did not, or was taken out before it did.
+    pub arrival: Option<Instant>,
     /// What it is, by the bytes seen before at the vantage point. `None` if no connection takes it.
     pub seen: Option<Seen>,
     /// What it is in Wireshark's terms.
@@ -432,8 +438,15 @@ fn segment_step(annotated: &Annotated<'_>, segment: &Segment<'_>, from: Side, wo
         window: if segment.is_syn() { u32::from(segment.window) } else { sender.rcv_wnd },
         window_changed: false,
         options: segment.options,
+        sacked: segment
+            .options
+            .sack_blocks()
+            .map(|block| [block.left, block.right].map(|seq| annotated.stream.relative(observed.from.other(), seq)))
+            .map(|[left, right]| (left, right))
+            .collect(),
         options_cut: false,
         payload: segment.payload.len(),
+        arrival: None,
         seen: Some(observed.seen),
         kinds: observed.kinds,
         words: words.to_owned(),
