@@ -11,7 +11,10 @@ pub fn reason(why: DropReason) -> String {
         }
         DropReason::Fault => "dropped by a scripted fault",
         DropReason::QueueFull => "the queue of the link is full",
-        DropReason::LinkDown { until } => return format!("the link is down until {} s", until.as_secs_f64()),
+        DropReason::LinkDown { until: None } => "the link is down",
+        DropReason::LinkDown { until: Some(until) } => {
+            return format!("the link is down until {} s", until.as_secs_f64());
+        }
         DropReason::TooBig => "larger than the MTU of the link",
         DropReason::NoRoute => "no route to the destination",
         DropReason::HostUnreachable => "no host has that address",

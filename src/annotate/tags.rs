@@ -28,7 +28,7 @@ use crate::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tag {
-    /// The link drops it. How long a link is down is not told: [`DropReason::LinkDown`] has zero.
+    /// The link drops it. How long a link is down is not told: [`DropReason::LinkDown`] has `None`.
     Lost(DropReason),
     /// The link delivers it twice.
     Duplicated,
@@ -56,7 +56,7 @@ impl Tag {
             Fate::Overtake(_) => Self::Overtakes,
             Fate::Duplicate(_) => Self::Duplicated,
             Fate::Corrupt(Flip { byte, bit, .. }) => Self::Corrupted { byte, bit },
-            Fate::Drop(DropReason::LinkDown { .. }) => Self::Lost(DropReason::LinkDown { until: Duration::ZERO }),
+            Fate::Drop(DropReason::LinkDown { .. }) => Self::Lost(DropReason::LinkDown { until: None }),
             Fate::Drop(why) => Self::Lost(why),
         })
     }
@@ -407,7 +407,7 @@ mod tests {
             (Fate::Duplicate(at), "duplicated"),
             (Fate::Corrupt(Flip { at, byte: 9, bit: 1 }), "corrupted: byte=9 bit=1"),
             (Fate::Drop(DropReason::BurstLoss(ChannelState::Bad)), "lost: gemodel-bad"),
-            (Fate::Drop(DropReason::LinkDown { until: Duration::from_secs(2) }), "lost: link-down"),
+            (Fate::Drop(DropReason::LinkDown { until: Some(Duration::from_secs(2)) }), "lost: link-down"),
         ];
         for (fate, text) in fates {
             let tag = Tag::of(fate).expect("a tag");

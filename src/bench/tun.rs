@@ -15,7 +15,7 @@ use super::measure::{Stopwatch, Taken};
 use super::{BenchError, Measured};
 use crate::congestion::Algorithm;
 use crate::device::{InterfaceSettings, Tun};
-use crate::link::LinkSpec;
+use crate::link::LinkSchedule;
 use crate::live::{self, Live, WakeReceiver, WakeSender};
 use crate::net::{Net, TcpListener};
 use crate::socket::HostConfig;
@@ -183,7 +183,7 @@ pub(super) fn run(workload: &Workload) -> Result<Measured, BenchError> {
         congestion: workload.congestion.clone(),
         ..HostConfig::default()
     };
-    let mut live = Live::new(&config, device()?, [&LinkSpec::default(); 2]);
+    let mut live = Live::new(&config, device()?, [&LinkSchedule::default(); 2]);
     let net = live.net();
     let mut serving = net.spawn_named("bench", serve(net.clone(), workload.direction));
     live.turn()?;

@@ -10,6 +10,7 @@ mod drill;
 mod help;
 mod kind;
 mod lessons;
+mod links;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
 mod named;

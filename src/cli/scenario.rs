@@ -8,10 +8,11 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 
-use super::CliError;
 use super::kind::Kind;
+use super::{CliError, links};
 use crate::app::Registry;
-use crate::link::LinkLine;
+use crate::escape::Name;
+use crate::link::{LinkArgument, LinkLine};
 use crate::scenario::{Scenario, lessons};
 
 /// Bytes that are read of a file at most, because a device may have no end. The parser refuses shorter texts than this.
@@ -23,10 +24,10 @@ pub(super) struct Which {
     /// Name of a lesson (see `tcplab lessons`), or a scenario file
     #[arg(value_name = "LESSON|FILE.toml")]
     pub(super) scenario: String,
-    /// Change items of every link: `delay=50ms,loss=1%`; `A>B:loss=1%` for one direction [default: the links of the
-    /// scenario]
+    /// Change items of every link: `delay=50ms,loss=1%`; `A>B:loss=1%` for one direction; `@5s:loss=5%` from a time on;
+    /// `@FILE` for a file of such lines; may be repeated [default: the links of the scenario]
     #[arg(long, value_name = "SPEC")]
-    pub(super) link: Option<LinkLine>,
+    pub(super) link: Vec<LinkArgument>,
     /// Congestion controller of every host [default: the one in the scenario, else cubic]
     #[arg(long, value_name = "NAME")]
     pub(super) cc: Option<String>,
@@ -36,29 +37,26 @@ impl Which {
     /// Reads the scenario and applies `--link` and `--cc`. The caller applies `set`, the values of `--set`, whose keys must
     /// differ from each other and from those that `--link` and `--cc` set.
     pub(super) fn open(&self, set: &[(String, String)], registry: &Registry) -> Result<Scenario, CliError> {
-        self.check_keys(set)?;
+        let lines = links::read(&self.link)?;
+        self.check_keys(set, &lines)?;
         let mut scenario = self.read(registry)?;
         let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());
-        if let Some(line) = &self.link {
-            scenario.set_link(line).map_err(usage)?;
-        }
+        scenario.set_links(&lines).map_err(usage)?;
         if let Some(name) = &self.cc {
             scenario.set("host.cc", name).map_err(usage)?;
         }
         Ok(scenario)
     }
 
-    fn check_keys(&self, set: &[(String, String)]) -> Result<(), CliError> {
+    fn check_keys(&self, set: &[(String, String)], lines: &[LinkLine]) -> Result<(), CliError> {
         once(set.iter().map(|(key, _)| key.as_str()))?;
         let given = |key: &str| set.iter().any(|(known, _)| known == key);
         if self.cc.is_some() && given("host.cc") {
             return Err(CliError::Usage("--cc and --set host.cc set the same key: leave one of them out".to_owned()));
         }
-        let Some(line) = self.link.as_ref().filter(|line| line.direction.is_none()) else { return Ok(()) };
-        let items = line.spec.to_string();
-        for (item, _) in items.split(',').filter_map(|item| item.split_once('=')) {
-            if given(&format!("link.{item}")) {
-                let text = format!("--link {item}=... and --set link.{item} set the same key: leave one of them out");
+        for (key, _) in lines.iter().flat_map(Scenario::keys_of) {
+            if given(&key) {
+                let text = format!("--link and --set {} set the same key: leave one of them out", Name(&key));
                 return Err(CliError::Usage(text));
             }
         }

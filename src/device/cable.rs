@@ -5,7 +5,7 @@ use core::ops::{Index, IndexMut, Not};
 
 use super::Pool;
 use crate::event::{Event, Fate, HostId, LinkId, Observer, Observers};
-use crate::link::Link;
+use crate::link::{Link, LinkItems, SpecError};
 use crate::segment::{Packet, complete_checksums};
 use crate::time::Instant;
 
@@ -62,7 +62,9 @@ impl Cable {
         pool: &mut Pool,
         observers: &mut Observers,
     ) {
-        let CableDirection { link, id, from } = &mut self.directions[end as usize];
+        let direction = &mut self.directions[end as usize];
+        direction.make_changes(now, observers);
+        let CableDirection { link, id, from } = direction;
         let (id, host) = (*id, *from);
         if link.shows_packets() {
             complete_checksums(&mut packet);
@@ -105,6 +107,46 @@ impl Cable {
         }
     }
 
+    /// Makes the changes of both links that are due at `now`, and publishes [`Event::LinkChanged`] for each. A loop calls it
+    /// so that the events are on time; a packet that enters sees all changes in any case.
+    pub(crate) fn make_changes(&mut self, now: Instant, observers: &mut Observers) {
+        for direction in &mut self.directions {
+            direction.make_changes(now, observers);
+        }
+    }
+
+    /// When the next change of one of the links is due.
+    pub(crate) fn next_change_at(&self) -> Option<Instant> {
+        self.directions.iter().filter_map(|direction| direction.link.next_change_at()).min()
+    }
+
+    /// Lays items over the spec of the link that leaves from `end`, and publishes [`Event::LinkChanged`].
+    ///
+    /// # Errors
+    /// As [`Link::set_items`].
+    pub(crate) fn set_items(
+        &mut self,
+        now: Instant,
+        end: CableEnd,
+        items: &LinkItems,
+        observers: &mut Observers,
+    ) -> Result<(), SpecError> {
+        let direction = &mut self.directions[end as usize];
+        direction.make_changes(now, observers);
+        direction.link.set_items(items, now)?;
+        direction.publish(now, &items.to_string(), observers);
+        Ok(())
+    }
+
+    /// Takes the link that leaves from `end` down or up, and publishes [`Event::LinkChanged`] if it was not so before.
+    pub(crate) fn set_up(&mut self, now: Instant, end: CableEnd, up: bool, observers: &mut Observers) {
+        let direction = &mut self.directions[end as usize];
+        if direction.link.is_up() != up {
+            direction.link.set_up(up);
+            direction.publish(now, if up { "up" } else { "down" }, observers);
+        }
+    }
+
     /// The next packet that has arrived by `now`, sent from `end`.
     pub(crate) fn poll_packet(&mut self, now: Instant, end: CableEnd) -> Option<Packet> {
         self.directions[end as usize].link.poll_packet(now)
@@ -118,6 +160,19 @@ impl Cable {
     /// The host at `end`.
     pub(crate) fn host(&self, end: CableEnd) -> HostId {
         self.directions[end as usize].from
+    }
+}
+
+impl CableDirection {
+    #[inline]
+    fn make_changes(&mut self, now: Instant, observers: &mut Observers) {
+        while let Some(change) = self.link.poll_change(now) {
+            self.publish(now, &change.items.to_string(), observers);
+        }
+    }
+
+    fn publish(&self, now: Instant, items: &str, observers: &mut Observers) {
+        observers.on_event(now, &Event::LinkChanged { link: self.id, items });
     }
 }
 

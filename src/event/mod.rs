@@ -144,6 +144,13 @@ pub enum Event<'a> {
         /// Their bytes, IP headers included.
         bytes: u64,
     },
+    /// A link does something else from now on, or is taken down or up. Packets on the way keep their fate.
+    LinkChanged {
+        /// The link direction.
+        link: LinkId,
+        /// The items that changed, as in a link line; `down` or `up`.
+        items: &'a str,
+    },
     /// A packet reached a host and its stack did not want it, or a router and it goes no further.
     StackDropped {
         /// The host.
@@ -225,8 +232,8 @@ pub enum DropReason {
     QueueFull,
     /// The link was down.
     LinkDown {
-        /// When it is up again, counted from the beginning of the run.
-        until: Duration,
+        /// When it is up again, counted from the beginning of the run; `None` if that is not known.
+        until: Option<Duration>,
     },
     /// The packet is larger than the link's MTU and may not be fragmented.
     TooBig,

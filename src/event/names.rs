@@ -4,7 +4,6 @@
 use core::fmt;
 
 use super::{Cause, ChannelState, CookieStep, DropReason, Fate, LimitedReply, Phase, Reason, Rule, TimerKind};
-use crate::time::Duration;
 
 impl Fate {
     /// Its stable name. Of a drop, the reason has a name of its own ([`DropReason::name`]).
@@ -31,7 +30,7 @@ impl DropReason {
         Self::BurstLoss(ChannelState::Bad),
         Self::Fault,
         Self::QueueFull,
-        Self::LinkDown { until: Duration::ZERO },
+        Self::LinkDown { until: None },
         Self::TooBig,
         Self::NoRoute,
         Self::HostUnreachable,
@@ -84,7 +83,7 @@ impl DropReason {
     }
 
     /// The reason with this name. A name says nothing of how long a link is down: [`DropReason::LinkDown`] comes back
-    /// with zero.
+    /// without it.
     pub fn from_name(name: &str) -> Option<Self> {
         let rules = Rule::ALL.into_iter().map(Self::Rule);
         Self::ALL.into_iter().chain(rules).find(|reason| reason.name() == name)

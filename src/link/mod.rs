@@ -22,14 +22,20 @@
 //! draws for each packet that enters. So the draws for the n-th packet do not depend on the other impairments. An
 //! impairment that is off makes no draw.
 //!
+//! A link changes by its [`LinkSchedule`] as time passes, or by [`Link::set_items`] and [`Link::set_up`]. A change holds
+//! for packets that enter after it. Those on the way keep their fate.
+//!
 //! Packets are conserved: sent + duplicated = delivered + dropped + in flight ([`Counters`]).
 
 mod fault;
 mod flight;
 mod jitter;
+mod line;
 mod loss;
+mod schedule;
 mod script;
 mod spec;
+mod trace;
 mod transmitter;
 mod value;
 
@@ -38,13 +44,17 @@ mod tests;
 
 pub use fault::{Fault, FaultAction};
 pub use jitter::{Distribution, Jitter};
+pub use line::{LineError, LinkArgument, LinkItems, LinkLine, MOST_LINE_BYTES, MOST_LINES, read_lines};
 pub use loss::{GilbertElliott, Loss};
+pub use schedule::{LinkChange, LinkSchedule};
 pub use script::{Outage, PacketKind, Script};
-pub use spec::{LinkLine, LinkSpec, SpecError};
+pub use spec::{LinkSpec, SpecError};
+pub use trace::{OPPORTUNITY, Trace, TraceError};
 pub(crate) use value::digits;
 pub use value::{Limit, Percent, Rate, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 
 use core::fmt;
+use std::collections::VecDeque;
 
 use crate::event::{DropReason, Fate, Flip};
 use crate::rng::Rng;
@@ -65,6 +75,8 @@ pub struct Link {
     /// The values of the spec that every packet needs.
     mtu: Option<u16>,
     delay: Duration,
+    /// When the spec changes next; the far future if it does not.
+    change_at: Instant,
     transmitter: Transmitter,
     flight: Flight,
     /// The most that `flight` holds, in packets and in bytes of memory.
@@ -85,7 +97,11 @@ struct Rare {
     bit: Rng,
     scripts: Scripts,
     faults: Vec<Box<dyn Fault>>,
-    /// The instant from which `down` is counted.
+    /// The changes that are still to come, in order of time.
+    changes: VecDeque<LinkChange>,
+    /// Somebody has taken the link down.
+    is_down: bool,
+    /// The instant from which `down` and the times of changes are counted.
     began: Instant,
     /// The last arrival of a packet that keeps its place: the next one is not earlier.
     last_in_order: Instant,
@@ -177,6 +193,8 @@ impl Link {
             bit: Rng::new(seed, &format!("link {name} bit")),
             scripts: Scripts::default(),
             faults: Vec::new(),
+            changes: VecDeque::new(),
+            is_down: false,
             began: Instant::EPOCH,
             last_in_order: Instant::EPOCH,
             overflowed: 0,
@@ -185,6 +203,7 @@ impl Link {
             is_plain: true,
             mtu: spec.mtu,
             delay: spec.delay,
+            change_at: Instant::FAR_FUTURE,
             transmitter: Transmitter::new(spec),
             flight: Flight::default(),
             capacity: (usize::MAX, usize::MAX),
@@ -196,28 +215,127 @@ impl Link {
     }
 
     /// Sets another spec, for the packets that enter from now on. Packets on the way keep their times. Scripts count
-    /// from 1 again.
+    /// from 1 again, and a trace begins at the beginning of the link.
     pub fn set_spec(&mut self, spec: &LinkSpec) {
+        self.rare.spec = spec.clone();
+        self.transmitter.set_rate(spec, self.rare.began);
+        self.rare.scripts = Scripts::new(&spec.scripts);
+        self.rare.last_in_order = Instant::EPOCH;
+        self.obey_spec();
+    }
+
+    /// Sets what the link does from its beginning, and how that changes. The changes that were to come are forgotten.
+    pub fn set_schedule(&mut self, schedule: &LinkSchedule) {
+        self.set_spec(&schedule.spec);
+        self.rare.changes = schedule.changes().iter().cloned().collect();
+        self.look_ahead();
+    }
+
+    /// Adds a change that is to come.
+    ///
+    /// # Errors
+    /// [`SpecError::TooManyChanges`], or the file of a trace was not read.
+    pub fn add_change(&mut self, change: LinkChange) -> Result<(), SpecError> {
+        if let Some(trace) = change.items.unread() {
+            return Err(SpecError::NoTrace(trace.to_owned()));
+        }
+        if self.rare.changes.len() >= LinkSchedule::MOST_CHANGES {
+            return Err(SpecError::TooManyChanges);
+        }
+        let at = self.rare.changes.partition_point(|other| other.at <= change.at);
+        self.rare.changes.insert(at, change);
+        self.look_ahead();
+        Ok(())
+    }
+
+    /// When the spec changes next, by [`Link::set_schedule`] or [`Link::add_change`].
+    #[inline]
+    pub fn next_change_at(&self) -> Option<Instant> {
+        (self.change_at != Instant::FAR_FUTURE).then_some(self.change_at)
+    }
+
+    /// Makes the next change that is due at `now`, and returns it. [`Link::handle_packet`] makes those that are due too, so
+    /// that a caller who needs no events need not call this.
+    #[inline]
+    pub fn poll_change(&mut self, now: Instant) -> Option<LinkChange> {
+        if now < self.change_at { None } else { self.make_change() }
+    }
+
+    #[cold]
+    fn make_change(&mut self) -> Option<LinkChange> {
+        let change = self.rare.changes.pop_front()?;
+        let at = self.rare.began + change.at;
+        self.look_ahead();
+        self.apply(&change.items, at);
+        Some(change)
+    }
+
+    fn look_ahead(&mut self) {
+        let next = self.rare.changes.front();
+        self.change_at = next.map_or(Instant::FAR_FUTURE, |change| self.rare.began + change.at);
+    }
+
+    /// Lays items over the spec, for packets that enter from `now` on. Packets on the way keep their times. What is not
+    /// given stays: a script goes on counting and a trace goes on. A trace that is given begins at `now`.
+    ///
+    /// # Errors
+    /// The file of a trace was not read; the link is as before.
+    pub fn set_items(&mut self, items: &LinkItems, now: Instant) -> Result<(), SpecError> {
+        if let Some(trace) = items.unread() {
+            return Err(SpecError::NoTrace(trace.to_owned()));
+        }
+        self.apply(items, now);
+        Ok(())
+    }
+
+    fn apply(&mut self, items: &LinkItems, now: Instant) {
+        items.lay_over(&mut self.rare.spec);
+        if items.gives("rate") {
+            self.transmitter.set_rate(&self.rare.spec, now);
+        }
+        if items.gives("drop") || items.gives("hold") {
+            self.rare.scripts = Scripts::new(&self.rare.spec.scripts);
+        }
+        if items.gives("delay") || items.gives("jitter") {
+            self.rare.last_in_order = Instant::EPOCH;
+        }
+        self.obey_spec();
+    }
+
+    /// Takes the link down, or up again. While it is down, packets that enter it are lost. Those on the way arrive.
+    pub fn set_up(&mut self, up: bool) {
+        self.rare.is_down = !up;
+        self.obey_spec();
+    }
+
+    /// False while the link is down by [`Link::set_up`]. The item `down` of its spec is another matter.
+    pub fn is_up(&self) -> bool {
+        !self.rare.is_down
+    }
+
+    /// Takes over what depends on the spec and has no state.
+    fn obey_spec(&mut self) {
+        let Self { transmitter, rare, .. } = self;
+        let spec = &rare.spec;
         (self.mtu, self.delay) = (spec.mtu, spec.delay);
-        self.transmitter.set(spec);
-        let rare = &mut *self.rare;
-        rare.spec = spec.clone();
+        transmitter.set_limit(spec);
         rare.loss.set(spec.loss);
         rare.reorder.probability = spec.reorder.probability();
         rare.duplicate.probability = spec.duplicate.probability();
         rare.corrupt.probability = spec.corrupt.probability();
-        rare.scripts = Scripts::new(&spec.scripts);
-        rare.last_in_order = Instant::EPOCH;
         self.is_plain = rare.faults.is_empty()
             && rare.scripts.is_empty()
             && (spec.loss, spec.jitter) == (Loss::NONE, None)
             && spec.down.is_empty()
+            && !rare.is_down
             && [spec.reorder, spec.duplicate, spec.corrupt].iter().all(|percent| *percent == Percent::NEVER);
     }
 
-    /// Sets the instant from which `down` is counted. The default is [`Instant::EPOCH`].
+    /// Sets the instant from which `down`, the times of changes and a trace are counted. The default is [`Instant::EPOCH`].
     pub fn set_beginning(&mut self, began: Instant) {
         self.rare.began = began;
+        self.transmitter.set_rate(&self.rare.spec, began);
+        self.look_ahead();
     }
 
     /// Sets the most that the link holds, in its queue and on the wire: packets, and bytes of memory. What is more is
@@ -247,6 +365,7 @@ impl Link {
     /// Decides the fate of a packet that enters at `now`, which is never earlier than the last one.
     #[inline]
     pub fn handle_packet(&mut self, now: Instant, packet: &Packet) -> Decision {
+        while self.poll_change(now).is_some() {}
         self.counted.sent += 1;
         if !self.is_plain {
             return self.decide_impaired(now, packet);
@@ -412,11 +531,14 @@ impl Link {
 
     /// Whether the link is up.
     fn check_up(&self, at: Instant) -> Result<(), DropReason> {
+        if self.rare.is_down {
+            return Err(DropReason::LinkDown { until: None });
+        }
         let since = at.since(self.rare.began);
         let down = self.rare.spec.down.iter().filter(|outage| outage.from <= since && since < outage.until);
         match down.map(|outage| outage.until).max() {
             None => Ok(()),
-            Some(until) => Err(DropReason::LinkDown { until }),
+            until => Err(DropReason::LinkDown { until }),
         }
     }
 

@@ -1,12 +1,13 @@
 //! A link as one line of text, the same in tests, scenario files and on the command line:
 //!
 //! ```text
-//! [A>B:]rate=10Mbit,delay=20ms,jitter=2ms:normal,loss=1%,reorder=0.5%,limit=64KiB,down=1s..2s,drop=data:3
+//! [A>B:][@TIME:]rate=10Mbit,delay=20ms,jitter=2ms:normal,loss=1%,reorder=0.5%,limit=64KiB,down=1s..2s,drop=data:3
 //! ```
 //!
 //! | item | what it does |
 //! |---|---|
 //! | `rate=10Mbit` | bits of IP datagrams per second; without it sending takes no time and nothing queues |
+//! | `rate=trace:FILE` | the opportunities to send of a trace file (see [`Trace`]) |
 //! | `delay=20ms` | propagation delay |
 //! | `jitter=2ms[:uniform\|normal\|pareto]` | how the delay varies; the order of packets stays |
 //! | `loss=1%` | loss, each packet for itself |
@@ -22,15 +23,17 @@
 //! | `hold=packet:7:300ms` | has packets arrive later, by kind and number; may be repeated |
 //!
 //! Keys are those of tc-netem(8) where it has them, in any order. The empty line is a link without delay, limit or
-//! impairment. `A>B:` restricts the line to the direction from A to B. A new key is one arm in `LinkSpec::set`, one
-//! line in its `Display`, its name in `KEYS`, and a row above.
+//! impairment. `A>B:` restricts the line to the direction from A to B. `@TIME:` is in `line`. A new key is one arm in
+//! `LinkSpec::set`, one in `LinkSpec::take`, one line in its `Display`, its name in `KEYS`, and a row above.
 
 use core::fmt;
 use core::str::FromStr;
 
 use super::jitter::Jitter;
+use super::line::LinkItems;
 use super::loss::Loss;
 use super::script::{Outage, Script};
+use super::trace::Trace;
 use super::value::{self, Limit, Percent, Rate};
 use crate::time::Duration;
 
@@ -39,6 +42,8 @@ use crate::time::Duration;
 pub struct LinkSpec {
     /// Bits of IP datagram per second; without it transmission takes no time and nothing queues.
     pub rate: Option<Rate>,
+    /// The opportunities to send, instead of a rate.
+    pub trace: Option<Trace>,
     /// Propagation delay, added after transmission.
     pub delay: Duration,
     /// How the delay varies.
@@ -64,15 +69,6 @@ pub struct LinkSpec {
     pub down: Vec<Outage>,
     /// Single packets that are lost or late.
     pub scripts: Vec<Script>,
-}
-
-/// A [`LinkSpec`] and its direction: the line as it is written.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct LinkLine {
-    /// `A>B:`; without it the line is for both directions.
-    pub direction: Option<(String, String)>,
-    /// The rest of the line.
-    pub spec: LinkSpec,
 }
 
 /// Why a link line is not valid.
@@ -101,12 +97,53 @@ pub enum SpecError {
     /// There is a `>` but no `A>B:`.
     #[error("link spec: `{0}`: a direction is written `A>B:` and stands first")]
     Direction(String),
+    /// There is a comma and no item behind it, or none before it.
+    #[error("link spec: `{0}`: an item is missing beside a comma; write KEY=VALUE there or leave the comma out")]
+    NoItem(String),
+    /// There is an `@` but no `@TIME:`.
+    #[error("link spec: `{0}`: a change is written `@TIME:ITEMS`, such as @5s:loss=5% or A>B:@500ms:rate=1Mbit")]
+    Time(String),
+    /// A change of nothing.
+    #[error("link spec: `{0}`: a change names at least one item, such as @5s:loss=5%")]
+    NoChange(String),
+    /// A line with a time where none can be.
+    #[error("link spec: `{0}`: a line with a time cannot be used here; leave out `@TIME:`")]
+    Timed(String),
+    /// A file of lines where none is read.
+    #[error("link spec: `@{0}`: a file of lines is read for --link only; write its lines here")]
+    File(String),
+    /// The trace is a file, and nobody has read it.
+    #[error("link spec: `rate=trace:{0}`: the file of the trace is not read here; --link of the command reads it")]
+    NoTrace(String),
+    /// The ends of the link have other names.
+    #[error("link spec: unknown direction `{direction}`; the directions are `{known}:` and `{other}:`")]
+    UnknownDirection {
+        /// What was written, `A>B`.
+        direction: String,
+        /// A direction of the link.
+        known: String,
+        /// The other direction.
+        other: String,
+    },
+    /// Two changes of one item at one time.
+    #[error("link spec: `@{time}:`: `{key}` changes twice at this time", time = Time(*.at))]
+    ChangesTwice {
+        /// When.
+        at: Duration,
+        /// The key.
+        key: &'static str,
+    },
+    /// More changes than a link keeps.
+    #[error("link spec: more than {most} changes of one direction", most = super::LinkSchedule::MOST_CHANGES)]
+    TooManyChanges,
 }
 
 pub(super) const KEYS: [&str; 12] =
     ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
 /// Those that may stand in a line more than once.
-const REPEATED: [&str; 3] = ["down", "drop", "hold"];
+pub(super) const REPEATED: [&str; 3] = ["down", "drop", "hold"];
+const RATE_EXPECTED: &str = "a rate above zero such as 10Mbit (bit, kbit, Mbit, Gbit, Tbit; Kibit, Mibit, Gibit, Tibit), \
+    or a trace, trace:FILE";
 const MTU_EXPECTED: &str = "bytes from 68 (RFC 791) to 65535, such as 1400";
 const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
 
@@ -121,13 +158,19 @@ impl LinkSpec {
         self.hold.or(self.delay.is_zero().then_some(Self::HOLD_WITHOUT_DELAY))
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), SpecError> {
+    /// Bits per second that pass; the mean of a trace, rounded up. `None` without a rate.
+    pub fn bits_per_second(&self) -> Option<u64> {
+        self.rate.map(Rate::bits_per_second).or_else(|| self.trace.as_ref().map(Trace::bits_per_second))
+    }
+
+    /// Sets one item from its text.
+    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), SpecError> {
         fn or_expected<T>(parsed: Option<T>, expected: &'static str) -> Result<T, &'static str> {
             parsed.ok_or(expected)
         }
         let percent = |value| or_expected(Percent::parse(value), Percent::EXPECTED);
         let set: Result<(), &'static str> = match key {
-            "rate" => or_expected(Rate::parse(value), Rate::EXPECTED).map(|rate| self.rate = Some(rate)),
+            "rate" => or_expected(parse_rate(value), RATE_EXPECTED).map(|rate| (self.rate, self.trace) = rate),
             "delay" => or_expected(value::parse_time(value), value::TIME_EXPECTED).map(|delay| self.delay = delay),
             "jitter" => or_expected(Jitter::parse(value), Jitter::EXPECTED).map(|jitter| self.jitter = Some(jitter)),
             "loss" => or_expected(Loss::parse(value), Loss::EXPECTED).map(|loss| self.loss = loss),
@@ -151,6 +194,36 @@ impl LinkSpec {
         };
         set.map_err(|expected| SpecError::Value { key: key.to_owned(), value: value.to_owned(), expected })
     }
+
+    /// Takes the item with this key over from another spec.
+    pub(super) fn take(&mut self, key: &str, from: &Self) {
+        match key {
+            "rate" => (self.rate, self.trace) = (from.rate, from.trace.clone()),
+            "delay" => self.delay = from.delay,
+            "jitter" => self.jitter = from.jitter,
+            "loss" => self.loss = from.loss,
+            "reorder" => (self.reorder, self.hold) = (from.reorder, from.hold),
+            "duplicate" => self.duplicate = from.duplicate,
+            "corrupt" => self.corrupt = from.corrupt,
+            "limit" => self.limit = from.limit,
+            "mtu" => self.mtu = from.mtu,
+            "down" => self.down.clone_from(&from.down),
+            // Both are scripts: those with and those without a time.
+            _ => {
+                let is_meant = |script: &Script| script.hold.is_some() == (key == "hold");
+                self.scripts.retain(|script| !is_meant(script));
+                self.scripts.extend(from.scripts.iter().filter(|script| is_meant(script)).cloned());
+            }
+        }
+    }
+}
+
+/// A rate, or a trace that is still to be read.
+fn parse_rate(text: &str) -> Option<(Option<Rate>, Option<Trace>)> {
+    match text.strip_prefix("trace:") {
+        Some(file) => Some((None, Some(Trace::unread(file)?))),
+        None => Some((Some(Rate::parse(text)?), None)),
+    }
 }
 
 fn parse_reorder(text: &str) -> Option<(Percent, Option<Duration>)> {
@@ -163,48 +236,21 @@ fn parse_reorder(text: &str) -> Option<(Percent, Option<Duration>)> {
 impl FromStr for LinkSpec {
     type Err = SpecError;
 
-    /// Reads a line without a direction.
+    /// Reads a line without a direction and without a time.
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let mut spec = Self::default();
-        if text.trim().is_empty() {
-            return Ok(spec);
+        let items = LinkItems::parse(text)?;
+        match items.unread() {
+            Some(trace) => Err(SpecError::NoTrace(trace.to_owned())),
+            None => Ok(items.into_spec()),
         }
-        let mut seen = [false; KEYS.len()];
-        for item in text.split(',').map(str::trim) {
-            let (key, value) = item.split_once('=').ok_or_else(|| SpecError::NoValue(item.to_owned()))?;
-            if let Some(at) = KEYS.iter().position(|known| *known == key)
-                && core::mem::replace(&mut seen[at], true)
-                && !REPEATED.contains(&key)
-            {
-                return Err(SpecError::Twice(key.to_owned()));
-            }
-            spec.set(key, value)?;
-        }
-        Ok(spec)
-    }
-}
-
-impl FromStr for LinkLine {
-    type Err = SpecError;
-
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        let Some((from, rest)) = text.split_once('>') else {
-            return Ok(Self { direction: None, spec: text.parse()? });
-        };
-        let wrong = || SpecError::Direction(text.to_owned());
-        let (to, spec) = rest.split_once(':').ok_or_else(wrong)?;
-        let (from, to) = (from.trim(), to.trim());
-        if from.is_empty() || to.is_empty() || [from, to].iter().any(|name| name.contains(['=', ',', ':', '>'])) {
-            return Err(wrong());
-        }
-        Ok(Self { direction: Some((from.to_owned(), to.to_owned())), spec: spec.parse()? })
     }
 }
 
 impl fmt::Display for LinkSpec {
     /// The line that parses to the same spec: only what differs from the default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rate, delay, jitter, loss, reorder, hold, duplicate, corrupt, limit, mtu, down, scripts } = self;
+        let Self { rate, trace, delay, jitter, loss, reorder, hold, duplicate, corrupt, limit, mtu, down, scripts } =
+            self;
         let mut separator = "";
         let mut item = |f: &mut fmt::Formatter<'_>, key: &str, value: &dyn fmt::Display| {
             write!(f, "{separator}{key}={value}")?;
@@ -213,6 +259,9 @@ impl fmt::Display for LinkSpec {
         };
         if let Some(rate) = rate {
             item(f, "rate", rate)?;
+        }
+        if let Some(trace) = trace {
+            item(f, "rate", &format_args!("trace:{trace}"))?;
         }
         if !delay.is_zero() {
             item(f, "delay", &Time(*delay))?;
@@ -250,16 +299,8 @@ impl fmt::Display for LinkSpec {
     }
 }
 
-impl fmt::Display for LinkLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((from, to)) = &self.direction {
-            write!(f, "{from}>{to}:")?;
-        }
-        self.spec.fmt(f)
-    }
-}
-
-struct Time(Duration);
+/// A time as it is written in a line.
+pub(super) struct Time(pub(super) Duration);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! What a link promises: times exact to the nanosecond, queues exact to the packet, draws that do not depend on its
 //! neighbours, and no packet out of nothing or into nothing.
 
+mod changes;
 mod impairments;
 mod spec;
 
@@ -335,6 +336,7 @@ fn any_spec() -> impl Strategy<Value = LinkSpec> {
     (impairments, times, sizes, scripts).prop_map(
         |((loss, reorder, duplicate, corrupt), (delay, hold, jitter), (rate, limit, mtu), (down, scripts))| LinkSpec {
             rate: rate.and_then(Rate::from_bits_per_second),
+            trace: None,
             delay: Duration::from_nanos(delay),
             jitter,
             loss,

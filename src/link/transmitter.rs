@@ -7,10 +7,12 @@
 //!
 //! The queue is drop-tail and counts the packets that wait and the one in transmission. A packet whose last bit leaves
 //! at `now` has left. (tc-netem(8) counts the packets on the wire too; ns-3 does not count the one in transmission.)
+//! With a trace instead of a rate, the last byte of a packet leaves at an opportunity of the trace.
 
 use std::collections::VecDeque;
 
 use super::spec::LinkSpec;
+use super::trace::Opportunities;
 use super::value::{Limit, Rate};
 use crate::time::Instant;
 
@@ -20,6 +22,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Transmitter {
     rate: Option<Rate>,
+    /// Instead of a rate.
+    trace: Option<Box<Opportunities>>,
     limit: Limit,
     /// The end of the last transmission, rounded up ...
     end: Instant,
@@ -34,6 +38,7 @@ impl Transmitter {
     pub(super) fn new(spec: &LinkSpec) -> Self {
         Self {
             rate: spec.rate,
+            trace: None,
             limit: spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT),
             end: Instant::EPOCH,
             fraction: 0,
@@ -42,10 +47,16 @@ impl Transmitter {
         }
     }
 
-    /// Sets another rate and limit, from the next packet on. Packets in the queue keep their times.
-    pub(super) fn set(&mut self, spec: &LinkSpec) {
+    /// Sets another rate, which begins at `began`, from the next packet on. Packets in the queue keep their times, and leave
+    /// first.
+    pub(super) fn set_rate(&mut self, spec: &LinkSpec, began: Instant) {
         self.fraction = 0;
         self.rate = spec.rate;
+        self.trace = spec.trace.as_ref().map(|trace| Box::new(Opportunities::new(trace, began, self.end)));
+    }
+
+    /// Sets another limit, from the next packet on. Packets in the queue stay.
+    pub(super) fn set_limit(&mut self, spec: &LinkSpec) {
         self.limit = spec.limit.unwrap_or(LinkSpec::DEFAULT_LIMIT);
     }
 
@@ -53,8 +64,7 @@ impl Transmitter {
     #[inline]
     pub(super) fn enqueue(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate) = self.rate else {
-            // After a change of rate the old queue still has to leave first.
-            return Some(self.end.max(now));
+            return self.enqueue_without_rate(now, len);
         };
         self.leave(now);
         if !self.has_room(len as u64) {
@@ -75,8 +85,25 @@ impl Transmitter {
         Some(self.end)
     }
 
+    fn enqueue_without_rate(&mut self, now: Instant, len: usize) -> Option<Instant> {
+        self.leave(now);
+        let has_room = self.has_room(len as u64);
+        let Some(trace) = &mut self.trace else {
+            // After a change of rate the old queue still has to leave first.
+            return Some(self.end.max(now));
+        };
+        if !has_room {
+            return None;
+        }
+        self.end = trace.depart(now, len as u64);
+        self.queue.push_back((self.end, len as u32));
+        self.queued_bytes += len as u64;
+        Some(self.end)
+    }
+
+    /// Whether a queue forms: there is a rate or a trace.
     pub(super) fn has_rate(&self) -> bool {
-        self.rate.is_some()
+        self.rate.is_some() || self.trace.is_some()
     }
 
     /// Bytes that wait or are in transmission.

@@ -78,9 +78,6 @@ impl Rate {
         self.0.get()
     }
 
-    pub(super) const EXPECTED: &str = "a rate above zero such as 10Mbit (bit, kbit, Mbit, Gbit, Tbit; Kibit, Mibit, \
-        Gibit, Tibit)";
-
     pub(super) fn parse(text: &str) -> Option<Self> {
         quantity(text, &RATES).and_then(Self::from_bits_per_second)
     }

@@ -39,7 +39,7 @@ use rustix::fs::Timespec;
 use crate::device::{self, Cable, CableEnd, Pool, Tun, TunError, TunReason};
 use crate::drive::{self, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
-use crate::link::{Limit, Link, LinkSpec};
+use crate::link::{Limit, Link, LinkItems, LinkSchedule, LinkSpec, SpecError};
 use crate::net::{Net, Runtime};
 use crate::segment::{Packet, PacketId, complete_checksums};
 use crate::socket::{Host, HostConfig};
@@ -52,6 +52,11 @@ use memory::GiveBack;
 pub const HOST: HostId = HostId(0);
 /// The kernel of this machine, in events.
 pub const KERNEL: HostId = HostId(1);
+
+/// The direction of the link from the host to the kernel, in events.
+pub const TO_KERNEL: LinkId = LinkId(0);
+/// The direction of the link from the kernel to the host, in events.
+pub const TO_HOST: LinkId = LinkId(1);
 
 /// Packets that are read in one batch, before deadlines are handled again.
 const BATCH: usize = 512;
@@ -119,6 +124,11 @@ pub fn set_up(name: &str, settings: &device::InterfaceSettings) -> Result<(), Tu
     Ok(())
 }
 
+/// The end of the cable from which a direction leaves.
+fn end(direction: LinkId) -> CableEnd {
+    if direction == TO_KERNEL { CableEnd::A } else { CableEnd::B }
+}
+
 /// What one direction of the link holds: the default, or what an explicit `limit` needs if that is more.
 fn capacity(spec: &LinkSpec, mtu: usize) -> (usize, usize) {
     let (packets, bytes) = match spec.limit {
@@ -130,19 +140,25 @@ fn capacity(spec: &LinkSpec, mtu: usize) -> (usize, usize) {
 }
 
 impl Live {
-    /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back.
-    pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSpec; 2]) -> Self {
+    /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back. Their times
+    /// count from now.
+    pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSchedule; 2]) -> Self {
         let clock = Clock::start();
-        let link = |spec: &LinkSpec, name| {
-            let mut link = Link::new(spec, config.seed, name);
+        let link = |schedule: &LinkSchedule, name| {
+            let mut link = Link::new(&schedule.spec, config.seed, name);
             link.set_beginning(clock.now());
-            let (packets, bytes) = capacity(spec, config.mtu);
+            link.set_schedule(schedule);
+            let specs =
+                core::iter::once(&schedule.spec).chain(schedule.changes().iter().map(|change| change.items.spec()));
+            let (packets, bytes) = specs
+                .map(|spec| capacity(spec, config.mtu))
+                .fold(CAPACITY, |one, two| (one.0.max(two.0), one.1.max(two.1)));
             link.set_capacity(packets, bytes);
             link
         };
         let cable = Cable::new([
-            (link(links[0], "host>kernel"), LinkId(0), HOST),
-            (link(links[1], "kernel>host"), LinkId(1), KERNEL),
+            (link(links[0], "host>kernel"), TO_KERNEL, HOST),
+            (link(links[1], "kernel>host"), TO_HOST, KERNEL),
         ]);
         let mut host = Host::new(config);
         host.set_now(clock.now());
@@ -201,6 +217,26 @@ impl Live {
         [CableEnd::A, CableEnd::B].map(|end| self.cable[end].overflowed()).iter().sum()
     }
 
+    /// One direction of the link: [`TO_KERNEL`] or [`TO_HOST`].
+    pub fn link(&self, direction: LinkId) -> &Link {
+        &self.cable[end(direction)]
+    }
+
+    /// Lays items over one direction of the link, for packets that enter from now on.
+    ///
+    /// # Errors
+    /// The items name a trace whose file was not read.
+    pub fn set_link(&mut self, direction: LinkId, items: &LinkItems) -> Result<(), SpecError> {
+        let now = self.clock.now();
+        self.cable.set_items(now, end(direction), items, &mut self.observers)
+    }
+
+    /// Takes one direction of the link down, or up again.
+    pub fn set_link_up(&mut self, direction: LinkId, up: bool) {
+        let now = self.clock.now();
+        self.cable.set_up(now, end(direction), up, &mut self.observers);
+    }
+
     /// Packets in both directions so far.
     pub fn packets(&self) -> u64 {
         self.packets
@@ -221,6 +257,7 @@ impl Live {
     /// [`LiveError::Tun`] if the device was deleted.
     pub fn turn(&mut self) -> Result<(), LiveError> {
         let now = self.clock.now();
+        self.cable.make_changes(now, &mut self.observers);
         let mut packet = self.pool.take();
         let (mut read, mut handed) = (0, 0);
         while read < BATCH && self.tun.receive(&mut packet)? {
@@ -252,6 +289,7 @@ impl Live {
     pub fn next_at(&mut self) -> Option<Instant> {
         let at_once = self.more.then(|| self.clock.now());
         let links = [CableEnd::A, CableEnd::B].into_iter().filter_map(|end| self.cable[end].next_at());
+        let links = links.chain(self.cable.next_change_at());
         at_once.into_iter().chain(self.runtime.next_at()).chain(links).chain(self.give_back.next_at()).min()
     }
 
@@ -285,7 +323,7 @@ impl Live {
             && let Some(mut packet) = self.cable.poll_packet(now, CableEnd::B)
         {
             self.observers.complete(&mut packet);
-            self.observers.on_event(now, &Event::Delivered { host: HOST, link: LinkId(1), packet: &packet });
+            self.observers.on_event(now, &Event::Delivered { host: HOST, link: TO_HOST, packet: &packet });
             drive::handle_packet(self, now, HOST, &mut packet);
             self.pool.give_back(packet);
             self.delivered += 1;
@@ -305,7 +343,7 @@ impl Live {
         self.unwritten = 0;
         while let Some(mut packet) = self.cable.poll_packet(now, CableEnd::A) {
             complete_checksums(&mut packet);
-            self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: LinkId(0), packet: &packet });
+            self.observers.on_event(now, &Event::Delivered { host: KERNEL, link: TO_KERNEL, packet: &packet });
             match self.tun.send(&packet.bytes) {
                 Ok(true) => {}
                 Ok(false) => self.lost_in_write += 1,

@@ -5,14 +5,15 @@ use super::error::ScenarioError;
 use super::host::time;
 use super::link::LinkPart;
 use super::source::Section;
-use crate::time::Instant;
+use crate::link::LinkLine;
+use crate::time::Duration;
 
 /// A change as it is written.
 #[derive(Clone, Debug)]
 pub(super) struct FaultPart {
-    pub(super) at: Instant,
     pub(super) link: String,
-    pub(super) line: String,
+    /// What changes, with its time: a line for each direction.
+    pub(super) lines: Vec<LinkLine>,
 }
 
 /// Keys of a fault with what they mean.
@@ -35,13 +36,13 @@ impl FaultPart {
         let names = || links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
         let (at, link, line) =
             (need("at", "a time such as 2s")?, need("link", "a link, A-B")?, need("line", "a link line")?);
-        let instant = time(&at.scalar("a time")?).map_err(|expected| at.wrong(expected))?;
+        let instant: Duration = time(&at.scalar("a time")?).map_err(|expected| at.wrong(expected))?;
         let name = link.string("a link, A-B")?;
         let known = links.iter().find(|link| link.name == name);
         let known = known.ok_or_else(|| link.wrong(format!("a link: {}", names())))?;
         let text = line.string("a link line")?;
-        // Tried on a copy: whatever the link is set to later, this line can be laid over it.
-        known.clone().merge(text).map_err(|(_, expected)| line.wrong(expected))?;
-        Ok(Self { at: Instant::EPOCH + instant, link: name.to_owned(), line: text.to_owned() })
+        let (ends, items) = known.change(text).map_err(|(_, expected)| line.wrong(expected))?;
+        let lines = ends.into_iter().map(|end| known.line(end, Some(instant), items.clone())).collect();
+        Ok(Self { link: name.to_owned(), lines })
     }
 }

@@ -175,10 +175,11 @@ fn cost(program: &ProgramPart) -> Cost {
 }
 
 /// Bytes that all links carry until the end of the run; `None` without a bound.
-fn carried(scenario: &Scenario, specs: &[LinkSpec]) -> Option<u64> {
+fn carried(scenario: &Scenario, specs: &[&LinkSpec]) -> Option<u64> {
     let seconds = scenario.until?.as_secs_f64();
-    // A fault may change the rate.
-    if !scenario.faults.is_empty() || scenario.links.is_empty() {
+    // A change may raise the rate.
+    let changes = !scenario.faults.is_empty() || scenario.links.iter().any(LinkPart::has_changes);
+    if changes || scenario.links.is_empty() {
         return None;
     }
     let bits = specs.iter().try_fold(0_u64, |sum, spec| Some(sum.saturating_add(spec.rate?.bits_per_second())))?;

@@ -1,9 +1,13 @@
 //! `[links]`: `client-server = "rate=10Mbit,delay=20ms"`, a link line as everywhere, or a list of lines, of which one
-//! with `A>B:` in front is for that direction and goes before those for both.
+//! with `A>B:` in front is for that direction and goes before those for both. A line with `@TIME:` sets its items from that
+//! time on.
+
+use std::collections::BTreeMap;
 
 use super::error::ScenarioError;
 use super::source::TomlEntry;
-use crate::link::{LinkLine, LinkSpec, SpecError};
+use crate::link::{LinkItems, LinkLine, LinkSchedule, LinkSpec, SpecError, Trace};
+use crate::time::Duration;
 
 /// A link as it is written.
 #[derive(Clone, Debug)]
@@ -11,15 +15,16 @@ pub(super) struct LinkPart {
     /// `A-B`.
     pub(super) name: String,
     pub(super) ends: [String; 2],
-    /// What each end sends into.
-    pub(super) lines: [Items; 2],
+    /// What each end sends into, from the start.
+    lines: [LinkItems; 2],
+    /// What changes: when, whether a line for this direction alone says so, and in what the first or second end sends into.
+    changes: BTreeMap<(Duration, bool, usize), LinkItems>,
 }
 
-/// The items of a link line in order: key and value.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Items(Vec<(String, String)>);
-
 const EXPECTED: &str = "a link line such as \"rate=10Mbit,delay=20ms,loss=1%\", or a list of them";
+
+/// A word of a line, and what was expected instead.
+type Wrong = (Option<String>, String);
 
 impl LinkPart {
     pub(super) fn read(entry: &TomlEntry<'_, '_>, hosts: &[&str]) -> Result<Self, ScenarioError> {
@@ -27,45 +32,45 @@ impl LinkPart {
             let example = hosts.get(..2).map_or("A-B".to_owned(), |pair| pair.join("-"));
             entry.unknown_name(&format!("two hosts with a hyphen between, such as {example}, of {}", hosts.join(", ")))
         })?;
-        let mut link = Self { name: entry.key.to_owned(), ends, lines: [Items::default(), Items::default()] };
+        let (name, lines) = (entry.key.to_owned(), [LinkItems::default(), LinkItems::default()]);
+        let mut link = Self { name, ends, lines, changes: BTreeMap::new() };
         for place in entry.strings(EXPECTED)? {
-            link.merge(place.string).map_err(|(word, expected)| place.wrong(word.as_deref(), &entry.path, expected))?;
+            let merged = place.string.parse().map_err(|error| located(&error)).and_then(|line| link.add(&line));
+            merged.map_err(|(word, expected)| place.wrong(word.as_deref(), &entry.path, expected))?;
         }
         Ok(link)
     }
 
-    /// Takes the items of a line over into the directions that it is for. The error is a word of the line and what was
-    /// expected.
-    pub(super) fn merge(&mut self, line: &str) -> Result<(), (Option<String>, String)> {
-        let (direction, items) = match line.split_once('>') {
-            Some((_, rest)) => {
-                let LinkLine { direction, .. } = line.parse().map_err(|error| located(&error))?;
-                (direction, rest.split_once(':').map_or("", |(_, items)| items))
+    /// Takes the items of a line of the file over into the directions that it is for.
+    fn add(&mut self, line: &LinkLine) -> Result<(), Wrong> {
+        let directions = self.directions(line.direction.as_ref()).map_err(|expected| (None, expected))?;
+        if let Some(at) = line.at {
+            let known = directions.iter().filter_map(|end| self.changes.get(&(at, line.direction.is_some(), *end)));
+            let twice = known.flat_map(LinkItems::keys).find(|key| line.items.keys().any(|other| other == *key));
+            if let Some(key) = twice {
+                return Err(located(&SpecError::ChangesTwice { at, key }));
             }
-            None => (None, line),
-        };
-        let _: LinkSpec = items.parse().map_err(|error| located(&error))?;
-        for at in self.directions(direction.as_ref()).map_err(|expected| (None, expected))? {
-            self.lines[at].merge(items);
         }
-        Ok(())
+        self.set(line).map_err(|expected| (None, expected))
     }
 
-    /// Sets one item, in one direction or both. `0` takes a key away.
-    pub(super) fn set(&mut self, direction: Option<&(String, String)>, key: &str, value: &str) -> Result<(), String> {
-        for at in self.directions(direction)? {
-            self.lines[at].0.retain(|(known, _)| known != key);
-            if value != "0" {
-                self.lines[at].0.push((key.to_owned(), value.to_owned()));
-            }
+    /// Reads a line that changes the link at a time that is given elsewhere: the directions that it is for, and its items.
+    pub(super) fn change(&self, text: &str) -> Result<(Vec<usize>, LinkItems), Wrong> {
+        let LinkLine { direction, items, .. } = LinkLine::parse_change(text).map_err(|error| located(&error))?;
+        Ok((self.directions(direction.as_ref()).map_err(|expected| (None, expected))?, items))
+    }
+
+    /// Sets items, in one direction or both, from the start or from a time on.
+    pub(super) fn set(&mut self, line: &LinkLine) -> Result<(), String> {
+        for end in self.directions(line.direction.as_ref())? {
+            let items = match line.at {
+                None => &mut self.lines[end],
+                Some(at) => self.changes.entry((at, line.direction.is_some(), end)).or_default(),
+            };
+            items.merge(&line.items);
         }
-        // What was taken away has to be a key as well.
-        let probe = if value == "0" { format!("{key}=0%") } else { format!("{key}={value}") };
-        match probe.parse::<LinkSpec>() {
-            Err(error @ SpecError::UnknownKey(_)) => Err(described(&error)),
-            Err(error) if value != "0" => Err(described(&error)),
-            _ => Ok(()),
-        }
+        let most = LinkSchedule::MOST_CHANGES;
+        if self.changes.len() > most { Err(format!("at most {most} changes of a link")) } else { Ok(()) }
     }
 
     pub(super) fn joins(&self, from: &str, to: &str) -> bool {
@@ -84,47 +89,66 @@ impl LinkPart {
         }
     }
 
-    /// What the two lines say.
-    pub(super) fn specs(&self) -> Vec<LinkSpec> {
-        self.lines.iter().filter_map(|items| items.written().parse().ok()).collect()
+    /// What the two lines say from the start.
+    pub(super) fn specs(&self) -> [&LinkSpec; 2] {
+        [self.lines[0].spec(), self.lines[1].spec()]
     }
 
-    /// The two link lines, each with its direction.
-    pub(super) fn written(&self) -> [String; 2] {
-        let [a, b] = &self.ends;
-        [format!("{a}>{b}:{}", self.lines[0].written()), format!("{b}>{a}:{}", self.lines[1].written())]
-    }
-}
-
-impl Items {
-    /// A key of the line goes before what was there of it.
-    fn merge(&mut self, line: &str) {
-        let items: Vec<_> = line
-            .split(',')
-            .filter_map(|item| item.split_once('='))
-            .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-            .collect();
-        self.0.retain(|(known, _)| !items.iter().any(|(key, _)| key == known));
-        self.0.extend(items);
+    /// Whether the link changes.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
     }
 
-    fn written(&self) -> String {
-        self.0.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    fn items(&self) -> impl Iterator<Item = &LinkItems> {
+        self.lines.iter().chain(self.changes.values())
+    }
+
+    /// The traces that its lines name, and that were not given.
+    pub(super) fn unread(&self) -> impl Iterator<Item = &str> {
+        self.items().filter_map(LinkItems::unread)
+    }
+
+    /// The traces that were given.
+    pub(super) fn traces(&self) -> impl Iterator<Item = &Trace> {
+        self.items().filter_map(|items| items.spec().trace.as_ref()).filter(|trace| trace.is_read())
+    }
+
+    /// Gives the traces that its lines name, where they are known.
+    pub(super) fn give_traces(&mut self, known: &BTreeMap<String, Trace>) {
+        for items in self.lines.iter_mut().chain(self.changes.values_mut()) {
+            if let Some(trace) = items.unread().and_then(|name| known.get(name)).cloned() {
+                items.give_trace(trace);
+            }
+        }
+    }
+
+    /// Its lines, each with its direction: those from the start first, then the changes in order of time.
+    pub(super) fn lines(&self) -> impl Iterator<Item = LinkLine> {
+        let starts = self.lines.iter().enumerate().map(|(end, items)| (None, end, items));
+        let changes = self.changes.iter().map(|((at, _, end), items)| (Some(*at), *end, items));
+        starts.chain(changes).map(|(at, end, items)| self.line(end, at, items.clone()))
+    }
+
+    /// A line for what one of its ends sends.
+    pub(super) fn line(&self, end: usize, at: Option<Duration>, items: LinkItems) -> LinkLine {
+        let [a, b] = self.ends.clone();
+        LinkLine { direction: Some(if end == 0 { (a, b) } else { (b, a) }), at, items }
     }
 }
 
 /// The word of the line that is wrong, and what was expected.
-fn located(error: &SpecError) -> (Option<String>, String) {
+fn located(error: &SpecError) -> Wrong {
     let word = match error {
         SpecError::UnknownKey(key) | SpecError::Twice(key) => Some(format!("{key}=")),
         SpecError::Value { key, value, .. } => Some(format!("{key}={value}")),
         SpecError::NoValue(item) => Some(item.clone()),
+        SpecError::ChangesTwice { key, .. } => Some(format!("{key}=")),
         _ => None,
     };
     (word, described(error))
 }
 
-fn described(error: &SpecError) -> String {
+pub(super) fn described(error: &SpecError) -> String {
     format!("a link line ({error})")
 }
 

@@ -38,6 +38,7 @@ mod run;
 mod set;
 mod source;
 mod sweep;
+mod traces;
 mod world;
 
 pub use error::{BuildError, ScenarioError, SetError};
@@ -52,9 +53,10 @@ pub use run::{ProgramReport, RunOutcome, Table};
 pub use sweep::{Axis, Run, RunResult, Seeds, Shard, Sweep, SweepError};
 pub use world::World;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::app::Registry;
+use crate::link::Trace;
 use crate::time::{Duration, Instant};
 
 /// A valid scenario.
@@ -77,6 +79,8 @@ pub struct Scenario {
     programs: Vec<program::ProgramPart>,
     faults: Vec<fault::FaultPart>,
     tshark: BTreeMap<String, Frames>,
+    /// The traces that were given, by the name in the link lines.
+    traces: BTreeMap<String, Trace>,
     /// What was set, in order of the keys.
     set: BTreeMap<String, String>,
 }
@@ -169,6 +173,35 @@ impl Scenario {
     /// The host at whose interface a capture is taken: `at` of the file, or the first host.
     pub fn at(&self) -> &str {
         self.at.as_deref().or_else(|| self.hosts().next()).unwrap_or_default()
+    }
+
+    /// The traces that link lines name (`rate=trace:NAME`) and that were not given with [`Scenario::give_trace`], each once.
+    pub fn unread_traces(&self) -> BTreeSet<String> {
+        let faults = self.faults.iter().flat_map(|fault| &fault.lines).filter_map(|line| line.items.unread());
+        self.links.iter().flat_map(link::LinkPart::unread).chain(faults).map(str::to_owned).collect()
+    }
+
+    /// Gives a trace for every link line that names it. The scenario itself opens no file.
+    pub fn give_trace(&mut self, trace: Trace) {
+        self.traces.insert(trace.name().to_owned(), trace);
+        self.give_known_traces();
+    }
+
+    fn give_known_traces(&mut self) {
+        self.links.iter_mut().for_each(|link| link.give_traces(&self.traces));
+        for line in self.faults.iter_mut().flat_map(|fault| &mut fault.lines) {
+            if let Some(trace) = line.items.unread().and_then(|name| self.traces.get(name)).cloned() {
+                line.items.give_trace(trace);
+            }
+        }
+    }
+
+    /// The traces that it uses, each once.
+    fn used_traces(&self) -> BTreeMap<&str, &Trace> {
+        let faults = self.faults.iter().flat_map(|fault| &fault.lines);
+        let faults = faults.filter_map(|line| line.items.spec().trace.as_ref()).filter(|trace| trace.is_read());
+        let all = self.links.iter().flat_map(link::LinkPart::traces).chain(faults);
+        all.map(|trace| (trace.name(), trace)).collect()
     }
 
     /// What tshark has to find in the capture taken there, and nothing else.

@@ -132,6 +132,7 @@ pub(super) fn scenario(text: &str, source: Source, registry: &Registry) -> Resul
         programs,
         faults,
         tshark,
+        traces: BTreeMap::new(),
         set: BTreeMap::new(),
     };
     if let Some(entry) = root.entry("look") {

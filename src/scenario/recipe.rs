@@ -11,6 +11,7 @@
 //! | `seed` | the seed |
 //! | `set` | what was set, by key |
 //! | `at` | the host at whose interface the capture was taken |
+//! | `traces` | the traces of `rate=trace:NAME`, by name: the milliseconds, with a blank between, if all of them together fit in 32 KiB; else `bytes` and `sha256` of the trace with one number in each line, and whoever makes the run again gives the trace |
 //! | `comments`, `snaplen`, `count` | how it was written, where that is not as usual |
 //!
 //! A recipe with other content is refused: an untrusted capture can start only a simulation of bounded size, and no
@@ -24,9 +25,12 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, ScenarioError, SetError};
 use super::run::RunOutcome;
+use super::traces::{self, TraceRecord};
 use super::{Scenario, Source, World};
 use crate::app::Registry;
 use crate::capture::{Capture, Comments, Settings, WriteError};
+use crate::escape::Name;
+use crate::link::Trace;
 
 /// The longest capture that is made again in memory.
 const MOST_BYTES: usize = 512 << 20;
@@ -43,6 +47,8 @@ pub struct Recipe {
     seed: u64,
     set: BTreeMap<String, String>,
     at: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    traces: BTreeMap<String, TraceRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     comments: Option<Remarks>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +58,9 @@ pub struct Recipe {
     /// The programs and controllers that its scenario may name.
     #[serde(skip)]
     registry: Known,
+    /// The traces that were given.
+    #[serde(skip)]
+    given: Vec<Trace>,
 }
 
 /// A registry. Two recipes are equal if their content is equal.
@@ -102,6 +111,21 @@ pub enum RecipeError {
     /// The host of the recipe.
     #[error("the recipe's capture was taken at `{0}`, and there is no host of that name")]
     UnknownHost(String),
+    /// A trace of the recipe.
+    #[error("the trace `{}` in the recipe: {}", Name(.0), Name(.1))]
+    Trace(String, String),
+    /// The recipe has no contents of a trace, and none was given.
+    #[error(
+        "the recipe needs the trace `{}` of {bytes} bytes, SHA-256 {}; --trace FILE gives it", Name(.name), Name(.sha256)
+    )]
+    NeedsTrace {
+        /// Its name in the link lines.
+        name: String,
+        /// Its length, with one number in each line.
+        bytes: u64,
+        /// Of the same bytes.
+        sha256: String,
+    },
     /// The parts do not fit together.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -119,7 +143,10 @@ impl Recipe {
         };
         let (set, at) = (scenario.set.clone(), scenario.at().to_owned());
         let registry = Known(scenario.registry.clone());
-        Self { tcplab: 1, scenario: name, seed, set, at, comments: None, snaplen: None, count: None, registry }
+        let used = scenario.used_traces();
+        let given = used.values().map(|trace| (*trace).clone()).collect();
+        let (traces, (comments, snaplen, count)) = (traces::records(&used), (None, None, None));
+        Self { tcplab: 1, scenario: name, seed, set, at, traces, comments, snaplen, count, registry, given }
     }
 
     /// Captured at this host.
@@ -149,6 +176,16 @@ impl Recipe {
     #[must_use]
     pub fn count(self, count: u64) -> Self {
         Self { count: Some(count), ..self }
+    }
+
+    /// Gives a trace whose contents the recipe has not. False if none of its traces is that.
+    pub fn give_trace(&mut self, trace: &Trace) -> bool {
+        let mut digest = None;
+        let names = self.traces.iter().filter(|(_, record)| record.is_of(trace, &mut digest));
+        let given: Vec<_> = names.map(|(name, _)| trace.renamed(name)).collect();
+        let is_used = !given.is_empty();
+        self.given.extend(given);
+        is_used
     }
 
     /// The host at whose interface the capture is taken.
@@ -196,7 +233,13 @@ impl Recipe {
         }
         let mut recipe: Self = serde_json::from_str(json).map_err(wrong)?;
         recipe.registry = Known(registry.clone());
-        recipe.scenario()?;
+        recipe.given = traces::contained(&recipe.traces)?;
+        let scenario = recipe.scenario()?;
+        let used = scenario.unread_traces();
+        let used = |name: &String| used.contains(name) || scenario.used_traces().contains_key(name.as_str());
+        if let Some(name) = recipe.traces.keys().find(|name| !used(name)) {
+            return Err(RecipeError::Trace(name.clone(), "no link line names it".to_owned()));
+        }
         Ok(recipe)
     }
 
@@ -214,6 +257,9 @@ impl Recipe {
         };
         for (key, value) in &self.set {
             scenario.set(key, value)?;
+        }
+        for trace in &self.given {
+            scenario.give_trace(trace.clone());
         }
         if !scenario.hosts().any(|host| host == self.at) {
             return Err(RecipeError::UnknownHost(self.at.clone()));
@@ -254,7 +300,11 @@ impl Recipe {
     /// # Errors
     /// As there.
     pub fn rerun(&self) -> Result<(Vec<u8>, RunOutcome), RecipeError> {
-        let world = self.scenario()?.build(self.seed)?;
+        let scenario = self.scenario()?;
+        for name in scenario.unread_traces() {
+            traces::refuse(&name, &self.traces)?;
+        }
+        let world = scenario.build(self.seed)?;
         world.sim().limit_events(MOST_EVENTS);
         let data = Memory::default();
         let capture = self.settings(&world)?.own_thread(false).stream(data.clone(), "memory")?;

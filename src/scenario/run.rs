@@ -103,26 +103,13 @@ impl World {
         RunOutcome { end: self.sim.now(), completed, reports, failures, table, transcripts }
     }
 
-    /// From one instant at which something is to be done to the next, and then to the end.
+    /// Runs to the instant of the table of descriptors, and then to the end.
     fn go(&self, table: &mut Option<Table>) -> Result<(), String> {
-        let mut changes = self.changes.iter().peekable();
-        let mut look = self.fds.as_ref();
         let end = self.until.unwrap_or(Instant::FAR_FUTURE);
-        loop {
-            let change_at = changes.peek().map(|change| change.at);
-            let look_at = look.map(|(_, at)| *at);
-            let Some(next) = change_at.into_iter().chain(look_at).min().filter(|next| *next <= end) else { break };
-            self.sim.try_run_until(next).map_err(|gave_up| ended_early(&gave_up))?;
-            while let Some(change) = changes.next_if(|change| change.at == next) {
-                let [a, b] = &change.ends;
-                for line in &change.lines {
-                    self.sim.try_link(a, b, line).map_err(|error| error.to_string())?;
-                }
-            }
-            if let Some((host, at)) = look.take_if(|(_, at)| *at == next) {
-                let text = host.sys(|host| descriptor_table(host));
-                *table = Some(Table { host: host.name().to_owned(), at: *at, text });
-            }
+        if let Some((host, at)) = self.fds.as_ref().filter(|(_, at)| *at <= end) {
+            self.sim.try_run_until(*at).map_err(|gave_up| ended_early(&gave_up))?;
+            let text = host.sys(|host| descriptor_table(host));
+            *table = Some(Table { host: host.name().to_owned(), at: *at, text });
         }
         let run = match self.until {
             Some(until) => self.sim.try_run_until(until),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `link.ITEM` | an item of every link line: `link.loss` |
 //! | `links.A-B.ITEM`, `links.A>B.ITEM` | of one link, of one direction |
+//! | `link.@TIME.ITEM`, `links.A>B.@TIME.ITEM` | an item from a time on: `link.@5s.loss` |
 //! | `host.KEY` | a key of every host: `host.cc` |
 //! | `hosts.NAME.KEY` | of one host |
 //! | `programs.NAME.KEY` | `size`, `port`, `backlog`, `start`, `count`, `every` of a program, by name or number from 1 |
@@ -13,9 +14,11 @@
 //! The value 0 takes an item of a link away: `link.loss=0` is no loss.
 
 use super::error::SetError;
+use super::link::described;
 use super::{Scenario, host, read};
-use crate::link::LinkLine;
+use crate::link::{LinkItems, LinkLine, TIME_EXPECTED, Trace, parse_time};
 use crate::sim::parse_addresses;
+use crate::time::Duration;
 
 /// What keys look like, for messages.
 const EXPECTED: &str = "is not known: expected link.ITEM, links.A-B.ITEM, links.A>B.ITEM, host.KEY, hosts.NAME.KEY, \
@@ -27,35 +30,50 @@ impl Scenario {
     /// # Errors
     /// No such key, or no such value; the scenario is as before.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), SetError> {
-        let mut changed = self.clone();
-        changed.try_set(key, value).map_err(|expected| SetError {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            expected,
-        })?;
-        super::limits::check(&changed).map_err(|excess| SetError {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            expected: format!("asks for too much: {excess}"),
-        })?;
-        changed.set.insert(key.to_owned(), value.to_owned());
-        *self = changed;
-        Ok(())
+        self.set_all(vec![(key.to_owned(), value.to_owned())], &[])
     }
 
-    /// Sets the items of a link line, for every link or, with `A>B:` in front, for one direction.
+    /// Sets the items of link lines, for every link or, with `A>B:` in front, for one direction; with `@TIME:` from that time
+    /// on.
     ///
     /// # Errors
     /// As [`Scenario::set`].
-    pub fn set_link(&mut self, line: &LinkLine) -> Result<(), SetError> {
+    pub fn set_links(&mut self, lines: &[LinkLine]) -> Result<(), SetError> {
+        let traces: Vec<_> =
+            lines.iter().filter_map(|line| line.items.spec().trace.clone()).filter(Trace::is_read).collect();
+        self.set_all(lines.iter().flat_map(Self::keys_of).collect(), &traces)
+    }
+
+    /// The keys that a link line sets, with their values.
+    pub fn keys_of(line: &LinkLine) -> Vec<(String, String)> {
         let table = match &line.direction {
             None => "link".to_owned(),
             Some((from, to)) => format!("links.{from}>{to}"),
         };
-        let items = line.spec.to_string();
-        for (key, value) in items.split(',').filter_map(|item| item.split_once('=')) {
-            self.set(&format!("{table}.{key}"), value)?;
+        let table = line.at.map_or(table.clone(), |at| format!("{table}.@{}", written(at)));
+        let pairs = line.items.pairs().into_iter();
+        pairs.map(|(key, value)| (format!("{table}.{key}"), value)).collect()
+    }
+
+    /// Sets keys in order, all or none.
+    fn set_all(&mut self, pairs: Vec<(String, String)>, traces: &[Trace]) -> Result<(), SetError> {
+        let mut changed = self.clone();
+        for trace in traces {
+            changed.traces.insert(trace.name().to_owned(), trace.clone());
         }
+        let wrong = |key: &str, value: &str, expected| {
+            let (key, value) = (key.to_owned(), value.to_owned());
+            SetError { key, value, expected }
+        };
+        for (key, value) in &pairs {
+            changed.try_set(key, value).map_err(|expected| wrong(key, value, expected))?;
+        }
+        changed.give_known_traces();
+        if let (Err(excess), Some((key, value))) = (super::limits::check(&changed), pairs.last()) {
+            return Err(wrong(key, value, format!("asks for too much: {excess}")));
+        }
+        changed.set.extend(pairs);
+        *self = changed;
         Ok(())
     }
 
@@ -71,7 +89,10 @@ impl Scenario {
         let (table, item) = key.rsplit_once('.').ok_or_else(|| EXPECTED.to_owned())?;
         match table.split_once('.').unwrap_or((table, "")) {
             ("link", "") if self.links.is_empty() => Err("cannot be set: there is no link".to_owned()),
-            ("link", "") => self.links.iter_mut().try_for_each(|link| link.set(None, item, value)).map_err(takes),
+            ("link", at) if at.is_empty() || at.starts_with('@') => {
+                let line = link_line(None, at, item, value)?;
+                self.links.iter_mut().try_for_each(|link| link.set(&line)).map_err(takes)
+            }
             ("links", name) => self.set_one_link(name, item, value),
             ("host", "") => {
                 let mut hosts = self.hosts.iter_mut().filter(|host| !host.router);
@@ -98,14 +119,14 @@ impl Scenario {
     fn set_one_link(&mut self, name: &str, item: &str, value: &str) -> Result<(), String> {
         let known = self.links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
         let unknown = || format!("is not known: the links are {known}");
-        let takes = |expected: String| format!("takes {expected}");
-        if let Some((from, to)) = name.split_once('>') {
-            let direction = (from.to_owned(), to.to_owned());
-            let link = self.links.iter_mut().find(|link| link.joins(from, to)).ok_or_else(unknown)?;
-            return link.set(Some(&direction), item, value).map_err(takes);
-        }
-        let link = self.links.iter_mut().find(|link| link.name == name).ok_or_else(unknown)?;
-        link.set(None, item, value).map_err(takes)
+        let (name, at) = name.rfind(".@").map_or((name, ""), |dot| (&name[..dot], &name[dot + 1..]));
+        let direction = name.split_once('>').map(|(from, to)| (from.to_owned(), to.to_owned()));
+        let link = match &direction {
+            Some((from, to)) => self.links.iter_mut().find(|link| link.joins(from, to)),
+            None => self.links.iter_mut().find(|link| link.name == name),
+        };
+        let line = link_line(direction, at, item, value)?;
+        link.ok_or_else(unknown)?.set(&line).map_err(|expected| format!("takes {expected}"))
     }
 
     fn check_addresses(&self) -> Result<(), String> {
@@ -119,4 +140,18 @@ impl Scenario {
         }
         Err(format!("takes {}", host::ADDRESS))
     }
+}
+
+/// A line of one item. `at` is empty, or `@TIME`.
+fn link_line(direction: Option<(String, String)>, at: &str, key: &str, value: &str) -> Result<LinkLine, String> {
+    let time = |text: &str| parse_time(text).ok_or(format!("takes, behind `@`, {TIME_EXPECTED}"));
+    let at = at.strip_prefix('@').map(time).transpose()?;
+    let items = LinkItems::item(key, value).map_err(|error| format!("takes {}", described(&error)))?;
+    Ok(LinkLine { direction, at, items })
+}
+
+/// A time as in a link line.
+fn written(at: Duration) -> String {
+    let line = LinkLine { at: Some(at), ..LinkLine::default() }.to_string();
+    line.trim_matches(['@', ':']).to_owned()
 }

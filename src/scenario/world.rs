@@ -31,16 +31,7 @@ pub struct World {
     names: Vec<(HostId, String)>,
     pub(super) until: Option<Instant>,
     pub(super) fds: Option<(HostHandle, Instant)>,
-    /// What changes on the way, in order of time: ends of a link and their new lines.
-    pub(super) changes: Vec<Change>,
     pub(super) reports: Rc<RefCell<Vec<ProgramReport>>>,
-}
-
-/// A link that changes.
-pub(super) struct Change {
-    pub(super) at: Instant,
-    pub(super) ends: [String; 2],
-    pub(super) lines: [String; 2],
 }
 
 impl Scenario {
@@ -68,36 +59,20 @@ impl Scenario {
         }
         for link in &self.links {
             let [a, b] = &link.ends;
-            for line in link.written() {
-                sim.try_link(a, b, &line).map_err(|error| wrong(&error))?;
+            let faults = self.faults.iter().filter(|fault| fault.link == link.name).flat_map(|fault| &fault.lines);
+            for line in link.lines().chain(faults.cloned()) {
+                sim.try_link_line(a, b, &line).map_err(|error| wrong(&error))?;
             }
         }
-        let changes = self.changes();
         let find = |name: &str| hosts.iter().find(|host| host.name() == name).cloned();
         let fds = self.fds.as_ref().and_then(|(name, at)| Some((find(name)?, *at)));
         let until = self.until.map(|until| Instant::EPOCH + until);
-        let world = World { hosts, names, until, fds, changes, reports: Rc::default(), sim };
+        let world = World { hosts, names, until, fds, reports: Rc::default(), sim };
         let addresses = addresses(&self.hosts);
         for (at, program) in self.programs.iter().enumerate() {
             start(&world, &addresses, at + 1, program)?;
         }
         Ok(world)
-    }
-
-    /// What the faults will make of the links, in order of time: each lays its line over what the link is by then.
-    fn changes(&self) -> Vec<Change> {
-        let mut links = self.links.clone();
-        let mut faults: Vec<_> = self.faults.iter().collect();
-        faults.sort_by_key(|fault| fault.at);
-        let mut changes = Vec::new();
-        for fault in faults {
-            if let Some(link) = links.iter_mut().find(|known| known.name == fault.link)
-                && link.merge(&fault.line).is_ok()
-            {
-                changes.push(Change { at: fault.at, ends: link.ends.clone(), lines: link.written() });
-            }
-        }
-        changes
     }
 }
 

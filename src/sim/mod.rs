@@ -327,7 +327,8 @@ impl Sim {
     /// Joins two hosts or routers by a link, or changes the link that joins them: `spec` is a link line as in
     /// [`LinkLine`], for both directions, or for one with `A>B:` in front; a direction without a spec has no delay, no
     /// limit and no impairment. A change is for packets that enter later. For a partition use `sim.link("a", "b",
-    /// "loss=100%")`, and later the old line.
+    /// "loss=100%")`, and later the old line. A line with `@TIME:` sets its items when that time has come, counted from
+    /// [`Instant::EPOCH`]: `sim.link("a", "b", "@5s:loss=5%")`.
     ///
     /// # Panics
     /// With the text of the [`SimError`] that [`Sim::try_link`] would return.
@@ -342,12 +343,23 @@ impl Sim {
     /// [`SimError::Spec`], [`SimError::UnknownHost`], [`SimError::SameHost`]; [`SimError::NotAtThisLink`] if the line
     /// is for a direction between other hosts.
     pub fn try_link(&self, a: &str, b: &str, spec: &str) -> Result<LinkHandle, SimError> {
-        let LinkLine { direction, spec } = spec.parse()?;
+        self.try_link_line(a, b, &spec.parse()?)
+    }
+
+    /// As [`Sim::try_link`], for a line that was read, such as one with a [`Trace`](crate::link::Trace).
+    ///
+    /// # Errors
+    /// As [`Sim::try_link`]; [`SpecError::NoTrace`] if the file of a trace was not read.
+    pub fn try_link_line(&self, a: &str, b: &str, line: &LinkLine) -> Result<LinkHandle, SimError> {
+        let direction = &line.direction;
+        if let Some(trace) = line.items.unread() {
+            return Err(SpecError::NoTrace(trace.to_owned()).into());
+        }
         let (id_a, id_b) = (self.known(a)?, self.known(b)?);
         if id_a == id_b {
             return Err(SimError::SameHost(a.to_owned()));
         }
-        let senders = match &direction {
+        let senders = match direction {
             None => vec![id_a, id_b],
             Some((from, to)) => {
                 let at_this_link = [[a, b], [b, a]].contains(&[from, to]);
@@ -360,12 +372,12 @@ impl Sim {
         };
         let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
         let at = network.cable(id_a, id_b);
-        let cable = &mut network.fabric.cables[at];
         for end in [CableEnd::A, CableEnd::B] {
-            if senders.contains(&cable.host(end)) {
-                cable[end].set_spec(&spec);
+            if senders.contains(&network.fabric.cables[at].host(end)) {
+                network.set_link(at, end, line)?;
             }
         }
+        let cable = &network.fabric.cables[at];
         let ends = [cable.host(CableEnd::A), cable.host(CableEnd::B)];
         let names = ends.map(|host| Rc::clone(&network.fabric.nodes[host.0 as usize].name));
         Ok(LinkHandle { network: Rc::downgrade(&self.network), cable: at, names })

@@ -13,6 +13,7 @@
 use core::convert::Infallible;
 use core::net::IpAddr;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -25,6 +26,7 @@ use super::scheduler::{Next, Scheduler, Source};
 use crate::device::{CableEnd, Pool};
 use crate::drive::{self, Endpoint, Medium};
 use crate::event::{DropReason, Event, HostId, LinkId, Observer, Observers};
+use crate::link::{LinkChange, LinkLine, SpecError};
 use crate::segment::{IpView, Packet, PacketId};
 use crate::time::Instant;
 
@@ -40,6 +42,8 @@ pub(super) struct Network<E> {
     /// Programs started so far, to name them.
     pub(super) spawned: u64,
     observers: Observers,
+    /// When each cable that is to change changes next.
+    changes: BTreeSet<(Instant, usize)>,
     /// Packets made so far, to number them.
     packets: u64,
 }
@@ -73,6 +77,7 @@ impl<E: Endpoint> Network<E> {
             programs: Vec::new(),
             spawned: 0,
             observers: Observers::default(),
+            changes: BTreeSet::new(),
             packets: 0,
         }
     }
@@ -139,8 +144,47 @@ impl<E: Endpoint> Network<E> {
         }
     }
 
+    /// Adds to a link line: what `from` sends into a cable changes, at once or at its time.
+    pub(super) fn set_link(&mut self, cable: usize, end: CableEnd, line: &LinkLine) -> Result<(), SpecError> {
+        let now = self.now();
+        let link = &mut self.fabric.cables[cable][end];
+        match line.at {
+            Some(at) => link.add_change(LinkChange { at, items: line.items.clone() })?,
+            None => {
+                link.set_spec(line.items.spec());
+                let (link, items) = (self.fabric.cables[cable].link_id(end), line.items.spec().to_string());
+                self.observers.on_event(now, &Event::LinkChanged { link, items: &items });
+            }
+        }
+        self.look_ahead(cable);
+        self.make_changes(now);
+        Ok(())
+    }
+
+    /// An entry that is there already stays: it is the time of a later change.
+    fn look_ahead(&mut self, cable: usize) {
+        self.changes.extend(self.fabric.cables[cable].next_change_at().map(|at| (at, cable)));
+    }
+
+    /// Makes the changes of links up to an instant. They come before the other events of their instant. The clock stands at
+    /// each of them for its event.
+    pub(super) fn make_changes(&mut self, until: Instant) {
+        while let Some((at, cable)) = self.changes.first().copied().filter(|(at, _)| *at <= until) {
+            self.changes.pop_first();
+            let now = self.scheduler.now.max(at);
+            self.scheduler.now = now;
+            self.fabric.cables[cable].make_changes(now, &mut self.observers);
+            self.look_ahead(cable);
+        }
+    }
+
     /// Handles the next event if it is not later than `until`.
     pub(super) fn step(&mut self, until: Instant) -> Progress {
+        if !self.changes.is_empty()
+            && let Some(next) = self.scheduler.next_at()
+        {
+            self.make_changes(next.min(until));
+        }
         match self.scheduler.next(until) {
             Next::Woken(host) => {
                 self.host(host).woken = false;

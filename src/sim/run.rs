@@ -186,6 +186,7 @@ impl Limits {
                 (Progress::Handled, _) => events += 1,
                 (Progress::Later | Progress::Idle, Some(instant)) => {
                     let mut network = network.borrow_mut();
+                    network.make_changes(instant);
                     network.scheduler.now = network.now().max(instant);
                     return Ok(());
                 }

@@ -38,6 +38,8 @@ impl Observer for Trace {
             Event::Delivered { host, packet, .. } => self.delivered(at, host, packet),
             // They belong to a packet that was sent; the copy arrives like the original.
             Event::Duplicated { .. } | Event::LinkDropped { .. } => {}
+            // No step yet: what it does to packets is told with them.
+            Event::LinkChanged { .. } => {}
             Event::LinkQueue { link, packets, bytes } => {
                 self.push(at, Vantage::Capture, None, Content::LinkQueue { link, packets, bytes });
             }

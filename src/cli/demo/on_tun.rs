@@ -13,7 +13,7 @@ use crate::capture::Settings;
 use crate::cli::live::{Session, Stop};
 use crate::cli::run::events::Events;
 use crate::device::Tun;
-use crate::link::LinkSpec;
+use crate::link::LinkSchedule;
 use crate::live::{HOST, KERNEL, Live, enter, set_up};
 use crate::socket::HostConfig;
 use crate::view::Ladder;
@@ -43,7 +43,7 @@ pub(super) fn run(tun: Tun, args: &Demo, destination: &Destination, output: Outp
     let (own, prefix) = ADDRESSES[0];
     let config = HostConfig { addresses: vec![(IpAddr::from(own), prefix)], ..HostConfig::default() };
     let name = tun.name().to_owned();
-    let mut live = Live::new(&config, tun, [&LinkSpec::default(), &LinkSpec::default()]);
+    let mut live = Live::new(&config, tun, [&LinkSchedule::default(), &LinkSchedule::default()]);
     let mut ladder = Ladder::new();
     ladder.name_hosts([(HOST, "server".to_owned()), (KERNEL, "client (kernel)".to_owned())]);
     ladder.count_from_first();

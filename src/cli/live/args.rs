@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 
 use crate::cli::args::How;
 use crate::cli::{help, values};
-use crate::link::{LinkLine, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
+use crate::link::{LinkArgument, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 use crate::sim::parse_address;
 use crate::time::Duration;
 
@@ -31,10 +31,10 @@ pub(in crate::cli) struct Device {
     /// MTU: largest IP packet in bytes
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = mtu)]
     pub(super) mtu: u16,
-    /// Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction; may be
-    /// repeated [default: no impairment]
+    /// Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `host>kernel:loss=1%` for one direction;
+    /// `@5s:loss=5%` from a time on; `@FILE` for a file of such lines; may be repeated [default: no impairment]
     #[arg(long, value_name = "SPEC")]
-    pub(super) link: Vec<LinkLine>,
+    pub(super) link: Vec<LinkArgument>,
     /// Random seed: with the same seed the link draws the same losses and delays [default: a fresh seed; -v prints it, the
     /// capture keeps it]
     #[arg(long, value_name = "N", value_parser = values::seed)]

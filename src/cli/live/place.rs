@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use super::args::{Device, Tcp};
 use crate::app::Registry;
-use crate::cli::{CliError, named};
+use crate::cli::{CliError, links, named};
 use crate::device::{self, Tun, TunReason};
-use crate::link::{LinkLine, LinkSpec};
+use crate::link::LinkSchedule;
 use crate::live;
 use crate::socket::HostConfig;
 use crate::view::printable;
@@ -22,7 +22,7 @@ pub(super) struct Place {
     pub(super) tun: Tun,
     pub(super) host: HostConfig,
     /// From the host to the kernel, and back.
-    pub(super) links: [LinkSpec; 2],
+    pub(super) links: [LinkSchedule; 2],
 }
 
 impl Device {
@@ -34,7 +34,7 @@ impl Device {
 
 impl Place {
     pub(super) fn open(wanted: &Device, tcp: &Tcp, registry: &Registry) -> Result<Self, CliError> {
-        let links = links(&wanted.link)?;
+        let links = links::schedules(&wanted.link, ["host", "kernel"])?;
         let congestion = named::controller(registry, &tcp.cc)?;
         check_networks(&or_default(&wanted.address, 1), &or_default(&wanted.kernel_address, 2))?;
         let in_sandbox = wanted.tun.is_none();
@@ -113,25 +113,6 @@ fn or_default(given: &[(IpAddr, u8)], last: u8) -> Vec<(IpAddr, u8)> {
     } else {
         given.to_vec()
     }
-}
-
-/// The links from the host to the kernel and back. A line is for both directions or for the one that it names. It replaces
-/// earlier lines for that direction.
-fn links(lines: &[LinkLine]) -> Result<[LinkSpec; 2], CliError> {
-    let [mut out, mut back] = <[LinkSpec; 2]>::default();
-    for LinkLine { direction, spec } in lines {
-        match direction.as_ref().map(|(from, to)| (from.as_str(), to.as_str())) {
-            None => (out, back) = (spec.clone(), spec.clone()),
-            Some(("host", "kernel")) => out = spec.clone(),
-            Some(("kernel", "host")) => back = spec.clone(),
-            Some((from, to)) => {
-                return Err(CliError::Usage(format!(
-                    "--link: unknown direction `{from}>{to}`; the directions are `host>kernel:` and `kernel>host:`"
-                )));
-            }
-        }
-    }
-    Ok([out, back])
 }
 
 /// A seed from the operating system. The draws of the link follow from it, and the secret of the initial sequence numbers,

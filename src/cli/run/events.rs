@@ -128,6 +128,11 @@ impl Observer for Events {
                 put("packets", json!(packets));
                 put("bytes", json!(bytes));
             }
+            Event::LinkChanged { link, items } => {
+                put("event", json!("link-changed"));
+                put("link", json!(link.0));
+                put("items", json!(items));
+            }
             Event::StackDropped { host, packet, why } => {
                 put("event", json!("refused"));
                 put("host", self.name(host));

@@ -153,7 +153,7 @@ fn a_packet_chosen_for_reorder_overtakes_those_on_the_wire() {
 #[test]
 fn a_link_is_down_from_the_first_instant_to_the_last_and_says_until_when() {
     let mut link = link("delay=10ms,down=1s..2s,down=1500ms..2500ms,down=4s..5s");
-    let down = |until| Fate::Drop(DropReason::LinkDown { until: std::time::Duration::from_millis(until) });
+    let down = |until| Fate::Drop(DropReason::LinkDown { until: Some(std::time::Duration::from_millis(until)) });
     let mut at = |nanos| send(&mut link, super::nanos(nanos), packet(nanos, 40));
     // What is on the wire when the link goes down arrives.
     assert_eq!(at(999_999_999), Fate::Deliver(nanos(1_009_999_999)));
@@ -170,7 +170,7 @@ fn what_waits_in_the_queue_when_a_link_goes_down_is_lost_if_its_turn_comes_befor
     // 1500 bytes take 1 ms.
     let mut link = link("rate=12Mbit,down=2ms..4ms");
     let fates: Vec<_> = (0..5).map(|id| send(&mut link, nanos(0), packet(id, 1500))).collect();
-    let until = std::time::Duration::from_millis(4);
+    let until = Some(std::time::Duration::from_millis(4));
     let lost = Fate::Drop(DropReason::LinkDown { until });
     assert_eq!(
         fates,

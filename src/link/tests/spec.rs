@@ -21,6 +21,7 @@ fn a_whole_line() {
     let percent = |percent| Percent::new(percent).expect("in range");
     let spec = LinkSpec {
         rate: Rate::from_bits_per_second(10_000_000),
+        trace: None,
         delay: Duration::from_millis(20),
         jitter: Some(Jitter { deviation: Duration::from_millis(2), distribution: Distribution::Normal }),
         loss: Loss::GilbertElliott(GilbertElliott {
@@ -42,7 +43,8 @@ fn a_whole_line() {
             Script { what: PacketKind::Packet, which: vec![(7, 7), (9, 11)], hold: Some(Duration::from_millis(300)) },
         ],
     };
-    assert_eq!(line, LinkLine { direction: Some(("client".to_owned(), "server".to_owned())), spec });
+    assert_eq!(line.direction, Some(("client".to_owned(), "server".to_owned())));
+    assert_eq!((line.at, line.items.into_spec()), (None, spec));
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn an_error_names_the_key_and_what_is_known_or_expected() {
     assert_eq!(
         error("rate=10Mbps"),
         "link spec: `rate=10Mbps`: expected a rate above zero such as 10Mbit (bit, kbit, Mbit, Gbit, Tbit; Kibit, \
-         Mibit, Gibit, Tibit)"
+         Mibit, Gibit, Tibit), or a trace, trace:FILE"
     );
     assert_eq!(
         error("limit=0"),
@@ -224,7 +226,7 @@ fn every_item_of_the_how_to_is_one_and_every_key_is_in_it() {
         .filter(|item| item.contains('='))
         .collect();
     for item in &items {
-        item.parse::<LinkSpec>().unwrap_or_else(|error| panic!("docs/links.md: {error}"));
+        item.parse::<LinkLine>().unwrap_or_else(|error| panic!("docs/links.md: {error}"));
     }
     for key in super::super::spec::KEYS {
         assert!(items.iter().any(|item| item.starts_with(&format!("{key}="))), "docs/links.md does not show {key}");

@@ -102,7 +102,7 @@ pub(super) fn network(seed: u64, links: &[(usize, usize, &str)]) -> (Network<Fak
     }
     for (a, b, line) in links {
         let cable = network.cable(HostId(*a as u32), HostId(*b as u32));
-        let spec = line.parse::<LinkLine>().expect(line).spec;
+        let spec = line.parse::<LinkLine>().expect(line).items.into_spec();
         network.fabric.cables[cable][CableEnd::A].set_spec(&spec);
         network.fabric.cables[cable][CableEnd::B].set_spec(&spec);
     }

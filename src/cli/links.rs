@@ -1,0 +1,78 @@
+//! The values of `--link`: lines, files of lines (`@FILE`), and the traces that a line names (`rate=trace:FILE`). Every
+//! command with `--link` reads them here, before it enters a namespace. Nothing else opens such a file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::CliError;
+use crate::escape::Name;
+use crate::link::{LinkArgument, LinkLine, LinkSchedule, MOST_LINE_BYTES, Trace, read_lines};
+
+/// The lines that `--link` stands for, in order, their traces read.
+pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError> {
+    let mut lines = Vec::new();
+    for argument in arguments {
+        match argument {
+            LinkArgument::Line(line) => lines.push(line.clone()),
+            LinkArgument::File { direction, path } => {
+                let wrong = |why: &dyn std::fmt::Display| CliError::Usage(format!("--link @{}: {why}", Name(path)));
+                let bytes = contents(path, MOST_LINE_BYTES).map_err(|why| wrong(&why))?;
+                let text = String::from_utf8(bytes).map_err(|_| wrong(&"the file is not text in UTF-8"))?;
+                lines.extend(read_lines(&text, direction.as_ref()).map_err(|error| wrong(&Name(&error.to_string())))?);
+            }
+        }
+    }
+    let mut traces = Traces::default();
+    for line in &mut lines {
+        if let Some(path) = line.items.unread() {
+            let trace = traces.read(path).map_err(|why| wrong_trace(path, &why))?;
+            line.items.give_trace(trace);
+        }
+    }
+    Ok(lines)
+}
+
+/// What `--link` makes of the two directions of a link, from the first end and from the second.
+pub(super) fn schedules(arguments: &[LinkArgument], ends: [&str; 2]) -> Result<[LinkSchedule; 2], CliError> {
+    let lines = read(arguments)?;
+    LinkSchedule::of_link(&lines, ends)
+        .map_err(|error| CliError::Usage(format!("--link: {}", Name(&error.to_string()))))
+}
+
+fn wrong_trace(path: &str, why: &str) -> CliError {
+    CliError::Usage(format!("--link rate=trace:{}: {}", Name(path), Name(why)))
+}
+
+/// Traces by the path from which they were read.
+#[derive(Default)]
+struct Traces(BTreeMap<String, Trace>);
+
+impl Traces {
+    /// The name of a trace is that of its file, without the directory: it is printed and kept in captures.
+    fn read(&mut self, path: &str) -> Result<Trace, String> {
+        if let Some(trace) = self.0.get(path) {
+            return Ok(trace.clone());
+        }
+        let bytes = contents(path, Trace::MOST_BYTES)?;
+        let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path);
+        let trace = Trace::parse(name, &bytes).map_err(|error| error.to_string())?;
+        if let Some((other, _)) = self.0.iter().find(|(_, known)| known.name() == name && **known != trace) {
+            return Err(format!("{other} has the same file name and other contents; rename one of them"));
+        }
+        self.0.insert(path.to_owned(), trace.clone());
+        Ok(trace)
+    }
+}
+
+/// The bytes of a file, which may be a device without an end.
+pub(super) fn contents(path: &str, most: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() > most {
+        return Err(format!("the file has more than {most} bytes"));
+    }
+    Ok(bytes)
+}
