@@ -21,7 +21,7 @@ pub struct LinkItems {
 }
 
 /// A link line: items, the direction that they are for, and the time from which on they hold.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LinkLine {
     /// `A>B:`; without it the line is for both directions.
     pub direction: Option<(String, String)>,
@@ -175,6 +175,15 @@ impl LinkItems {
     /// As [`LinkItems::into_spec`], borrowed.
     pub fn spec(&self) -> &LinkSpec {
         &self.spec
+    }
+}
+
+impl PartialEq for LinkLine {
+    /// From the start, an item with its default value is as if it was not written. Later it is a change.
+    fn eq(&self, other: &Self) -> bool {
+        let (one, two) = (&self.items, &other.items);
+        (&self.direction, self.at, &one.spec) == (&other.direction, other.at, &two.spec)
+            && (self.at.is_none() || one.given == two.given)
     }
 }
 
