@@ -23,7 +23,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LEFT_OUT := $(TARGET)/left-out.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deps bench figures captures fuzz bless
+.PHONY: help demo test build lint deps bench figures captures fuzz bless
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,11 @@ test: ## everything that this machine allows; names what it left out and how to 
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --all-features
 	TCPLAB_LEFT_OUT=$(LEFT_OUT) $(CARGO) test --no-default-features --lib --tests
 	@tests/left-out.sh $(LEFT_OUT)
+
+build: ## compiles what `make test` runs
+	$(CARGO) build --all-features --examples
+	$(CARGO) test --all-features --no-run
+	$(CARGO) test --no-default-features --lib --tests --no-run
 
 lint: ## formatting, clippy with all features, without and with each alone, documentation; every warning is an error
 	$(CARGO) fmt --check
