@@ -93,7 +93,7 @@ fn a_failing_test_leaves_its_ladder_and_its_captures() {
         names
     };
     let output = inner(&[("TCPLAB_TRACE", directory.to_str().expect("UTF-8"))]);
-    let name = "inner_test_that_fails_from_seed_3_on-seed-3";
+    let name = "testing.inner_test_that_fails_from_seed_3_on-seed-3";
     let mut expected = vec![format!("{name}.txt")];
     if cfg!(feature = "capture") {
         expected.splice(0..0, [format!("{name}.client.pcapng"), format!("{name}.server.pcapng")]);
