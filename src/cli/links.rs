@@ -1,6 +1,7 @@
 //! The values of `--link`: lines, files of lines (`@FILE`), and the traces that a line names (`rate=trace:FILE`). Every
 //! command with `--link` reads them here, before it enters a namespace. Nothing else opens such a file.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -8,7 +9,9 @@ use std::path::Path;
 
 use super::CliError;
 use crate::escape::Name;
-use crate::link::{LinkArgument, LinkLine, LinkSchedule, MOST_LINE_BYTES, Trace, read_lines};
+#[cfg(all(feature = "live", target_os = "linux"))]
+use crate::link::LinkSchedule;
+use crate::link::{LinkArgument, LinkLine, MOST_LINE_BYTES, Trace, read_lines};
 
 /// The lines that `--link` stands for, in order, their traces read.
 pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError> {
@@ -35,6 +38,7 @@ pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError
 }
 
 /// What `--link` makes of the two directions of a link, from the first end and from the second.
+#[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) fn schedules(arguments: &[LinkArgument], ends: [&str; 2]) -> Result<[LinkSchedule; 2], CliError> {
     let lines = read(arguments)?;
     LinkSchedule::of_link(&lines, ends)
@@ -66,8 +70,26 @@ impl Traces {
     }
 }
 
+/// A trace of `--trace`.
+pub(super) struct GivenTrace {
+    pub(super) path: String,
+    pub(super) trace: Trace,
+    /// A capture needed it.
+    pub(super) used: Cell<bool>,
+}
+
+/// Reads the traces of `--trace`.
+pub(super) fn traces(paths: &[String]) -> Result<Vec<GivenTrace>, CliError> {
+    let mut known = Traces::default();
+    let read = |path: &String| match known.read(path) {
+        Ok(trace) => Ok(GivenTrace { path: path.clone(), trace, used: Cell::new(false) }),
+        Err(why) => Err(CliError::Usage(format!("--trace {}: {}", Name(path), Name(&why)))),
+    };
+    paths.iter().map(read).collect()
+}
+
 /// The bytes of a file, which may be a device without an end.
-pub(super) fn contents(path: &str, most: usize) -> Result<Vec<u8>, String> {
+fn contents(path: &str, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| error.to_string())?;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::args::View;
 use super::kind::Kind;
+use super::links::{self, GivenTrace};
 use super::named::Files;
 use super::output::{Output, json_line};
 use super::output_file::Destination;
@@ -46,6 +47,9 @@ pub(super) struct Args {
     /// Ignore the recipe of a capture [default: a capture with a recipe is also made again and compared]
     #[arg(long)]
     no_recipe: bool,
+    /// Trace of a link (`rate=trace:FILE`) that was too long for the capture; may be repeated [default: no trace]
+    #[arg(long, value_name = "FILE")]
+    trace: Vec<String>,
     /// Replay only this conversation of each file, counted from 0 [default: all conversations]
     #[arg(long, value_name = "N", value_parser = values::stream)]
     stream: Option<usize>,
@@ -89,10 +93,11 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
     let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
     let capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
     let capture = capture.map(|capture| Rc::new(RefCell::new(capture)));
+    let traces = links::traces(&args.trace)?;
     let mut all = Report::default();
     let mut code = 0;
     for file in &args.files {
-        let open = |role| open(args, registry, file, role, program.as_ref());
+        let open = |role| open(args, registry, file, role, program.as_ref(), &traces);
         let observed = |replay: Replay| match &capture {
             Some(capture) => replay.observe(Rc::clone(capture) as Rc<RefCell<dyn Observer>>),
             None => replay,
@@ -125,6 +130,10 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         all.outcomes.extend(outcomes);
     }
     summary(&all, args.files.len(), output);
+    for given in traces.iter().filter(|given| !given.used.get()) {
+        code = 2;
+        output.error(&format!("--trace {}: no capture needs this trace; leave it out", Name(&given.path)));
+    }
     if let Some(capture) = capture {
         let written = capture.borrow_mut().close().map_err(|error| CliError::Run(error.to_string()))?;
         output.note(format_args!("{} packets written", written.captured));
@@ -159,8 +168,12 @@ fn open(
     file: &PathBuf,
     role: Role,
     program: Option<&(&Program, Files)>,
+    traces: &[GivenTrace],
 ) -> Result<Replay, ReplayError> {
     let mut replay = Replay::open(file)?.registry(registry).role(role);
+    for given in traces {
+        given.used.set(replay.give_trace(&given.trace) || given.used.get());
+    }
     if let Some(mode) = args.mode {
         replay = replay.mode(mode.into());
     }

@@ -28,6 +28,9 @@ pub(super) struct Which {
     /// `@FILE` for a file of such lines; may be repeated [default: the links of the scenario]
     #[arg(long, value_name = "SPEC")]
     pub(super) link: Vec<LinkArgument>,
+    /// Trace that a link line of the scenario names: a scenario opens no file itself; may be repeated [default: no trace]
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Vec<String>,
     /// Congestion controller of every host [default: the one in the scenario, else cubic]
     #[arg(long, value_name = "NAME")]
     pub(super) cc: Option<String>,
@@ -40,6 +43,19 @@ impl Which {
         let lines = links::read(&self.link)?;
         self.check_keys(set, &lines)?;
         let mut scenario = self.read(registry)?;
+        for given in links::traces(&self.trace)? {
+            let name = given.trace.name().to_owned();
+            scenario.give_trace(given.trace);
+            let is_set = |(_, value): &(String, String)| value.contains(&format!("trace:{name}"));
+            if !scenario.names_trace(&name) && !set.iter().any(is_set) {
+                let text = format!(
+                    "--trace {}: no link line of the scenario has rate=trace:{}",
+                    Name(&given.path),
+                    Name(&name)
+                );
+                return Err(CliError::Usage(text));
+            }
+        }
         let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());
         scenario.set_links(&lines).map_err(usage)?;
         if let Some(name) = &self.cc {

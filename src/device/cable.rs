@@ -124,6 +124,10 @@ impl Cable {
     ///
     /// # Errors
     /// As [`Link::set_items`].
+    #[cfg_attr(
+        not(all(feature = "live", target_os = "linux")),
+        allow(dead_code, reason = "only loops in real time are told to change a link")
+    )]
     pub(crate) fn set_items(
         &mut self,
         now: Instant,
@@ -139,6 +143,10 @@ impl Cable {
     }
 
     /// Takes the link that leaves from `end` down or up, and publishes [`Event::LinkChanged`] if it was not so before.
+    #[cfg_attr(
+        not(all(feature = "live", target_os = "linux")),
+        allow(dead_code, reason = "only loops in real time are told to change a link")
+    )]
     pub(crate) fn set_up(&mut self, now: Instant, end: CableEnd, up: bool, observers: &mut Observers) {
         let direction = &mut self.directions[end as usize];
         if direction.link.is_up() != up {

@@ -113,7 +113,7 @@ pub enum SpecError {
     #[error("link spec: `@{0}`: a file of lines is read for --link only; write its lines here")]
     File(String),
     /// The trace is a file, and nobody has read it.
-    #[error("link spec: `rate=trace:{0}`: the file of the trace is not read here; --link of the command reads it")]
+    #[error("link spec: `rate=trace:{0}`: the trace was not given; --link reads its file, and --trace FILE gives it")]
     NoTrace(String),
     /// The ends of the link have other names.
     #[error("link spec: unknown direction `{direction}`; the directions are `{known}:` and `{other}:`")]

@@ -69,6 +69,7 @@ use crate::app::Registry;
 use crate::capture::{Capture, ReadError, Reader};
 use crate::conversation::Side;
 use crate::event::Observer;
+use crate::link::Trace;
 use crate::net::Net;
 use crate::recording::{CLIENT, FileContent, Origin, Recording, SERVER, find, near, origin};
 use again::Again;
@@ -206,6 +207,15 @@ impl Replay {
     #[must_use]
     pub fn capture(self, capture: Capture) -> Self {
         Self { capture: Some(Rc::new(RefCell::new(capture))), ..self }
+    }
+
+    /// Gives a trace (`rate=trace:FILE`) that the recipe of the capture needs and does not contain. False if it does not
+    /// need this trace.
+    pub fn give_trace(&mut self, trace: &Trace) -> bool {
+        match &mut self.origin {
+            Origin::Recipe(recipe) => recipe.give_trace(trace),
+            Origin::Foreign | Origin::Broken(_) => false,
+        }
     }
 
     /// How many conversations there are.

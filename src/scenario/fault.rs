@@ -20,7 +20,10 @@ pub(super) struct FaultPart {
 pub(super) const KEYS: [(&str, &str); 3] = [
     ("at", "when the link changes"),
     ("link", "which link, A-B"),
-    ("line", "its new items, a link line; items that it does not name stay as they are"),
+    (
+        "line",
+        "its new items, a link line; items that it does not name stay as they are; the value 0 takes an item away",
+    ),
 ];
 
 impl FaultPart {

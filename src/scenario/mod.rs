@@ -181,6 +181,11 @@ impl Scenario {
         self.links.iter().flat_map(link::LinkPart::unread).chain(faults).map(str::to_owned).collect()
     }
 
+    /// Whether a link line names this trace.
+    pub fn names_trace(&self, name: &str) -> bool {
+        self.used_traces().contains_key(name) || self.unread_traces().contains(name)
+    }
+
     /// Gives a trace for every link line that names it. The scenario itself opens no file.
     pub fn give_trace(&mut self, trace: Trace) {
         self.traces.insert(trace.name().to_owned(), trace);

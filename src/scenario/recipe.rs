@@ -235,9 +235,7 @@ impl Recipe {
         recipe.registry = Known(registry.clone());
         recipe.given = traces::contained(&recipe.traces)?;
         let scenario = recipe.scenario()?;
-        let used = scenario.unread_traces();
-        let used = |name: &String| used.contains(name) || scenario.used_traces().contains_key(name.as_str());
-        if let Some(name) = recipe.traces.keys().find(|name| !used(name)) {
+        if let Some(name) = recipe.traces.keys().find(|name| !scenario.names_trace(name)) {
             return Err(RecipeError::Trace(name.clone(), "no link line names it".to_owned()));
         }
         Ok(recipe)

@@ -371,10 +371,11 @@ impl Sim {
             }
         };
         let mut network = self.network.try_borrow_mut().map_err(|_| SimError::Busy)?;
+        let is_new = network.fabric.cable_between(id_a, id_b).is_none();
         let at = network.cable(id_a, id_b);
         for end in [CableEnd::A, CableEnd::B] {
             if senders.contains(&network.fabric.cables[at].host(end)) {
-                network.set_link(at, end, line)?;
+                network.set_link(at, end, line, is_new)?;
             }
         }
         let cable = &network.fabric.cables[at];

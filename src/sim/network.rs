@@ -144,16 +144,25 @@ impl<E: Endpoint> Network<E> {
         }
     }
 
-    /// Adds to a link line: what `from` sends into a cable changes, at once or at its time.
-    pub(super) fn set_link(&mut self, cable: usize, end: CableEnd, line: &LinkLine) -> Result<(), SpecError> {
+    /// Takes a link line for one end of a cable: the link changes at once, or at the time of the line. A cable that is new
+    /// does not change.
+    pub(super) fn set_link(
+        &mut self,
+        cable: usize,
+        end: CableEnd,
+        line: &LinkLine,
+        is_new: bool,
+    ) -> Result<(), SpecError> {
         let now = self.now();
         let link = &mut self.fabric.cables[cable][end];
         match line.at {
             Some(at) => link.add_change(LinkChange { at, items: line.items.clone() })?,
             None => {
                 link.set_spec(line.items.spec());
-                let (link, items) = (self.fabric.cables[cable].link_id(end), line.items.spec().to_string());
-                self.observers.on_event(now, &Event::LinkChanged { link, items: &items });
+                if !is_new {
+                    let (link, items) = (self.fabric.cables[cable].link_id(end), line.items.spec().to_string());
+                    self.observers.on_event(now, &Event::LinkChanged { link, items: &items });
+                }
             }
         }
         self.look_ahead(cable);

@@ -68,7 +68,7 @@ fn an_error_in_a_line_with_a_time_says_how_it_is_written() {
     }
     assert_eq!(
         "rate=trace:lte".parse::<LinkSpec>().expect_err("nobody reads it").to_string(),
-        "link spec: `rate=trace:lte`: the file of the trace is not read here; --link of the command reads it"
+        "link spec: `rate=trace:lte`: the trace was not given; --link reads its file, and --trace FILE gives it"
     );
 }
 
