@@ -62,10 +62,10 @@ pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
 }
 
 /// Shows a name that came from outside, in one line.
-#[cfg(any(feature = "capture", feature = "live"))]
+#[cfg(any(feature = "capture", feature = "live", feature = "control"))]
 pub(crate) struct Name<'a>(pub(crate) &'a str);
 
-#[cfg(any(feature = "capture", feature = "live"))]
+#[cfg(any(feature = "capture", feature = "live", feature = "control"))]
 impl core::fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(&escaped(self.0))

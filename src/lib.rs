@@ -93,6 +93,8 @@ pub mod capture;
 #[allow(clippy::disallowed_methods)] // it waits for the wall clock
 mod cli;
 pub mod congestion;
+#[cfg(feature = "control")]
+pub mod control;
 pub mod conversation;
 pub mod device;
 #[cfg(feature = "drill")]

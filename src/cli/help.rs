@@ -35,6 +35,8 @@ Examples:
   tcplab serve http --dir . -- curl -sS http://192.168.69.1:8080/README.md
   tcplab serve http --size 1000000 --link delay=50ms,loss=1% -w bad.pcapng --flows -- curl -so /dev/null http://192.168.69.1:8080/
   tcplab serve http --size 1000000 --cc bbr --rcvbuf 1MiB --link rate=20Mbit,loss=1% --seed 7 -- curl -so /dev/null http://192.168.69.1:8080/
+  tcplab serve http --size 1000000 --link delay=20ms --link @2s:loss=5% -- curl -so /dev/null http://192.168.69.1:8080/
+  tcplab serve http --link rate=20Mbit --control 127.0.0.1:8555
   tcplab serve echo -w - -- nc -N 192.168.69.1 7 | wireshark -k -i -
   tcplab serve chat";
 

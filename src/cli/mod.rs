@@ -5,6 +5,8 @@
 
 mod args;
 mod bench;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod control;
 mod demo;
 mod drill;
 mod help;

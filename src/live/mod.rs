@@ -16,6 +16,9 @@
 
 mod clock;
 mod command;
+#[cfg(feature = "control")]
+mod controlled;
+mod environment;
 mod memory;
 mod sandbox;
 mod signals;
@@ -23,6 +26,7 @@ mod supervisor;
 mod wake;
 
 pub use command::{CommandError, Running, start};
+pub use environment::export;
 pub use sandbox::{SandboxError, enter, join_hint};
 pub use signals::Signals;
 pub use wake::{WakeReceiver, WakeSender};

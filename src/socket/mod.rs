@@ -147,6 +147,19 @@ impl Host {
         self.stack.connections()
     }
 
+    /// Resets a connection from outside of its program: the peer gets an RST, and the program gets `ECONNRESET`. False if
+    /// there is none between these ends.
+    #[cfg(feature = "control")]
+    pub fn reset(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.stack.reset(local, remote)
+    }
+
+    /// The connections that are not over, at most `most`: state, own end, other end.
+    #[cfg(feature = "control")]
+    pub fn connection_list(&self, most: usize) -> Vec<(crate::event::State, SocketAddr, SocketAddr)> {
+        self.stack.connection_list(most)
+    }
+
     /// Bytes that the buffers of all connections take, in whole blocks.
     pub fn buffered(&self) -> usize {
         self.stack.buffered()

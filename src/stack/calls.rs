@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::event::{Cause, State};
 
+#[cfg(feature = "control")]
+use super::Slot;
 use super::Stack;
 use super::address::{Addr, FourTuple};
 use super::config::TcpOptions;
@@ -372,6 +374,24 @@ impl Stack {
             }
             _ => self.end_writing(id, "close"),
         }
+    }
+
+    /// Resets a connection: the peer gets an RST, and the application sees a reset. False if there is none between these
+    /// ends.
+    #[cfg(feature = "control")]
+    pub(crate) fn reset(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let tuple = FourTuple::between(&local, &remote);
+        let Some(Slot::Connection(id)) = self.tables.exact.get(&tuple).copied() else { return false };
+        self.tables.connections[id].error.get_or_insert(ConnectionError::Reset);
+        self.abort(id, Cause::Call("reset"));
+        true
+    }
+
+    /// The connections whose TCP is not over, at most `most`: state, own end, other end.
+    #[cfg(feature = "control")]
+    pub(crate) fn connection_list(&self, most: usize) -> Vec<(State, SocketAddr, SocketAddr)> {
+        let open = self.tables.connections.iter().filter(|(_, connection)| connection.tcp.is_some());
+        open.filter_map(|(id, _)| self.endpoints(id)).take(most).collect()
     }
 
     /// Applies options that may change while a connection lives.

@@ -37,11 +37,13 @@ const ROWS: [&[&str]; 28] = [
 ];
 
 /// Who may name a crate or a part of the standard library.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("smoltcp::", &["segment", "time", "stack", "bench"]),
     ("tun_tap::", &["device"]),
     ("pcap_file::", &["capture"]),
     ("clap::", &["cli"]),
+    ("httparse::", &["control"]),
+    ("sha2::", &["scenario"]),
     ("libc::", &["device", "live", "bench"]),
     ("rustix::", &["device", "live", "bench"]),
     ("std::process::Command", &["live", "bench", "cli"]),

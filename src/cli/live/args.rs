@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use crate::cli::args::How;
+use crate::cli::control::ControlOptions;
 use crate::cli::{help, values};
 use crate::link::{LinkArgument, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 use crate::sim::parse_address;
@@ -121,6 +122,8 @@ pub(in crate::cli) struct Serve {
     pub(super) tcp: Tcp,
     #[command(flatten)]
     pub(super) capture: Capture,
+    #[command(flatten)]
+    pub(super) control: ControlOptions,
     /// Program to run on the kernel's side; its exit code becomes that of tcplab [default: serve until Ctrl-C]
     #[arg(index = 2, last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     pub(super) command: Vec<OsString>,
@@ -138,6 +141,8 @@ pub(in crate::cli) struct Connect {
     pub(super) tcp: Tcp,
     #[command(flatten)]
     pub(super) capture: Capture,
+    #[command(flatten)]
+    pub(super) control: ControlOptions,
     /// Server to start first; its standard output goes to standard error [default: connect to a running server]
     #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     pub(super) command: Vec<OsString>,

@@ -37,7 +37,9 @@ pub(in crate::cli) fn run(args: &Connect, registry: &Registry, output: Output) -
     }
     let (device, tcp, capture) = (&args.device, &args.tcp, &args.capture);
     let wanted = Wanted { device, tcp, capture, syn_cookies: SynCookies::default() };
+    let control = args.control.open()?;
     let mut session = Session::open(&wanted, registry, output)?;
+    session.attach(control);
     let outcome = talk(&mut session, args, output);
     session.close(outcome)
 }

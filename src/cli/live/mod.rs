@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 use super::CliError;
 use super::output::Output;
 use crate::app::Registry;
+use crate::control::Control;
+use crate::escape::Name;
 use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
 use crate::socket::SynCookies;
@@ -44,6 +46,7 @@ pub(super) struct Session {
     /// COMMAND has ended. What it has started goes on until the session ends.
     ended: Option<Running>,
     own_namespace: bool,
+    control: Option<Control>,
     output: Output,
 }
 
@@ -91,8 +94,16 @@ impl Session {
         let failed = |what| move |error| CliError::Run(format!("{what}: {error}"));
         let signals = Signals::catch().map_err(failed("catch SIGINT, SIGTERM and SIGHUP"))?;
         let wakes = WakeReceiver::new().map_err(failed("make a pair of sockets for wake-ups"))?;
-        let (recording, flush_at, running, ended) = (None, None, None, None);
-        Ok(Self { live, signals, wakes, recording, flush_at, running, ended, own_namespace: true, output })
+        let (recording, flush_at, running, ended, control) = (None, None, None, None, None);
+        Ok(Self { live, signals, wakes, recording, flush_at, running, ended, own_namespace: true, control, output })
+    }
+
+    /// Serves a control interface from now on.
+    pub(super) fn attach(&mut self, control: Option<Control>) {
+        if let Some(control) = &control {
+            self.output.note(format_args!("control: {}", Name(control.address())));
+        }
+        self.control = control;
     }
 
     /// True if standard output carries the capture.
@@ -136,12 +147,18 @@ impl Session {
 
     pub(super) fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
         let limit = limit.map(|limit| self.live.now() + limit.saturating_duration_since(Instant::now()));
-        let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).min();
+        let control_at = self.control.as_ref().and_then(Control::next_at);
+        let until = self.live.next_at().into_iter().chain(self.flush_at).chain(limit).chain(control_at).min();
         let command = self.running.iter().map(Running::descriptor);
-        let others: Vec<_> = self.signals.descriptors().chain([self.wakes.descriptor()]).chain(command).collect();
+        let control = self.control.iter().flat_map(Control::descriptors);
+        let others: Vec<_> =
+            self.signals.descriptors().chain([self.wakes.descriptor()]).chain(command).chain(control).collect();
         let called = self.live.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
         if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
+        }
+        if let Some(control) = &mut self.control {
+            control.turn(self.live.now(), &mut self.live);
         }
         self.turn()?;
         Ok(None)

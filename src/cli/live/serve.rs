@@ -23,7 +23,9 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     check_address(args)?;
     let syn_cookies = if args.syn_cookies { SynCookies::On } else { SynCookies::Off };
     let wanted = Wanted { device: &args.device, tcp: &args.tcp, capture: &args.capture, syn_cookies };
+    let control = args.control.open()?;
     let mut session = Session::open(&wanted, registry, output)?;
+    session.attach(control);
     let output = output.results_to_stderr(session.captures_to_stdout());
     let flows = args.flows.then(Flows::shared);
     if let Some(flows) = &flows {
