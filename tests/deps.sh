@@ -4,7 +4,7 @@
 set -eu
 
 # command:package, with Debian's package names
-wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping valgrind:valgrind gcc:gcc'
+wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping valgrind:valgrind gcc:gcc python3:python3'
 
 missing() {
     PATH=$PATH:/usr/sbin:/sbin

@@ -11,6 +11,7 @@ mod programs;
 mod scripts;
 
 mod captures;
+mod control;
 mod drill;
 mod packets;
 mod scenarios;
