@@ -2,7 +2,7 @@
 //! command with `--link` reads them here, before it enters a namespace. Nothing else opens such a file.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::CliError;
 use crate::escape::Name;
 #[cfg(all(feature = "live", target_os = "linux"))]
 use crate::link::LinkSchedule;
-use crate::link::{LinkArgument, LinkLine, MOST_LINE_BYTES, Trace, read_lines};
+use crate::link::{LinkArgument, LinkLine, MOST_LINE_BYTES, SpecError, Trace, read_lines};
 
 /// The lines that `--link` stands for, in order, their traces read.
 pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError> {
@@ -25,6 +25,13 @@ pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError
                 let text = String::from_utf8(bytes).map_err(|_| wrong(&"the file is not text in UTF-8"))?;
                 lines.extend(read_lines(&text, direction.as_ref()).map_err(|error| wrong(&Name(&error.to_string())))?);
             }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for LinkLine { direction, at, items } in &lines {
+        let Some(at) = *at else { continue };
+        if let Some(key) = items.keys().find(|key| !seen.insert((at, direction.clone(), *key))) {
+            return Err(CliError::Usage(format!("--link: {}", SpecError::ChangesTwice { at, key })));
         }
     }
     let mut traces = Traces::default();

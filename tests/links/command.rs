@@ -63,6 +63,7 @@ fn an_error_in_a_file_names_the_file_and_the_line() {
         error(&["client>server:rate=trace:lte", "server>client:rate=trace:other/lte"])
             .contains("lte has the same file name")
     );
+    assert!(error(&["@1s:loss=1%", "@1000ms:loss=2%"]).contains("--link: link spec: `@1s:`: `loss` changes twice"));
     assert!(error(&["delay=5ms,"]).contains("an item is missing beside a comma"));
     assert!(error(&["a>b:@1s:loss=1%"]).contains("links.a>b"));
     let both = tcplab(&["run", "data", "--link", "@1s:loss=1%", "--set", "link.@1s.loss=2%"], &dir);
