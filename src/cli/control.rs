@@ -27,6 +27,7 @@ impl ControlOptions {
             OpenError::Io(..) => CliError::Run(error.to_string()),
             _ => CliError::Usage(error.to_string()),
         })?;
+        #[cfg(all(feature = "live", target_os = "linux"))]
         crate::live::export("TCPLAB_CONTROL", opened.address())
             .map_err(|error| CliError::Run(format!("set TCPLAB_CONTROL: {error}")))?;
         Ok(Some(opened))

@@ -9,16 +9,14 @@ use std::path::Path;
 
 use super::CliError;
 use crate::escape::Name;
-#[cfg(all(feature = "live", target_os = "linux"))]
-use crate::link::LinkSchedule;
-use crate::link::{LinkArgument, LinkLine, MOST_LINE_BYTES, SpecError, Trace, read_lines};
+use crate::link::{LinkArgument, LinkLine, LinkSchedule, MOST_LINE_BYTES, SpecError, Trace, read_lines};
 
 /// The lines that `--link` stands for, in order, their traces read.
 pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError> {
     let mut lines = Vec::new();
     for argument in arguments {
         match argument {
-            LinkArgument::Line(line) => lines.push(line.clone()),
+            LinkArgument::Line(line) => lines.push((**line).clone()),
             LinkArgument::File { direction, path } => {
                 let wrong = |why: &dyn std::fmt::Display| CliError::Usage(format!("--link @{}: {why}", Name(path)));
                 let bytes = contents(path, MOST_LINE_BYTES).map_err(|why| wrong(&why))?;
@@ -45,7 +43,7 @@ pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError
 }
 
 /// What `--link` makes of the two directions of a link, from the first end and from the second.
-#[cfg(all(feature = "live", target_os = "linux"))]
+#[cfg_attr(not(all(feature = "live", target_os = "linux")), allow(dead_code, reason = "commands in real time use it"))]
 pub(super) fn schedules(arguments: &[LinkArgument], ends: [&str; 2]) -> Result<[LinkSchedule; 2], CliError> {
     let lines = read(arguments)?;
     LinkSchedule::of_link(&lines, ends)

@@ -5,7 +5,7 @@
 
 mod args;
 mod bench;
-#[cfg(all(feature = "live", target_os = "linux"))]
+#[cfg_attr(not(all(feature = "live", target_os = "linux")), allow(dead_code, reason = "commands in real time use it"))]
 mod control;
 mod demo;
 mod drill;

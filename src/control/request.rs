@@ -46,7 +46,7 @@ impl<'a> Request<'a> {
             return refused(400, "no method and no path");
         };
         let mut fields = Fields::default();
-        for header in head.headers.iter() {
+        for header in &*head.headers {
             let Ok(value) = core::str::from_utf8(header.value).map(str::trim) else {
                 return refused(400, "a header is not text");
             };

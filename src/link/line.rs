@@ -35,7 +35,7 @@ pub struct LinkLine {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinkArgument {
     /// A line.
-    Line(LinkLine),
+    Line(Box<LinkLine>),
     /// `[A>B:]@FILE`. With a direction, its lines are for that direction.
     File {
         /// The direction.
@@ -285,7 +285,7 @@ impl FromStr for LinkArgument {
         match split_at(rest) {
             Some((path, false)) if !path.is_empty() => Ok(Self::File { direction, path: path.to_owned() }),
             Some((_, false)) => Err(SpecError::Time(text.to_owned())),
-            _ => parse_line(direction, rest, text).map(Self::Line),
+            _ => parse_line(direction, rest, text).map(|line| Self::Line(Box::new(line))),
         }
     }
 }
@@ -295,7 +295,7 @@ impl FromStr for LinkLine {
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
         match text.parse()? {
-            LinkArgument::Line(line) => Ok(line),
+            LinkArgument::Line(line) => Ok(*line),
             LinkArgument::File { path, .. } => Err(SpecError::File(path)),
         }
     }

@@ -73,7 +73,7 @@ fn an_error_in_a_file_names_the_file_and_the_line() {
 #[test]
 fn a_long_trace_is_given_to_replay_and_a_short_one_is_in_the_capture() {
     let dir = place("traces");
-    let long: String = (1..9_000).map(|millis| format!("{millis}\n")).collect();
+    let long = (1..9_000).fold(String::new(), |text, millis| text + &format!("{millis}\n"));
     fs::write(dir.join("long.trace"), &long).expect("written");
     fs::write(dir.join("short.trace"), "1\n3\n").expect("written");
     fs::write(dir.join("wrong.trace"), "7\n").expect("written");

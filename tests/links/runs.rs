@@ -120,7 +120,7 @@ fn with_trace(trace: &Trace) -> Scenario {
 #[test]
 fn a_trace_of_32_kib_is_in_the_recipe_and_one_byte_more_is_not() {
     // Four bytes in each line: 8,192 lines are 32 KiB.
-    let lines = |count: usize| (0..count).map(|at| format!("{}\n", 100 + at / 10)).collect::<String>();
+    let lines = |count: usize| (0..count).fold(String::new(), |text, at| text + &format!("{}\n", 100 + at / 10));
     let short = lines(8_192);
     assert_eq!(short.len(), 32 << 10);
     let trace = Trace::parse("cell", short.as_bytes()).expect("a trace");

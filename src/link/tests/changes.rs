@@ -303,7 +303,7 @@ proptest! {
         trace.push(sum + last);
         let mut now = 0;
         let packets: Vec<_> = packets.into_iter().map(|(gap, len)| { now += gap; (now, len) }).collect();
-        let text: String = trace.iter().map(|millis| format!("{millis}\n")).collect();
+        let text = trace.iter().fold(String::new(), |text, millis| text + &format!("{millis}\n"));
         let mut link = traced(text.trim());
         let fates: Vec<_> = (0..).zip(&packets).map(|(id, (at, len))| send(&mut link, nanos(*at), packet(id, *len as usize))).collect();
         let expected: Vec<_> = mahimahi(&trace, &packets).into_iter().map(|at| Fate::Deliver(nanos(at))).collect();
