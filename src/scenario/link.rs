@@ -70,7 +70,7 @@ impl LinkPart {
             items.merge(&line.items);
         }
         let most = LinkSchedule::MOST_CHANGES;
-        if self.changes.len() > most { Err(format!("at most {most} changes of a link")) } else { Ok(()) }
+        if self.changes.len() > 2 * most { Err(format!("at most {most} changes of each direction")) } else { Ok(()) }
     }
 
     pub(super) fn joins(&self, from: &str, to: &str) -> bool {
