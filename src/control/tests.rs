@@ -180,7 +180,7 @@ fn a_foreign_host_or_origin_is_refused() {
 #[test]
 fn an_address_that_others_can_reach_has_to_be_allowed() {
     let open = |text: &str, anywhere| {
-        super::Control::open(&text.parse::<ControlAddress>().expect(text), anywhere)
+        Control::open(&text.parse::<ControlAddress>().expect(text), anywhere)
             .map(|control| control.address().to_owned())
     };
     for text in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {

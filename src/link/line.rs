@@ -243,8 +243,11 @@ pub fn read_lines(text: &str, direction: Option<&(String, String)>) -> Result<Ve
     Ok(lines)
 }
 
+/// A and B of `A>B`.
+type Ends = (String, String);
+
 /// Splits `A>B:` off.
-fn split_direction(text: &str) -> Result<(Option<(String, String)>, &str), SpecError> {
+fn split_direction(text: &str) -> Result<(Option<Ends>, &str), SpecError> {
     // A path behind `@` or `trace:` may have such a character.
     let first = text.find(['>', '@']).filter(|at| text[*at..].starts_with('>') && !text[..*at].contains("trace:"));
     let Some(at) = first else { return Ok((None, text)) };
