@@ -155,14 +155,13 @@ impl<E: Endpoint> Network<E> {
     ) -> Result<(), SpecError> {
         let now = self.now();
         let link = &mut self.fabric.cables[cable][end];
-        match line.at {
-            Some(at) => link.add_change(LinkChange { at, items: line.items.clone() })?,
-            None => {
-                link.set_spec(line.items.spec());
-                if !is_new {
-                    let (link, items) = (self.fabric.cables[cable].link_id(end), line.items.spec().to_string());
-                    self.observers.on_event(now, &Event::LinkChanged { link, items: &items });
-                }
+        if let Some(at) = line.at {
+            link.add_change(LinkChange { at, items: line.items.clone() })?;
+        } else {
+            link.set_spec(line.items.spec());
+            if !is_new {
+                let (link, items) = (self.fabric.cables[cable].link_id(end), line.items.spec().to_string());
+                self.observers.on_event(now, &Event::LinkChanged { link, items: &items });
             }
         }
         self.look_ahead(cable);

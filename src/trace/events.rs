@@ -36,10 +36,9 @@ impl Observer for Trace {
             }
             Event::Forwarded { host, packet, fate, .. } => self.forwarded(host, packet, fate),
             Event::Delivered { host, packet, .. } => self.delivered(at, host, packet),
-            // They belong to a packet that was sent; the copy arrives like the original.
-            Event::Duplicated { .. } | Event::LinkDropped { .. } => {}
-            // No step yet: what it does to packets is told with them.
-            Event::LinkChanged { .. } => {}
+            // They belong to a packet that was sent; the copy arrives like the original. What a change of a link does to
+            // packets is told with them.
+            Event::Duplicated { .. } | Event::LinkDropped { .. } | Event::LinkChanged { .. } => {}
             Event::LinkQueue { link, packets, bytes } => {
                 self.push(at, Vantage::Capture, None, Content::LinkQueue { link, packets, bytes });
             }
