@@ -3,11 +3,11 @@
 
 use core::net::SocketAddr;
 
-use super::{Content, HostEntry, PacketStep, SenderStep, Trace, Vantage, segment_step};
+use super::{Content, HostEntry, MOST_PASSAGES, PacketStep, Passage, SenderStep, Trace, Vantage, segment_step};
 use crate::annotate::{self, Direction, Subject, Tag, Variables};
 use crate::conversation::Side;
 use crate::event::{CookieStep, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
-use crate::segment::Packet;
+use crate::segment::{Packet, Protocol, Quoted};
 use crate::time::Instant;
 
 impl Observer for Trace {
@@ -79,11 +79,22 @@ impl Trace {
         let annotation = annotator.annotate(&subject);
         let (Some(annotated), Ok(segment)) = (annotation.segment, &subject.segment) else {
             let words = annotation.words.to_owned();
-            let ends = subject.ip.ok().map(|ip| (ip.src, ip.dst));
-            let (packet, len) = (packet.meta.id, packet.bytes.len() as u32);
-            self.note_packet(packet);
-            let step = PacketStep { packet: packet.0, len, ends, words, tag, behind: None, comment: None };
-            self.push(at, vantage, None, Content::Packet(step));
+            let ip = subject.ip.ok();
+            let quoted = ip.and_then(|ip| Quoted::parse(&ip)).filter(|quoted| quoted.protocol == Protocol::Tcp);
+            let flow = quoted.and_then(|quoted| self.flows.find(quoted.src, quoted.dst));
+            self.note_packet(packet.meta.id);
+            let step = PacketStep {
+                packet: packet.meta.id.0,
+                len: packet.bytes.len() as u32,
+                protocol: ip.map(|ip| ip.protocol),
+                ends: ip.map(|ip| (ip.src, ip.dst)),
+                words,
+                tag,
+                behind: None,
+                path: Vec::new(),
+                comment: None,
+            };
+            self.push(at, vantage, flow, Content::Packet(step));
             return;
         };
         let (known, stream, observed) = (annotated.stream.notes.flow, annotated.stream.number, annotated.observed);
@@ -94,6 +105,9 @@ impl Trace {
         flow.hosts[from as usize] = Some(host);
         let arrives = !tag.is_some_and(Tag::is_loss);
         flow.take(at, from, segment, &observed, &annotated.stream.conversation, (arrives, false));
+        if let Some(reason) = annotated.variables().reason.filter(|_| observed.kinds.is_retransmission()) {
+            flow.measured[from as usize].resent(reason);
+        }
         let step = self.wants_steps.then(|| {
             let mut step = segment_step(&annotated, segment, from, annotation.words);
             step.window_changed = flow.note_window(from, step.window, segment.is_syn());
@@ -117,8 +131,12 @@ impl Trace {
         self.steps.get_mut(place as usize).map(|step| &mut step.content)
     }
 
-    /// The annotator of a host sees what reaches the host. No step: the arrow of a segment stands where it was sent.
+    /// The annotator of a host sees what reaches the host. No step of its own: that of the packet gets a passage.
     fn delivered(&mut self, at: Instant, host: HostId, packet: &Packet) {
+        let behind = self.taken + self.steps.len() as u64;
+        if let Some(path) = self.path_of(packet).filter(|path| path.len() < MOST_PASSAGES) {
+            path.push(Passage { host, at, behind });
+        }
         let subject = Subject::parse(at, Direction::Inbound, &packet.bytes);
         let Ok(segment) = &subject.segment else { return };
         if self.hosts.get(&host).is_some_and(|entry| entry.router) {
@@ -131,7 +149,20 @@ impl Trace {
             return;
         }
         self.orient(at, host, segment.src, segment.dst);
-        self.hosts.entry(host).or_default().annotator.follow(at, Direction::Inbound, segment);
+        let annotated = self.hosts.entry(host).or_default().annotator.follow(at, Direction::Inbound, segment);
+        let number = annotated.stream.notes.flow.or_else(|| self.flows.find(segment.src, segment.dst));
+        if let Some(flow) = number.and_then(|number| self.flows.get_mut(number)) {
+            flow.came(at, flow.side_of(segment.dst), segment, &annotated.observed.seen);
+        }
+    }
+
+    /// The path of a packet that is a step.
+    fn path_of(&mut self, packet: &Packet) -> Option<&mut Vec<Passage>> {
+        match self.step_of(packet)? {
+            Content::Segment(segment) => Some(&mut segment.path),
+            Content::Packet(packet) => Some(&mut packet.path),
+            _ => None,
+        }
     }
 
     /// An annotator that meets a connection takes its first end from the flow, so that all count sides alike.

@@ -4,8 +4,9 @@
 use core::net::SocketAddr;
 
 use super::Vantage;
+use super::measured::Measured;
 use super::states::States;
-use crate::conversation::{Account, ByEnds, Conversation, Kinds, Observed, Side};
+use crate::conversation::{Account, ByEnds, Conversation, DataKind, Kinds, Observed, Seen, Side};
 use crate::event::{HostId, State};
 use crate::segment::Segment;
 use crate::time::Instant;
@@ -21,6 +22,8 @@ pub struct Flow {
     pub hosts: [Option<HostId>; 2],
     /// What was counted.
     pub account: Account,
+    /// What was measured of each side as a sender.
+    pub measured: [Measured; 2],
     states: States,
     /// The host tells the state of this side: it is not inferred.
     told: [bool; 2],
@@ -37,6 +40,7 @@ impl Flow {
             ends,
             hosts: [None; 2],
             account: Account::new(at),
+            measured: Default::default(),
             states: States::default(),
             told: [false; 2],
             windows: [None; 2],
@@ -81,6 +85,13 @@ impl Flow {
         }
     }
 
+    /// A segment of the other side has come to this one, or has passed the vantage point of a capture.
+    pub(super) fn came(&mut self, at: Instant, to: Side, segment: &Segment<'_>, seen: &Seen) {
+        if segment.is_ack() && seen.data != DataKind::Unacceptable {
+            self.measured[to as usize].acked(at, segment.ack);
+        }
+    }
+
     /// Takes a segment that was observed. A copy made by a link is no retransmission. `arrives` is false if it is known
     /// to be lost.
     pub(super) fn take(
@@ -94,6 +105,9 @@ impl Flow {
     ) {
         let kinds = if copy { Kinds::default() } else { observed.kinds };
         self.account.take(at, from, segment, &observed.seen, kinds, conversation);
+        if !copy {
+            self.measured[from as usize].sent(at, segment, &observed.seen, conversation.sender(from).rcv_wnd);
+        }
         let before = self.states;
         self.states.observe(from, segment, &observed.seen, conversation, arrives);
         for side in Side::BOTH.into_iter().filter(|side| self.told[*side as usize]) {

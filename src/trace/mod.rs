@@ -12,11 +12,13 @@
 //! a comment of ours on a packet says what its host knew. What is only inferred is marked: a state without a cause.
 //!
 //! - `events`: from the events of a run; `records`: from a capture; `states`: the states that segments imply;
-//! - `ends`: what is known of both ends of a flow after each step.
+//! - `ends`: what is known of both ends of a flow after each step; `flow`: one connection; `measured`: round trips, windows
+//!   and idle times of a side.
 
 pub mod ends;
 mod events;
 mod flow;
+mod measured;
 #[cfg(feature = "capture")]
 mod records;
 mod states;
@@ -33,10 +35,11 @@ use crate::conversation::{Kinds, Seen, Side};
 use crate::event::{Cause, CookieStep, DropReason, HostId, LinkId, Phase, State, TimerKind};
 #[cfg(feature = "capture")]
 use crate::segment::CaptureParser;
-use crate::segment::{Flags, Options, PacketId, Segment};
+use crate::segment::{Flags, Options, PacketId, Protocol, Segment};
 use crate::time::{Duration, Instant};
 pub use flow::Flow;
 use flow::FlowList;
+pub use measured::{Measured, RoundTrips};
 
 /// Where a step was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,6 +151,20 @@ pub enum Content {
     },
 }
 
+/// A packet came to a host or to a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// Which.
+    pub host: HostId,
+    /// When.
+    pub at: Instant,
+    /// Steps that were there by then: the passage lies behind them.
+    pub(crate) behind: u64,
+}
+
+/// Passages of a packet that are kept. No sensible way is longer.
+const MOST_PASSAGES: usize = 32;
+
 /// A TCP segment. Sequence numbers are relative to the initial one of their side.
 #[derive(Clone, Debug)]
 pub struct SegmentStep {
@@ -187,6 +204,8 @@ pub struct SegmentStep {
     pub tag: Option<Tag>,
     /// What a link behind a router does to it, and the router.
     pub behind: Option<(HostId, Tag)>,
+    /// In a run: where it came, in order. These are routers, and the host at the end; a copy comes there once more.
+    pub path: Vec<Passage>,
     /// The variables of its sender: of a run as its host knows them, of a capture where a comment tells them.
     pub variables: Option<Variables>,
     /// The comment that stands in the capture.
@@ -204,6 +223,8 @@ pub struct PacketStep {
     pub packet: u64,
     /// Its length on the wire.
     pub len: u32,
+    /// What its IP header carries, if it has one.
+    pub protocol: Option<Protocol>,
     /// Source and destination, if it has an IP header.
     pub ends: Option<(IpAddr, IpAddr)>,
     /// What it is.
@@ -212,6 +233,8 @@ pub struct PacketStep {
     pub tag: Option<Tag>,
     /// What a link behind a router does to it, and the router.
     pub behind: Option<(HostId, Tag)>,
+    /// In a run: where it came, in order. These are routers, and the host at the end; a copy comes there once more.
+    pub path: Vec<Passage>,
     /// The comment that stands in the capture.
     pub comment: Option<String>,
 }
@@ -452,6 +475,7 @@ fn segment_step(annotated: &Annotated<'_>, segment: &Segment<'_>, from: Side, wo
         words: words.to_owned(),
         tag: None,
         behind: None,
+        path: Vec::new(),
         variables: Some(annotated.variables()),
         comment: None,
         begins: false,

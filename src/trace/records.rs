@@ -12,7 +12,7 @@ use super::{Content, MOST_ADDRESSES, PacketStep, Trace, Vantage, segment_step};
 use crate::annotate::{Direction, Subject, Tag, tags};
 use crate::capture::Record;
 use crate::conversation::Side;
-use crate::segment::{Captured, IpView, Protocol, Segment};
+use crate::segment::{Captured, IpView, Protocol, Quoted, Segment};
 
 impl Trace {
     /// Takes the next record of a capture. `ours` says that tcplab wrote the file, so that its comments can be relied
@@ -52,10 +52,9 @@ impl Trace {
         let (Some(annotated), Ok(segment)) = (annotation.segment, &subject.segment) else {
             let words = words.to_owned();
             if let Ok(segment) = &subject.segment {
-                return self.corrupted(record, segment, &words, cut, ours);
+                return self.corrupted(record, (subject.ip.ok().as_ref(), segment), &words, cut, ours);
             }
-            let ends = subject.ip.ok().map(|ip| (ip.src, ip.dst));
-            return self.push_packet(record, ends, words, comment, ours);
+            return self.push_packet(record, subject.ip.ok().as_ref(), words, comment, ours);
         };
         let (known, stream, observed) = (annotated.stream.notes.flow, annotated.stream.number, annotated.observed);
         let begun = self.flows.begun;
@@ -69,6 +68,10 @@ impl Trace {
         let arrives = !tag.is_some_and(Tag::is_loss);
         let conversation = &annotated.stream.conversation;
         flow.take(record.at, from, segment, &observed, conversation, (arrives, subject.copy));
+        flow.came(record.at, from.other(), segment, &observed.seen);
+        if let Some(reason) = told.and_then(|told| told.variables?.reason).filter(|_| observed.kinds.is_retransmission()) {
+            flow.measured[from as usize].resent(reason);
+        }
         let mut step = segment_step(&annotated, segment, from, words);
         step.begins = begun == number;
         step.states = flow.states();
@@ -96,12 +99,18 @@ impl Trace {
     }
 
     /// A segment that a link has changed: its connection has not taken it, but it can be drawn.
-    fn corrupted(&mut self, record: &Record<'_>, segment: &Segment<'_>, words: &str, cut: bool, ours: bool) {
+    fn corrupted(
+        &mut self,
+        record: &Record<'_>,
+        (ip, segment): (Option<&IpView<'_>>, &Segment<'_>),
+        words: &str,
+        cut: bool,
+        ours: bool,
+    ) {
         let comment = record.comment.filter(|comment| !comment.is_empty());
         let number = self.flows.find(segment.src, segment.dst);
         let Some((number, flow)) = number.and_then(|number| Some((number, self.flows.get(number)?))) else {
-            let ends = Some((segment.src.ip(), segment.dst.ip()));
-            return self.push_packet(record, ends, words.to_owned(), comment, ours);
+            return self.push_packet(record, ip, words.to_owned(), comment, ours);
         };
         let from = flow.side_of(segment.src);
         let step = super::SegmentStep {
@@ -123,6 +132,7 @@ impl Trace {
             words: words.to_owned(),
             tag: None,
             behind: None,
+            path: Vec::new(),
             variables: None,
             comment: comment.map(str::to_owned),
             begins: false,
@@ -134,7 +144,7 @@ impl Trace {
     fn push_packet(
         &mut self,
         record: &Record<'_>,
-        ends: Option<(IpAddr, IpAddr)>,
+        ip: Option<&IpView<'_>>,
         words: String,
         comment: Option<&str>,
         ours: bool,
@@ -143,13 +153,17 @@ impl Trace {
         let step = PacketStep {
             packet: record.number,
             len: record.original_len,
-            ends,
+            protocol: ip.map(|ip| ip.protocol),
+            ends: ip.map(|ip| (ip.src, ip.dst)),
             words,
             tag: told.and_then(|told| told.tag),
             behind: None,
+            path: Vec::new(),
             comment: comment.map(str::to_owned),
         };
-        self.push(record.at, Vantage::Capture, None, Content::Packet(step));
+        let quoted = ip.and_then(Quoted::parse).filter(|quoted| quoted.protocol == Protocol::Tcp);
+        let flow = quoted.and_then(|quoted| self.flows.find(quoted.src, quoted.dst));
+        self.push(record.at, Vantage::Capture, flow, Content::Packet(step));
     }
 
     fn note_addresses(&mut self, ip: &IpView<'_>, direction: Option<Direction>) {
