@@ -166,9 +166,8 @@ mod tests {
     fn send(measured: &mut Measured, at: u64, (start, end): (u32, u32), old: u32) {
         let ends = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse().expect("an address"));
         let payload = vec![0; (end - start) as usize];
-        let bytes =
-            SegmentTemplate { flags: Flags::ACK, payload: &payload, ..SegmentTemplate::new(ends[0], ends[1]) }
-                .to_bytes();
+        let bytes = SegmentTemplate { flags: Flags::ACK, payload: &payload, ..SegmentTemplate::new(ends[0], ends[1]) }
+            .to_bytes();
         let ip = crate::segment::IpView::parse(&bytes).expect("a packet");
         let segment = Segment::parse(&ip).expect("a segment");
         let data = if old == end - start { DataKind::Retransmission { nth: 1 } } else { DataKind::New };

@@ -69,7 +69,9 @@ impl Trace {
         let conversation = &annotated.stream.conversation;
         flow.take(record.at, from, segment, &observed, conversation, (arrives, subject.copy));
         flow.came(record.at, from.other(), segment, &observed.seen);
-        if let Some(reason) = told.and_then(|told| told.variables?.reason).filter(|_| observed.kinds.is_retransmission()) {
+        if let Some(reason) =
+            told.and_then(|told| told.variables?.reason).filter(|_| observed.kinds.is_retransmission())
+        {
             flow.measured[from as usize].resent(reason);
         }
         let mut step = segment_step(&annotated, segment, from, words);

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
+use super::order::Item;
 use crate::conversation::{AckKind, DataKind, Kind};
 use crate::time::Instant;
-use crate::trace::{Content, SegmentStep, Step};
+use crate::trace::{Content, SegmentStep};
 
 /// Steps of a run that are drawn at its beginning.
 const HEAD: usize = 6;
@@ -17,7 +18,7 @@ const LEAST: usize = 4;
 /// What there is to draw next.
 #[derive(Debug)]
 pub(super) enum Drawn {
-    Step(Step),
+    Item(Item),
     Fold(Fold),
 }
 
@@ -34,11 +35,17 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, item: &Item) {
+        let at = match item {
+            Item::Step { step, .. } => step.at,
+            Item::Arrival { at, .. } => *at,
+        };
         if *self == Self::default() {
-            self.first = step.at;
+            self.first = at;
         }
-        self.last = step.at;
+        self.last = at;
+        // What arrives has left, and was counted then.
+        let Item::Step { step, .. } = item else { return };
         match &step.content {
             Content::Segment(segment) if segment.payload > 0 => {
                 self.data += 1;
@@ -63,7 +70,7 @@ impl Fold {
         part(acks, "ACK", "ACKs", String::new());
         part(duplicate_acks, "duplicate ACK", "duplicate ACKs", String::new());
         part(calls, "call", "calls", String::new());
-        let last_part = parts.pop().unwrap_or_default();
+        let last_part = parts.pop().unwrap_or_else(|| "arrivals".to_owned());
         let what = if parts.is_empty() { last_part } else { format!("{} and {last_part}", parts.join(", ")) };
         let mut time = String::new();
         crate::annotate::write_duration(&mut time, last.max(first) - first);
@@ -71,7 +78,7 @@ impl Fold {
     }
 }
 
-/// Takes steps in and gives out what is to be drawn.
+/// Takes items in and gives out what is to be drawn.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
     /// Nothing is folded.
@@ -79,7 +86,7 @@ pub(super) struct Folder {
     /// Steps of the run so far that were drawn.
     drawn: usize,
     /// The last steps of the run, which are drawn when it ends.
-    held: VecDeque<Step>,
+    held: VecDeque<Item>,
     fold: Option<Fold>,
 }
 
@@ -88,23 +95,23 @@ impl Folder {
         Self { all, ..Self::default() }
     }
 
-    /// The next step. `draw` is called for what is to be drawn now.
-    pub(super) fn take(&mut self, step: Step, mut draw: impl FnMut(Drawn)) {
-        if self.all || !is_ordinary(&step) {
+    /// The next item. `draw` is called for what is to be drawn now.
+    pub(super) fn take(&mut self, item: Item, mut draw: impl FnMut(Drawn)) {
+        if self.all || !is_ordinary(&item) {
             self.end_run(&mut draw);
-            return draw(Drawn::Step(step));
+            return draw(Drawn::Item(item));
         }
         if self.drawn < HEAD {
             self.drawn += 1;
-            return draw(Drawn::Step(step));
+            return draw(Drawn::Item(item));
         }
-        self.held.push_back(step);
+        self.held.push_back(item);
         if self.fold.is_some() || self.held.len() >= TAIL + LEAST {
             let fold = self.fold.get_or_insert_default();
             while self.held.len() > TAIL
-                && let Some(step) = self.held.pop_front()
+                && let Some(item) = self.held.pop_front()
             {
-                fold.take(&step);
+                fold.take(&item);
             }
         }
     }
@@ -114,15 +121,19 @@ impl Folder {
         if let Some(fold) = self.fold.take() {
             draw(Drawn::Fold(fold));
         }
-        while let Some(step) = self.held.pop_front() {
-            draw(Drawn::Step(step));
+        while let Some(item) = self.held.pop_front() {
+            draw(Drawn::Item(item));
         }
         self.drawn = 0;
     }
 }
 
 /// Whether nothing special can be said of a step: data in order, an ACK that moves forward, a call that went well.
-fn is_ordinary(step: &Step) -> bool {
+fn is_ordinary(item: &Item) -> bool {
+    let step = match item {
+        Item::Arrival { ordinary, .. } => return *ordinary,
+        Item::Step { step, .. } => step,
+    };
     match &step.content {
         Content::Segment(segment) => is_ordinary_segment(segment),
         Content::Call { call, result: Ok(_), .. } => !matches!(*call, "connect" | "accept" | "shutdown" | "close"),
@@ -130,7 +141,8 @@ fn is_ordinary(step: &Step) -> bool {
     }
 }
 
-fn is_ordinary_segment(segment: &SegmentStep) -> bool {
+/// Data in order, or an ACK that moves forward.
+pub(super) fn is_ordinary_segment(segment: &SegmentStep) -> bool {
     use crate::segment::Flags;
     let control = segment.flags.intersects(Flags::SYN | Flags::FIN | Flags::RST);
     let Some(seen) = segment.seen.filter(|_| !control && segment.tag.is_none() && segment.behind.is_none()) else {

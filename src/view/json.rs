@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ladder::flags;
+use super::label::flags;
 use crate::annotate::Variables;
 use crate::conversation::Side;
 use crate::event::{Phase, Reason, State};

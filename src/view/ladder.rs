@@ -8,15 +8,16 @@
 //! begins, and holds until the next one. Sequence numbers count from the initial one of their side, `start:end` as
 //! tcpdump writes them.
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 use std::cell::RefCell;
 
-use super::fold::{Drawn, Folder};
-use super::layout::{Arrow, Body, Layout, Row, Style};
+use super::fold::{self, Drawn, Folder};
+use super::label;
+use super::layout::{Arrow, Body, End, Layout, Manner, Row, Style};
+use super::order::{self, Item};
 use crate::annotate::{self, Tag, reason};
-use crate::conversation::{AckKind, DataKind, Side};
-use crate::event::{Cause, Event, HostId, Observer, Phase, TimerKind};
-use crate::segment::{Flags, Options};
+use crate::conversation::Side;
+use crate::event::{Cause, DropReason, Event, HostId, Observer, Phase, TimerKind};
 use crate::time::Instant;
 use crate::trace::{Content, Flow, PacketStep, SegmentStep, Step, Trace, Vantage};
 
@@ -29,17 +30,21 @@ pub struct LadderWriter {
     headed: usize,
     /// The ends stand above each flow, since there is no title.
     by_flow: bool,
+    /// The routers between the ends, from left to right, as far as they have columns.
+    routers: Vec<HostId>,
 }
 
 impl LadderWriter {
     /// Of the steps of all flows as they come, each row with the number of its flow, each flow with a title.
     pub fn new(style: Style) -> Self {
-        Self::with(style, true)
+        Self::with(style, true, Vec::new())
     }
 
-    fn with(style: Style, numbers: bool) -> Self {
+    fn with(style: Style, numbers: bool, routers: Vec<HostId>) -> Self {
+        let layout = Layout::new(style, numbers).with_routers(routers.len());
         Self {
-            layout: Layout::new(style, numbers),
+            layout,
+            routers: if layout.has_routers() { routers } else { Vec::new() },
             folder: Folder::new(style.all),
             pending: None,
             headed: 0,
@@ -52,9 +57,13 @@ impl LadderWriter {
         if !is_drawn(&step.content, self.layout.style.all) {
             return;
         }
-        let Self { layout, folder, pending, headed, by_flow } = self;
-        let mut sheet = Sheet { layout, pending, headed, by_flow: *by_flow, trace, out };
-        folder.take(step, |drawn| sheet.draw(&drawn));
+        self.item(trace, step.into(), out);
+    }
+
+    fn item(&mut self, trace: &Trace, item: Item, out: &mut String) {
+        let Self { layout, folder, pending, headed, by_flow, routers } = self;
+        let mut sheet = Sheet { layout, pending, headed, by_flow: *by_flow, routers, trace, out };
+        folder.take(item, |drawn| sheet.draw(&drawn));
     }
 
     /// Writes what was taken so far and is not held back for a fold.
@@ -66,8 +75,8 @@ impl LadderWriter {
 
     /// The end: writes what is left.
     pub fn finish(&mut self, trace: &Trace, out: &mut String) {
-        let Self { layout, folder, pending, headed, by_flow } = self;
-        let mut sheet = Sheet { layout, pending, headed, by_flow: *by_flow, trace, out };
+        let Self { layout, folder, pending, headed, by_flow, routers } = self;
+        let mut sheet = Sheet { layout, pending, headed, by_flow: *by_flow, routers, trace, out };
         folder.end_run(|drawn| sheet.draw(&drawn));
         self.flush(out);
     }
@@ -79,6 +88,7 @@ struct Sheet<'a> {
     pending: &'a mut Option<Row>,
     headed: &'a mut usize,
     by_flow: bool,
+    routers: &'a [HostId],
     trace: &'a Trace,
     out: &'a mut String,
 }
@@ -86,7 +96,12 @@ struct Sheet<'a> {
 impl Sheet<'_> {
     fn draw(&mut self, drawn: &Drawn) {
         match drawn {
-            Drawn::Step(step) => self.step(step),
+            Drawn::Item(Item::Step { step, slopes }) => self.step(step, *slopes),
+            Drawn::Item(Item::Arrival { at, flow, arrival, .. }) => {
+                self.flush();
+                let (at, body) = (self.since_origin(*at), Body::Arrival(arrival.clone()));
+                *self.pending = Some(Row { at, flow: Some(*flow), body, ..Row::default() });
+            }
             Drawn::Fold(fold) => {
                 let row = Row { comments: vec![format!("⋮ {}", fold.words())], ..Row::default() };
                 self.flush();
@@ -101,25 +116,19 @@ impl Sheet<'_> {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step, slopes: bool) {
         let at = self.since_origin(step.at);
         match &step.content {
             Content::Segment(segment) => {
                 if segment.begins && !self.by_flow {
                     self.title(step.flow);
                 }
-                let comments = vec![said(segment, self.trace)];
-                let text = describe(segment);
-                let arrow = Arrow {
-                    from: segment.from,
-                    short: [without_options(&text).to_owned(), flags(segment.flags)],
-                    text,
-                    tag: segment.tag.or(segment.behind.map(|(_, tag)| tag)),
-                    again: is_again(segment),
-                };
+                let comments = vec![label::said(segment, self.trace)];
+                let arrow = self.arrow(segment, slopes);
                 let other = segment.from.other() as usize;
                 self.join(at, step.flow, |row| {
-                    let free = matches!(row.body, Body::Nothing) && row.states[other].is_none();
+                    let free =
+                        matches!(row.body, Body::Nothing) && row.states[other].is_none() && row.notes[other].is_none();
                     if free {
                         row.body = Body::Arrow(arrow.clone());
                         row.comments.clone_from(&comments);
@@ -134,11 +143,12 @@ impl Sheet<'_> {
                         Body::Nothing => true,
                         // An inferred state is that of the segment above.
                         Body::Arrow(arrow) => arrow.from == *side || cause.is_none(),
-                        // A timer changes the state; a call is told of after the change.
-                        Body::Beside(at, _) => at == side && matches!(cause, Some(Cause::Timer(_))),
+                        Body::Arrival(arrival) => arrival.from != *side,
                         Body::Free(_) => false,
                     };
-                    let free = fits && row.states[*side as usize].is_none();
+                    // A timer changes the state; a call is told of after the change.
+                    let told = row.notes[*side as usize].is_none() || matches!(cause, Some(Cause::Timer(_)));
+                    let free = fits && told && row.states[*side as usize].is_none();
                     if free {
                         row.states[*side as usize] = Some(name.clone());
                     }
@@ -146,10 +156,10 @@ impl Sheet<'_> {
                 });
             }
             Content::Call { side: Some(side), fd, call, result } => {
-                self.beside(at, step.flow, *side, &call_text(*fd, call, *result));
+                self.beside(at, step.flow, *side, &label::call_text(*fd, call, *result));
             }
             Content::Call { side: None, fd, call, result } => {
-                let text = format!("{}: {}", self.host(step.vantage), call_text(*fd, call, *result));
+                let text = format!("{}: {}", self.host(step.vantage), label::call_text(*fd, call, *result));
                 self.free(at, text, Vec::new());
             }
             Content::Timer { side, timer, ran } => {
@@ -169,9 +179,15 @@ impl Sheet<'_> {
                 self.free(at, text, Vec::new());
             }
             Content::Packet(packet) => {
+                let said = label::packet_said(packet, self.trace);
+                if let Some(arrow) = self.arrow_of_packet(step, packet) {
+                    self.flush();
+                    let body = Body::Arrow(arrow);
+                    *self.pending = Some(Row { at, flow: step.flow, body, comments: vec![said], ..Row::default() });
+                    return;
+                }
                 let ends = packet.ends.map_or(String::new(), |(src, dst)| format!("{src} → {dst}: "));
-                let (text, more) = packet_text(packet, self.trace);
-                self.free(at, format!("{ends}{text}"), more);
+                self.free(at, format!("{ends}{said}"), Vec::new());
             }
             _ => {}
         }
@@ -192,12 +208,67 @@ impl Sheet<'_> {
 
     fn beside(&mut self, at: i64, flow: Option<usize>, side: Side, text: &str) {
         self.join(at, flow, |row| {
-            let free = matches!(row.body, Body::Nothing) && row.states[side.other() as usize].is_none();
+            let (own, other) = (side as usize, side.other() as usize);
+            let fits = match &row.body {
+                Body::Nothing => row.states[other].is_none() && row.notes[other].is_none(),
+                // The call returns what arrives.
+                Body::Arrival(arrival) => arrival.from != side,
+                Body::Arrow(_) | Body::Free(_) => false,
+            };
+            let free = fits && row.notes[own].is_none();
             if free {
-                row.body = Body::Beside(side, text.to_owned());
+                row.notes[own] = Some(text.to_owned());
             }
             free
         });
+    }
+
+    fn arrow(&self, segment: &SegmentStep, slopes: bool) -> Arrow {
+        let text = label::describe(segment);
+        let tag = segment.tag.or(segment.behind.map(|(_, tag)| tag));
+        let end = match (segment.tag, segment.behind) {
+            (Some(Tag::Lost(_)), _) => End::Hop(0),
+            (_, Some((router, Tag::Lost(why)))) => self.lost_behind(router, segment.from, why),
+            _ if slopes => End::Slope,
+            _ => End::Bar,
+        };
+        let (again, manner) = (label::is_again(segment), label::manner(segment, tag));
+        Arrow { from: segment.from, begin: None, short: label::beginnings(&text), text, tag, again, manner, end }
+    }
+
+    /// Where the arrow of a packet ends that a router drops, or the link behind it.
+    fn lost_behind(&self, router: HostId, from: Side, why: DropReason) -> End {
+        let Some(place) = self.routers.iter().position(|known| *known == router) else { return End::Hop(usize::MAX) };
+        let nth = if from == Side::Local { place } else { self.routers.len() - 1 - place };
+        match why {
+            DropReason::NoRoute | DropReason::HostUnreachable | DropReason::TtlExceeded => End::Router(nth),
+            _ => End::Hop(nth + 1),
+        }
+    }
+
+    /// The arrow of an ICMP error: from a router that has a column, or from the other end, to the end that it is for.
+    fn arrow_of_packet(&self, step: &Step, packet: &PacketStep) -> Option<Arrow> {
+        let (Some(flow), Vantage::Host(sender)) = (step.flow.and_then(|number| self.trace.flow(number)), step.vantage)
+        else {
+            return None;
+        };
+        let (_, to) = packet.ends?;
+        let to = Side::BOTH.into_iter().find(|side| flow.ends[*side as usize].ip() == to)?;
+        let from = to.other();
+        let begin = match self.routers.iter().position(|router| *router == sender) {
+            Some(place) if from == Side::Local => Some(place),
+            Some(place) => Some(self.routers.len() - 1 - place),
+            None if flow.hosts[from as usize] == Some(sender) => None,
+            None => return None,
+        };
+        let text = packet.words.clone();
+        let short = text.split_once(", ").map(|(before, _)| before.to_owned());
+        let end = if matches!(packet.tag, Some(Tag::Lost(_))) { End::Hop(0) } else { End::Bar };
+        let manner = if packet.tag.is_some_and(Tag::is_loss) { Manner::Lost } else { Manner::Plain };
+        // The words stand below it too: what does not fit is left out.
+        let text = short.unwrap_or(text);
+        let short = text.split(' ').next().map(str::to_owned).into_iter().collect();
+        Some(Arrow { from, begin, short, text, tag: packet.tag, again: false, manner, end })
     }
 
     fn free(&mut self, at: i64, text: String, comments: Vec<String>) {
@@ -214,7 +285,7 @@ impl Sheet<'_> {
         }
         let how = if *self.headed == 0 { " (states inferred from the packets, ? is unknown)" } else { "" };
         self.layout.title(self.out, &format!("stream #{} {} ↔ {}{how}", flow.number, ends[0], ends[1]));
-        self.layout.ends(self.out, [&ends[0], &ends[1]]);
+        self.layout.ends(self.out, [&ends[0], &ends[1]], &[]);
         *self.headed += 1;
     }
 
@@ -254,109 +325,6 @@ fn is_drawn(content: &Content, all: bool) -> bool {
     }
 }
 
-/// Sent before, as its sender knows it.
-fn is_again(segment: &SegmentStep) -> bool {
-    match segment.seen.map(|seen| seen.data) {
-        Some(DataKind::Retransmission { .. } | DataKind::Duplicate) => true,
-        Some(DataKind::OutOfOrder) => segment.kinds.is_retransmission(),
-        _ => false,
-    }
-}
-
-/// What stands below the arrow: the words and what becomes of the segment.
-fn said(segment: &SegmentStep, trace: &Trace) -> String {
-    let mut text = segment.words.clone();
-    add_fate(&mut text, segment.tag, segment.behind, trace);
-    if let Some(variables) = segment.variables.as_ref().filter(|_| segment.comment.is_some()) {
-        let _ = write!(text, " [{variables}]");
-    }
-    text
-}
-
-fn packet_text(packet: &PacketStep, trace: &Trace) -> (String, Vec<String>) {
-    let mut text = packet.words.clone();
-    add_fate(&mut text, packet.tag, packet.behind, trace);
-    (text, Vec::new())
-}
-
-fn add_fate(text: &mut String, tag: Option<Tag>, behind: Option<(HostId, Tag)>, trace: &Trace) {
-    if let Some(tag) = tag {
-        let _ = write!(text, " [{tag}]");
-    }
-    if let Some((router, tag)) = behind {
-        let _ = write!(text, " [behind {}: {tag}]", trace.host_name(router));
-    }
-}
-
-/// `read(3) = 14`, `connect(3): EINPROGRESS`
-fn call_text(fd: u32, call: &str, result: Result<i64, &'static str>) -> String {
-    let of = if call == "socket" { String::new() } else { fd.to_string() };
-    match result {
-        Ok(result) => format!("{call}({of}) = {result}"),
-        Err(errno) => format!("{call}({of}): {errno}"),
-    }
-}
-
-/// `PSH|ACK 1:15 ack 1 (14)`: flags, relative sequence numbers `start:end`, the acknowledgment, the window where it
-/// is another one than before, options on a SYN, bytes of data.
-fn describe(segment: &SegmentStep) -> String {
-    let mut text = flags(segment.flags);
-    let Some(seen) = &segment.seen else { return text };
-    let (syn, rst) = (segment.flags.contains(Flags::SYN), segment.flags.contains(Flags::RST));
-    let len = segment.payload as u32 + u32::from(syn) + u32::from(segment.flags.contains(Flags::FIN));
-    if len > 0 {
-        let _ = write!(text, " {}:{}", segment.seq, segment.seq.wrapping_add(len));
-    } else if rst {
-        let _ = write!(text, " {}", segment.seq);
-    }
-    if let Some(ack) = segment.ack {
-        let _ = write!(text, " ack {ack}");
-    }
-    let tells = segment.window_changed || seen.ack == AckKind::WindowUpdate || segment.window == 0;
-    if syn || (tells && !rst && seen.data != DataKind::Unacceptable) {
-        let _ = write!(text, " win {}", segment.window);
-    }
-    if syn {
-        write_options(&mut text, &segment.options, segment.options_cut);
-    }
-    if segment.payload > 0 {
-        let _ = write!(text, " ({})", segment.payload);
-    }
-    text
-}
-
-/// What stands before the options.
-fn without_options(text: &str) -> &str {
-    text.split_once(" <").map_or(text, |(before, _)| before)
-}
-
-/// ` <mss 1460,sackOK,TS>`. The values of timestamps say little: that they are there is enough.
-fn write_options(text: &mut String, options: &Options, cut: bool) {
-    let rest = Options { ts: None, ..*options }.to_string();
-    let rest = rest.trim_start_matches(", <").trim_end_matches('>');
-    let all = [rest, options.ts.map_or("", |_| "TS"), if cut { "…" } else { "" }];
-    let all: Vec<_> = all.into_iter().filter(|text| !text.is_empty()).collect();
-    if !all.is_empty() {
-        let _ = write!(text, " <{}>", all.join(","));
-    }
-}
-
-/// `SYN|ACK`
-pub(crate) fn flags(flags: Flags) -> String {
-    const WORDS: [(Flags, &str); 8] = [
-        (Flags::SYN, "SYN"),
-        (Flags::FIN, "FIN"),
-        (Flags::RST, "RST"),
-        (Flags::PSH, "PSH"),
-        (Flags::URG, "URG"),
-        (Flags::ACK, "ACK"),
-        (Flags::ECE, "ECE"),
-        (Flags::CWR, "CWR"),
-    ];
-    let words: Vec<_> = WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect();
-    if words.is_empty() { "no flags".to_owned() } else { words.join("|") }
-}
-
 /// Steps that a ladder of a run keeps.
 const MOST_STEPS: usize = 200_000;
 
@@ -393,33 +361,41 @@ impl Ladder {
         trace.settle();
         let trace = &*trace;
         let mut out = String::new();
-        let mut by_flow: Vec<Vec<&Step>> = vec![Vec::new(); trace.flows().len()];
+        let mut by_flow: Vec<Vec<(u64, &Step)>> = vec![Vec::new(); trace.flows().len()];
         let mut others = Vec::new();
-        for step in trace.steps().filter(|step| is_drawn(&step.content, style.all)) {
+        for (step, number) in trace.steps().zip(0..).filter(|(step, _)| is_drawn(&step.content, style.all)) {
             match step.flow {
-                Some(number) => by_flow[number].push(step),
-                None => others.push(step),
+                Some(flow) => by_flow[flow].push((number, step)),
+                None => others.push(Item::from(step.clone())),
             }
         }
-        let mut section = |heading: &dyn Fn(&Layout, &mut String), steps: &[&Step]| {
-            if steps.is_empty() {
+        let mut section = |mut writer: LadderWriter, heading: &dyn Fn(&Layout, &mut String), items: Vec<Item>| {
+            if items.is_empty() {
                 return;
             }
             if !out.is_empty() {
                 out.push('\n');
             }
-            let mut writer = LadderWriter::with(*style, false);
             heading(&writer.layout, &mut out);
-            for step in steps {
-                writer.step(trace, (*step).clone(), &mut out);
+            for item in items {
+                writer.item(trace, item, &mut out);
             }
             writer.finish(trace, &mut out);
         };
         for (flow, steps) in trace.flows().iter().zip(&by_flow) {
             let ends = names(trace, flow);
-            section(&|layout, out| layout.ends(out, [&ends[0], &ends[1]]), steps);
+            let routers = order::routers(steps, flow);
+            let called: Vec<_> = routers.iter().map(|router| trace.host_name(*router)).collect();
+            let writer = LadderWriter::with(*style, false, routers);
+            let items = if writer.layout.has_slopes() {
+                order::in_order(steps, flow, fold::is_ordinary_segment)
+            } else {
+                steps.iter().map(|(_, step)| Item::from((*step).clone())).collect()
+            };
+            section(writer, &|layout, out| layout.ends(out, [&ends[0], &ends[1]], &called), items);
         }
-        section(&|layout, out| layout.title(out, "outside the connections:"), &others);
+        let writer = LadderWriter::with(*style, false, Vec::new());
+        section(writer, &|layout, out| layout.title(out, "outside the connections:"), others);
         if trace.left_out() > 0 {
             let text = format!("the ladder shows the first {MOST_STEPS} steps only; -w FILE writes every packet");
             Layout::new(*style, false).title(&mut out, &text);

@@ -9,8 +9,10 @@
 //!           │ 0:1 win 65535    │
 //! ```
 //!
-//! What a link does to a packet is the head of its arrow: `→` it arrives, `✗` it is lost, `↠` it arrives twice, `⇢` it is
-//! held back, `⇉` it is sent ahead, `≁` a bit of it flips. A retransmission has a shaft of `═`.
+//! A wide terminal has columns beside the bars for calls and timers; a narrow one has them between the bars. What a link
+//! does to a packet is the head of its arrow: `→` it arrives, `✗` it is lost on the way, `↠` it arrives twice, `⇢` it is
+//! held back, `⇉` it is sent ahead, `≁` a bit of it flips. A retransmission has a shaft of `═`. An arrow that ends in `╲` or
+//! `╱` goes on in a later row. `┆` is a router.
 
 use core::fmt::Write as _;
 
@@ -24,6 +26,14 @@ pub const NARROWEST: usize = 20;
 const STATE: usize = 13;
 /// Columns of the number of a flow, and the blank behind it.
 const NUMBER: usize = 5;
+/// The least and the most columns for states, calls and timers beside a bar, and the least body between them.
+const NOTE: (usize, usize) = (36, 44);
+const BESIDE_NOTES: usize = 72;
+/// The least body in which arrows slope.
+const SLOPING: usize = 56;
+/// Routers between two bars at most, and the least columns between a router and its neighbours.
+const MOST_ROUTERS: usize = 5;
+const HOP: usize = 14;
 /// Columns that words below an arrow are moved in.
 const INDENT: usize = 3;
 /// Columns of the time, its decimals, whether states stand outside the bars, and the least body that this is for.
@@ -35,6 +45,8 @@ const WIDEST_BODY: usize = 96;
 const DIM: &str = "\x1b[2m";
 const RED: &str = "\x1b[31m";
 const YELLOW: &str = "\x1b[33m";
+const MAGENTA: &str = "\x1b[35m";
+const CYAN: &str = "\x1b[36m";
 const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
@@ -70,8 +82,12 @@ pub(super) struct Layout {
     numbers: bool,
     /// States stand outside the bars.
     outside: bool,
+    /// Columns for states, calls and timers beside each bar; 0 if calls and timers stand between the bars.
+    notes: usize,
     /// Columns between the bars.
     body: usize,
+    /// Routers between the bars.
+    routers: usize,
 }
 
 /// What happened at one instant, as far as it fits between two bars.
@@ -81,6 +97,8 @@ pub(super) struct Row {
     pub(super) at: i64,
     pub(super) flow: Option<usize>,
     pub(super) states: [Option<String>; 2],
+    /// What the sides did by themselves.
+    pub(super) notes: [Option<String>; 2],
     pub(super) body: Body,
     /// Below it.
     pub(super) comments: Vec<String>,
@@ -92,23 +110,70 @@ pub(super) enum Body {
     #[default]
     Nothing,
     Arrow(Arrow),
-    /// Something that a side did by itself.
-    Beside(Side, String),
+    /// The end of an arrow that began in an earlier row.
+    Arrival(Arrival),
     /// What belongs to no flow: there are no bars.
     Free(String),
+}
+
+/// The colour of an arrow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Manner {
+    #[default]
+    Plain,
+    /// Lost or changed on the way.
+    Lost,
+    /// Sent before.
+    Again,
+    /// A packet that arrives twice, or a duplicate ACK.
+    Duplicate,
+    /// Overtaken, or it overtakes others.
+    Reordered,
+}
+
+/// Where an arrow ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum End {
+    /// At the other bar.
+    #[default]
+    Bar,
+    /// On the way: it goes on in a later row.
+    Slope,
+    /// Lost behind so many routers, counted from the sender.
+    Hop(usize),
+    /// Lost at this router, counted from the sender.
+    Router(usize),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Arrow {
     pub(super) from: Side,
+    /// It begins at this router, counted from the side of `from`.
+    pub(super) begin: Option<usize>,
     /// What stands on the shaft where it fits.
     pub(super) text: String,
     /// Beginnings of it that stand there where it does not fit, the longest first.
-    pub(super) short: [String; 2],
+    pub(super) short: Vec<String>,
     pub(super) tag: Option<Tag>,
     /// It was sent before.
     pub(super) again: bool,
+    pub(super) manner: Manner,
+    pub(super) end: End,
 }
+
+/// The end of an arrow.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub(super) from: Side,
+    /// What arrives.
+    pub(super) label: String,
+    pub(super) tag: Option<Tag>,
+    pub(super) again: bool,
+    pub(super) manner: Manner,
+}
+
+/// A line between the bars, and its colour.
+type Line = (String, &'static str);
 
 impl Layout {
     /// The columns for a width. `numbers` says that the rows carry the number of their flow.
@@ -118,14 +183,51 @@ impl Layout {
         for (time, decimals, outside, least) in CHOICES {
             let around = time + 1 + number + 2 + if outside { 2 * STATE } else { 0 };
             if style.width >= around + least {
-                let body = (style.width - around).min(WIDEST_BODY);
-                return Self { style, time, decimals, numbers, outside, body };
+                let room = style.width - around;
+                let beside = room + if outside { 2 * STATE } else { 0 };
+                let notes = (beside.saturating_sub(BESIDE_NOTES) / 2).min(NOTE.1);
+                let notes = if outside && !numbers && notes >= NOTE.0 { notes } else { 0 };
+                let (room, outside) = if notes > 0 { (beside - 2 * notes, false) } else { (room, outside) };
+                let body = room.min(WIDEST_BODY);
+                return Self { style, time, decimals, numbers, outside, notes, body, routers: 0 };
             }
         }
-        Self { style, time: 0, decimals: 9, numbers, outside: false, body: style.width - 2 }
+        let body = style.width - 2;
+        Self { style, time: 0, decimals: 9, numbers, outside: false, notes: 0, body, routers: 0 }
     }
 
-    /// The columns before the left bar.
+    /// The same with so many routers between the bars, if there is room for them.
+    pub(super) fn with_routers(self, count: usize) -> Self {
+        let fits = count <= MOST_ROUTERS && self.body >= (count + 1) * HOP && self.has_slopes();
+        Self { routers: if fits { count } else { 0 }, ..self }
+    }
+
+    pub(super) fn has_routers(self) -> bool {
+        self.routers > 0
+    }
+
+    /// There is room for arrows that slope.
+    pub(super) fn has_slopes(self) -> bool {
+        self.body >= SLOPING
+    }
+
+    /// Where the routers stand between the bars, from left to right.
+    fn router_columns(self) -> impl Iterator<Item = usize> {
+        (1..=self.routers).map(move |nth| self.body * nth / (self.routers + 1))
+    }
+
+    /// How far it is from the bar of a side to itself, to each router, and to the other bar, in columns.
+    fn distances(self, from: Side) -> Vec<usize> {
+        let mut all: Vec<_> = match from {
+            Side::Local => self.router_columns().map(|column| column + 1).collect(),
+            Side::Remote => self.router_columns().map(|column| self.body - column).collect(),
+        };
+        all.extend([0, self.body + 1]);
+        all.sort_unstable();
+        all
+    }
+
+    /// The columns before the left bar, without the notes.
     fn margin(self) -> usize {
         match self.time {
             0 => 0,
@@ -155,10 +257,22 @@ impl Layout {
     }
 
     /// The ends of a connection above their bars.
-    pub(super) fn ends(self, out: &mut String, ends: [&str; 2]) {
+    pub(super) fn ends(self, out: &mut String, ends: [&str; 2], routers: &[String]) {
         let (bold, plain) = self.paint(BOLD);
         let [left, right] = ends.map(|end| self.safe(end));
-        let (margin, room) = (self.margin(), self.body + 2);
+        let (margin, room) = (self.margin() + self.notes, self.body + 2);
+        if self.has_routers() {
+            let mut line = String::new();
+            for (router, column) in routers.iter().zip(self.router_columns()) {
+                let router = self.safe(router);
+                let begin = (margin + column + 1).saturating_sub(columns(&router) / 2);
+                let used = columns(&line);
+                if (used == 0 || used < begin) && begin + columns(&router) <= self.style.width {
+                    let _ = write!(line, "{:gap$}{router}", "", gap = begin - used);
+                }
+            }
+            end_line(out, &format!("{bold}{line}{plain}"));
+        }
         if columns(&left) + 2 + columns(&right) <= room {
             let gap = room - columns(&left) - columns(&right);
             end_line(out, &format!("{:margin$}{bold}{left}{:gap$}{right}{plain}", "", ""));
@@ -201,46 +315,113 @@ impl Layout {
         if let Body::Free(text) = &row.body {
             return self.free(out, row, text);
         }
-        let margin = " ".repeat(self.margin());
-        let mut head = self.head(out, row);
-        let mut right =
-            row.states[1].as_deref().filter(|_| self.outside).map_or(String::new(), |state| format!(" {state}"));
-        let bar = self.bar();
-        let mut line = |out: &mut String, inside: &str| {
-            let head = core::mem::replace(&mut head, margin.clone());
-            end_line(out, &format!("{head}{bar}{inside}{bar}{}", core::mem::take(&mut right)));
-        };
-        if !self.outside {
-            self.states_inside(row).iter().for_each(|inside| line(out, inside));
-        }
+        let own = if self.notes > 0 { Vec::new() } else { self.own_lines(row) };
+        let mut inside: Vec<Line> = Vec::new();
         match &row.body {
-            Body::Nothing if self.outside => line(out, &" ".repeat(self.body)),
-            Body::Nothing | Body::Free(_) => {}
-            Body::Beside(side, text) => {
-                for text in wrapped(&self.safe(text), self.body - 2) {
-                    line(out, &self.beside(*side, &text));
-                }
-            }
+            Body::Nothing | Body::Free(_) => inside.extend(own),
             Body::Arrow(arrow) => {
-                let (inside, rest) = self.arrow(arrow);
-                line(out, &inside);
-                for text in rest.iter().flat_map(|rest| wrapped(&self.safe(rest), self.body - 2)) {
-                    line(out, &self.beside(Side::Local, &text));
-                }
+                inside.extend(own);
+                let (line, rest) = self.arrow(arrow);
+                inside.push(line);
+                let rest = rest.iter().flat_map(|rest| wrapped(&self.safe(rest), self.body - 2));
+                inside.extend(rest.map(|text| self.beside(Side::Local, &text)));
+            }
+            Body::Arrival(arrival) => {
+                inside.push(self.arrival(arrival));
+                inside.extend(own);
             }
         }
-        self.comments(out, row);
+        inside.extend(self.comment_lines(row));
+        self.lines(out, row, &inside);
+    }
+
+    /// States and what the sides did, where they stand between the bars.
+    fn own_lines(self, row: &Row) -> Vec<Line> {
+        let mut lines = if self.outside { Vec::new() } else { self.states_inside(row) };
+        for side in Side::BOTH {
+            let note = row.notes[side as usize].as_ref();
+            let texts = note.map_or(Vec::new(), |note| wrapped(&self.safe(note), self.body - 2));
+            lines.extend(texts.iter().map(|text| self.beside(side, text)));
+        }
+        lines
     }
 
     /// The comments of a row between the bars.
     pub(super) fn comments(self, out: &mut String, row: &Row) {
-        let (dim, plain) = self.paint(DIM);
-        let (bar, margin) = (self.bar(), " ".repeat(self.margin()));
-        let indent = if self.body > 40 { INDENT } else { 1 };
-        for comment in row.comments.iter().flat_map(|comment| wrapped(&self.safe(comment), self.body - indent - 1)) {
-            let pad = self.body.saturating_sub(indent + columns(&comment));
-            end_line(out, &format!("{margin}{bar}{:indent$}{dim}{comment}{plain}{:pad$}{bar}", "", ""));
+        let margin = " ".repeat(self.margin() + self.notes);
+        for line in self.comment_lines(row) {
+            end_line(out, &format!("{margin}{}", self.between(&line)));
         }
+    }
+
+    fn comment_lines(self, row: &Row) -> Vec<Line> {
+        let indent = if self.body > 40 { INDENT } else { 1 };
+        let lines = row.comments.iter().flat_map(|comment| wrapped(&self.safe(comment), self.body - indent - 1));
+        lines.map(|comment| (format!("{:indent$}{comment}", ""), DIM)).collect()
+    }
+
+    /// Lines between the bars, and what stands beside them.
+    fn lines(self, out: &mut String, row: &Row, inside: &[Line]) {
+        let mut head = self.head(out, row);
+        let room = self.notes.saturating_sub(1);
+        let beside = |side: usize| -> Vec<String> {
+            let (state, note) = (row.states[side].as_deref(), row.notes[side].as_deref());
+            if self.notes == 0 {
+                return state.filter(|_| self.outside && side == 1).into_iter().map(str::to_owned).collect();
+            }
+            // The state stands next to the bar.
+            let both = if side == 0 { [note, state] } else { [state, note] };
+            let texts: Vec<_> = both.into_iter().flatten().map(|text| self.safe(text)).collect();
+            match texts.join("  ") {
+                text if text.is_empty() => Vec::new(),
+                text if columns(&text) <= room => vec![text],
+                _ => texts.iter().flat_map(|text| wrapped(text, room)).collect(),
+            }
+        };
+        let (left, right) = (beside(0), beside(1));
+        let left = if self.notes > 0 { left } else { Vec::new() };
+        let nothing = (String::new(), "");
+        for at in 0..inside.len().max(left.len()).max(right.len()).max(1) {
+            let body = self.between(inside.get(at).unwrap_or(&nothing));
+            let left = left.get(at).map_or("", String::as_str);
+            let pad = self.notes.saturating_sub(columns(left) + 1);
+            let left = if self.notes > 0 { format!("{:pad$}{left} ", "") } else { String::new() };
+            let right = right.get(at).map_or(String::new(), |right| format!(" {right}"));
+            end_line(out, &format!("{head}{left}{body}{right}"));
+            head = " ".repeat(self.margin());
+        }
+    }
+
+    /// A line with the bars beside it, and the routers where there is nothing else.
+    fn between(self, (text, color): &Line) -> String {
+        let bar = self.bar();
+        let mut text = format!("{text}{:pad$}", "", pad = self.body.saturating_sub(columns(text)));
+        if self.has_routers() {
+            text = self.with_bars_of_routers(&text);
+        }
+        let (color, plain) = if color.is_empty() || text.trim().is_empty() { ("", "") } else { self.paint(color) };
+        format!("{bar}{color}{text}{plain}{bar}")
+    }
+
+    fn with_bars_of_routers(self, text: &str) -> String {
+        let all: Vec<char> = text.chars().collect();
+        let mut out = String::with_capacity(text.len());
+        let (mut column, mut bars) = (0, self.router_columns().peekable());
+        for (n, c) in all.iter().enumerate() {
+            let here = bars.next_if(|bar| *bar <= column).is_some();
+            let beside = |at: Option<usize>| at.and_then(|at| all.get(at)).is_none_or(|c| *c == ' ');
+            let free = beside(n.checked_sub(1)) && beside(Some(n + 1));
+            out.push(match (*c, self.style.ascii) {
+                (' ', false) if here && free => '┆',
+                (' ', true) if here && free => ':',
+                ('─', _) if here => '┼',
+                ('═', _) if here => '╪',
+                ('-' | '=', true) if here => '+',
+                (c, _) => c,
+            });
+            column += columns(c.encode_utf8(&mut [0; 4]));
+        }
+        out
     }
 
     fn free(self, out: &mut String, row: &Row, text: &str) {
@@ -262,7 +443,7 @@ impl Layout {
         }
     }
 
-    fn states_inside(self, row: &Row) -> Vec<String> {
+    fn states_inside(self, row: &Row) -> Vec<Line> {
         let [left, right] = [0, 1].map(|side| row.states[side].as_deref().unwrap_or_default());
         if left.is_empty() && right.is_empty() {
             return Vec::new();
@@ -270,48 +451,110 @@ impl Layout {
         let room = self.body - 2;
         if columns(left) + columns(right) < room {
             let gap = room - columns(left) - columns(right);
-            return vec![format!(" {left}{:gap$}{right} ", "")];
+            return vec![(format!(" {left}{:gap$}{right} ", ""), "")];
         }
         vec![self.beside(Side::Local, left), self.beside(Side::Remote, right)]
     }
 
     /// A text at the bar of a side.
-    fn beside(self, side: Side, text: &str) -> String {
+    fn beside(self, side: Side, text: &str) -> Line {
         let pad = (self.body - 2).saturating_sub(columns(text));
-        match side {
+        let line = match side {
             Side::Local => format!(" {text}{:pad$} ", ""),
             Side::Remote => format!(" {:pad$}{text} ", ""),
-        }
+        };
+        (line, "")
     }
 
     /// The arrow, and the text that does not fit on its shaft.
-    fn arrow(self, arrow: &Arrow) -> (String, Option<String>) {
-        let fits = |text: &str| columns(text) + 5 <= self.body;
+    fn arrow(self, arrow: &Arrow) -> (Line, Option<String>) {
+        let distances = self.distances(arrow.from);
+        // Columns before its beginning, and those that it may take.
+        let skip = arrow.begin.and_then(|router| distances.get(router + 1)).copied().unwrap_or(0);
+        let spare = usize::from(arrow.end != End::Bar);
+        let most = self.body.saturating_sub(skip + spare);
+        let hop = |nth: usize| {
+            let nth = nth.min(distances.len().saturating_sub(2));
+            distances[nth] + (distances[nth + 1] - distances[nth]) * 2 / 3
+        };
+        let length = match arrow.end {
+            End::Bar => self.body,
+            End::Slope => self.body * 3 / 5,
+            End::Hop(nth) => hop(nth),
+            End::Router(nth) => distances.get(nth + 1).copied().unwrap_or(self.body),
+        };
+        let length = length.saturating_sub(skip).min(most);
+        // What is lost goes no further than its mark, as long as its flags fit.
+        let least = columns(&arrow.short.last().map_or(String::new(), |flags| self.safe(flags))) + 6;
+        let room = if arrow.end == End::Slope { most } else { length.max(least).min(most) };
+        let fits = |text: &str| columns(text) + 5 <= room;
         let text = self.safe(&arrow.text);
         let shorter = arrow.short.iter().map(|short| self.safe(short));
         let mut beginnings = core::iter::once(text.clone()).chain(shorter);
         let on_shaft = beginnings.find(|beginning| fits(beginning) && text.starts_with(&**beginning));
         let on_shaft = on_shaft.unwrap_or_default();
         let rest = Some(text[on_shaft.len()..].to_owned()).filter(|rest| !rest.is_empty());
-        let shaft = match (self.style.ascii, arrow.again) {
+        let label = if on_shaft.is_empty() { String::new() } else { format!(" {on_shaft} ") };
+        let head = self.head_of(arrow);
+        let length = length.max(columns(&label) + 3 + head.chars().count()).min(most);
+        let shaft = self.shaft(arrow.again);
+        let rest_of_shaft = shaft.repeat(length.saturating_sub(2 + columns(&label) + head.chars().count()));
+        let (before, after) = (" ".repeat(skip), " ".repeat(self.body.saturating_sub(skip + length)));
+        let line = match arrow.from {
+            Side::Local => format!("{before}{shaft}{shaft}{label}{rest_of_shaft}{head}{after}"),
+            Side::Remote => format!("{after}{head}{rest_of_shaft}{label}{shaft}{shaft}{before}"),
+        };
+        ((line, color_of(arrow.manner)), rest)
+    }
+
+    /// The end of an arrow that began in an earlier row.
+    fn arrival(self, arrival: &Arrival) -> Line {
+        let shaft = self.shaft(arrival.again);
+        let label = format!(" {} ", self.safe(&arrival.label));
+        let length = (self.body * 2 / 5).max(columns(&label) + 6).min(self.body);
+        let rest = shaft.repeat(length.saturating_sub(columns(&label) + 4));
+        let before = " ".repeat(self.body - length);
+        let tag = arrival.tag.filter(|tag| matches!(tag, Tag::Corrupted { .. }));
+        let [to_right, to_left] = self.heads(tag);
+        let line = match arrival.from {
+            Side::Local => format!("{before}{}{shaft}{shaft}{label}{rest}{to_right}", self.slope(Side::Local)),
+            Side::Remote => format!("{to_left}{rest}{label}{shaft}{shaft}{}{before}", self.slope(Side::Remote)),
+        };
+        (line, color_of(arrival.manner))
+    }
+
+    fn shaft(self, again: bool) -> &'static str {
+        match (self.style.ascii, again) {
             (false, false) => "─",
             (false, true) => "═",
             (true, false) => "-",
             (true, true) => "=",
-        };
+        }
+    }
+
+    /// The line of an arrow that goes down, away from this side.
+    fn slope(self, from: Side) -> char {
+        match (from, self.style.ascii) {
+            (Side::Local, false) => '╲',
+            (Side::Remote, false) => '╱',
+            (Side::Local, true) => '\\',
+            (Side::Remote, true) => '/',
+        }
+    }
+
+    /// The head of an arrow, from left to right.
+    fn head_of(self, arrow: &Arrow) -> String {
         let [to_right, to_left] = self.heads(arrow.tag);
-        let label = if on_shaft.is_empty() { String::new() } else { format!(" {on_shaft} ") };
-        let rest_of_shaft = shaft.repeat(self.body - 3 - columns(&label));
-        let (color, plain) = match arrow.tag {
-            Some(tag) if tag.is_loss() => self.paint(RED),
-            _ if arrow.again => self.paint(YELLOW),
-            _ => ("", ""),
+        let (head, slope) = match arrow.from {
+            Side::Local => (to_right, self.slope(Side::Local)),
+            Side::Remote => (to_left, self.slope(Side::Remote)),
         };
-        let inside = match arrow.from {
-            Side::Local => format!("{color}{shaft}{shaft}{label}{rest_of_shaft}{to_right}{plain}"),
-            Side::Remote => format!("{color}{to_left}{rest_of_shaft}{label}{shaft}{shaft}{plain}"),
-        };
-        (inside, rest)
+        match (arrow.end, arrow.tag, arrow.from) {
+            (End::Slope, None | Some(Tag::Copy), _) => slope.to_string(),
+            (End::Slope, Some(_), Side::Local) => format!("{head}{slope}"),
+            (End::Slope, Some(_), Side::Remote) => format!("{slope}{head}"),
+            _ => head.to_string(),
+        }
     }
 
     fn heads(self, tag: Option<Tag>) -> [char; 2] {
@@ -326,6 +569,16 @@ impl Layout {
             (Some(Tag::Corrupted { .. }), true) => ['~', '~'],
             (_, true) => ['>', '<'],
         }
+    }
+}
+
+fn color_of(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Plain => "",
+        Manner::Lost => RED,
+        Manner::Again => YELLOW,
+        Manner::Duplicate => MAGENTA,
+        Manner::Reordered => CYAN,
     }
 }
 

@@ -5,15 +5,18 @@
 //!   a capture  records --> Trace --> LadderWriter, flow_table, descriptors    states as the segments imply them
 //! ```
 //!
-//! - `ladder` and `fold`: steps as rows; `layout`: rows as text for every width of a terminal; `text`: columns and lines;
+//! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout`: rows as text for
+//!   every width of a terminal; `text`: columns and lines;
 //! - `flows`, `sockets`: tables; `json`: steps and flows as objects.
 
 mod flows;
 mod fold;
 #[cfg(feature = "cli")]
 pub(crate) mod json;
+mod label;
 mod ladder;
 mod layout;
+mod order;
 mod sockets;
 mod text;
 
