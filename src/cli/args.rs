@@ -4,6 +4,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_file::Destination;
+use super::tables::Tables;
 use super::{CliError, help, named, values};
 use crate::app::Registry;
 use crate::bench::{self, Subject};
@@ -140,9 +141,6 @@ pub(super) struct Show {
     /// Capture to read, pcap or pcapng; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(super) file: std::path::PathBuf,
-    /// Print the table of connections: addresses, duration, packets, bytes, retransmissions, states [default: the ladder]
-    #[arg(long)]
-    pub(super) flows: bool,
     /// Print the sockets that the host at the vantage point must have had; their numbers are assigned from 3 up
     /// [default: the ladder]
     #[arg(long)]
@@ -150,6 +148,8 @@ pub(super) struct Show {
     /// Read only the first N packets [default: all packets]
     #[arg(short, long, value_name = "N", value_parser = values::packets)]
     pub(super) count: Option<u64>,
+    #[command(flatten)]
+    pub(super) tables: Tables,
     #[command(flatten)]
     pub(super) view: View,
 }

@@ -27,7 +27,7 @@ The userspace host has the addresses 192.168.69.1 and fd69::1. The kernel's side
 Both are in a private network namespace, and COMMAND runs there. \
 Without COMMAND, a line is printed that starts a client from a second terminal. \
 With -v, http prints a line for each request: client, method, target, status, bytes. \
---json prints the results of --fds and --flows as objects.
+--json prints the results of --fds, --flows and --stats as objects; docs/views.md lists the fields.
 Everything that COMMAND has started ends with tcplab. As root it keeps only CAP_NET_ADMIN, CAP_NET_RAW and \
 CAP_NET_BIND_SERVICE. SIGINT, SIGTERM and SIGHUP end the run in order; a second SIGINT or SIGTERM ends it at once.
 
@@ -61,15 +61,17 @@ pub(super) const SHOW: &str = "\
 The ladder has these columns: seconds since the first packet, the connection, flags, relative start:end and ack, bytes of \
 data. A state stands at the packet where it begins. States are inferred from the packets; ? is an unknown state. \
 The line below a packet is its comment in the file, or the description that tcplab derives.
-Arrows of captures made by tcplab show what the link did: ✗ lost, ↠ delivered twice, ⇢ held back, ⇉ sent ahead, ≁ corrupted.
+Arrows of captures made by tcplab show what the link did: ✗ lost, ↠ delivered twice, ⇢ held back, ⇉ sent ahead, ≁ corrupted. \
+A shaft of ═ is a retransmission. docs/views.md explains every mark, column and field.
 --json prints one object for each packet: number, at, len, comment, words, tag. A segment also has stream, from (0 is the \
-left end), flags, seq, ack, window, payload, kinds, states.
+left end), flags, seq, ack, window, payload, sack, kinds, states.
 A file that ends in the middle of a record is shown up to there, with a warning. A damaged file is shown up to the damage. \
 Then the error names the packet, and the exit code is 2.
 
 Examples:
   tcplab show tcplab-demo.pcapng
   tcplab show --flows --fds bad.pcapng
+  tcplab show --flows=long --stats bad.pcapng
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
 
 pub(super) const REPLAY: &str = "\
@@ -109,7 +111,7 @@ pub(super) const RUN: &str = "\
 The output is the story, the ladder, what to look at, and a summary of the programs. The same scenario, seed and settings \
 give the same bytes on every machine. The section comment of a capture holds them. The exit code is 0 if every call had \
 the result that the scenario expects, an expected error included. --json prints one event on each line; docs/events.md \
-lists the fields.
+lists the fields. With --flows or --stats it prints the objects of docs/views.md instead.
 
 Keys of --set:
   link.ITEM             an item of every link line (link.loss, link.delay); 0 removes it
@@ -126,6 +128,7 @@ Examples:
   tcplab run fast-retransmit -w fast.pcapng --comments full
   tcplab run bufferbloat --set 'links.router>client.limit=16' --at all -w short-queue.pcapng
   tcplab run mine.toml --seed 7 --link delay=50ms,loss=2% --cc bbr
+  tcplab run fairness --flows=long --stats
   tcplab run keep-alive --realtime -w - | wireshark -k -i -";
 
 pub(super) const SWEEP: &str = "\

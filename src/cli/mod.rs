@@ -23,6 +23,7 @@ mod run;
 mod scenario;
 mod show;
 mod sweep;
+mod tables;
 mod usage;
 mod values;
 

@@ -7,17 +7,20 @@ use super::CliError;
 use super::args::Show;
 use super::kind::Kind;
 use super::output::{Output, json_line, shown};
+use super::tables;
 use crate::capture::Reader;
 use crate::trace::Trace;
-use crate::view::{LadderWriter, descriptors, flow_table, json, listed_flows, unlisted_flows, vantage_point};
+use crate::view::{LadderWriter, Stats, descriptors, json, unlisted_flows, vantage_point};
 
 pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     let on_stdin = args.file.as_os_str() == "-";
     let mut reader = if on_stdin { Reader::from_read(io::stdin(), "standard input") } else { Reader::open(&args.file) }
         .map_err(|error| CliError::Usage(format!("{error}{}", hint(args))))?;
-    let tables = args.flows || args.fds || args.view.no_ladder;
+    let in_place = args.tables.any() || args.fds || args.view.no_ladder;
     let mut out = BufWriter::new(io::stdout());
-    let mut trace = if tables { Trace::of_flows() } else { Trace::new().forgetting() };
+    let only_flows = in_place && !args.tables.stats;
+    let mut trace = if only_flows { Trace::of_flows() } else { Trace::new().forgetting() };
+    let mut stats = Stats::new();
     let mut ladder = LadderWriter::new(args.view.style(output));
     let mut text = String::new();
     let (mut packets, mut failure) = (0_u64, None);
@@ -35,7 +38,10 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         trace.record(&record, ours);
         text.clear();
         while let Some(step) = trace.next_step() {
-            if tables {
+            if args.tables.stats {
+                stats.step(&trace, &step);
+            }
+            if in_place {
                 continue;
             }
             if !output.json {
@@ -56,14 +62,13 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     text.clear();
     ladder.finish(&trace, &mut text);
     out.write_all(shown(&text, output.color()).as_bytes())?;
-    if args.flows {
-        if output.json {
-            listed_flows(&trace).try_for_each(|flow| out.write_all(json_line(&json::flow(flow)).as_bytes()))?;
-        } else {
-            out.flush()?;
-            output.table(&flow_table(listed_flows(&trace)))?;
-            out.write_all(unlisted_flows(&trace).as_bytes())?;
-        }
+    if let Some(form) = args.tables.flows {
+        let text = tables::flows(&trace, form, output);
+        out.write_all(shown(&text, output.color()).as_bytes())?;
+    }
+    if args.tables.stats {
+        let text = tables::stats(&stats, &trace, output);
+        out.write_all(shown(&text, output.color()).as_bytes())?;
     }
     if args.fds {
         let rows = descriptors(&trace);
@@ -76,7 +81,7 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     out.flush()?;
     let connections = trace.flows().len() as u64 + trace.forgotten_flows();
     output.note(format_args!("{packets} packets, {connections} connections"));
-    if output.json && args.flows {
+    if output.json && args.tables.flows.is_some() {
         unlisted_flows(&trace).lines().for_each(|line| output.note(line));
     }
     if let Some(unread) = reader.unread_summary() {

@@ -3,7 +3,9 @@
 
 use core::net::SocketAddr;
 
-use super::{Content, HostEntry, MOST_PASSAGES, PacketStep, Passage, SenderStep, Trace, Vantage, segment_step};
+use super::{
+    Content, HostEntry, MOST_PASSAGES, PacketStep, Passage, SenderStep, Trace, Vantage, is_again, segment_step,
+};
 use crate::annotate::{self, Direction, Subject, Tag, Variables};
 use crate::conversation::Side;
 use crate::event::{CookieStep, DropReason, Event, Fate, HostEvent, HostId, Observer, State};
@@ -105,7 +107,7 @@ impl Trace {
         flow.hosts[from as usize] = Some(host);
         let arrives = !tag.is_some_and(Tag::is_loss);
         flow.take(at, from, segment, &observed, &annotated.stream.conversation, (arrives, false));
-        if let Some(reason) = annotated.variables().reason.filter(|_| observed.kinds.is_retransmission()) {
+        if let Some(reason) = annotated.variables().reason.filter(|_| is_again(&observed)) {
             flow.measured[from as usize].resent(reason);
         }
         let step = self.wants_steps.then(|| {

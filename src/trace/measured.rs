@@ -2,7 +2,8 @@
 //! segments were sent again. `flow` feeds it with each segment; the tables of `view` print it.
 //!
 //! A round trip is measured as tcptrace does: from a segment to the ACK that ends exactly where the segment ends. A segment
-//! that was sent again has none, nor one whose ACK may have waited for such a segment (RFC 6298, section 3).
+//! that was sent again has none, nor one whose ACK may have waited for a segment before it that came later (RFC 6298,
+//! section 3).
 
 use std::collections::VecDeque;
 
@@ -143,15 +144,14 @@ impl Measured {
 
     /// An ACK of this number has come.
     pub(super) fn acked(&mut self, at: Instant, ack: Seq) {
-        let mut again = None;
+        // When the last of the segments passed, or passed again, for which the ACK may have waited.
+        let mut waited = Instant::EPOCH;
         while let Some(timed) = self.timed.front().filter(|timed| timed.end <= ack).copied() {
             self.timed.pop_front();
-            again = again.max(timed.again);
-            // The ACK may have waited for a segment that was sent again later.
-            let clear = timed.again.is_none() && again.is_none_or(|again| again <= timed.at);
-            if timed.end == ack && clear && at >= timed.at {
+            if timed.end == ack && timed.again.is_none() && waited <= timed.at && at >= timed.at {
                 self.rtt.add(at - timed.at);
             }
+            waited = waited.max(timed.at).max(timed.again.unwrap_or(timed.at));
         }
     }
 }

@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use foldhash::fast::FixedState;
 
 use crate::annotate::{Annotated, Annotator, Tag, Variables};
-use crate::conversation::{Kinds, Seen, Side};
+use crate::conversation::{Kinds, Observed, Seen, Side};
 use crate::event::{Cause, CookieStep, DropReason, HostId, LinkId, Phase, State, TimerKind};
 #[cfg(feature = "capture")]
 use crate::segment::CaptureParser;
@@ -445,6 +445,11 @@ impl Trace {
             self.steps.push_back(Step { at, vantage, flow, content });
         }
     }
+}
+
+/// Whether a segment was sent before: by the bytes that were seen, or as Wireshark's users expect it.
+fn is_again(observed: &Observed) -> bool {
+    observed.seen.data.is_repeated() || observed.kinds.is_retransmission()
 }
 
 /// What a segment is, put together from an annotation.

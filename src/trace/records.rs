@@ -8,7 +8,7 @@
 use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Content, MOST_ADDRESSES, PacketStep, Trace, Vantage, segment_step};
+use super::{Content, MOST_ADDRESSES, PacketStep, Trace, Vantage, is_again, segment_step};
 use crate::annotate::{Direction, Subject, Tag, tags};
 use crate::capture::Record;
 use crate::conversation::Side;
@@ -69,9 +69,7 @@ impl Trace {
         let conversation = &annotated.stream.conversation;
         flow.take(record.at, from, segment, &observed, conversation, (arrives, subject.copy));
         flow.came(record.at, from.other(), segment, &observed.seen);
-        if let Some(reason) =
-            told.and_then(|told| told.variables?.reason).filter(|_| observed.kinds.is_retransmission())
-        {
+        if let Some(reason) = told.and_then(|told| told.variables?.reason).filter(|_| is_again(&observed)) {
             flow.measured[from as usize].resent(reason);
         }
         let mut step = segment_step(&annotated, segment, from, words);

@@ -1,10 +1,11 @@
 //! The connections of a run or of a capture as a table: who, for how long, how much each way, what was sent again, how it
-//! ended, and the state of both sides at the end.
+//! ended, and the state of both sides at the end. `flow_report` has the long form.
 
 use core::fmt::{self, Write as _};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::text::columns;
 use crate::event::{Event, Observer};
 use crate::time::Instant;
 use crate::trace::{Flow, Trace};
@@ -36,9 +37,20 @@ impl Flows {
     pub fn flows(&self) -> &[Flow] {
         self.trace.flows()
     }
+
+    /// The run is over: what was sent last is counted. Gives the trace with the connections.
+    pub fn settle(&mut self) -> &Trace {
+        self.trace.settle();
+        &self.trace
+    }
 }
 
 impl Observer for Flows {
+    /// Why a segment is sent again, the host tells with its numbers.
+    fn wants_numbers(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, at: Instant, event: &Event<'_>) {
         self.trace.on_event(at, event);
     }
@@ -46,7 +58,7 @@ impl Observer for Flows {
 
 impl fmt::Display for Flows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        flow_table(listed_flows(&self.trace)).fmt(f)?;
+        flow_table(listed_flows(&self.trace), usize::MAX).fmt(f)?;
         unlisted_flows(&self.trace).fmt(f)
     }
 }
@@ -90,7 +102,7 @@ fn half_open(trace: &Trace) -> usize {
 }
 
 /// A number with a comma behind each three digits, as in `599,000`.
-fn with_commas(number: u64) -> String {
+pub(super) fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let mut text = digits[..first].to_owned();
@@ -103,37 +115,61 @@ fn with_commas(number: u64) -> String {
     text
 }
 
-/// Connections as a table, each on one line, below a line that names the columns. Of two numbers the first is of the left
-/// end.
-pub fn flow_table<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> String {
-    const NAMES: [&str; 9] =
-        ["stream", "left", "right", "open for", "packets", "messages", "bytes", "sent again", "states at the end"];
-    let mut rows = vec![NAMES.map(str::to_owned).to_vec()];
-    rows[0].push("end".to_owned());
-    for flow in flows {
-        let account = &flow.account;
-        let pair = |numbers: [u64; 2]| format!("{}/{}", numbers[0], numbers[1]);
-        let state = |side: usize| flow.states()[side].map_or("?".to_owned(), |state| state.to_string());
-        rows.push(vec![
-            format!("#{}", flow.number),
-            flow.ends[0].to_string(),
-            flow.ends[1].to_string(),
-            format!("{:.6} s", account.open_for().as_secs_f64()),
-            pair(account.segments),
-            pair(account.messages),
-            pair(account.bytes),
-            pair(account.retransmissions()),
-            format!("{}/{}", state(0), state(1)),
-            account.close.to_string(),
-        ]);
+/// The columns of the table, in the order in which they stand where there is room for all.
+const NAMES: [&str; 10] =
+    ["stream", "left", "right", "open for", "packets", "messages", "bytes", "sent again", "states at the end", "end"];
+
+/// Which columns stand on each line of a connection: on one line, on two, or on four for long addresses.
+const LINES: [&[&[usize]]; 3] = [
+    &[&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
+    &[&[0, 1, 2, 3, 9], &[4, 5, 6, 7, 8]],
+    &[&[0, 1], &[2], &[3, 9], &[4, 5, 6, 7, 8]],
+];
+
+/// Connections as a table, below lines that name the columns. Of two numbers the first is of the left end. A connection
+/// has one line, or several where that is wider than `width` columns.
+pub fn flow_table<'a>(flows: impl IntoIterator<Item = &'a Flow>, width: usize) -> String {
+    let rows: Vec<_> = core::iter::once(NAMES.map(str::to_owned)).chain(flows.into_iter().map(cells)).collect();
+    let widths: [usize; NAMES.len()] =
+        core::array::from_fn(|column| rows.iter().map(|row| columns(&row[column])).max().unwrap_or(0));
+    let indent = |n: usize| if n > 0 { widths[0] + 2 } else { 0 };
+    let columns_of = |line: &[usize]| line.iter().map(|column| widths[*column] + 2).sum::<usize>() - 2;
+    let fits = |lines: &&&[&[usize]]| lines.iter().enumerate().all(|(n, line)| indent(n) + columns_of(line) <= width);
+    let lines = LINES.iter().find(fits).unwrap_or(&LINES[LINES.len() - 1]);
+    let mut text = String::new();
+    for row in &rows {
+        for (n, line) in lines.iter().enumerate() {
+            let mut cells = " ".repeat(indent(n));
+            for &column in *line {
+                let pad = widths[column] - columns(&row[column]) + 2;
+                let _ = write!(cells, "{}{:pad$}", row[column], "");
+            }
+            text.push_str(cells.trim_end());
+            text.push('\n');
+        }
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
-    rows.iter().fold(String::new(), |mut text, row| {
-        let line =
-            row.iter().zip(&widths).fold(String::new(), |line, (cell, &width)| line + &format!("{cell:<width$}  "));
-        text.push_str(line.trim_end());
-        text.push('\n');
-        text
-    })
+    text
+}
+
+fn cells(flow: &Flow) -> [String; NAMES.len()] {
+    let account = &flow.account;
+    let pair = |numbers: [u64; 2]| format!("{}/{}", numbers[0], numbers[1]);
+    [
+        format!("#{}", flow.number),
+        flow.ends[0].to_string(),
+        flow.ends[1].to_string(),
+        format!("{:.6} s", account.open_for().as_secs_f64()),
+        pair(account.segments),
+        pair(account.messages),
+        pair(account.bytes),
+        pair(account.retransmissions()),
+        states(flow),
+        account.close.to_string(),
+    ]
+}
+
+/// `TIME-WAIT/CLOSED`
+pub(super) fn states(flow: &Flow) -> String {
+    let state = |side: usize| flow.states()[side].map_or("?".to_owned(), |state| state.to_string());
+    format!("{}/{}", state(0), state(1))
 }

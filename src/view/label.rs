@@ -132,7 +132,7 @@ fn sequence_len(segment: &SegmentStep) -> u32 {
 
 /// ` dsack 1:1449 sack 2897:4345,5793:7241`. The first block may tell of a duplicate (RFC 2883, section 4).
 fn write_sack(text: &mut String, segment: &SegmentStep) {
-    let Some(((start, end), rest)) = segment.sack.split_first() else { return };
+    let Some(((start, end), rest)) = segment.sacked.split_first() else { return };
     let below = segment.ack.is_some_and(|ack| *end <= ack);
     let within = rest.first().is_some_and(|(left, right)| left <= start && end <= right);
     let duplicate = below || within;

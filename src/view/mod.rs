@@ -7,8 +7,9 @@
 //!
 //! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout`: rows as text for
 //!   every width of a terminal; `text`: columns and lines;
-//! - `flows`, `sockets`: tables; `json`: steps and flows as objects.
+//! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects.
 
+mod flow_report;
 mod flows;
 mod fold;
 #[cfg(feature = "cli")]
@@ -18,12 +19,15 @@ mod ladder;
 mod layout;
 mod order;
 mod sockets;
+mod stats;
 mod text;
 
+pub use flow_report::flow_report;
 pub use flows::{Flows, flow_table, listed_flows, unlisted_flows};
 pub use ladder::{Ladder, LadderWriter};
 pub use layout::{NARROWEST, Style};
 pub use sockets::{descriptors, vantage_point};
+pub use stats::{RunStats, Stats};
 #[cfg(feature = "cli")]
 pub(crate) use text::filled;
 #[cfg(feature = "cli")]

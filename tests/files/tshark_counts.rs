@@ -13,11 +13,12 @@ use std::process::Command;
 
 use crate::programs;
 use tcplab::capture::{Capture, Direction, Reader};
-use tcplab::conversation::{Kind, Kinds, Table};
+use tcplab::conversation::{Kind, Kinds, Side, Table};
 use tcplab::rng::Rng;
-use tcplab::scenario::lessons;
+use tcplab::scenario::{Scenario, lessons};
 use tcplab::segment::{CaptureParser, Flags, SegmentTemplate, Seq};
 use tcplab::time::{Duration, Instant};
+use tcplab::view::{Flows, Ladder, Style};
 
 /// A name, the field that tshark prints, and the test for it.
 type Counted = (&'static str, &'static str, fn(Kinds) -> bool);
@@ -125,15 +126,15 @@ fn rename(packet: &[u8], capture: usize, addresses: &mut Vec<Vec<u8>>) -> Vec<u8
     renamed
 }
 
-/// What tshark counts in the joined captures. `None` if it is not installed.
-fn tsharks(joined: &Joined, name: &str) -> Option<Counts> {
+/// What tshark counts in the joined captures, and of each capture its segments and their bytes. `None` if it is not installed.
+fn tsharks(joined: &Joined, name: &str) -> Option<(Counts, Vec<(u64, u64)>)> {
     let path = programs::scratch(name);
     fs::write(&path, &joined.file).expect("the file can be written");
     let path = path.to_string_lossy();
     let mut arguments = vec!["-n", "-2", "-Y", "tcp", "-T", "fields", "-r", &*path];
-    let fields = ["frame.number", "tcp.stream"].into_iter().chain(COUNTED.map(|(_, field, _)| field));
+    let fields = ["frame.number", "tcp.stream", "tcp.len"].into_iter().chain(COUNTED.map(|(_, field, _)| field));
     arguments.extend(fields.flat_map(|field| ["-e", field]));
-    let mut counts = Counts::new();
+    let (mut counts, mut lengths) = (Counts::new(), vec![(0, 0); 256]);
     // The number of the first stream of each capture in the joined file.
     let mut first = BTreeMap::new();
     for line in programs::printed("tshark", &arguments)?.lines() {
@@ -143,17 +144,28 @@ fn tsharks(joined: &Joined, name: &str) -> Option<Counts> {
         let (capture, number, compared) = joined.packets[frame - 1];
         let first = *first.entry(capture).or_insert(stream);
         let counted = counts.entry((capture, stream - first)).or_default();
-        for (numbers, field) in counted.iter_mut().zip(&fields[2..]) {
+        for (numbers, field) in counted.iter_mut().zip(&fields[3..]) {
             numbers.extend((compared && !field.is_empty()).then_some(number));
         }
+        if compared {
+            let (segments, bytes) = &mut lengths[capture];
+            (*segments, *bytes) = (*segments + 1, *bytes + fields[2].parse::<u64>().unwrap_or(0));
+        }
     }
-    Some(counts)
+    Some((counts, lengths))
 }
 
-/// Compares captures, and gives what differs by the names of the files, a line for each stream and count.
-fn compare(files: &[PathBuf], sent: bool, name: &str) -> Option<BTreeMap<String, String>> {
+/// What differs by the names of the files, a line for each stream and count.
+type Found = BTreeMap<String, String>;
+
+/// What tshark counts in one capture: segments, bytes of data, and the counts of [`COUNTED`].
+type Totals = (u64, u64, [u64; COUNTED.len()]);
+
+/// Compares captures. Gives what differs, and what tshark counts in each.
+fn compare(files: &[PathBuf], sent: bool, name: &str) -> Option<(Found, Vec<Totals>)> {
     let joined = join(files, sent);
-    let (ours, theirs) = (&joined.ours, tsharks(&joined, name)?);
+    let (theirs, lengths) = tsharks(&joined, name)?;
+    let ours = &joined.ours;
     let mut found = BTreeMap::new();
     let mut packets = 0;
     for key in ours.keys().chain(theirs.keys()).copied().collect::<BTreeSet<_>>() {
@@ -180,7 +192,14 @@ fn compare(files: &[PathBuf], sent: bool, name: &str) -> Option<BTreeMap<String,
         }
     }
     assert!(packets > 100, "{packets} packets were counted: there was something to compare");
-    Some(found)
+    let total = |capture: usize| {
+        let counts = theirs.range((capture, 0)..(capture + 1, 0)).fold([0; COUNTED.len()], |mut sum, (_, counts)| {
+            sum.iter_mut().zip(counts).for_each(|(sum, numbers)| *sum += numbers.len() as u64);
+            sum
+        });
+        (lengths[capture].0, lengths[capture].1, counts)
+    };
+    Some((found, (0..files.len()).map(total).collect()))
 }
 
 /// What the left end does next in a history.
@@ -257,7 +276,7 @@ fn random_histories_of_probes_agree_with_tshark() {
     for (seed, path) in files.iter().enumerate() {
         history(seed as u64, path);
     }
-    let Some(found) = compare(&files, false, "tshark-probes.pcap") else { return };
+    let Some((found, _)) = compare(&files, false, "tshark-probes.pcap") else { return };
     assert!(found.is_empty(), "{}", report(&found));
 }
 
@@ -282,8 +301,69 @@ fn every_lesson_agrees_with_tshark_in_the_capture_of_the_host_that_sent_the_segm
         fs::read_dir(&dir).expect("a directory").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     assert!(files.len() > 2 * lessons().count() - 5, "{} files: one for each host", files.len());
-    let Some(found) = compare(&files, true, "tshark-lessons.pcap") else { return };
+    let Some((found, totals)) = compare(&files, true, "tshark-lessons.pcap") else { return };
     assert!(found.is_empty(), "{}", report(&found));
+    for lesson in lessons() {
+        let of_lesson =
+            |file: &Path| file.file_name().and_then(|name| name.to_str()?.split('.').next()) == Some(lesson);
+        let theirs = files.iter().zip(&totals).filter(|(file, _)| of_lesson(file)).fold(
+            Totals::default(),
+            |(segments, bytes, mut counts), (_, more)| {
+                counts.iter_mut().zip(more.2).for_each(|(sum, count)| *sum += count);
+                (segments + more.0, bytes + more.1, counts)
+            },
+        );
+        let (table, arrows) = tables_and_ladder(lesson);
+        assert_eq!(table, theirs, "{lesson}: segments, bytes, and {:?}", COUNTED.map(|(name, _, _)| name));
+        assert_eq!(
+            arrows,
+            [theirs.0, theirs.2[0], theirs.2[4]],
+            "{lesson}: arrows, those of retransmissions, duplicate ACKs"
+        );
+    }
+}
+
+/// The kinds of [`COUNTED`], in its order, without its first row, which is three of them.
+const KINDS: [Kind; COUNTED.len() - 1] = [
+    Kind::FastRetransmission,
+    Kind::SpuriousRetransmission,
+    Kind::OutOfOrder,
+    Kind::DuplicateAck,
+    Kind::ZeroWindow,
+    Kind::ZeroWindowProbe,
+    Kind::ZeroWindowProbeAck,
+    Kind::KeepAlive,
+    Kind::KeepAliveAck,
+    Kind::WindowUpdate,
+    Kind::PreviousNotCaptured,
+];
+
+/// What the table of connections of a lesson counts, and of its ladder the arrows: all, those with the shaft of a
+/// retransmission, and those that the words call duplicate ACKs.
+fn tables_and_ladder(lesson: &str) -> (Totals, [u64; 3]) {
+    let scenario = Scenario::lesson(lesson).expect("it is on the list");
+    let world = scenario.build(scenario.seed()).expect("a lesson is valid");
+    let (flows, ladder) = (world.observe(Flows::new()), world.observe(Ladder::new()));
+    world.run();
+    let mut flows = flows.borrow_mut();
+    flows.settle();
+    let mut totals = Totals::default();
+    for flow in flows.flows() {
+        totals.0 += flow.account.segments.iter().sum::<u64>();
+        totals.1 += flow.account.bytes.iter().sum::<u64>();
+        totals.2[0] += flow.account.retransmissions().iter().sum::<u64>();
+        for (kind, total) in KINDS.into_iter().zip(&mut totals.2[1..]) {
+            *total += Side::BOTH.iter().map(|side| u64::from(flow.account.count(*side, kind))).sum::<u64>();
+        }
+    }
+    let text = ladder.borrow().draw(&Style { width: 250, all: true, ..Style::default() });
+    let begins = |shaft: &str| {
+        let from = |line: &&str| line.contains(&format!("│{shaft} ")) || line.contains(&format!(" {shaft}│"));
+        text.lines().filter(from).count() as u64
+    };
+    let again = begins("══");
+    let duplicates = text.lines().filter(|line| line.contains("│   duplicate ACK ")).count() as u64;
+    (totals, [begins("──") + again, again, duplicates])
 }
 
 #[test]
@@ -294,7 +374,7 @@ fn the_shared_corpus_agrees_with_tshark_but_for_the_captures_listed() {
     let mut files: Vec<_> = entries.filter(is_capture).collect();
     files.sort();
     assert_eq!(files.len(), 110);
-    let Some(found) = compare(&files, false, "tshark-corpus.pcap") else { return };
+    let Some((found, _)) = compare(&files, false, "tshark-corpus.pcap") else { return };
     let listed: Vec<_> = TSHARK_IS_WRONG.iter().map(|(name, _)| *name).collect();
     assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), listed, "{}", report(&found));
 }

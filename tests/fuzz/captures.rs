@@ -14,7 +14,7 @@ use tcplab::rng::Rng;
 use tcplab::segment::{Flags, SegmentTemplate, Seq};
 use tcplab::time::Instant;
 use tcplab::trace::Trace;
-use tcplab::view::{LadderWriter, NARROWEST, Style, descriptors, flow_table};
+use tcplab::view::{LadderWriter, NARROWEST, Stats, Style, descriptors, flow_report, flow_table};
 
 fn cases() -> u64 {
     fuzz::cases(20_000)
@@ -72,12 +72,14 @@ fn read(bytes: Vec<u8>) -> u64 {
     let (mut trace, mut text) = (Trace::new(), String::new());
     let width = NARROWEST + longest as usize % 100;
     let mut ladder = LadderWriter::new(Style { width, ..Style::default() });
+    let mut stats = Stats::new();
     while let Some(record) = reader.next_record() {
         match record {
             Ok(record) => {
                 // What `tcplab show` does with it; every other file as if it were ours.
                 trace.record(&record, longest.is_multiple_of(2));
                 while let Some(step) = trace.next_step() {
+                    stats.step(&trace, &step);
                     ladder.step(&trace, step, &mut text);
                 }
                 records += 1;
@@ -89,7 +91,8 @@ fn read(bytes: Vec<u8>) -> u64 {
     ladder.finish(&trace, &mut text);
     assert!(text.is_empty() == (records == 0) && (records == 0 || text.ends_with('\n')), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
-    let _ = (flow_table(trace.flows()), descriptors(&trace));
+    let _ = (flow_table(trace.flows(), 80), flow_report(trace.flows()), descriptors(&trace));
+    assert!(stats.text(&trace, width).lines().all(|line| line.chars().count() <= width.max(40)));
     records
 }
 

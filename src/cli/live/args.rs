@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 
 use crate::cli::args::How;
 use crate::cli::control::ControlOptions;
+use crate::cli::tables::Form;
 use crate::cli::{help, values};
 use crate::link::{LinkArgument, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
 use crate::sim::parse_address;
@@ -113,9 +114,13 @@ pub(in crate::cli) struct Serve {
     /// Print the open descriptors at the end [default: not printed]
     #[arg(long)]
     pub(super) fds: bool,
-    /// Print the table of connections at the end [default: not printed]
+    /// Print the table of connections at the end; `long`: each in full [default: not printed]
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
+    pub(super) flows: Option<Form>,
+    /// Print totals at the end: packets by protocol and by kind, retransmissions, drops by reason, round trips, rates
+    /// [default: not printed]
     #[arg(long)]
-    pub(super) flows: bool,
+    pub(super) stats: bool,
     #[command(flatten)]
     pub(super) device: Device,
     #[command(flatten)]

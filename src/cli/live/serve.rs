@@ -1,7 +1,9 @@
 //! `tcplab serve`: runs a server of the registry on the userspace host, for clients on the kernel's TCP.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 
 use super::args::Serve;
 use super::{Session, Stop, Wanted};
@@ -10,9 +12,10 @@ use crate::app::{self, Listen, Log, Program, Registry, ServerOptions};
 use crate::cli::CliError;
 use crate::cli::named::{self, Files};
 use crate::cli::output::{Output, json_line};
+use crate::cli::tables;
 use crate::net::{JoinHandle, Net};
 use crate::socket::{Host, SynCookies, descriptor_table};
-use crate::view::{Flows, json};
+use crate::view::{Flows, RunStats, json};
 
 /// A running server.
 type Server = JoinHandle<io::Result<Done>>;
@@ -27,9 +30,13 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
     let mut session = Session::open(&wanted, registry, output)?;
     session.attach(control);
     let output = output.results_to_stderr(session.captures_to_stdout());
-    let flows = args.flows.then(Flows::shared);
-    if let Some(flows) = &flows {
+    let flows = args.flows.map(|form| (form, Flows::shared()));
+    if let Some((_, flows)) = &flows {
         session.live().observe(flows.clone());
+    }
+    let stats = args.stats.then(|| Rc::new(RefCell::new(RunStats::new())));
+    if let Some(stats) = &stats {
+        session.live().observe(stats.clone());
     }
     let (ip, port) = args.listen.unwrap_or((None, program.port()));
     let own = session.net().host().config().addresses.clone();
@@ -53,13 +60,13 @@ pub(in crate::cli) fn run(args: &Serve, registry: &Registry, output: Output) -> 
         output.result(descriptors)?;
     }
     let code = closed?;
-    if let Some(flows) = flows {
-        if output.json {
-            let flows = flows.borrow();
-            flows.flows().iter().try_for_each(|flow| output.result(json_line(&json::flow(flow))))?;
-        } else {
-            output.table(&flows.borrow().to_string())?;
-        }
+    if let Some((form, flows)) = flows {
+        output.result(tables::flows(flows.borrow_mut().settle(), form, output))?;
+    }
+    if let Some(stats) = stats {
+        let mut stats = stats.borrow_mut();
+        let (stats, trace) = stats.settle();
+        output.result(tables::stats(stats, trace, output))?;
     }
     Ok(code)
 }

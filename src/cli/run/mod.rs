@@ -14,12 +14,13 @@ use super::args::{How, View};
 use super::output::Output;
 use super::output_file::Destination;
 use super::scenario::{Which, setting};
+use super::tables::{self, Tables};
 use super::{CliError, help, values};
 use crate::app::Registry;
 use crate::capture::{Capture, Format, WriteError};
 use crate::escape::{Name, escaped};
 use crate::scenario::{Recipe, RunOutcome, Scenario, World};
-use crate::view::{Ladder, filled};
+use crate::view::{Flows, Ladder, RunStats, filled};
 use events::Events;
 use pace::Pace;
 
@@ -43,6 +44,8 @@ pub(super) struct Run {
     realtime: bool,
     #[command(flatten)]
     capture: Taken,
+    #[command(flatten)]
+    tables: Tables,
     #[command(flatten)]
     view: View,
 }
@@ -92,19 +95,32 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     let captures = open(args, captures, &scenario, &world, seed)?;
     shown.borrow_mut().extend(captures.iter().map(|(_, capture)| Rc::clone(capture)));
     let names = || world.names().iter().cloned();
-    let ladder = (!output.json && !args.view.no_ladder).then(|| {
+    let (flows, stats) = (args.tables.flows, args.tables.stats);
+    let flows = flows.map(|form| (form, world.observe(Flows::new())));
+    let stats = stats.then(|| world.observe(RunStats::new()));
+    let ladder = (!output.json && !args.view.no_ladder && !args.tables.any()).then(|| {
         let mut ladder = Ladder::new();
         ladder.name_hosts(names());
         world.observe(ladder)
     });
-    let events = output.json.then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
+    let events =
+        (output.json && !args.tables.any()).then(|| world.observe(Events::new(names(), to_stdout, args.realtime)));
     let outcome = world.run();
     let closed: Vec<_> = captures.iter().map(|(path, capture)| (path, capture.borrow_mut().close())).collect();
+    let flows = flows.map(|(form, flows)| tables::flows(flows.borrow_mut().settle(), form, output));
+    let stats = stats.map(|stats| {
+        let mut stats = stats.borrow_mut();
+        let (stats, trace) = stats.settle();
+        tables::stats(stats, trace, output)
+    });
+    let ladder = ladder.map(|ladder| ladder.borrow().draw(&args.view.style(output)));
+    let parts: Vec<_> = [ladder, flows, stats].into_iter().flatten().collect();
     if let Some(events) = events {
         events.borrow_mut().finish(&outcome)?;
+    } else if output.json {
+        output.result(parts.concat())?;
     } else {
-        let ladder = ladder.map_or(String::new(), |ladder| ladder.borrow().draw(&args.view.style(output)));
-        output.result(report_text(&scenario, &ladder, &outcome, output))?;
+        output.result(report_text(&scenario, &parts.join("\n"), &outcome, output))?;
     }
     for (path, summary) in closed {
         let summary = summary.map_err(|error| failed(&error))?;
@@ -183,7 +199,7 @@ fn failed(error: &WriteError) -> CliError {
     CliError::Run(format!("{error}; -w FILE names another place for the capture"))
 }
 
-/// The story, the ladder, the descriptors, what to look at, and what the programs did. Prose is filled to the width.
+/// The story, the ladder or the tables, the descriptors, what to look at, and what the programs did. Prose is filled to the width.
 fn report_text(scenario: &Scenario, ladder: &str, outcome: &RunOutcome, output: Output) -> String {
     let width = output.width();
     let mut parts = Vec::new();

@@ -1,0 +1,10 @@
+//! What is seen of a run and of a capture: ladders and tables.
+#![cfg(feature = "cli")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/programs.rs"]
+mod programs;
+
+mod flows;
+mod ladder;
