@@ -3,7 +3,7 @@
 
 use core::fmt::Write as _;
 
-use super::layout::Manner;
+use super::arrows::Manner;
 use crate::annotate::Tag;
 use crate::conversation::{AckKind, DataKind, Kind};
 use crate::event::HostId;

@@ -11,9 +11,10 @@
 use core::fmt;
 use std::cell::RefCell;
 
+use super::arrows::{Arrow, End, Manner};
 use super::fold::{self, Drawn, Folder};
 use super::label;
-use super::layout::{Arrow, Body, End, Layout, Manner, Row, Style};
+use super::layout::{Body, Layout, Row, Style};
 use super::order::{self, Item};
 use crate::annotate::{self, Tag, reason};
 use crate::conversation::Side;

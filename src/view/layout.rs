@@ -16,8 +16,8 @@
 
 use core::fmt::Write as _;
 
+use super::arrows::{Arrival, Arrow};
 use super::text::{ascii, columns, printable, seconds, wrapped};
-use crate::annotate::Tag;
 use crate::conversation::Side;
 
 /// The narrowest ladder.
@@ -43,10 +43,6 @@ const CHOICES: [(usize, usize, bool, usize); 4] =
 const WIDEST_BODY: usize = 96;
 
 const DIM: &str = "\x1b[2m";
-const RED: &str = "\x1b[31m";
-const YELLOW: &str = "\x1b[33m";
-const MAGENTA: &str = "\x1b[35m";
-const CYAN: &str = "\x1b[36m";
 const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
@@ -85,7 +81,7 @@ pub(super) struct Layout {
     /// Columns for states, calls and timers beside each bar; 0 if calls and timers stand between the bars.
     notes: usize,
     /// Columns between the bars.
-    body: usize,
+    pub(super) body: usize,
     /// Routers between the bars.
     routers: usize,
 }
@@ -116,64 +112,8 @@ pub(super) enum Body {
     Free(String),
 }
 
-/// The colour of an arrow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Manner {
-    #[default]
-    Plain,
-    /// Lost or changed on the way.
-    Lost,
-    /// Sent before.
-    Again,
-    /// A packet that arrives twice, or a duplicate ACK.
-    Duplicate,
-    /// Overtaken, or it overtakes others.
-    Reordered,
-}
-
-/// Where an arrow ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum End {
-    /// At the other bar.
-    #[default]
-    Bar,
-    /// On the way: it goes on in a later row.
-    Slope,
-    /// Lost behind so many routers, counted from the sender.
-    Hop(usize),
-    /// Lost at this router, counted from the sender.
-    Router(usize),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Arrow {
-    pub(super) from: Side,
-    /// It begins at this router, counted from the side of `from`.
-    pub(super) begin: Option<usize>,
-    /// What stands on the shaft where it fits.
-    pub(super) text: String,
-    /// Beginnings of it that stand there where it does not fit, the longest first.
-    pub(super) short: Vec<String>,
-    pub(super) tag: Option<Tag>,
-    /// It was sent before.
-    pub(super) again: bool,
-    pub(super) manner: Manner,
-    pub(super) end: End,
-}
-
-/// The end of an arrow.
-#[derive(Clone, Debug)]
-pub(super) struct Arrival {
-    pub(super) from: Side,
-    /// What arrives.
-    pub(super) label: String,
-    pub(super) tag: Option<Tag>,
-    pub(super) again: bool,
-    pub(super) manner: Manner,
-}
-
 /// A line between the bars, and its colour.
-type Line = (String, &'static str);
+pub(super) type Line = (String, &'static str);
 
 impl Layout {
     /// The columns for a width. `numbers` says that the rows carry the number of their flow.
@@ -212,19 +152,8 @@ impl Layout {
     }
 
     /// Where the routers stand between the bars, from left to right.
-    fn router_columns(self) -> impl Iterator<Item = usize> {
+    pub(super) fn router_columns(self) -> impl Iterator<Item = usize> {
         (1..=self.routers).map(move |nth| self.body * nth / (self.routers + 1))
-    }
-
-    /// How far it is from the bar of a side to itself, to each router, and to the other bar, in columns.
-    fn distances(self, from: Side) -> Vec<usize> {
-        let mut all: Vec<_> = match from {
-            Side::Local => self.router_columns().map(|column| column + 1).collect(),
-            Side::Remote => self.router_columns().map(|column| self.body - column).collect(),
-        };
-        all.extend([0, self.body + 1]);
-        all.sort_unstable();
-        all
     }
 
     /// The columns before the left bar, without the notes.
@@ -243,7 +172,7 @@ impl Layout {
         if self.style.color { (code, PLAIN) } else { ("", "") }
     }
 
-    fn safe(self, text: &str) -> String {
+    pub(super) fn safe(self, text: &str) -> String {
         let text = printable(text, false);
         if self.style.ascii { ascii(&text) } else { text }
     }
@@ -464,121 +393,6 @@ impl Layout {
             Side::Remote => format!(" {:pad$}{text} ", ""),
         };
         (line, "")
-    }
-
-    /// The arrow, and the text that does not fit on its shaft.
-    fn arrow(self, arrow: &Arrow) -> (Line, Option<String>) {
-        let distances = self.distances(arrow.from);
-        // Columns before its beginning, and those that it may take.
-        let skip = arrow.begin.and_then(|router| distances.get(router + 1)).copied().unwrap_or(0);
-        let spare = usize::from(arrow.end != End::Bar);
-        let most = self.body.saturating_sub(skip + spare);
-        let hop = |nth: usize| {
-            let nth = nth.min(distances.len().saturating_sub(2));
-            distances[nth] + (distances[nth + 1] - distances[nth]) * 2 / 3
-        };
-        let length = match arrow.end {
-            End::Bar => self.body,
-            End::Slope => self.body * 3 / 5,
-            End::Hop(nth) => hop(nth),
-            End::Router(nth) => distances.get(nth + 1).copied().unwrap_or(self.body),
-        };
-        let length = length.saturating_sub(skip).min(most);
-        // What is lost goes no further than its mark, as long as its flags fit.
-        let least = columns(&arrow.short.last().map_or(String::new(), |flags| self.safe(flags))) + 6;
-        let room = if arrow.end == End::Slope { most } else { length.max(least).min(most) };
-        let fits = |text: &str| columns(text) + 5 <= room;
-        let text = self.safe(&arrow.text);
-        let shorter = arrow.short.iter().map(|short| self.safe(short));
-        let mut beginnings = core::iter::once(text.clone()).chain(shorter);
-        let on_shaft = beginnings.find(|beginning| fits(beginning) && text.starts_with(&**beginning));
-        let on_shaft = on_shaft.unwrap_or_default();
-        let rest = Some(text[on_shaft.len()..].to_owned()).filter(|rest| !rest.is_empty());
-        let label = if on_shaft.is_empty() { String::new() } else { format!(" {on_shaft} ") };
-        let head = self.head_of(arrow);
-        let length = length.max(columns(&label) + 3 + head.chars().count()).min(most);
-        let shaft = self.shaft(arrow.again);
-        let rest_of_shaft = shaft.repeat(length.saturating_sub(2 + columns(&label) + head.chars().count()));
-        let (before, after) = (" ".repeat(skip), " ".repeat(self.body.saturating_sub(skip + length)));
-        let line = match arrow.from {
-            Side::Local => format!("{before}{shaft}{shaft}{label}{rest_of_shaft}{head}{after}"),
-            Side::Remote => format!("{after}{head}{rest_of_shaft}{label}{shaft}{shaft}{before}"),
-        };
-        ((line, color_of(arrow.manner)), rest)
-    }
-
-    /// The end of an arrow that began in an earlier row.
-    fn arrival(self, arrival: &Arrival) -> Line {
-        let shaft = self.shaft(arrival.again);
-        let label = format!(" {} ", self.safe(&arrival.label));
-        let length = (self.body * 2 / 5).max(columns(&label) + 6).min(self.body);
-        let rest = shaft.repeat(length.saturating_sub(columns(&label) + 4));
-        let before = " ".repeat(self.body - length);
-        let tag = arrival.tag.filter(|tag| matches!(tag, Tag::Corrupted { .. }));
-        let [to_right, to_left] = self.heads(tag);
-        let line = match arrival.from {
-            Side::Local => format!("{before}{}{shaft}{shaft}{label}{rest}{to_right}", self.slope(Side::Local)),
-            Side::Remote => format!("{to_left}{rest}{label}{shaft}{shaft}{}{before}", self.slope(Side::Remote)),
-        };
-        (line, color_of(arrival.manner))
-    }
-
-    fn shaft(self, again: bool) -> &'static str {
-        match (self.style.ascii, again) {
-            (false, false) => "─",
-            (false, true) => "═",
-            (true, false) => "-",
-            (true, true) => "=",
-        }
-    }
-
-    /// The line of an arrow that goes down, away from this side.
-    fn slope(self, from: Side) -> char {
-        match (from, self.style.ascii) {
-            (Side::Local, false) => '╲',
-            (Side::Remote, false) => '╱',
-            (Side::Local, true) => '\\',
-            (Side::Remote, true) => '/',
-        }
-    }
-
-    /// The head of an arrow, from left to right.
-    fn head_of(self, arrow: &Arrow) -> String {
-        let [to_right, to_left] = self.heads(arrow.tag);
-        let (head, slope) = match arrow.from {
-            Side::Local => (to_right, self.slope(Side::Local)),
-            Side::Remote => (to_left, self.slope(Side::Remote)),
-        };
-        match (arrow.end, arrow.tag, arrow.from) {
-            (End::Slope, None | Some(Tag::Copy), _) => slope.to_string(),
-            (End::Slope, Some(_), Side::Local) => format!("{head}{slope}"),
-            (End::Slope, Some(_), Side::Remote) => format!("{slope}{head}"),
-            _ => head.to_string(),
-        }
-    }
-
-    fn heads(self, tag: Option<Tag>) -> [char; 2] {
-        match (tag, self.style.ascii) {
-            (None | Some(Tag::Copy), false) => ['→', '←'],
-            (Some(Tag::Lost(_)), false) => ['✗', '✗'],
-            (Some(Tag::Duplicated), false) => ['↠', '↞'],
-            (Some(Tag::Reordered), false) => ['⇢', '⇠'],
-            (Some(Tag::Overtakes), false) => ['⇉', '⇇'],
-            (Some(Tag::Corrupted { .. }), false) => ['≁', '≁'],
-            (Some(Tag::Lost(_)), true) => ['X', 'X'],
-            (Some(Tag::Corrupted { .. }), true) => ['~', '~'],
-            (_, true) => ['>', '<'],
-        }
-    }
-}
-
-fn color_of(manner: Manner) -> &'static str {
-    match manner {
-        Manner::Plain => "",
-        Manner::Lost => RED,
-        Manner::Again => YELLOW,
-        Manner::Duplicate => MAGENTA,
-        Manner::Reordered => CYAN,
     }
 }
 

@@ -5,10 +5,11 @@
 //!   a capture  records --> Trace --> LadderWriter, flow_table, descriptors    states as the segments imply them
 //! ```
 //!
-//! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout`: rows as text for
-//!   every width of a terminal; `text`: columns and lines;
+//! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout` and `arrows`:
+//!   rows as text for every width of a terminal; `text`: columns and lines;
 //! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects.
 
+mod arrows;
 mod flow_report;
 mod flows;
 mod fold;

@@ -1,8 +1,8 @@
 //! The order of the rows in the ladder of a run. A segment whose arrival is the next thing that happens is one arrow. If
 //! something else happens while it is on its way, its arrow slopes: it leaves in one row, and arrives in a later one.
 
+use super::arrows::Arrival;
 use super::label;
-use super::layout::Arrival;
 use crate::conversation::Side;
 use crate::event::HostId;
 use crate::time::Instant;

@@ -240,7 +240,9 @@ fn a_ladder_shows_each_segment_once_and_what_befell_it_behind_a_router() {
     path.sim.run_for(Duration::from_millis(100));
     let text = ladder.borrow().draw(&WIDE);
     assert_eq!(text.matches("── SYN 0:1").count(), 1, "{text}");
-    assert!(text.contains("[behind r2: lost: too-big]") && text.contains("✗│"), "{text}");
+    assert!(text.contains("[behind r2: lost: too-big]") && text.contains("┼─"), "{text}");
+    let lost = text.lines().find(|line| line.contains('✗')).expect("an arrow that does not arrive");
+    assert!(lost.rfind('┼') < lost.find('✗') && !lost.contains("✗│"), "behind both routers: {text}");
 }
 
 #[test]
@@ -258,7 +260,7 @@ fn a_ladder_says_what_a_later_link_did_to_a_segment() {
     assert!(flat.contains("[behind r2: lost: scripted]"), "{text}");
     let said = "[behind r2:";
     let said = lines.iter().position(|line| line.contains(said)).unwrap_or_else(|| panic!("{text}"));
-    let arrow = lines[..said].iter().rfind(|line| line.ends_with("✗│")).expect("an arrow that does not arrive");
+    let arrow = lines[..said].iter().rfind(|line| line.contains("✗ ")).expect("an arrow that does not arrive");
     assert!(arrow.contains("ack 1 win 65408 (500)"), "{text}");
     assert!(text.contains("tail loss probe") && text.contains("retransmission of 1:501 and FIN"), "{text}");
 }
