@@ -97,9 +97,14 @@ impl Layout {
             End::Router(nth) => distances.get(nth + 1).copied().unwrap_or(self.body),
         };
         let length = length.saturating_sub(skip).min(most);
-        // What is lost goes no further than its mark, as long as its flags fit.
+        // What is lost goes no further than to the next router, as long as its flags fit.
         let least = columns(&arrow.short.last().map_or(String::new(), |flags| self.safe(flags))) + 6;
-        let room = if arrow.end == End::Slope { most } else { length.max(least).min(most) };
+        let room = match arrow.end {
+            End::Bar | End::Slope => most,
+            End::Hop(nth) => distances[nth.saturating_add(1).min(distances.len() - 1)].saturating_sub(1),
+            End::Router(_) => length,
+        };
+        let room = room.max(least).min(most);
         let head = self.head_of(arrow);
         let heads = head.chars().count();
         let fits = |text: &str| columns(text) + 4 + heads <= room;

@@ -87,7 +87,8 @@ pub(super) fn describe(segment: &SegmentStep) -> String {
 pub(super) fn beginnings(text: &str) -> Vec<String> {
     let before = |what: &str| text.find(what).map(|at| text[..at].to_owned());
     let flags = text.split(' ').next().map(str::to_owned);
-    let mut all: Vec<_> = [before(" dsack "), before(" sack "), before(" <"), flags].into_iter().flatten().collect();
+    let parts = [before(" dsack "), before(" sack "), before(" <"), before(" ack "), flags];
+    let mut all: Vec<_> = parts.into_iter().flatten().collect();
     all.sort_by_key(|text| core::cmp::Reverse(text.len()));
     all
 }
