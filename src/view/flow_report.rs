@@ -90,7 +90,7 @@ fn report(flow: &Flow, out: &mut String) {
         let rtt = &measured.rtt;
         if rtt.count > 0 { min_avg_max([rtt.min, rtt.mean(), rtt.max]) } else { unknown() }
     });
-    all("longest silence", &|_, measured| format!("{:.1} ms", milliseconds(measured.idle)));
+    all("longest idle time", &|_, measured| format!("{:.1} ms", milliseconds(measured.idle)));
     all("throughput", &|_, measured| {
         bytes_per_second(measured.new_bytes, account.open_for()).map_or_else(unknown, rate)
     });
