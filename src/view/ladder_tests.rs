@@ -4,7 +4,7 @@ use super::*;
 use crate::app::{Listen, echo};
 use crate::event::{Fate, HostEvent, LinkId};
 use crate::link::{Fault, FaultAction};
-use crate::segment::{Packet, SegmentTemplate, Seq};
+use crate::segment::{Flags, Packet, SegmentTemplate, Seq};
 use crate::sim::Sim;
 
 /// Drops the first segment with data.
@@ -167,7 +167,7 @@ fn what_the_link_does_is_the_head_of_the_arrow() {
     let flip = crate::event::Flip { at, byte: 0, bit: 0 };
     let cases = [
         (Fate::Deliver(at), '→', '>'),
-        (Fate::Drop(crate::event::DropReason::Loss), '✗', 'X'),
+        (Fate::Drop(DropReason::Loss), '✗', 'X'),
         (Fate::Duplicate(at), '↠', '>'),
         (Fate::Reorder(at), '⇢', '>'),
         (Fate::Overtake(at), '⇉', '>'),

@@ -46,6 +46,7 @@ fn segment(from: Side, flags: Flags, (seq, ack, payload): (u32, u32, usize)) -> 
         words: String::new(),
         tag: None,
         behind: None,
+        path: Vec::new(),
         variables: None,
         comment: None,
         begins: false,
