@@ -24,9 +24,7 @@ pub(in crate::cli) struct Tables {
 /// How connections are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Form {
-    /// A table
     Table,
-    /// One below the other, a line for each number
     Long,
 }
 

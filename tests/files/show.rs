@@ -201,7 +201,7 @@ fn a_file_that_is_cut_off_is_shown_as_far_as_it_goes() {
     let warning = format!("warning: read {}, packet {}: the file ends in the middle", path(&cut), count + 1);
     assert!(said.contains(&warning) && !said.contains("error"), "{said}");
     // The tables too are those of what could be read.
-    assert_eq!(text(&show(&["--flows", path(&cut)]).stdout).lines().count(), 2);
+    assert_eq!(text(&show(&["--flows", path(&cut)]).stdout).matches("\n#").count(), 1);
 }
 
 #[test]
