@@ -30,6 +30,16 @@ impl Host {
         Ok(self.stack.poll_held_syn(id).map(|(held, from)| (HeldSyn(held), from)))
     }
 
+    /// The next SYN that this listener held and whose connection will not come: it was refused, its sender has reset it, or
+    /// the sender does not answer the SYN|ACK. With its sender. Whoever holds SYNs has to ask for it, since they are queued.
+    ///
+    /// # Errors
+    /// As [`Host::hold_syns`].
+    pub fn poll_gone_syn(&mut self, fd: Fd) -> Result<Option<(HeldSyn, SocketAddr)>, Errno> {
+        let id = self.listener(fd)?;
+        Ok(self.stack.poll_gone_syn(id).map(|(held, from)| (HeldSyn(held), from)))
+    }
+
     /// Answers a held SYN: a SYN|ACK if it is accepted, else an RST. Nothing happens if it was forgotten.
     pub fn answer_syn(&mut self, held: HeldSyn, accept: bool) {
         self.stack.answer_syn(held.0, accept);

@@ -204,6 +204,13 @@ impl Host {
         Ok(sent)
     }
 
+    /// Bytes that a write to this stream takes now; zero unless poll(2) calls it writable.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn send_room(&self, fd: Fd) -> usize {
+        let connection = self.stream(fd).ok().and_then(Stream::connection);
+        connection.map_or(0, |id| self.stack.send_room(id))
+    }
+
     pub(super) fn receive_stream(
         &mut self,
         connection: Option<ConnectionId>,

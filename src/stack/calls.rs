@@ -144,6 +144,7 @@ impl Stack {
             plus_one: self.config.backlog_plus_one,
             holds: false,
             held: std::collections::VecDeque::new(),
+            gone: std::collections::VecDeque::new(),
             syn_queue: 0,
             accept_queue: std::collections::VecDeque::new(),
             token,
@@ -257,6 +258,15 @@ impl Stack {
             connection.mark_dirty(id, &mut self.dirty);
         }
         Sent::Taken(taken)
+    }
+
+    /// Bytes that [`Stack::send`] takes now, if so many fit that poll(2) calls the socket writable.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn send_room(&self, id: ConnectionId) -> usize {
+        let connection = &*self.tables.connections[id];
+        let open = matches!(connection.state, State::Established | State::CloseWait) && !connection.shut.write;
+        let sender = connection.tcp.as_ref().and_then(|tcp| tcp.sender()).filter(|sender| open && sender.is_writable());
+        sender.map_or(0, |sender| sender.free_space().min(self.pool.room()))
     }
 
     /// Takes bytes from the receive buffer, or only looks at them.
@@ -402,6 +412,8 @@ impl Stack {
         connection.limits.keep_alive = options.keep_alive.then(|| Box::new(options.keep_alive_times));
         if let Some(tcp) = &mut connection.tcp {
             tcp.set_options(now, options);
+            // Who has connected and heard nothing since is idle too.
+            connection.limits.idle = tcp.is_idle();
         }
         self.mark_dirty(id);
     }

@@ -21,6 +21,9 @@ use super::{Slot, Stack, TimerOwner};
 /// How long a held SYN waits for the answer of the listener's owner: as long as Linux sends SYNs.
 const HELD_FOR: Duration = Duration::from_secs(127);
 
+/// Records that are gone, for an owner of a listener that does not ask for them.
+const MOST_GONE: usize = 65_536;
+
 impl Stack {
     /// A segment for a listening socket (RFC 9293, section 3.10.7.2). `beyond` is SND.NXT of a connection in TIME-WAIT
     /// whose tuple a SYN takes over: the new one begins above it (section 3.10.7.4, MAY-2), as far above as on Linux.
@@ -111,7 +114,16 @@ impl Stack {
 
     /// Whether the SYNs of a listener wait for [`Stack::answer_syn`].
     pub(crate) fn hold_syns(&mut self, id: ListenerId, on: bool) {
-        self.tables.listeners[id].holds = on;
+        let listener = &mut self.tables.listeners[id];
+        listener.holds = on;
+        if !on {
+            listener.gone = std::collections::VecDeque::new();
+        }
+    }
+
+    /// The next SYN that was held and whose record is gone before it became a connection, and who sent it.
+    pub(crate) fn poll_gone_syn(&mut self, id: ListenerId) -> Option<(HalfOpenId, SocketAddr)> {
+        self.tables.listeners[id].gone.pop_front()
     }
 
     /// The next SYN that waits for an answer, and who sent it.
@@ -330,6 +342,13 @@ impl Stack {
         self.tables.exact.remove(&half_open.tuple);
         if let Some(listener) = self.tables.listeners.get_mut(half_open.listener) {
             listener.syn_queue -= 1;
+            if listener.holds {
+                if listener.gone.len() == MOST_GONE {
+                    listener.gone.pop_front();
+                }
+                listener.gone.push_back((id, half_open.tuple.remote_addr()));
+                self.ready.push(listener.token);
+            }
             let reuse = listener.reuse;
             self.ports.release(half_open.tuple.local_port, &connection_holder(&half_open.tuple, reuse));
         }

@@ -12,6 +12,7 @@
 //! full is dropped too, and the record stays. Linux's accept queue takes one more than the backlog; here that is a setting of
 //! the host.
 
+use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub(super) struct Listener {
     /// SYNs wait for [`Stack::answer_syn`](super::Stack::answer_syn).
     pub(super) holds: bool,
     pub(super) held: VecDeque<HalfOpenId>,
+    /// Records that were forgotten before their connection was made, for an owner that holds SYNs.
+    pub(super) gone: VecDeque<(HalfOpenId, SocketAddr)>,
     /// Half-open connections.
     pub(super) syn_queue: usize,
     /// Established connections that wait for accept, oldest first.

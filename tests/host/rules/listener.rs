@@ -148,6 +148,38 @@ fn a_listener_that_holds_no_more_answers_at_once_and_those_held_still_wait() {
 }
 
 #[test]
+fn the_owner_is_told_of_each_held_syn_whose_connection_will_not_come() {
+    let (mut wire, listener) = holding(4);
+    let (mut made, mut reset, refused) = (Peer::new(4001), Peer::new(4002), Peer::new(4003));
+    for peer in [&made, &reset, &refused] {
+        nothing(&wire.feed(&peer.syn()));
+    }
+    let syns = [&made, &reset, &refused].map(|peer| held(&mut wire, listener, peer));
+    assert_eq!(wire.host.poll_gone_syn(listener), Ok(None));
+    for syn in &syns[..2] {
+        wire.host.answer_syn(*syn, true);
+    }
+    let answers = wire.drain();
+    made.hear_syn_ack(&answers[0]);
+    reset.hear_syn_ack(&answers[1]);
+    nothing(&wire.feed(&made.ack()));
+    nothing(&wire.feed(&reset.segment(RST)));
+    wire.host.answer_syn(syns[2], false);
+    assert!(only(wire.drain()).is(RST_ACK));
+    assert_eq!(wire.host.poll_gone_syn(listener), Ok(Some((syns[1], reset.addr))));
+    assert_eq!(wire.host.poll_gone_syn(listener), Ok(Some((syns[2], refused.addr))));
+    assert_eq!(wire.host.poll_gone_syn(listener), Ok(None));
+    assert_eq!(wire.host.accept(listener).map(|(_, from)| from), Ok(made.addr));
+    // Without an owner nobody is told.
+    let last = Peer::new(4004);
+    nothing(&wire.feed(&last.syn()));
+    let syn = held(&mut wire, listener, &last);
+    wire.host.hold_syns(listener, false).expect("it listens");
+    wire.host.answer_syn(syn, false);
+    assert_eq!(wire.host.poll_gone_syn(listener), Ok(None));
+}
+
+#[test]
 fn only_a_listener_holds_syns() {
     let (mut wire, listener) = holding(4);
     wire.host.close(listener).expect("close");
