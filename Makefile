@@ -17,7 +17,7 @@ bench-connections-100000 := connections --count 100000
 bench-dumbbell-1000 := dumbbell --flows 1000
 FUZZ_CASES ?= 1000000
 # Each alone passes clippy.
-FEATURES := capture http scenario replay drill tokio live cli
+FEATURES := capture http scenario replay drill tokio live cli proxy
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LEFT_OUT := $(TARGET)/left-out.txt
@@ -60,7 +60,7 @@ bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	@$(foreach name,$(BENCHES),$(TARGET)/release/tcplab bench $(or $(bench-$(name)),$(name)) $(BENCH_FLAGS) && echo &&) rm -f $(CAPTURE)
 
 figures: ## every promised number of TCP, whole: minutes on two cores, and a TUN for the live ones
-	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures --test streams --test live -- --nocapture --test-threads=2
+	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures --test streams --test live --test proxy -- --nocapture --test-threads=2
 
 captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons

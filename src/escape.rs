@@ -73,7 +73,7 @@ impl core::fmt::Display for Name<'_> {
 }
 
 /// Shows a path, in one line.
-#[cfg(any(feature = "cli", feature = "drill", feature = "replay"))]
+#[cfg(any(feature = "cli", feature = "drill", feature = "proxy", feature = "replay"))]
 pub(crate) fn path(path: &std::path::Path) -> impl core::fmt::Display {
     escaped(&path.to_string_lossy()).into_owned()
 }

@@ -68,6 +68,7 @@
 //! | `drill` | packetdrill scripts |
 //! | `tokio` | tokio's `AsyncRead` and `AsyncWrite` for [`net::TcpStream`] |
 //! | `live` (default, Linux) | the TUN device |
+//! | `proxy` | a proxy between sockets of the kernel, with a link in its middle |
 //! | `cli` (default) | the command, and all of the above but `live` |
 
 // Held for the whole library, as ARCHITECTURE.md lists them.
@@ -107,6 +108,9 @@ pub mod link;
 #[allow(clippy::disallowed_methods)] // its clock is the wall clock
 pub mod live;
 pub mod net;
+#[cfg(feature = "proxy")]
+#[allow(clippy::disallowed_methods)] // its clock is the wall clock
+pub mod proxy;
 #[cfg(any(feature = "replay", feature = "drill"))]
 mod recording;
 pub mod recovery;

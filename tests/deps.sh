@@ -4,12 +4,17 @@
 set -eu
 
 # command:package, with Debian's package names
-wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping valgrind:valgrind gcc:gcc python3:python3'
+wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping valgrind:valgrind gcc:gcc openssl:openssl python3:python3 redis-server:redis-server psql:postgresql'
+# module of Python:package
+modules='websockets:python3-websockets'
 
 missing() {
     PATH=$PATH:/usr/sbin:/sbin
     for pair in $wanted; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
+    done
+    for pair in $modules; do
+        /usr/bin/python3 -c "import ${pair%%:*}" 2>/dev/null || printf ' %s' "${pair#*:}"
     done
 }
 

@@ -66,6 +66,8 @@ pub(super) enum Command {
     /// Connect standard input and output to a server on the kernel's TCP, as nc does
     #[cfg(all(feature = "live", target_os = "linux"))]
     Connect(super::live::args::Connect),
+    /// Put a bad network in front of a program, without root: a proxy with a link inside
+    Proxy(super::proxy::Proxy),
     /// Check what this machine allows, and say what to do where it does not
     #[cfg(all(feature = "live", target_os = "linux"))]
     #[command(after_help = help::DOCTOR)]

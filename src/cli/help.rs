@@ -49,6 +49,20 @@ Examples:
   echo hello | tcplab connect 192.168.69.2:9000 -- nc -N -l 9000
   tcplab connect 192.168.69.2:9000 -w connect.pcapng --comments full";
 
+pub(super) const PROXY: &str = "\
+A client connects to --listen. Its bytes travel over a TCP connection between two userspace hosts, over the link, in real \
+time. At the far end a connection goes to --to. Loss costs what it costs in TCP: a retransmission, a smaller window, a \
+timeout. A target that refuses costs a round trip of the link, and then the client sees a reset. \
+It needs no privileges. docs/bad-network.md has a command for each kind of bad network. \
+In the capture the client is 10.78.0.1, and the server is 10.78.1.1 at the port of --to; with IPv6 fd78::1 and fd78::1:1. \
+--json prints the results of --flows as objects.
+SIGINT, SIGTERM and SIGHUP end the run in order, and connections that are open then are reset.
+
+Examples:
+  tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --link delay=50ms,loss=1%
+  tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --link rate=1Mbit,delay=300ms -w bad.pcapng --flows -- curl -so /dev/null http://127.0.0.1:9000/
+  tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --listen 127.0.0.1:9432 --to unix:/run/postgresql/.s.PGSQL.5432 --link 'server>client:loss=5%'";
+
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) const DOCTOR: &str = "\
 Each requirement has one line: ok, or what to do. --json prints an object for each: check, ok, advice. \

@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod drill;
 mod help;
+mod host;
 mod kind;
 mod lessons;
 mod links;
@@ -18,6 +19,8 @@ mod live;
 mod named;
 mod output;
 mod output_file;
+mod proxy;
+mod record;
 mod replay;
 mod run;
 mod scenario;
@@ -149,6 +152,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Doctor => live::doctor::run(output),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
+        Command::Proxy(proxy) => proxy::run(proxy, registry, output),
         Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Replay(replay) => replay::run(replay, registry, output),
         Command::Drill(args) => drill::run(args, output),

@@ -209,6 +209,18 @@ impl Output {
     }
 }
 
+/// Standard output without a buffer in between, for a capture that is read while it is written.
+///
+/// # Errors
+/// The error of dup(2).
+pub(super) fn standard_output() -> io::Result<std::fs::File> {
+    #[cfg(unix)]
+    let own = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let own = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
+    Ok(own.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,14 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
     number(text, 0..=u64::MAX, "7")
 }
 
+/// A seed from the operating system. The draws of a link follow from it, and the secret of the initial sequence numbers,
+/// which cannot be predicted then (RFC 6528). Who gives `--seed` chooses both.
+#[allow(clippy::disallowed_types)] // another number in each run is what is wanted
+pub(super) fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
 /// A number of packets.
 pub(super) fn packets(text: &str) -> Result<u64, String> {
     number(text, 0..=u64::MAX, "100")

@@ -1,4 +1,5 @@
-//! One turn of a host, and the one place that publishes its events. `sim` and `live` call it; no other loop moves a host.
+//! One turn of a host, and the one place that publishes its events. `sim`, `live` and `proxy` call it; no
+//! other loop moves a host.
 //!
 //! ```text
 //!   handle_packet  --+
@@ -9,8 +10,12 @@
 //! [`handle_timeout`] for a batch of input, and then [`run`] once. So each connection that the batch touched is given its
 //! egress once. After each step the events of the host go to the observers, in the order in which they happened.
 
+#[cfg(any(feature = "proxy", all(feature = "live", target_os = "linux")))]
+mod clock;
 mod endpoint;
 
+#[cfg(any(feature = "proxy", all(feature = "live", target_os = "linux")))]
+pub(crate) use clock::Clock;
 pub(crate) use endpoint::Endpoint;
 
 use crate::event::{Event, HostEvent, HostId, Observer, Observers};

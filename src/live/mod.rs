@@ -32,7 +32,6 @@ pub use signals::Signals;
 pub use wake::{WakeReceiver, WakeSender};
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -389,14 +388,6 @@ impl Medium for Live {
     fn observers(&mut self) -> &mut Observers {
         &mut self.observers
     }
-}
-
-/// Standard output without a buffer in between, for a capture that is read while it is written.
-///
-/// # Errors
-/// The error of dup(2).
-pub fn standard_output() -> io::Result<File> {
-    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn timespec(duration: Duration) -> Timespec {

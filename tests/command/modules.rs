@@ -37,7 +37,7 @@ const ROWS: [&[&str]; 28] = [
 ];
 
 /// Who may name a crate or a part of the standard library.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("smoltcp::", &["segment", "time", "stack", "bench"]),
     ("tun_tap::", &["device"]),
     ("pcap_file::", &["capture"]),
@@ -45,7 +45,9 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("httparse::", &["control"]),
     ("sha2::", &["scenario"]),
     ("libc::", &["device", "live", "bench"]),
-    ("rustix::", &["device", "live", "bench"]),
+    ("rustix::", &["device", "live", "proxy", "bench"]),
+    ("polling::", &["proxy"]),
+    ("socket2::", &["proxy"]),
     ("std::process::Command", &["live", "bench", "cli"]),
 ];
 

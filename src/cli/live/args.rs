@@ -6,13 +6,12 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use crate::cli::args::How;
 use crate::cli::control::ControlOptions;
+pub(super) use crate::cli::host::{Capture, Tcp};
 use crate::cli::tables::Form;
 use crate::cli::{help, values};
-use crate::link::{LinkArgument, SIZE_EXPECTED, TIME_EXPECTED, parse_size, parse_time};
+use crate::link::{LinkArgument, parse_size};
 use crate::sim::parse_address;
-use crate::time::Duration;
 
 /// The options of the device.
 #[derive(Debug, ClapArgs)]
@@ -41,51 +40,6 @@ pub(in crate::cli) struct Device {
     /// capture keeps it]
     #[arg(long, value_name = "N", value_parser = values::seed)]
     pub(super) seed: Option<u64>,
-}
-
-/// The options of the userspace host's TCP.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "TCP")]
-pub(in crate::cli) struct Tcp {
-    /// Congestion controller of the userspace host
-    #[arg(long, value_name = "NAME", default_value = "cubic")]
-    pub(super) cc: String,
-    /// Receive buffer of each connection, in bytes or as `256KiB`; it does not grow then [default: it grows with the flow]
-    #[arg(long, value_name = "SIZE", value_parser = buffer)]
-    pub(super) rcvbuf: Option<usize>,
-    /// Send buffer of each connection, in bytes or as `256KiB`; it does not grow then [default: it grows with the flow]
-    #[arg(long, value_name = "SIZE", value_parser = buffer)]
-    pub(super) sndbuf: Option<usize>,
-    /// Smallest retransmission timeout: Linux has `200ms`, RFC 6298 has `1s`
-    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = timeout)]
-    pub(super) min_rto: Duration,
-}
-
-/// The options of the capture.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Capture")]
-pub(in crate::cli) struct Capture {
-    /// Write a capture for Wireshark to FILE; `-` is standard output [default: no capture]
-    #[arg(short, long = "write", value_name = "FILE")]
-    pub(super) write: Option<PathBuf>,
-    /// Capture only the first N packets [default: all packets]
-    #[arg(short, long = "count", value_name = "N", requires = "write", value_parser = values::packets)]
-    pub(super) count: Option<u64>,
-    /// Capture at most N bytes of each packet; 0 is all bytes [default: 0]
-    #[arg(short, long = "snaplen", value_name = "N", requires = "write", value_parser = values::snaplen)]
-    pub(super) snaplen: Option<u32>,
-    /// Overwrite an existing file that is not a capture [default: such a file is kept, exit code 2]
-    #[arg(long, requires = "write")]
-    pub(super) force: bool,
-    /// Write each packet at once, for a reader of the growing file [default: once a second to a file, every 50 ms to a pipe]
-    #[arg(short = 'U', long, requires = "write")]
-    pub(super) packet_buffered: bool,
-    /// Write pcap, which has no comments [default: pcapng, unless the name ends in .pcap]
-    #[arg(long, requires = "write")]
-    pub(super) pcap: bool,
-    /// How much each comment says
-    #[arg(long, value_name = "HOW", default_value = "brief")]
-    pub(super) comments: How,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -156,20 +110,6 @@ pub(in crate::cli) struct Connect {
 fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
     parse_address(text)
         .ok_or_else(|| "expected an address with its prefix length, such as 192.168.69.1/24 or fd69::1/64".to_owned())
-}
-
-/// The largest buffer that `SO_RCVBUF` takes (RFC 7323, section 2.3).
-const MOST_BUFFER: u64 = 1 << 30;
-
-fn buffer(text: &str) -> Result<usize, String> {
-    let read = parse_size(text).filter(|bytes| (1..=MOST_BUFFER).contains(bytes));
-    read.map(|bytes| bytes as usize).ok_or_else(|| format!("expected {SIZE_EXPECTED}, from 1 to {MOST_BUFFER} bytes"))
-}
-
-/// At least 1 ms, and at most the largest timeout.
-fn timeout(text: &str) -> Result<Duration, String> {
-    let read = parse_time(text).filter(|time| (Duration::from_millis(1)..=Duration::from_mins(2)).contains(time));
-    read.ok_or_else(|| format!("expected {TIME_EXPECTED}, from 1ms to 120s"))
 }
 
 fn mtu(text: &str) -> Result<u16, String> {

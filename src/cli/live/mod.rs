@@ -12,7 +12,6 @@ pub(super) mod args;
 pub(super) mod connect;
 pub(super) mod doctor;
 mod place;
-mod record;
 pub(super) mod serve;
 mod terminal;
 
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 use super::output::Output;
+use super::record;
 use crate::app::Registry;
 use crate::control::Control;
 use crate::escape::Name;
@@ -206,7 +206,7 @@ impl Session {
     pub(super) fn close(mut self, outcome: Result<Stop, CliError>) -> Result<u8, CliError> {
         let ended = self.end_connections(outcome.as_ref().ok().copied());
         let dropped = self.live.tun().tx_dropped().unwrap_or(0);
-        let recorded = self.recording.take().map(|recording| recording.close(dropped, self.output));
+        let recorded = self.recording.take().map(|recording| recording.close(Some(dropped), self.output));
         if recorded.is_none() && dropped > 0 {
             self.output.note(format_args!("{dropped} packets dropped by the device queue"));
         }

@@ -1,12 +1,10 @@
 //! The place of the host: the sandbox, the device in it, the addresses of both sides. `Session::open` calls it.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
 
 use super::args::{Device, Tcp};
 use crate::app::Registry;
-use crate::cli::{CliError, links, named};
+use crate::cli::{CliError, links, named, values};
 use crate::device::{self, Tun, TunReason};
 use crate::link::LinkSchedule;
 use crate::live;
@@ -75,7 +73,7 @@ impl Place {
             }
         }
         let host = HostConfig {
-            seed: wanted.seed.map_or_else(seed, Ok)?,
+            seed: wanted.seed.unwrap_or_else(values::fresh_seed),
             addresses: or_default(&wanted.address, 1),
             mtu: usize::from(wanted.mtu),
             rcv_buf: tcp.rcvbuf,
@@ -113,13 +111,4 @@ fn or_default(given: &[(IpAddr, u8)], last: u8) -> Vec<(IpAddr, u8)> {
     } else {
         given.to_vec()
     }
-}
-
-/// A seed from the operating system. The draws of the link follow from it, and the secret of the initial sequence numbers,
-/// which cannot be predicted then (RFC 6528). Who gives `--seed` chooses both.
-fn seed() -> Result<u64, CliError> {
-    let mut bytes = [0; 8];
-    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
-    read.map_err(|error| CliError::Run(format!("read a seed from /dev/urandom: {error}")))?;
-    Ok(u64::from_le_bytes(bytes))
 }

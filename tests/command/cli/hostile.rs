@@ -239,6 +239,12 @@ help @
 @
 --color @ show
 --@
+proxy --listen @ --to 127.0.0.1:1
+proxy --listen 127.0.0.1:0 --to @
+proxy --listen 127.0.0.1:0 --to unix:@ --udp
+proxy --listen unix:@/@ --to unix:@ -- true
+proxy --listen 127.0.0.1:0 --to 127.0.0.1:1 --link @
+proxy --listen 127.0.0.1:0 --to 127.0.0.1:1 -- @
 ";
 
 /// The same for commands that use devices.

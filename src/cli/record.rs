@@ -1,15 +1,15 @@
-//! The capture of a live host. It begins before the first packet, is flushed at intervals, and is closed with a summary.
-//! `Session` owns it.
+//! The capture of a host in real time. It begins before the first packet, is flushed at intervals, and is closed with a
+//! summary. `serve`, `connect` and `proxy` have one.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::args;
+use super::CliError;
+use super::host::Capture as Wanted;
+use super::output::Output;
+use super::output_file::Destination;
 use crate::capture::{Capture, Format, Settings, WhenBehind};
-use crate::cli::CliError;
-use crate::cli::output::Output;
-use crate::cli::output_file::Destination;
 use crate::event::Observer;
 
 /// How long a record may wait before it is written to a pipe.
@@ -43,12 +43,12 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Decides where the capture goes, before anything is changed on this machine.
-    pub(super) fn destination(wanted: &args::Capture) -> Result<Option<Destination>, CliError> {
+    pub(super) fn destination(wanted: &Wanted) -> Result<Option<Destination>, CliError> {
         wanted.write.as_ref().map(|path| Destination::check(path, &[], wanted.force)).transpose()
     }
 
     pub(super) fn open(
-        wanted: &args::Capture,
+        wanted: &Wanted,
         destination: &Destination,
         interface: &str,
         seed: u64,
@@ -69,7 +69,7 @@ impl Recording {
             settings = settings.format(Format::Pcap);
         }
         let capture = if on_stdout {
-            let stream = settings.stream(crate::live::standard_output()?, "standard output");
+            let stream = settings.stream(super::output::standard_output()?, "standard output");
             stream.map_err(|error| CliError::Usage(error.to_string()))?
         } else {
             destination.capture(settings)?
@@ -112,18 +112,17 @@ impl Recording {
         None
     }
 
-    /// Writes the rest, in a bounded time. `dropped` is the number of packets that the device's queue dropped.
-    pub(super) fn close(self, dropped: u64, output: Output) -> Result<(), CliError> {
+    /// Writes the rest, in a bounded time. `dropped` is the number of packets that the device's queue dropped, if there is a
+    /// device.
+    pub(super) fn close(self, dropped: Option<u64>, output: Output) -> Result<(), CliError> {
         let closed = self.capture.borrow_mut().close_while(patience(self.is_stream));
         let (summary, result) = match closed {
             Ok(summary) => (summary, Ok(())),
             Err(error) => (error.summary.unwrap_or_default(), Err(CliError::Run(error.to_string()))),
         };
-        output.note(format_args!(
-            "{} packets captured, {dropped} dropped by the device queue, {} not written",
-            summary.captured,
-            summary.not_written + summary.dropped
-        ));
+        let dropped = dropped.map_or_else(String::new, |dropped| format!(", {dropped} dropped by the device queue"));
+        let not_written = summary.not_written + summary.dropped;
+        output.note(format_args!("{} packets captured{dropped}, {not_written} not written", summary.captured));
         result
     }
 }

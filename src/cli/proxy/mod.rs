@@ -1,0 +1,271 @@
+//! `tcplab proxy`: a proxy between sockets of the kernel whose middle is a TCP connection of two userspace hosts over a
+//! link. It needs no privileges.
+
+mod command;
+mod signals;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+
+use super::host::{Capture, Tcp};
+use super::output::{Output, json_line};
+use super::record::Recording;
+use super::{CliError, help, links, named, values};
+use crate::app::Registry;
+use crate::escape::Name;
+use crate::link::LinkArgument;
+use crate::proxy::{self, Address, Counts, MOST_PAIRS, Pair, Settings};
+use crate::socket::HostConfig;
+use crate::view::{Flows, json};
+use command::Running;
+use signals::Signals;
+
+/// How long connections may go on after COMMAND has ended.
+const AFTER_COMMAND: Duration = Duration::from_millis(500);
+/// How long the resets of the last connections may take.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = help::PROXY)]
+pub(super) struct Proxy {
+    /// Where clients connect: `127.0.0.1:9000`, `[::1]:9000`, `localhost:9000` or `unix:PATH`; port 0 takes a free one; may be
+    /// repeated, once for each --to
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    listen: Vec<Address>,
+    /// Where their connections go, in the same notations; may be repeated, once for each --listen
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    to: Vec<Address>,
+    /// Pass datagrams on, in place of connections
+    #[arg(long)]
+    udp: bool,
+    /// Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `client>server:loss=1%` for one direction;
+    /// `@5s:loss=5%` from a time on; `@FILE` for a file of such lines; may be repeated [default: no impairment]
+    #[arg(long, value_name = "SPEC")]
+    link: Vec<LinkArgument>,
+    /// Random seed: with the same seed the link draws the same losses and delays [default: a fresh seed; -v prints it, the
+    /// capture keeps it]
+    #[arg(long, value_name = "N", value_parser = values::seed)]
+    seed: Option<u64>,
+    /// Print the table of connections of the middle at the end [default: not printed]
+    #[arg(long)]
+    flows: bool,
+    #[command(flatten)]
+    tcp: Tcp,
+    #[command(flatten)]
+    capture: Capture,
+    /// Program to run when the proxy is ready; `TCPLAB_PROXY` in its environment is the address of --listen; its exit code
+    /// becomes that of tcplab [default: run until Ctrl-C]
+    #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
+    command: Vec<OsString>,
+}
+
+/// Why the loop stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// COMMAND has ended with this exit code.
+    Command(u8),
+    /// A signal.
+    Signal(u8),
+}
+
+/// A running proxy with its capture, its signals and COMMAND.
+struct Session {
+    proxy: proxy::Proxy,
+    recording: Option<Recording>,
+    /// When the recording has to be flushed.
+    flush_at: Option<crate::time::Instant>,
+    signals: Signals,
+    running: Option<Running>,
+    udp: bool,
+}
+
+pub(super) fn run(args: &Proxy, registry: &Registry, output: Output) -> Result<u8, CliError> {
+    let pairs = pairs(args)?;
+    let seed = args.seed.unwrap_or_else(values::fresh_seed);
+    let links = links::schedules(&args.link, ["client", "server"])?;
+    let destination = Recording::destination(&args.capture)?;
+    let host = HostConfig {
+        seed,
+        rcv_buf: args.tcp.rcvbuf,
+        snd_buf: args.tcp.sndbuf,
+        congestion: named::controller(registry, &args.tcp.cc)?,
+        algorithms: registry.algorithms().clone(),
+        min_rto: args.tcp.min_rto,
+        ..HostConfig::default()
+    };
+    output.detail(format_args!("seed {seed}"));
+    let mut proxy =
+        proxy::Proxy::open(&Settings { pairs, udp: args.udp, host, links }).map_err(|error| failed(&error))?;
+    let recording =
+        destination.map(|destination| Recording::open(&args.capture, &destination, "proxy", seed)).transpose()?;
+    let on_stdout = recording.as_ref().is_some_and(Recording::is_on_stdout);
+    let output = output.results_to_stderr(on_stdout);
+    if let Some(recording) = &recording {
+        proxy.observe(recording.observer());
+    }
+    let flows = args.flows.then(Flows::shared);
+    if let Some(flows) = &flows {
+        proxy.observe(flows.clone());
+    }
+    let signals = Signals::catch(&mut proxy)?;
+    let mut session = Session { proxy, recording, flush_at: None, signals, running: None, udp: args.udp };
+    let addresses = session.proxy.addresses();
+    for (listen, to) in addresses.iter().zip(&args.to) {
+        output.note(format_args!("listening on {}, for {to}", Name(listen)));
+    }
+    if args.command.is_empty() {
+        output.note("press Ctrl-C to stop");
+    } else {
+        session.running = Some(Running::start(&args.command, &addresses.join(","), on_stdout)?);
+    }
+    // Not before COMMAND has started: programs that close every descriptor would take long.
+    proxy::raise_descriptor_limit();
+    let outcome = session.serve();
+    let code = session.close(outcome, output)?;
+    if let Some(flows) = flows {
+        if output.json {
+            let flows = flows.borrow();
+            flows.flows().iter().try_for_each(|flow| output.result(json_line(&json::flow(flow))))?;
+        } else {
+            output.table(&flows.borrow().to_string())?;
+        }
+    }
+    Ok(code)
+}
+
+impl Session {
+    fn serve(&mut self) -> Result<Stop, CliError> {
+        loop {
+            if let Some(stop) = self.next_until(None)? {
+                return Ok(stop);
+            }
+        }
+    }
+
+    /// Waits until there is something to do, then makes one turn.
+    fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
+        self.proxy.turn();
+        let due = self.recording.as_mut().and_then(Recording::keep_flushed);
+        self.flush_at = due.map(|due| self.proxy.now() + due);
+        let limit = limit.map(|limit| self.proxy.now() + limit.saturating_duration_since(Instant::now()));
+        let look = self.running.as_ref().and_then(Running::look_after).map(|after| self.proxy.now() + after);
+        let until = self.proxy.next_at().into_iter().chain(self.flush_at).chain(limit).chain(look).min();
+        let called = self.proxy.wait(until).map_err(|error| failed(&error))?;
+        if called && let Some(signal) = self.signals.poll_stop() {
+            return Ok(Some(Stop::Signal(signal)));
+        }
+        let exit = match &mut self.running {
+            Some(running) if called || look.is_some() => running.poll_exit()?,
+            _ => None,
+        };
+        if exit.is_some() {
+            self.running = None;
+        }
+        Ok(exit.map(Stop::Command))
+    }
+
+    /// Makes turns until no connection is left or the time is over. A signal ends it at once.
+    fn drain(&mut self, limit: Duration) -> Result<Option<Stop>, CliError> {
+        let deadline = Instant::now() + limit;
+        while self.proxy.connections() > 0 && Instant::now() < deadline {
+            if let Some(stop @ Stop::Signal(_)) = self.next_until(Some(deadline))? {
+                return Ok(Some(stop));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the connections, then the capture. Gives the exit code, which is that of COMMAND unless the capture failed.
+    fn close(mut self, outcome: Result<Stop, CliError>, output: Output) -> Result<u8, CliError> {
+        let ended = self.end_connections(outcome.as_ref().ok().copied());
+        let counts = self.proxy.counts();
+        let recorded = self.recording.take().map(|recording| recording.close(None, output));
+        output.note(summary(counts, self.udp));
+        if self.proxy.lost_in_link() > 0 {
+            output.note(format_args!(
+                "{} packets dropped by the link, which held as many as it may (limit=N in --link raises that)",
+                self.proxy.lost_in_link()
+            ));
+        }
+        let code = match outcome? {
+            Stop::Command(code) => code,
+            Stop::Signal(signal) => 128 + signal,
+        };
+        ended?;
+        match recorded {
+            Some(Err(error)) if code == 0 || code > 128 => Err(error),
+            Some(Err(error)) => {
+                output.error(&error);
+                Ok(code)
+            }
+            Some(Ok(())) | None => Ok(code),
+        }
+    }
+
+    fn end_connections(&mut self, stop: Option<Stop>) -> Result<(), CliError> {
+        let Some(stop) = stop else { return Ok(()) };
+        self.proxy.stop_listening();
+        let hurry = match stop {
+            Stop::Command(_) => self.drain(AFTER_COMMAND)?,
+            Stop::Signal(_) => None,
+        };
+        self.proxy.reset_all();
+        self.proxy.turn();
+        if hurry.is_none() {
+            self.drain(CLOSE_TIME)?;
+        }
+        Ok(())
+    }
+}
+
+/// What has become of the connections, or of the flows of datagrams.
+fn summary(counts: Counts, udp: bool) -> String {
+    let Counts { opened, closed, reset, refused, paused, too_big, lost } = counts;
+    let plural = if opened == 1 { "" } else { "s" };
+    if udp {
+        return format!(
+            "{opened} flow{plural}: {too_big} datagrams above the MTU dropped, {lost} lost outside of the link"
+        );
+    }
+    let mut text =
+        format!("{opened} connection{plural}: {closed} closed, {reset} reset, {refused} refused by the target");
+    if paused > 0 {
+        let _ = write!(text, "; accepting paused {paused} times for want of file descriptors (ulimit -n)");
+    }
+    text
+}
+
+fn failed(error: &proxy::ProxyError) -> CliError {
+    match error {
+        proxy::ProxyError::Address(text) => CliError::Usage(text.clone()),
+        error @ proxy::ProxyError::System { .. } => CliError::Run(error.to_string()),
+    }
+}
+
+/// `--listen` and `--to`, in pairs.
+fn pairs(args: &Proxy) -> Result<Vec<Pair>, CliError> {
+    let Proxy { listen, to, .. } = args;
+    if listen.len() != to.len() {
+        return Err(CliError::Usage(format!(
+            "--listen is there {} times and --to {} times: give each --listen its --to",
+            listen.len(),
+            to.len()
+        )));
+    }
+    if listen.len() > MOST_PAIRS {
+        return Err(CliError::Usage(format!(
+            "--listen: at most {MOST_PAIRS} pairs; start a second proxy for the others"
+        )));
+    }
+    if let Some(to) = to.iter().find(|to| matches!(to, Address::Inet(_, 0))) {
+        return Err(CliError::Usage(format!("--to {to}: expected a port from 1 to 65535")));
+    }
+    let is_unix = |address: &&Address| matches!(address, Address::Unix(_));
+    if let Some(address) = listen.iter().chain(to).find(is_unix).filter(|_| args.udp) {
+        return Err(CliError::Usage(format!("--udp: {address} has no UDP; give an address and a port")));
+    }
+    Ok(listen.iter().cloned().zip(to.iter().cloned()).map(|(listen, to)| Pair { listen, to }).collect())
+}

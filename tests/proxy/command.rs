@@ -1,0 +1,119 @@
+//! The command `tcplab proxy`: COMMAND beside it, its capture and table, signals, and what it refuses.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use crate::lab::{Ending, read_all};
+
+fn scratch(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn proxy(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcplab"));
+    command.arg("proxy").args(arguments);
+    command
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A target that answers each connection with a greeting and closes.
+fn greeter() -> (String, thread::JoinHandle<()>) {
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = target.local_addr().expect("it is bound").to_string();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = target.accept().expect("the proxy connects");
+        stream.write_all(b"hello from the target\n").expect("write");
+    });
+    (to, server)
+}
+
+#[test]
+fn command_finds_the_proxy_in_its_environment_and_its_exit_code_is_ours() {
+    let (to, server) = greeter();
+    let port = to.rsplit(':').next().expect("a port").to_owned();
+    let capture = scratch("proxy.pcapng");
+    let script = "exec 3<>/dev/tcp/${TCPLAB_PROXY%:*}/${TCPLAB_PROXY#*:}; cat <&3; exit 7";
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--to", &to, "--link", "delay=10ms", "--seed", "1", "--flows", "--force"];
+    let output = proxy(&arguments)
+        .args(["-w", capture.to_str().expect("a path"), "--", "bash", "-c", script])
+        .output()
+        .expect("the command");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), errors(&output));
+    assert_eq!(output.status.code(), Some(7), "{err}");
+    assert!(out.starts_with("hello from the target\n"), "{out}");
+    // The table of connections, and the server at the port of --to.
+    assert!(out.contains("10.78.0.1:") && out.contains(&format!("10.78.1.1:{port}")), "{out}");
+    assert!(out.contains("TIME-WAIT") && out.contains("22"), "{out}");
+    assert!(err.contains("1 connection: 1 closed, 0 reset, 0 refused by the target"), "{err}");
+    assert!(err.contains(" packets captured, 0 not written"), "{err}");
+    server.join().expect("a server");
+    let shown =
+        Command::new(env!("CARGO_BIN_EXE_tcplab")).args(["-q", "show"]).arg(&capture).output().expect("the command");
+    let ladder = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(ladder.contains("SYN|ACK 0:1 ack 1") && ladder.contains(&format!("10.78.1.1:{port}")), "{ladder}");
+}
+
+#[test]
+fn a_signal_ends_the_proxy_in_order_with_a_whole_capture_and_resets_what_is_open() {
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = target.local_addr().expect("it is bound").to_string();
+    let capture = scratch("proxy-signal.pcapng");
+    let mut running =
+        proxy(&["--listen", "127.0.0.1:0", "--to", &to, "--force", "-w", capture.to_str().expect("a path")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command");
+    let mut err = BufReader::new(running.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("a line");
+    let address = line.split([' ', ',']).find(|word| word.starts_with("127.")).expect("the address").to_owned();
+    let mut client = TcpStream::connect(&address).expect("the proxy listens");
+    let (mut server, _) = target.accept().expect("the proxy connects");
+    client.write_all(b"open").expect("write");
+    server.read_exact(&mut [0; 4]).expect("it arrives");
+    let killed = Command::new("sh").args(["-c", &format!("kill {}", running.id())]).status().expect("kill");
+    assert!(killed.success());
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("text");
+    assert_eq!(running.wait().expect("it ends").code(), Some(143), "{rest}");
+    assert_eq!(read_all(&client).1, Ending::Reset);
+    assert_eq!(read_all(&server).1, Ending::Reset);
+    assert!(rest.contains("1 connection: 0 closed, 1 reset"), "{rest}");
+    let shown =
+        Command::new(env!("CARGO_BIN_EXE_tcplab")).args(["-q", "show"]).arg(&capture).output().expect("the command");
+    assert!(shown.status.success() && shown.stderr.is_empty(), "{}", errors(&shown));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("RST"), "the reset is in the capture");
+    assert!(fs::metadata(&capture).expect("a file").len() > 500);
+    TcpStream::connect(&address).expect_err("nobody listens");
+}
+
+#[test]
+fn what_is_wrong_on_the_command_line_is_named_with_exit_code_2() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let (at, to) = ("127.0.0.1:0", "127.0.0.1:80");
+    let cases: [(&[&str], &str); 9] = [
+        (&["--listen", at], "--to"),
+        (&["--listen", at, "--listen", at, "--to", to], "give each --listen its --to"),
+        (&["--listen", at, "--to", "127.0.0.1:0"], "a port from 1 to 65535"),
+        (&["--listen", at, "--to", "http://127.0.0.1/"], "not a URL"),
+        (&["--listen", &taken, "--to", to], &taken),
+        (&["--listen", at, "--to", "unix:/x", "--udp"], "unix:/x has no UDP"),
+        (&["--listen", at, "--to", to, "--link", "host>kernel:loss=1%"], "`client>server:` and `server>client:`"),
+        (&["--listen", at, "--to", to, "--link", "loss=101%"], "loss"),
+        (&["--listen", at, "--to", to, "--", "/no/such/program"], "cannot run `/no/such/program`"),
+    ];
+    for (arguments, text) in cases {
+        let output = proxy(arguments).output().expect("the command");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", errors(&output));
+        assert!(errors(&output).contains(text), "{arguments:?}: {}", errors(&output));
+    }
+}
