@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn no_more_segments_are_timed_than_there_is_room_for() {
         let mut measured = Measured::default();
-        for n in 0..MOST_TIMED as u32 + 1 {
+        for n in 0..=MOST_TIMED as u32 {
             send(&mut measured, 0, (n, n + 1), 0);
         }
         assert_eq!(measured.timed.len(), MOST_TIMED);

@@ -111,14 +111,14 @@ pub(crate) fn flow(flow: &Flow) -> Value {
 }
 
 fn rtt(measured: &Measured, time: Duration) -> Value {
-    (measured.rtt.count > 0).then(|| time.as_secs_f64()).into()
+    (measured.rtt.count > 0).then_some(time.as_secs_f64()).into()
 }
 
 /// The totals. docs/views.md lists the fields.
 pub(crate) fn stats(stats: &Stats, trace: &Trace) -> Value {
     let flows = OfFlows::of(trace);
     let per_second = |count: u64| bytes_per_second(count, stats.duration());
-    let time = |time: Duration| (flows.rtt.count > 0).then(|| time.as_secs_f64());
+    let time = |time: Duration| (flows.rtt.count > 0).then_some(time.as_secs_f64());
     let segments = PARTS.iter().zip(stats.parts).map(|(name, count)| ((*name).to_owned(), json!(count)));
     let kinds = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), json!(stats.kinds[*kind as usize])));
     json!({
