@@ -154,6 +154,8 @@ pub(super) struct Show {
     pub(super) tables: Tables,
     #[command(flatten)]
     pub(super) view: View,
+    #[command(flatten)]
+    pub(super) pictures: super::pictures::Pictures,
 }
 
 /// How the ladder is drawn.

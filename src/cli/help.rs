@@ -86,6 +86,7 @@ Examples:
   tcplab show tcplab-demo.pcapng
   tcplab show --flows --fds bad.pcapng
   tcplab show --flows=long --stats bad.pcapng
+  tcplab show bad.pcapng --plot sequence --svg bad.svg
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
 
 pub(super) const REPLAY: &str = "\
@@ -143,6 +144,7 @@ Examples:
   tcplab run bufferbloat --set 'links.router>client.limit=16' --at all -w short-queue.pcapng
   tcplab run mine.toml --seed 7 --link delay=50ms,loss=2% --cc bbr
   tcplab run fairness --flows=long --stats
+  tcplab run bufferbloat --plot queue --svg queue.svg --series queue.csv
   tcplab run keep-alive --realtime -w - | wireshark -k -i -";
 
 pub(super) const SWEEP: &str = "\

@@ -19,6 +19,7 @@ mod live;
 mod named;
 mod output;
 mod output_file;
+mod pictures;
 mod proxy;
 mod record;
 mod replay;

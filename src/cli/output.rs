@@ -29,7 +29,7 @@ pub(super) struct Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Results {
     Stdout,
-    /// A capture goes to standard output.
+    /// A capture or a page goes to standard output.
     Stderr,
 }
 
@@ -132,6 +132,15 @@ impl Output {
     /// Sends results to standard error if `yes`, because a capture goes to standard output.
     pub(super) fn results_to_stderr(self, yes: bool) -> Self {
         if yes { Self { results: Results::Stderr, stdout_color: self.stderr_color, ..self } } else { self }
+    }
+
+    /// Where results go, for a command that prints them while it works.
+    pub(super) fn writer(self) -> Box<dyn Write> {
+        match self.results {
+            Results::Stdout => Box::new(io::stdout()),
+            Results::Stderr if self.talk == Talk::Quiet => Box::new(io::sink()),
+            Results::Stderr => Box::new(io::stderr()),
+        }
     }
 
     /// Prints a result, to standard output unless a capture goes there.

@@ -1,11 +1,12 @@
-//! Where a command writes its capture. Each command that has `-w` calls [`Destination::check`] before it opens a file for
-//! writing, and [`Destination::capture`] to begin.
+//! Where a command writes a file: a capture, a page. Each command that has `-w` calls [`Destination::check`] before it opens
+//! a file for writing, and [`Destination::capture`] to begin. Other files have [`Destination::check_as`] and
+//! [`Destination::write`].
 //!
 //! Two rules protect the files of a user. An output must not be an input of the same command, whatever path leads to it.
-//! A file that is not empty and is not a capture is overwritten only with `--force`.
+//! A file that is not empty and is not of the kind that is written is overwritten only with `--force`.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use same_file::Handle;
@@ -23,7 +24,37 @@ const MOST_LINKS: usize = 40;
 /// The first four bytes of a capture: pcapng, then pcap in microseconds, nanoseconds and with patched headers.
 const MAGIC: [u32; 4] = [0x0a0d_0d0a, 0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
 
-/// Where a capture goes.
+/// What a file is: the option that names it, and how a file of its kind is told from others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileKind {
+    /// As it is written on the command line.
+    pub(super) option: &'static str,
+    /// With its article: a capture.
+    pub(super) name: &'static str,
+    /// A name for examples.
+    pub(super) example: &'static str,
+    /// What may follow `tcplab ... OPTION -`.
+    pub(super) pipe: &'static str,
+    /// The command has `--force`.
+    pub(super) has_force: bool,
+    /// A file that begins with these bytes is of this kind. Fewer are given of a file that is shorter than [`BEGINNING`].
+    pub(super) is_one: fn(&[u8]) -> bool,
+}
+
+/// Bytes of a file that are read to tell its kind.
+const BEGINNING: usize = 64;
+
+/// The file of `-w`.
+const CAPTURE: FileKind = FileKind {
+    option: "-w",
+    name: "a capture",
+    example: "tcplab.pcapng",
+    pipe: "wireshark -k -i -",
+    has_force: true,
+    is_one: |begins| begins.first_chunk().is_some_and(|begins| is_magic(*begins)),
+};
+
+/// Where a file goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Destination {
     /// `-`, or a path that means standard output.
@@ -39,42 +70,51 @@ impl Destination {
     /// # Errors
     /// The output is an input, is a terminal, or is a file that is not a capture and `force` is not given. Exit code 2.
     pub(super) fn check(path: &Path, inputs: &[&Path], force: bool) -> Result<Self, CliError> {
+        Self::check_as(&CAPTURE, path, inputs, force)
+    }
+
+    /// The same for a file of another kind.
+    ///
+    /// # Errors
+    /// As for [`Destination::check`].
+    pub(super) fn check_as(kind: &FileKind, path: &Path, inputs: &[&Path], force: bool) -> Result<Self, CliError> {
         let shown = escape::path(path);
+        let FileKind { option, pipe, .. } = kind;
         if path == Path::new("-") || names(path, &STDOUT) {
             if io::stdout().is_terminal() {
                 return Err(CliError::Usage(format!(
-                    "-w {shown}: standard output is a terminal; name a file, or use a pipe: \
-                     `tcplab ... -w - | wireshark -k -i -`"
+                    "{option} {shown}: standard output is a terminal; name a file, or use a pipe: \
+                     `tcplab ... {option} - | {pipe}`"
                 )));
             }
             return match inputs.iter().find(|input| is_stdout(input)) {
                 None => Ok(Self::Stdout),
                 Some(input) => Err(CliError::Usage(format!(
-                    "-w {shown}: standard output is the input file {}; redirect it to another file",
+                    "{option} {shown}: standard output is the input file {}; redirect it to another file",
                     escape::path(input)
                 ))),
             };
         }
         if names(path, &STDIN) {
             return Err(CliError::Usage(format!(
-                "-w {shown}: this is standard input, which cannot be written; name another file, or use `-w -` for \
-                 standard output"
+                "{option} {shown}: this is standard input, which cannot be written; name another file, or use \
+                 `{option} -` for standard output"
             )));
         }
         if let Some(input) = inputs.iter().find(|input| is_same(path, input)) {
             return Err(CliError::Usage(format!(
-                "-w {shown}: this is the input file {}, and writing would destroy it; name another file",
+                "{option} {shown}: this is the input file {}, and writing would destroy it; name another file",
                 escape::path(input)
             )));
         }
-        check_place(path)?;
+        check_place(kind, path)?;
         if !force {
-            check_content(path)?;
+            check_content(kind, path)?;
         }
         Ok(Self::File(path.to_owned()))
     }
 
-    /// True if the capture goes to standard output. Results then go to standard error.
+    /// True if the file goes to standard output. Results then go to standard error.
     pub(super) fn is_stdout(&self) -> bool {
         *self == Self::Stdout
     }
@@ -89,6 +129,18 @@ impl Destination {
             Self::File(path) => settings.create(path),
         };
         capture.map_err(|error| CliError::Usage(format!("{error}; -w FILE names another place for the capture")))
+    }
+
+    /// Writes a whole text there.
+    ///
+    /// # Errors
+    /// It cannot be opened (exit code 2) or written (exit code 1).
+    pub(super) fn write(&self, kind: &FileKind, text: &str) -> Result<(), CliError> {
+        let Self::File(path) = self else { return Ok(io::stdout().lock().write_all(text.as_bytes())?) };
+        let (FileKind { option, name, .. }, shown) = (kind, escape::path(path));
+        let failed = |what, error| format!("{option} {shown}: cannot {what} {name} there: {error}; name another file");
+        let mut file = File::create(path).map_err(|error| CliError::Usage(failed("create", error)))?;
+        file.write_all(text.as_bytes()).map_err(|error| CliError::Run(failed("write", error)))
     }
 }
 
@@ -177,49 +229,50 @@ fn is_device(_file: &fs::Metadata) -> bool {
 }
 
 /// A file can be created in a directory that exists, and not in place of a directory.
-fn check_place(path: &Path) -> Result<(), CliError> {
-    let shown = escape::path(path);
+fn check_place(kind: &FileKind, path: &Path) -> Result<(), CliError> {
+    let (shown, FileKind { option, example, .. }) = (escape::path(path), kind);
     if path.is_dir() {
-        let example = path.join("tcplab.pcapng");
+        let example = path.join(example);
         return Err(CliError::Usage(format!(
-            "-w {shown}: this is a directory; name a file in it, such as -w {}",
+            "{option} {shown}: this is a directory; name a file in it, such as {option} {}",
             escape::path(&example)
         )));
     }
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     match directory.filter(|directory| !directory.is_dir()) {
         Some(directory) if directory.exists() => Err(CliError::Usage(format!(
-            "-w {shown}: {} is not a directory; name a file in a directory that exists",
+            "{option} {shown}: {} is not a directory; name a file in a directory that exists",
             escape::path(directory)
         ))),
         Some(directory) => Err(CliError::Usage(format!(
-            "-w {shown}: there is no directory {0}; make it with `mkdir -p {0}`, or name another file",
+            "{option} {shown}: there is no directory {0}; make it with `mkdir -p {0}`, or name another file",
             escape::path(directory)
         ))),
-        None if path.as_os_str().is_empty() => {
-            Err(CliError::Usage("-w '': the name of the file is empty; name one, such as -w tcplab.pcapng".to_owned()))
-        }
+        None if path.as_os_str().is_empty() => Err(CliError::Usage(format!(
+            "{option} '': the name of the file is empty; name one, such as {option} {example}"
+        ))),
         None => Ok(()),
     }
 }
 
-/// A file that exists must be empty or begin like a capture.
-fn check_content(path: &Path) -> Result<(), CliError> {
-    let shown = escape::path(path);
+/// A file that exists must be empty or begin like one of its kind.
+fn check_content(kind: &FileKind, path: &Path) -> Result<(), CliError> {
+    let (shown, FileKind { option, name, .. }) = (escape::path(path), kind);
     match fs::metadata(path) {
         Ok(file) if file.is_file() && file.len() > 0 => {}
         // No data can be lost. A file that cannot be opened is reported when it is opened.
         _ => return Ok(()),
     }
-    let mut begins = [0; 4];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut begins)) {
-        Ok(()) if is_magic(begins) => Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(CliError::Usage(format!(
-            "-w {shown}: the file exists and cannot be read, so tcplab cannot tell whether it is a capture ({error}); \
-             name another file, or add --force to overwrite it"
+    let or_force = if kind.has_force { ", or add --force to overwrite it" } else { "" };
+    let mut begins = Vec::new();
+    match File::open(path).and_then(|file| file.take(BEGINNING as u64).read_to_end(&mut begins)) {
+        Ok(_) if (kind.is_one)(&begins) => Ok(()),
+        Ok(_) => Err(CliError::Usage(format!(
+            "{option} {shown}: the file exists and is not {name}; name another file{or_force}"
         ))),
-        _ => Err(CliError::Usage(format!(
-            "-w {shown}: the file exists and is not a capture; name another file, or add --force to overwrite it"
+        Err(error) => Err(CliError::Usage(format!(
+            "{option} {shown}: the file exists and cannot be read, so tcplab cannot tell whether it is {name} \
+             ({error}); name another file{or_force}"
         ))),
     }
 }

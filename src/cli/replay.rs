@@ -15,6 +15,7 @@ use super::links::{self, GivenTrace};
 use super::named::Files;
 use super::output::{Output, json_line};
 use super::output_file::Destination;
+use super::pictures::{Pictures, Places, file_title};
 use super::{CliError, named, values};
 use crate::app::{Listen, Program, Registry};
 use crate::capture::Settings;
@@ -61,6 +62,8 @@ pub(super) struct Args {
     force: bool,
     #[command(flatten)]
     view: View,
+    #[command(flatten)]
+    pictures: Pictures,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,11 +93,16 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
     let program = program(args, registry)?;
     let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
     let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
-    let output = output.results_to_stderr(destination.as_ref().is_some_and(Destination::is_stdout));
+    let places = args.pictures.check(&inputs, args.write.as_deref())?;
+    let capture_to_stdout = destination.as_ref().is_some_and(Destination::is_stdout);
+    let picture_to_stdout = places.as_ref().is_some_and(Places::is_stdout);
+    let output = output.results_to_stderr(capture_to_stdout || picture_to_stdout);
     let capture = destination.map(|destination| destination.capture(Settings::default())).transpose()?;
     let capture = capture.map(|capture| Rc::new(RefCell::new(capture)));
     let traces = links::traces(&args.trace)?;
     let mut all = Report::default();
+    // The conversation of the picture: the first that fails, else the first.
+    let mut pictured: Option<(&PathBuf, Outcome)> = None;
     let mut code = 0;
     for file in &args.files {
         let open = |role| open(args, registry, file, role, program.as_ref(), &traces);
@@ -121,13 +129,33 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         };
         for outcome in &outcomes {
             report(outcome, output)?;
-            let failed = matches!(outcome.verdict, Verdict::Differs | Verdict::Stalled);
-            if failed && !args.view.no_ladder && !output.json && !output.is_quiet() {
+            let failed = has_failed(outcome);
+            let replayed = failed || outcome.verdict == Verdict::Pass;
+            if replayed && pictured.as_ref().is_none_or(|(_, first)| failed && !has_failed(first)) {
+                pictured = Some((file, outcome.clone()));
+            }
+            if failed && places.is_none() && !args.view.no_ladder && !output.json && !output.is_quiet() {
                 let replay = open(outcome.role).map_err(|error| CliError::Run(error.to_string()))?;
                 draw(replay, outcome, &args.view.style(output), output)?;
             }
         }
         all.outcomes.extend(outcomes);
+    }
+    if let Some(places) = places {
+        let Some((file, outcome)) = &pictured else {
+            return Err(CliError::Usage(
+                "--svg, --series: no conversation was replayed, so there is nothing to draw; \
+                                        see the verdicts"
+                    .to_owned(),
+            ));
+        };
+        let replay = open(args, registry, file, outcome.role, program.as_ref(), &traces);
+        let replay = replay.map_err(|error| CliError::Run(error.to_string()))?;
+        let names = [(HostId(0), "tcplab".to_owned()), (HostId(1), "recording".to_owned())];
+        let picture = places.of_run(names, (args.view.all, true))?;
+        let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);
+        replay.observe(picture.observer()).run().map_err(|error| CliError::Run(error.to_string()))?;
+        picture.finish(&format!("replay of {}", file_title(file)), output)?;
     }
     summary(&all, args.files.len(), output);
     for given in traces.iter().filter(|given| !given.used.get()) {
@@ -196,6 +224,10 @@ fn open(
         });
     }
     Ok(replay)
+}
+
+fn has_failed(outcome: &Outcome) -> bool {
+    matches!(outcome.verdict, Verdict::Differs | Verdict::Stalled)
 }
 
 /// Prints the ladder of a conversation that did not pass. It replays the conversation again, which gives the same packets.

@@ -7,6 +7,7 @@ use super::CliError;
 use super::args::Show;
 use super::kind::Kind;
 use super::output::{Output, json_line, shown};
+use super::pictures::{Places, file_title};
 use super::tables;
 use crate::capture::Reader;
 use crate::trace::Trace;
@@ -16,8 +17,11 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
     let on_stdin = args.file.as_os_str() == "-";
     let mut reader = if on_stdin { Reader::from_read(io::stdin(), "standard input") } else { Reader::open(&args.file) }
         .map_err(|error| CliError::Usage(format!("{error}{}", hint(args))))?;
-    let in_place = args.tables.any() || args.fds || args.view.no_ladder;
-    let mut out = BufWriter::new(io::stdout());
+    let places = args.pictures.check(&[args.file.as_path()], None)?;
+    let output = output.results_to_stderr(places.as_ref().is_some_and(Places::is_stdout));
+    let mut picture = places.map(|places| places.of_capture(args.view.all)).transpose()?;
+    let in_place = args.tables.any() || args.fds || args.view.no_ladder || picture.is_some() && !output.json;
+    let mut out = BufWriter::new(output.writer());
     let only_flows = in_place && !args.tables.stats;
     let mut trace = if only_flows { Trace::of_flows() } else { Trace::new().forgetting() };
     let mut stats = Stats::new();
@@ -36,6 +40,9 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         };
         packets += 1;
         trace.record(&record, ours);
+        if let Some(picture) = &mut picture {
+            picture.record(&record, ours);
+        }
         text.clear();
         while let Some(step) = trace.next_step() {
             if args.tables.stats {
@@ -79,6 +86,9 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         }
     }
     out.flush()?;
+    if let Some(picture) = picture {
+        picture.finish(&file_title(&args.file), output)?;
+    }
     let connections = trace.flows().len() as u64 + trace.forgotten_flows();
     output.note(format_args!("{packets} packets, {connections} connections"));
     if output.json && args.tables.flows.is_some() {

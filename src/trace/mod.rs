@@ -419,6 +419,16 @@ impl Trace {
         self.steps.iter()
     }
 
+    /// Steps that were made, those that were taken out included.
+    pub(crate) fn made(&self) -> u64 {
+        self.taken + self.steps.len() as u64
+    }
+
+    /// True for a node of a run that sends packets of others on.
+    pub(crate) fn is_router(&self, host: HostId) -> bool {
+        self.hosts.get(&host).is_some_and(|entry| entry.router)
+    }
+
     /// Steps that were not kept because of the limit.
     pub fn left_out(&self) -> u64 {
         self.left_out

@@ -7,7 +7,9 @@
 //!
 //! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout` and `arrows`:
 //!   rows as text for every width of a terminal; `text`: columns and lines;
-//! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects.
+//! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects;
+//! - `ladder_svg`: the text of a ladder as a picture;
+//! - `series`: the numbers behind plots; `plot`: plots as SVG; `palette`: the colours of plots.
 
 mod arrows;
 mod flow_report;
@@ -17,8 +19,12 @@ mod fold;
 pub(crate) mod json;
 mod label;
 mod ladder;
+mod ladder_svg;
 mod layout;
 mod order;
+pub mod palette;
+pub mod plot;
+pub mod series;
 mod sockets;
 mod stats;
 mod text;
@@ -26,6 +32,7 @@ mod text;
 pub use flow_report::flow_report;
 pub use flows::{Flows, flow_table, listed_flows, unlisted_flows};
 pub use ladder::{Ladder, LadderWriter};
+pub use ladder_svg::{SVG_COLUMNS, SvgLadder};
 pub use layout::{NARROWEST, Style};
 pub use sockets::{descriptors, vantage_point};
 pub use stats::{RunStats, Stats};

@@ -13,6 +13,7 @@ use clap::Args as ClapArgs;
 use super::args::{How, View};
 use super::output::Output;
 use super::output_file::Destination;
+use super::pictures::{Pictures, Places};
 use super::scenario::{Which, setting};
 use super::tables::{self, Tables};
 use super::{CliError, help, values};
@@ -48,6 +49,8 @@ pub(super) struct Run {
     tables: Tables,
     #[command(flatten)]
     view: View,
+    #[command(flatten)]
+    pictures: Pictures,
 }
 
 /// The options of the capture.
@@ -85,8 +88,12 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     let seed = args.seed.unwrap_or_else(|| scenario.seed());
     let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
     let captures = destinations(args, &scenario, &world)?;
-    // Results go to standard error when a capture goes to standard output.
-    let to_stdout = !captures.iter().any(|(_, destination)| destination.is_stdout());
+    let inputs: Vec<_> = args.which.file().into_iter().collect();
+    let places = args.pictures.check(&inputs, args.capture.write.as_deref())?;
+    // Results go to standard error when a capture or a picture goes to standard output.
+    let picture_to_stdout = places.as_ref().is_some_and(Places::is_stdout);
+    let capture_to_stdout = captures.iter().any(|(_, destination)| destination.is_stdout());
+    let to_stdout = !picture_to_stdout && !capture_to_stdout;
     let output = output.results_to_stderr(!to_stdout);
     let shown = Rc::default();
     if args.realtime {
@@ -98,7 +105,11 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     let (flows, stats) = (args.tables.flows, args.tables.stats);
     let flows = flows.map(|form| (form, world.observe(Flows::new())));
     let stats = stats.then(|| world.observe(RunStats::new()));
-    let ladder = (!output.json && !args.view.no_ladder && !args.tables.any()).then(|| {
+    let picture = places.map(|places| places.of_run(names(), (args.view.all, false))).transpose()?;
+    if let Some(picture) = &picture {
+        world.observe(picture.observer());
+    }
+    let ladder = (!output.json && !args.view.no_ladder && !args.tables.any() && picture.is_none()).then(|| {
         let mut ladder = Ladder::new();
         ladder.name_hosts(names());
         world.observe(ladder)
@@ -125,6 +136,9 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     for (path, summary) in closed {
         let summary = summary.map_err(|error| failed(&error))?;
         output.note(format_args!("{} packets in {path}", summary.captured));
+    }
+    if let Some(picture) = picture {
+        picture.finish(scenario.name().unwrap_or(scenario.summary()), output)?;
     }
     let failures: Vec<_> = outcome.failures.iter().map(|failure| escaped(failure)).collect();
     match failures.len() {
