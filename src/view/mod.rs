@@ -1,4 +1,5 @@
-//! Renderers over `trace`: the ladder of a connection, the table of connections, the descriptors of a host, JSON.
+//! Renderers over `trace`: the ladder of a connection, the table of connections, the descriptors of a host, JSON,
+//! the terminal UI.
 //!
 //! ```text
 //!   a run      events ---> Ladder, Flows (observers)               states as the hosts tell them
@@ -7,7 +8,8 @@
 //!
 //! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout` and `arrows`:
 //!   rows as text for every width of a terminal; `text`: columns and lines;
-//! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects.
+//! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects; `step`: the
+//!   terminal UI.
 
 mod arrows;
 mod flow_report;
@@ -21,6 +23,8 @@ mod layout;
 mod order;
 mod sockets;
 mod stats;
+#[cfg(feature = "cli")]
+pub(crate) mod step;
 mod text;
 
 pub use flow_report::flow_report;
