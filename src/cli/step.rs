@@ -1,10 +1,8 @@
 //! `tcplab step`: the terminal UI. It reads a capture, or runs a lesson or a scenario file, then takes keys until `q`. The
 //! screen is `view::step`; here are the terminal, the signals and the bounds. The terminal is restored on every end.
 
-use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,11 +17,8 @@ use super::scenario::Which;
 use crate::app::Registry;
 use crate::capture::Reader;
 use crate::escape;
-use crate::event::{Event, Observer};
 use crate::scenario::Scenario;
-use crate::time::Instant;
-use crate::trace::Trace;
-use crate::view::step::{Look, Model, Next, Packets, Screen, Story};
+use crate::view::step::{Look, Model, Next, Recorder, Screen, Story};
 
 /// Packets of a capture that are read.
 const MOST_PACKETS: u64 = 200_000;
@@ -54,21 +49,16 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
     let opened = open(args, &name, registry)?;
     check_terminal(&opened, &name)?;
     let look = Look { color: output.color(), ascii: args.ascii };
-    let mut warnings = Vec::new();
     let (model, topic) = match opened {
-        Opened::Capture(mut reader) => {
-            let model = of_capture(&mut reader, &name)?;
-            warnings.extend(reader.unread_summary());
-            warnings.extend(reader.warnings().iter().map(ToString::to_string));
-            (model.with_notes(warnings.clone()), None)
-        }
+        Opened::Capture(mut reader) => (of_capture(&mut reader, &name, MOST_PACKETS)?, None),
         Opened::Scenario(scenario) => (of_run(&scenario, &name)?, Some(scenario.topic().to_owned())),
     };
     if model.is_empty() {
         return Err(CliError::Usage(format!("step {name}: there is nothing to step through: no packet, no call")));
     }
+    let notes = model.notes().to_vec();
     let code = show(&mut Screen::new(model, topic.as_deref(), look), output)?;
-    output.warnings(&warnings);
+    notes.iter().for_each(|note| output.note(note));
     Ok(code)
 }
 
@@ -112,64 +102,38 @@ fn check_terminal(opened: &Opened, name: &str) -> Result<(), CliError> {
     Err(CliError::Usage(format!("step {name}: {why}; {instead}")))
 }
 
-fn of_capture(reader: &mut Reader, name: &str) -> Result<Model, CliError> {
-    let (mut trace, mut packets, mut steps) = (Trace::new(), Packets::default(), Vec::new());
-    let mut count = 0;
-    let mut notes = Vec::new();
+/// Reads a capture, at most so many packets.
+fn of_capture(reader: &mut Reader, name: &str, most: u64) -> Result<Model, CliError> {
+    let mut recorder = Recorder::default();
+    let (mut count, mut notes) = (0, Vec::new());
     loop {
         let ours = reader.is_ours();
         let Some(record) = reader.next_record() else { break };
         let record = record?;
-        if count == MOST_PACKETS {
+        if count == most {
             notes.push(format!(
-                "only the first {MOST_PACKETS} packets are here; `editcap -r {name} next.pcapng {}-{}` makes a file of the next",
-                MOST_PACKETS + 1,
-                2 * MOST_PACKETS
+                "only the first {most} packets are here; `editcap -r {name} next.pcapng {}-{}` makes a file of the next",
+                most + 1,
+                2 * most
             ));
             break;
         }
         count += 1;
-        if let Some(packet) = record.packet {
-            packets.keep(record.number, packet);
-        }
-        trace.record(&record, ours);
-        steps.extend(core::iter::from_fn(|| trace.next_step()));
+        recorder.record(&record, ours);
     }
-    Ok(Model::new(name, trace, steps, packets).with_notes(notes))
-}
-
-/// Observes a run.
-#[derive(Default)]
-struct Recorder {
-    trace: Trace,
-    packets: Packets,
-}
-
-impl Observer for Recorder {
-    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
-        if let Event::Sent { packet, .. } = event
-            && !self.trace.is_full()
-        {
-            self.packets.keep(packet.meta.id.0, &packet.bytes);
-        }
-        self.trace.on_event(at, event);
-    }
-
-    fn wants_numbers(&self) -> bool {
-        true
-    }
+    notes.extend(reader.unread_summary());
+    notes.extend(reader.warnings().iter().map(ToString::to_string));
+    Ok(Model::new(name, recorder).with_notes(notes))
 }
 
 fn of_run(scenario: &Scenario, name: &str) -> Result<Model, CliError> {
     let world = scenario.build(scenario.seed()).map_err(|error| CliError::Usage(error.to_string()))?;
-    let mut trace = Trace::with_limit(MOST_STEPS);
-    trace.name_hosts(world.names().iter().cloned());
-    let recorder = world.observe(Recorder { trace, packets: Packets::default() });
-    let outcome = world.run();
-    let Recorder { mut trace, packets } = take(&recorder);
-    trace.settle();
-    let mut notes = outcome.failures;
-    if trace.left_out() > 0 {
+    let mut recorder = Recorder::with_limit(MOST_STEPS);
+    recorder.name_hosts(world.names().iter().cloned());
+    let recorder = world.observe(recorder);
+    let mut notes = world.run().failures;
+    let recorded = recorder.take();
+    if recorded.left_out() > 0 {
         notes.push(format!("only the first {MOST_STEPS} steps are here"));
     }
     let story = Story {
@@ -177,11 +141,7 @@ fn of_run(scenario: &Scenario, name: &str) -> Result<Model, CliError> {
         story: scenario.story().to_owned(),
         look: scenario.look().to_vec(),
     };
-    Ok(Model::new(name, trace, Vec::new(), packets).with_story(story).with_notes(notes))
-}
-
-fn take(recorder: &Rc<RefCell<Recorder>>) -> Recorder {
-    core::mem::take(&mut recorder.borrow_mut())
+    Ok(Model::new(name, recorded).with_story(story).with_notes(notes))
 }
 
 /// Restores the terminal when it goes out of scope. In a panic, the hook of ratatui does it.
@@ -228,4 +188,35 @@ fn signals() -> Result<Arc<AtomicUsize>, CliError> {
             .map_err(|error| CliError::Run(format!("step: handle signal {signal}: {error}")))?;
     }
     Ok(stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pcap of so many SYNs.
+    fn reader(count: u32) -> Reader {
+        let [src, dst] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|end| end.parse().unwrap());
+        let mut file = Vec::new();
+        for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
+            file.extend(word.to_le_bytes());
+        }
+        let packet = crate::segment::SegmentTemplate::new(src, dst).to_bytes();
+        for second in 0..count {
+            let len = packet.len() as u32;
+            [second, 0, len, len].iter().for_each(|word| file.extend(word.to_le_bytes()));
+            file.extend(&packet);
+        }
+        Reader::from_read(io::Cursor::new(file), "x.pcap").unwrap()
+    }
+
+    #[test]
+    fn of_a_capture_with_more_packets_than_are_read_the_reader_is_told() {
+        assert!(of_capture(&mut reader(3), "x.pcap", 3).unwrap().notes().is_empty());
+        let model = of_capture(&mut reader(4), "x.pcap", 3).unwrap();
+        let expected =
+            "only the first 3 packets are here; `editcap -r x.pcap next.pcapng 4-6` makes a file of the next";
+        assert_eq!(model.notes(), [expected]);
+        assert!(!model.is_empty() && of_capture(&mut reader(0), "x.pcap", 3).unwrap().is_empty());
+    }
 }

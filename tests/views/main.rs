@@ -1,4 +1,4 @@
-//! What is seen of a run and of a capture: ladders and tables.
+//! What is seen of a run and of a capture: ladders and tables, the terminal UI.
 #![cfg(feature = "cli")]
 
 #[path = "../common/mod.rs"]
@@ -8,3 +8,4 @@ mod programs;
 
 mod flows;
 mod ladder;
+mod step;

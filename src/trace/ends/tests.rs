@@ -386,3 +386,57 @@ proptest! {
         }
     }
 }
+
+/// At the next segment of a host, what was inferred until then is what the host tells with it.
+#[cfg(feature = "scenario")]
+#[test]
+fn what_is_inferred_from_arrivals_is_what_the_host_tells_next() {
+    use crate::event::{Event, Observer};
+    use crate::trace::Trace;
+
+    struct Told(Trace);
+    impl Observer for Told {
+        fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+            self.0.on_event(at, event);
+        }
+
+        fn wants_numbers(&self) -> bool {
+            true
+        }
+    }
+
+    for lesson in ["sack", "fast-retransmit", "zero-window", "tail-loss-probe", "close", "reorder", "lost-synack"] {
+        let world = crate::scenario::Scenario::lesson(lesson).unwrap().build(1).unwrap();
+        let trace = world.observe(Told(Trace::new()));
+        world.run();
+        let trace = &mut trace.borrow_mut().0;
+        trace.settle();
+        let flows = trace.flows().len();
+        let mut all = vec![Ends::new(); flows];
+        let mut compared = 0;
+        for step in core::iter::from_fn(|| trace.next_step()) {
+            let Some(ends) = step.flow.map(|flow| &mut all[flow]) else { continue };
+            if let Content::Segment(segment) = &step.content
+                && let Some(Variables { snd_una: Some(una), snd_wnd: Some(wnd), .. }) = segment.variables
+                && ends.end(segment.from).snd_una.is_some()
+                && !segment.flags.contains(Flags::RST)
+            {
+                ends.advance(step.at);
+                let end = ends.end(segment.from);
+                let known = (value(end.snd_una), end.snd_wnd.map_or(0, |wnd| wnd.value));
+                assert_eq!(known, (Some(una), wnd), "{lesson}, packet {}", segment.packet);
+                let next = segment.ack.filter(|ack| *ack > 0).map(u64::from);
+                assert!(next.is_none() || value(end.rcv_nxt) == next, "{lesson}, packet {}: {end:?}", segment.packet);
+                compared += 1;
+            }
+            ends.take(&step);
+        }
+        assert!(compared > 3, "{lesson}: {compared}");
+        for end in all.iter().flat_map(|ends| Side::BOTH.map(|side| ends.end(side))) {
+            assert!(
+                end.lost_bytes() == 0 && end.flight_size().is_none_or(|flight| flight.value == 0),
+                "{lesson}: {end:?}"
+            );
+        }
+    }
+}

@@ -13,7 +13,7 @@ mod rows;
 mod tests;
 
 use ratatui::Frame;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
@@ -22,8 +22,8 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 use super::text::{ascii, columns, filled, printable, wrapped};
 use crate::conversation::Side;
 use keys::{Action, KEYS};
-pub(crate) use model::{Model, Packets, Story};
 use model::{Marks, Row};
+pub(crate) use model::{Model, Recorder, Story};
 
 /// The least columns and rows that the screen needs.
 const LEAST: (u16, u16) = (60, 16);
@@ -132,15 +132,14 @@ impl Screen {
 
     /// Takes a key.
     pub(crate) fn key(&mut self, event: &KeyEvent) -> Next {
-        let action = keys::action(event);
-        if self.search.is_some() && action != Some(Action::Quit) || self.search.is_some() && event.code == KeyCode::Char('q')
-        {
+        let with_control = event.modifiers.contains(KeyModifiers::CONTROL);
+        if self.search.is_some() && !with_control {
             if event.kind != KeyEventKind::Release {
                 self.type_number(event.code);
             }
             return Next::Draw;
         }
-        let Some(action) = action else { return Next::Draw };
+        let Some(action) = keys::action(event) else { return Next::Draw };
         self.message.clear();
         if action == Action::Quit {
             return Next::Quit;
@@ -178,7 +177,9 @@ impl Screen {
             Action::PreviousFlow => self.next_flow(false),
             Action::Search => self.search = Some(String::new()),
             Action::Packet => self.toggle(View::Packet),
-            Action::Story if self.model.story.is_none() => "there is no story: this is no lesson".clone_into(&mut self.message),
+            Action::Story if self.model.story.is_none() => {
+                "there is no story: this is no lesson".clone_into(&mut self.message)
+            }
             Action::Story => self.toggle(View::Story),
             Action::Help => self.toggle(View::Help),
             Action::Close => self.view = None,
@@ -339,7 +340,8 @@ impl Screen {
         let packet = self.model.packet_of(self.cursor).map_or(String::new(), |packet| format!("  packet {packet}"));
         let filter = self.filter.map_or(String::new(), |flow| format!("only connection #{flow}  "));
         let right = format!("{filter}step {}/{}{packet} ", self.place() + 1, self.listed());
-        let left = fitted(&format!(" tcplab step {}", self.model.title), width.saturating_sub(right.len() + 1), self.look);
+        let left =
+            fitted(&format!(" tcplab step {}", self.model.title), width.saturating_sub(right.len() + 1), self.look);
         let pad = width.saturating_sub(columns(&left) + columns(&right));
         let style = Style::new().add_modifier(Modifier::REVERSED);
         frame.render_widget(Line::styled(format!("{left}{:pad$}{right}", ""), style), area);
@@ -348,9 +350,11 @@ impl Screen {
     fn draw_status(&self, frame: &mut Frame<'_>, area: Rect) {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let line = match (&self.search, self.message.as_str()) {
-            (Some(typed), _) => Line::styled(format!(" packet: {typed}_   Enter goes there, Esc ends the search"), bold),
+            (Some(typed), _) => {
+                Line::styled(format!(" packet: {typed}_   Enter goes there, Esc ends the search"), bold)
+            }
             (None, "") => {
-                let hint = " ? help  q quit  arrows step  l loss  r retransmission  s state  Enter packet  f filter";
+                let hint = " ? help  q quit  arrows step  Enter packet  l loss  r retransmission  s state";
                 Line::raw(fitted(hint, area.width.into(), self.look))
             }
             (None, message) => Line::styled(fitted(&format!(" {message}"), area.width.into(), self.look), bold),
@@ -414,15 +418,16 @@ impl Screen {
     /// What is said of the row at the cursor.
     fn draw_words(&self, frame: &mut Frame<'_>, area: Rect) {
         let text = rows::words(&self.model, self.cursor);
-        let dim = Style::new().add_modifier(Modifier::BOLD);
+        let bold = Style::new().add_modifier(Modifier::BOLD);
         let mut lines = wrapped(&self.look.safe(&text), usize::from(area.width).saturating_sub(2));
         if lines.len() > area.height.into() {
             lines.truncate(area.height.into());
             if let Some(last) = lines.last_mut() {
-                *last = fitted(&format!("{last} more: press Enter for all of it"), usize::from(area.width) - 2, self.look);
+                *last =
+                    fitted(&format!("{last} more: press Enter for all of it"), usize::from(area.width) - 2, self.look);
             }
         }
-        let lines: Vec<_> = lines.into_iter().map(|line| Line::styled(format!(" {line}"), dim)).collect();
+        let lines: Vec<_> = lines.into_iter().map(|line| Line::styled(format!(" {line}"), bold)).collect();
         frame.render_widget(Paragraph::new(lines), area);
     }
 
@@ -454,14 +459,14 @@ impl Screen {
         let page = usize::from(height) - 2;
         self.view_lines = (lines.len(), page);
         self.scroll = self.scroll.min(lines.len().saturating_sub(page));
-        let popup = Rect {
-            x: area.x + (area.width - width) / 2,
-            y: area.y + (area.height - height) / 2,
-            width,
-            height,
-        };
+        let popup =
+            Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
         let end = (self.scroll + page).min(lines.len());
-        let more = if lines.len() > page { format!(", lines {}-{end} of {}", self.scroll + 1, lines.len()) } else { String::new() };
+        let more = if lines.len() > page {
+            format!(", lines {}-{end} of {}", self.scroll + 1, lines.len())
+        } else {
+            String::new()
+        };
         let block = Block::bordered().title(format!(" {title}{more}, Esc closes "));
         let block = if self.look.ascii { block.border_set(ASCII_BORDER) } else { block };
         let shown: Vec<_> = lines[self.scroll..end].iter().map(|line| Line::raw(format!(" {line}"))).collect();
@@ -492,7 +497,7 @@ const ASCII_BORDER: ratatui::symbols::border::Set<'static> = ratatui::symbols::b
 };
 
 /// Columns of the keys in the help.
-const KEY: usize = 16;
+const KEY: usize = 20;
 
 /// The lines of the help: every key, and the signs.
 fn help(width: usize, look: Look) -> Vec<String> {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::super::label::is_again;
 use super::super::ladder::names;
+use crate::capture::Record;
 use crate::conversation::{Kind, Side};
-use crate::event::{Cause, State};
+use crate::event::{Cause, Event, HostId, Observer, State};
 use crate::time::Instant;
 use crate::trace::ends::Ends;
 use crate::trace::{Content, Step, Trace};
@@ -22,14 +23,14 @@ const LONGEST: usize = 4096;
 
 /// The bytes of packets by their numbers, with a bound: at first whole packets up to 4,096 bytes, later only their headers.
 #[derive(Debug, Default)]
-pub(crate) struct Packets {
+pub(super) struct Packets {
     bytes: Vec<u8>,
     places: BTreeMap<u64, (usize, usize)>,
 }
 
 impl Packets {
     /// Keeps a packet. One that was kept before under this number stays.
-    pub(crate) fn keep(&mut self, number: u64, packet: &[u8]) {
+    pub(super) fn keep(&mut self, number: u64, packet: &[u8]) {
         let most = if self.bytes.len() < WHOLE { LONGEST } else { HEADERS };
         let kept = &packet[..packet.len().min(most)];
         if !self.places.contains_key(&number) {
@@ -41,6 +42,56 @@ impl Packets {
     pub(super) fn of(&self, number: u64) -> Option<&[u8]> {
         let (start, len) = *self.places.get(&number)?;
         self.bytes.get(start..start + len)
+    }
+}
+
+/// Takes what a run or a capture has, for a [`Model`]: steps and the bytes of packets, both with a bound.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    trace: Trace,
+    packets: Packets,
+    /// Those of a capture, taken out as they come.
+    steps: Vec<Step>,
+}
+
+impl Recorder {
+    /// A recorder that keeps at most so many steps of a run.
+    pub(crate) fn with_limit(limit: usize) -> Self {
+        Self { trace: Trace::with_limit(limit), ..Self::default() }
+    }
+
+    /// Names hosts.
+    pub(crate) fn name_hosts(&mut self, names: impl IntoIterator<Item = (HostId, String)>) {
+        self.trace.name_hosts(names);
+    }
+
+    /// Takes the next record of a capture.
+    pub(crate) fn record(&mut self, record: &Record<'_>, ours: bool) {
+        if let Some(packet) = record.packet {
+            self.packets.keep(record.number, packet);
+        }
+        self.trace.record(record, ours);
+        self.steps.extend(core::iter::from_fn(|| self.trace.next_step()));
+    }
+
+    /// Steps that were not kept because of the limit.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.trace.left_out()
+    }
+}
+
+impl Observer for Recorder {
+    fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+        if let Event::Sent { packet, .. } = event
+            && !self.trace.is_full()
+        {
+            self.packets.keep(packet.meta.id.0, &packet.bytes);
+        }
+        self.trace.on_event(at, event);
+    }
+
+    fn wants_numbers(&self) -> bool {
+        true
     }
 }
 
@@ -110,9 +161,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Takes the steps of a trace. Give those of a capture while it is read, with [`Model::take`].
-    pub(crate) fn new(title: &str, mut trace: Trace, steps: Vec<Step>, packets: Packets) -> Self {
-        let mut steps = steps;
+    /// What was recorded, under this title.
+    pub(crate) fn new(title: &str, recorded: Recorder) -> Self {
+        let Recorder { mut trace, packets, mut steps } = recorded;
+        trace.settle();
         steps.extend(core::iter::from_fn(|| trace.next_step()));
         let flows = trace.flows().iter().map(|flow| FlowRows {
             ends: names(&trace, flow),
@@ -152,6 +204,11 @@ impl Model {
     /// With what the reader has to know.
     pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
+    }
+
+    /// What the reader has to know.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// True if there is nothing to show.
@@ -262,6 +319,12 @@ impl Model {
         self.steps.get(self.rows.get(row)?.body?)
     }
 
+    /// The place of the last step of a row.
+    #[cfg(test)]
+    pub(super) fn step_place(&self, row: usize) -> usize {
+        self.rows[row].last
+    }
+
     /// The number of the packet on a row.
     pub(super) fn packet_of(&self, row: usize) -> Option<u64> {
         match &self.step_of(row)?.content {
@@ -296,7 +359,7 @@ impl Model {
     }
 
     /// The row at which a lesson opens: the first at which something is lost or unusual. Where nothing is, the first FIN if
-    /// the lesson is about closing, the first data if it is about data, else the first row.
+    /// the lesson is about closing, the first data unless it is about opening, else the first segment.
     pub(super) fn opening_row(&self, topic: &str) -> usize {
         let first = |wanted: &dyn Fn(usize, &Row) -> bool| {
             self.rows.iter().enumerate().find(|(number, row)| wanted(*number, row)).map(|(number, _)| number)
@@ -313,6 +376,7 @@ impl Model {
         special
             .or_else(|| if topic == "closing" { first(&fin) } else { None })
             .or_else(|| if topic == "opening" { None } else { first(&data) })
+            .or_else(|| first(&|number, _| segment(number).is_some()))
             .unwrap_or(0)
     }
 }

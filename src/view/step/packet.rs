@@ -123,7 +123,8 @@ fn dump(bytes: &[u8]) -> impl Iterator<Item = String> {
         for byte in chunk {
             let _ = write!(line, "{byte:02x} ");
         }
-        let text: String = chunk.iter().map(|byte| if matches!(byte, 0x20..=0x7e) { char::from(*byte) } else { '.' }).collect();
+        let text: String =
+            chunk.iter().map(|byte| if matches!(byte, 0x20..=0x7e) { char::from(*byte) } else { '.' }).collect();
         format!("{line:<55}{text}")
     })
 }

@@ -18,7 +18,13 @@ use crate::trace::ends::{End, Extent, Known, Space};
 pub(super) const LINES: usize = 10;
 
 /// An end, under its title, in lines of at most `width` columns. With `tall`, each variable has a line.
-pub(super) fn lines(title: &str, end: &End, now: Instant, (width, tall): (usize, bool), look: Look) -> Vec<Line<'static>> {
+pub(super) fn lines(
+    title: &str,
+    end: &End,
+    now: Instant,
+    (width, tall): (usize, bool),
+    look: Look,
+) -> Vec<Line<'static>> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let phase = end.phase.filter(|phase| phase.value != Phase::Open).map(|phase| phase.value.name());
     let state = format!("{} {}", shown(end.state), phase.map_or(String::new(), |phase| format!("[{phase}]")));
@@ -102,7 +108,7 @@ fn sign(kind: Space, look: Look) -> (char, Style) {
         Space::Acknowledged => ('─', '-', None),
         Space::Sacked => ('▓', 's', Some(Color::Green)),
         Space::Lost => ('✗', 'x', Some(Color::Red)),
-        Space::InFlight => ('█', '#', Some(Color::Blue)),
+        Space::InFlight => ('█', '#', Some(Color::Cyan)),
         Space::Window => ('·', '.', None),
     };
     (if look.ascii { ascii } else { unicode }, color.map_or(Style::new(), |color| look.color(color)))

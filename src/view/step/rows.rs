@@ -96,13 +96,10 @@ fn without_ends(model: &Model, step: &Step) -> Option<String> {
 fn tone(step: Option<&Step>, look: Look) -> Style {
     let tags = |tag: Option<Tag>, behind: Option<Tag>| [tag, behind].into_iter().flatten();
     let (lost, again) = match step.map(|step| &step.content) {
-        Some(Content::Segment(segment)) => (
-            tags(segment.tag, segment.behind.map(|(_, tag)| tag)).any(Tag::is_loss),
-            is_again(segment),
-        ),
-        Some(Content::Packet(packet)) => {
-            (tags(packet.tag, packet.behind.map(|(_, tag)| tag)).any(Tag::is_loss), false)
+        Some(Content::Segment(segment)) => {
+            (tags(segment.tag, segment.behind.map(|(_, tag)| tag)).any(Tag::is_loss), is_again(segment))
         }
+        Some(Content::Packet(packet)) => (tags(packet.tag, packet.behind.map(|(_, tag)| tag)).any(Tag::is_loss), false),
         Some(Content::Refused { .. }) => (true, false),
         _ => (false, false),
     };
