@@ -15,7 +15,7 @@ use super::kind::Kind;
 use super::output::Output;
 use super::scenario::Which;
 use crate::app::Registry;
-use crate::capture::Reader;
+use crate::capture::{ReadError, Reader};
 use crate::escape;
 use crate::scenario::Scenario;
 use crate::view::step::{Look, Model, Next, Recorder, Screen, Story};
@@ -49,17 +49,25 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
     let opened = open(args, &name, registry)?;
     check_terminal(&opened, &name)?;
     let look = Look { color: output.color(), ascii: args.ascii };
-    let (model, topic) = match opened {
-        Opened::Capture(mut reader) => (of_capture(&mut reader, &name, MOST_PACKETS)?, None),
-        Opened::Scenario(scenario) => (of_run(&scenario, &name)?, Some(scenario.topic().to_owned())),
+    let (model, topic, failure) = match opened {
+        Opened::Capture(mut reader) => {
+            let (model, failure) = of_capture(&mut reader, &name, MOST_PACKETS);
+            (model, None, failure)
+        }
+        Opened::Scenario(scenario) => (of_run(&scenario, &name)?, Some(scenario.topic().to_owned()), None),
     };
     if model.is_empty() {
+        if let Some(failure) = failure {
+            return Err(failure.into());
+        }
         return Err(CliError::Usage(format!("step {name}: there is nothing to step through: no packet, no call")));
     }
     let notes = model.notes().to_vec();
     let code = show(&mut Screen::new(model, topic.as_deref(), look), output)?;
-    notes.iter().for_each(|note| output.note(note));
-    Ok(code)
+    let failed = failure.as_ref().map(ToString::to_string);
+    notes.iter().filter(|note| failed.as_ref() != Some(*note)).for_each(|note| output.note(note));
+    // What could be read was shown.
+    failure.map_or(Ok(code), |failure| Err(failure.into()))
 }
 
 /// Opens what is named: a lesson, a scenario file, else a capture.
@@ -102,14 +110,21 @@ fn check_terminal(opened: &Opened, name: &str) -> Result<(), CliError> {
     Err(CliError::Usage(format!("step {name}: {why}; {instead}")))
 }
 
-/// Reads a capture, at most so many packets.
-fn of_capture(reader: &mut Reader, name: &str, most: u64) -> Result<Model, CliError> {
+/// Reads a capture, at most so many packets. After an error, the packets before it are there.
+fn of_capture(reader: &mut Reader, name: &str, most: u64) -> (Model, Option<ReadError>) {
     let mut recorder = Recorder::default();
-    let (mut count, mut notes) = (0, Vec::new());
+    let (mut count, mut notes, mut failure) = (0, Vec::new(), None);
     loop {
         let ours = reader.is_ours();
         let Some(record) = reader.next_record() else { break };
-        let record = record?;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                notes.push(error.to_string());
+                failure = Some(error);
+                break;
+            }
+        };
         if count == most {
             notes.push(format!(
                 "only the first {most} packets are here; `editcap -r {name} next.pcapng {}-{}` makes a file of the next",
@@ -123,7 +138,7 @@ fn of_capture(reader: &mut Reader, name: &str, most: u64) -> Result<Model, CliEr
     }
     notes.extend(reader.unread_summary());
     notes.extend(reader.warnings().iter().map(ToString::to_string));
-    Ok(Model::new(name, recorder).with_notes(notes))
+    (Model::new(name, recorder).with_notes(notes), failure)
 }
 
 fn of_run(scenario: &Scenario, name: &str) -> Result<Model, CliError> {
@@ -212,11 +227,11 @@ mod tests {
 
     #[test]
     fn of_a_capture_with_more_packets_than_are_read_the_reader_is_told() {
-        assert!(of_capture(&mut reader(3), "x.pcap", 3).unwrap().notes().is_empty());
-        let model = of_capture(&mut reader(4), "x.pcap", 3).unwrap();
+        assert!(of_capture(&mut reader(3), "x.pcap", 3).0.notes().is_empty());
+        let (model, failure) = of_capture(&mut reader(4), "x.pcap", 3);
         let expected =
             "only the first 3 packets are here; `editcap -r x.pcap next.pcapng 4-6` makes a file of the next";
         assert_eq!(model.notes(), [expected]);
-        assert!(!model.is_empty() && of_capture(&mut reader(0), "x.pcap", 3).unwrap().is_empty());
+        assert!(failure.is_none() && !model.is_empty() && of_capture(&mut reader(0), "x.pcap", 3).0.is_empty());
     }
 }

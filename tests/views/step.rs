@@ -350,7 +350,7 @@ fn screens_are_as_their_files_have_them_and_follow_the_size_of_the_terminal() {
 
 #[test]
 fn colours_are_left_out_where_they_are_not_wanted() {
-    let colors = |text: &str| text.contains("\x1b[31m") || text.contains("\x1b[36m");
+    let colors = |text: &str| text.contains("\x1b[38;5;1m") || text.contains("\x1b[31m");
     for (command, wanted) in [
         (format!("{TCPLAB} step lost-data"), true),
         (format!("NO_COLOR=1 {TCPLAB} step lost-data"), false),

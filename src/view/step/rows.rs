@@ -43,6 +43,8 @@ impl Columns {
 /// The line of a row.
 pub(super) fn line(model: &Model, row: &Row, at_cursor: bool, columns: Columns, look: Look) -> Line<'static> {
     let step = row.body.and_then(|body| model.step(body));
+    // Where background and text are exchanged, a colour would be a bar with a text that is hard to read.
+    let look = Look { color: look.color && !at_cursor, ..look };
     let state = |side: usize| row.states[side].map(|state| state.map_or("?".to_owned(), |state| state.to_string()));
     let bar = if look.ascii { "|" } else { "│" };
     let mut spans = Vec::new();
@@ -105,7 +107,7 @@ fn tone(step: Option<&Step>, look: Look) -> Style {
     };
     match (lost, again) {
         (true, _) => look.color(Color::Red),
-        (false, true) => look.color(Color::Yellow),
+        (false, true) => look.color(Color::Magenta),
         (false, false) => Style::new(),
     }
 }
