@@ -337,7 +337,7 @@ fn screens_are_as_their_files_have_them_and_follow_the_size_of_the_terminal() {
         terminal.tmux(&["resize-window", "-x", &columns, "-y", &rows]);
         let fills = |screen: &str| {
             let first = screen.lines().next().unwrap_or_default().chars().count();
-            first + 1 == width.into()
+            first + 1 == usize::from(width)
                 && screen.lines().nth(usize::from(height) - 1).is_some_and(|line| line.contains("? help"))
         };
         golden(&format!("step/lost-data-{width}x{height}.txt"), &terminal.wait("the size", fills));
