@@ -140,7 +140,7 @@ pub(super) struct FlowRows {
     pub(super) rows: Vec<usize>,
     steps: Vec<usize>,
     /// The fold after every so many steps.
-    folds: Vec<Ends>,
+    pub(super) folds: Vec<Ends>,
 }
 
 /// Everything that is shown.
