@@ -426,7 +426,7 @@ fn what_is_inferred_from_arrivals_is_what_the_host_tells_next() {
                     let end = ends.end(segment.from);
                     (value(end.snd_una), value(end.snd_wnd), value(end.rcv_nxt))
                 };
-                ends.advance(step.at - Duration::from_nanos(1));
+                ends.advance(Instant::from_nanos(step.at.as_nanos().saturating_sub(1)));
                 let before = known(ends);
                 ends.advance(step.at);
                 let after = known(ends);
