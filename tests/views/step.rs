@@ -71,7 +71,12 @@ impl Terminal {
         loop {
             let screen = self.screen();
             if is_so(&screen) {
-                return screen;
+                // It may have been read while it was drawn.
+                thread::sleep(Duration::from_millis(5));
+                if self.screen() == screen {
+                    return screen;
+                }
+                continue;
             }
             assert!(begin.elapsed() < PATIENCE, "{what}: the screen is\n{screen}");
             thread::sleep(Duration::from_millis(5));
@@ -173,7 +178,8 @@ fn visit(terminal: &Terminal, key: &str, what: &str, is_one: impl Fn(&str) -> bo
     let mut packets = Vec::new();
     let mut before = step(&terminal.screen());
     loop {
-        let screen = terminal.press(key, what, |screen| step(screen) != before || status(screen).ends_with(what));
+        let is_there = |screen: &str| step(screen) != before && !cursor(screen).is_empty();
+        let screen = terminal.press(key, what, |screen| is_there(screen) || status(screen).ends_with(what));
         if step(&screen) == before {
             return packets;
         }
