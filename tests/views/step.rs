@@ -204,6 +204,7 @@ const STATES: [&str; 9] =
     ["SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT", "CLOSED"];
 
 /// Presses a key of the help and sees that it does what the help says.
+#[allow(clippy::too_many_lines, reason = "it is a table of keys")]
 fn check(terminal: &Terminal, key: &str, does: &str) {
     let state = |row: &str| STATES.iter().any(|state| row.contains(state));
     reset(terminal);
@@ -371,6 +372,7 @@ fn colours_are_left_out_where_they_are_not_wanted() {
 }
 
 /// The process whose parent is this one.
+#[cfg(target_os = "linux")]
 fn child_of(parent: &str) -> Option<String> {
     let processes = fs::read_dir("/proc").ok()?;
     processes.flatten().find_map(|process| {
@@ -383,7 +385,7 @@ fn child_of(parent: &str) -> Option<String> {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_restores_the_terminal() {
-    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let [before, after] = ["before", "after"].map(|name| scratch(&format!("step-{signal}-{name}")));
         let command = format!(
             "stty -a > {}; {TCPLAB} step lost-data; echo code $?; stty -a > {}; echo end; read wait",

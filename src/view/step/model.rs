@@ -125,6 +125,7 @@ pub(super) struct Row {
     /// The step that is drawn between the bars.
     pub(super) body: Option<usize>,
     /// States that begin; an inner `None` is an unknown one.
+    #[allow(clippy::option_option)] // The two say different things.
     pub(super) states: [Option<Option<State>>; 2],
     /// Its last step.
     last: usize,
@@ -285,18 +286,15 @@ impl Model {
         });
         // A state that is not known at the beginning says nothing.
         let says = to.is_some() || cause.is_some();
-        match self.rows.last_mut().filter(|_| fits) {
-            Some(row) => {
-                row.states[side] = Some(to);
-                row.last = number;
-                row.marks.state |= says;
-            }
-            None => {
-                let mut row = Row { at: step.at, flow: step.flow, last: number, ..Row::default() };
-                row.states[side] = Some(to);
-                row.marks.state = says;
-                self.rows.push(row);
-            }
+        if let Some(row) = self.rows.last_mut().filter(|_| fits) {
+            row.states[side] = Some(to);
+            row.last = number;
+            row.marks.state |= says;
+        } else {
+            let mut row = Row { at: step.at, flow: step.flow, last: number, ..Row::default() };
+            row.states[side] = Some(to);
+            row.marks.state = says;
+            self.rows.push(row);
         }
     }
 

@@ -171,10 +171,9 @@ fn bar(end: &End, width: usize, look: Look) -> Line<'static> {
             }
         }
     }
-    let (begins, ends) = match look.ascii {
-        true => (if from > 0 { "<" } else { "[" }, if to < last { ">" } else { "]" }),
-        false => (if from > 0 { "«" } else { "[" }, if to < last { "»" } else { "]" }),
-    };
+    let (more_before, more_behind) = if look.ascii { ("<", ">") } else { ("«", "»") };
+    let begins = if from > 0 { more_before } else { "[" };
+    let ends = if to < last { more_behind } else { "]" };
     let mut spans = vec![Span::raw(begins)];
     for kind in kinds {
         let (sign, style) = kind.map_or((' ', Style::new()), |kind| sign(kind, look));

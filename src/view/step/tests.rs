@@ -194,7 +194,7 @@ fn l_goes_to_each_loss_and_r_to_each_retransmission() {
     for (key, back, what) in [('l', 'L', "loss"), ('r', 'R', "retransmission")] {
         let model = lesson("limited-transmit");
         let wanted = |row: &usize| match model.step_of(*row).map(|step| &step.content) {
-            Some(Content::Segment(segment)) if key == 'l' => segment.tag.is_some_and(|tag| tag.is_loss()),
+            Some(Content::Segment(segment)) if key == 'l' => segment.tag.is_some_and(crate::annotate::Tag::is_loss),
             Some(Content::Segment(segment)) => segment.words.contains("retransmission"),
             _ => false,
         };
