@@ -173,7 +173,7 @@ fn long_view(terminal: &Terminal) -> String {
     terminal.press("Enter", "the packet", |screen| view(screen, "packet, lines 1-"))
 }
 
-/// Presses a key that goes to the next of its kind until there is none. Each time the row at the cursor must be of that kind.
+/// Presses a key that goes to the next of its kind until there is none. The row at the cursor must be of that kind.
 fn visit(terminal: &Terminal, key: &str, what: &str, is_one: impl Fn(&str) -> bool) -> Vec<u64> {
     let mut packets = Vec::new();
     let mut before = step(&terminal.screen());

@@ -43,8 +43,8 @@ pub struct Running {
     pub due: Option<Instant>,
 }
 
-/// What is known of one end. Sequence numbers count from the initial one of their direction and do not wrap. A field is `None`
-/// while it is not known.
+/// What is known of one end. Sequence numbers count from the initial one of their direction and do not wrap. A field is
+/// `None` while it is not known.
 #[derive(Clone, Debug, Default)]
 pub struct End {
     /// The state of RFC 9293, section 3.3.2.

@@ -1,5 +1,5 @@
-//! The keys of the terminal UI, once: what a key does, and what the help says of it. `Screen` looks keys up here and draws its
-//! help from here. A test drives every key through tmux by the help on the screen.
+//! The keys of the terminal UI, once: what a key does, and what the help says of it. `Screen` looks keys up here and draws
+//! its help from here. A test drives every key through tmux by the help on the screen.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 

@@ -1,7 +1,8 @@
 //! One end of a connection as text: state, SND.*, RCV.*, congestion, timers, and the bar of its sequence space.
 //!
 //! `~` stands before what is inferred, `-` where nothing is known. The bar divides the sequence space of what the end sends:
-//! acknowledged, SACKed, lost, in flight, window. It is drawn around what is in flight; `«` and `»` say that more lies beyond.
+//! acknowledged, SACKed, lost, in flight, window. It is drawn around what is in flight; `«` and `»` say that more lies
+//! beyond.
 
 use core::fmt::Display;
 
