@@ -88,7 +88,7 @@ fn open(args: &Args, name: &str, registry: &Registry) -> Result<Opened, CliError
     let word = path.to_str().unwrap_or_default();
     let is_scenario = path.extension().is_some_and(|ending| ending == "toml");
     if is_scenario || Scenario::lesson(word).is_some() {
-        let which = Which { scenario: word.to_owned(), link: None, cc: None };
+        let which = Which { scenario: word.to_owned(), link: Vec::new(), cc: None };
         return Ok(Opened::Scenario(Box::new(which.open(&[], registry)?)));
     }
     if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
