@@ -429,7 +429,7 @@ fn without_a_terminal_and_with_bad_input_it_says_what_to_do_and_ends_with_2() {
         ("handshak", "there is no such file and no lesson of that name; `tcplab lessons` lists the lessons"),
         ("missing.pcap", "check the name"),
         ("missing.toml", "missing.toml"),
-        (&text, "not a capture"),
+        (&text, "neither pcap nor pcapng"),
         ("-", "standard input has the keys"),
         (&empty, "standard output is not a terminal"),
     ] {

@@ -93,7 +93,7 @@ fn a_lesson_opens_with_its_story_and_then_shows_the_ladder_and_both_ends() {
     let mut screen = Screen::new(lesson("lost-data"), Some("loss"), LOOK);
     let shown = text(&mut screen, (80, 24));
     assert!(shown[0].ends_with("step 19/39  packet 5"), "{shown:#?}");
-    assert!(shown[1].starts_with("┌ story") && shown[2].contains("The last segment is lost"), "{shown:#?}");
+    assert!(shown[2].starts_with("┌ story") && shown[3].contains("The last segment is lost"), "{shown:#?}");
     press(&mut screen, KeyCode::Esc);
     let shown = text(&mut screen, (80, 24));
     let at_cursor: Vec<_> = shown.iter().filter(|line| line.starts_with('>')).collect();
