@@ -1,18 +1,14 @@
 //! `tcplab step`: the terminal UI. It reads a capture, or runs a lesson or a scenario file, then takes keys until `q`. The
 //! screen is `view::step`; here are the terminal, the signals and the bounds. The terminal is restored on every end.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event as Input};
-use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
 
 use super::CliError;
 use super::kind::Kind;
@@ -28,8 +24,6 @@ use crate::view::step::{Look, Model, Next, Recorder, Screen, Story};
 const MOST_PACKETS: u64 = 200_000;
 /// Steps of a run that are kept.
 const MOST_STEPS: usize = 500_000;
-/// Bytes of a screen that are written at once, so that no half of it is seen.
-const FRAME: usize = 1 << 16;
 /// How soon a signal is noticed.
 const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -88,7 +82,7 @@ fn open(args: &Args, name: &str, registry: &Registry) -> Result<Opened, CliError
     let word = path.to_str().unwrap_or_default();
     let is_scenario = path.extension().is_some_and(|ending| ending == "toml");
     if is_scenario || Scenario::lesson(word).is_some() {
-        let which = Which { scenario: word.to_owned(), link: Vec::new(), cc: None };
+        let which = Which { scenario: word.to_owned(), link: Vec::new(), trace: Vec::new(), cc: None };
         return Ok(Opened::Scenario(Box::new(which.open(&[], registry)?)));
     }
     if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
@@ -165,19 +159,7 @@ fn of_run(scenario: &Scenario, name: &str) -> Result<Model, CliError> {
     Ok(Model::new(name, recorded).with_story(story).with_notes(notes))
 }
 
-/// Sets the terminal up: raw mode and a screen of its own. A panic restores it before its message is printed.
-fn set_up() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let _ = ratatui::try_restore();
-        print(panic);
-    }));
-    enable_raw_mode()?;
-    execute!(io::stdout(), EnterAlternateScreen)?;
-    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME, io::stdout())))
-}
-
-/// Restores the terminal when it goes out of scope.
+/// Restores the terminal when it goes out of scope. In a panic, the hook of ratatui does it.
 struct Restore;
 
 impl Drop for Restore {
@@ -191,7 +173,7 @@ fn show(screen: &mut Screen, output: Output) -> Result<u8, CliError> {
     let stopped = signals()?;
     ratatui::crossterm::style::force_color_output(output.color());
     let _restore = Restore;
-    let mut terminal = set_up()
+    let mut terminal = ratatui::try_init()
         .map_err(|error| CliError::Run(format!("step: set up the terminal: {error}; `tcplab show` needs none")))?;
     loop {
         terminal.draw(|frame| screen.draw(frame))?;
