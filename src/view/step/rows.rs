@@ -107,7 +107,7 @@ fn tone(step: Option<&Step>, look: Look) -> Style {
     };
     match (lost, again) {
         (true, _) => look.color(Color::Red),
-        (false, true) => look.color(Color::Magenta),
+        (false, true) => look.color(Color::Yellow),
         (false, false) => Style::new(),
     }
 }

@@ -111,7 +111,7 @@ fn a_lesson_opens_where_it_is_about_something() {
         let model = lesson(name);
         let row = model.opening_row(Scenario::lesson(name).expect("a lesson").topic());
         match model.step_of(row).map(|step| &step.content) {
-            Some(Content::Segment(segment)) => super::super::ladder::describe(segment),
+            Some(Content::Segment(segment)) => super::super::label::describe(segment),
             other => panic!("{name}: {other:?}"),
         }
     };
