@@ -129,7 +129,7 @@ impl Ends {
         });
         own.fates_told |= in_run || lost;
         if let Some(ack) = segment.ack.filter(|_| seen.ack != AckKind::None) {
-            own.acknowledges(ack, segment.window);
+            own.acknowledges(ack, segment.window, in_run);
         }
         if let Some(variables) = &segment.variables {
             let whose = if in_run || variables.cwnd.is_some() { Told::Host } else { Told::Numbers };

@@ -432,7 +432,6 @@ fn what_is_inferred_from_arrivals_is_what_the_host_tells_next() {
                 let next = segment.ack.filter(|ack| *ack > 0).map(u64::from);
                 let packet = format!("{lesson}, packet {}: {:?}", segment.packet, known(ends));
                 assert!(Some(una) <= una_here, "{packet}: {una}");
-                assert!(next.is_none() || next <= next_here, "{packet}: {next:?}");
                 exact += usize::from(Some(una) == una_here && next == next_here && Some(wnd) == wnd_here);
                 compared += 1;
             }
