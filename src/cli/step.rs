@@ -3,9 +3,6 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use ratatui::crossterm::event::{self, Event as Input};
@@ -24,8 +21,6 @@ use crate::view::step::{Look, Model, Next, Recorder, Screen, Story};
 const MOST_PACKETS: u64 = 200_000;
 /// Steps of a run that are kept.
 const MOST_STEPS: usize = 500_000;
-/// How soon a signal is noticed.
-const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -170,7 +165,8 @@ impl Drop for Restore {
 
 /// Draws and takes keys until the end: the exit code.
 fn show(screen: &mut Screen, output: Output) -> Result<u8, CliError> {
-    let stopped = signals()?;
+    #[cfg(unix)]
+    end_on_signals().map_err(|error| CliError::Run(format!("step: handle signals: {error}")))?;
     ratatui::crossterm::style::force_color_output(output.color());
     let _restore = Restore;
     let mut terminal = ratatui::try_init()
@@ -178,13 +174,6 @@ fn show(screen: &mut Screen, output: Output) -> Result<u8, CliError> {
     loop {
         terminal.draw(|frame| screen.draw(frame))?;
         loop {
-            match stopped.load(Ordering::Relaxed) {
-                0 => {}
-                signal => return Ok(128 + signal as u8),
-            }
-            if !event::poll(NOTICED_WITHIN)? {
-                continue;
-            }
             match event::read()? {
                 Input::Key(key) if screen.key(&key) == Next::Quit => return Ok(0),
                 Input::Key(_) | Input::Resize(..) => break,
@@ -194,15 +183,25 @@ fn show(screen: &mut Screen, output: Output) -> Result<u8, CliError> {
     }
 }
 
-/// The number of the signal that asks for an end; 0 before one comes.
-fn signals() -> Result<Arc<AtomicUsize>, CliError> {
-    let stopped = Arc::new(AtomicUsize::new(0));
-    #[cfg(unix)]
+/// Restores the terminal and ends the process when a signal comes. A thread does it, because the reader of keys does not
+/// return any more when the terminal has gone.
+#[cfg(unix)]
+fn end_on_signals() -> io::Result<()> {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
-        signal_hook::flag::register_usize(signal, Arc::clone(&stopped), signal as usize)
-            .map_err(|error| CliError::Run(format!("step: handle signal {signal}: {error}")))?;
+        let (mut told, teller) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(signal, teller)?;
+        std::thread::spawn(move || {
+            if told.read(&mut [0]).is_ok_and(|count| count > 0) {
+                let _ = ratatui::try_restore();
+                let _ = ratatui::crossterm::execute!(io::stdout(), ratatui::crossterm::cursor::Show);
+                std::process::exit(128 + signal);
+            }
+        });
     }
-    Ok(stopped)
+    Ok(())
 }
 
 #[cfg(test)]

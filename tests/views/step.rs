@@ -406,6 +406,22 @@ fn a_signal_restores_the_terminal() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_ends_when_its_terminal_goes() {
+    let Some(terminal) = Terminal::open((80, 24), &format!("exec {TCPLAB} step lost-data")) else { return };
+    terminal.wait("the story", |screen| view(screen, "story"));
+    let process = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]);
+    let path = format!("/proc/{}/comm", process.trim());
+    assert_eq!(fs::read_to_string(&path).expect("it runs").trim(), "tcplab");
+    drop(terminal);
+    let begin = Instant::now();
+    while fs::read_to_string(&path).is_ok_and(|name| name.trim() == "tcplab") {
+        assert!(begin.elapsed() < PATIENCE, "it runs without a terminal");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Runs `tcplab step` without a terminal.
 fn without_terminal(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(TCPLAB).arg("step").args(arguments).stdin(Stdio::null()).output().expect("tcplab runs");
