@@ -4,7 +4,7 @@
 set -eu
 
 # command:package, with Debian's package names
-wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping valgrind:valgrind gcc:gcc openssl:openssl python3:python3 redis-server:redis-server psql:postgresql'
+wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping valgrind:valgrind gcc:gcc openssl:openssl python3:python3 tmux:tmux redis-server:redis-server psql:postgresql'
 # module of Python:package
 modules='websockets:python3-websockets'
 

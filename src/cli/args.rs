@@ -81,6 +81,9 @@ pub(super) enum Command {
     },
     /// Print a capture as a ladder, a table of connections, or a list of sockets
     Show(Show),
+    /// Step through a capture or a lesson on the terminal: its ladder, both ends beside it
+    #[command(after_help = help::STEP)]
+    Step(super::step::Args),
     /// Replay captures as tests: a scripted peer sends one side, tcplab's stack plays the other
     #[command(after_help = help::REPLAY)]
     Replay(super::replay::Args),

@@ -89,6 +89,16 @@ Examples:
   tcplab show bad.pcapng --plot sequence --svg bad.svg
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
 
+pub(super) const STEP: &str = "\
+The ladder has a cursor. Beside it stand both ends: state, SND.* and RCV.*, cwnd, ssthresh, rto, timers, and the sequence \
+space of what each end sends. ~ stands before a value that is inferred. A lesson opens with its story. ? lists the keys, q \
+quits. Of a capture, the first 200,000 packets are read. The terminal needs 60 columns and 16 rows.
+
+Examples:
+  tcplab step lost-data
+  tcplab step captures/sack.pcapng
+  tcplab step --ascii --color never handshake";
+
 pub(super) const REPLAY: &str = "\
 The replay runs in virtual time and sends nothing to a network. docs/replay.md explains each verdict. \
 A conversation that differs or stalls prints its ladder.

@@ -26,6 +26,7 @@ mod replay;
 mod run;
 mod scenario;
 mod show;
+mod step;
 mod sweep;
 mod tables;
 mod usage;
@@ -155,6 +156,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),
         Command::Proxy(proxy) => proxy::run(proxy, registry, output),
         Command::Show(show) => show::run(show, output).map(|()| 0),
+        Command::Step(args) => step::run(args, registry, output),
         Command::Replay(replay) => replay::run(replay, registry, output),
         Command::Drill(args) => drill::run(args, output),
         Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),

@@ -306,7 +306,7 @@ impl Sheet<'_> {
 }
 
 /// The names of both ends: host and address where the host is known.
-fn names(trace: &Trace, flow: &Flow) -> [String; 2] {
+pub(super) fn names(trace: &Trace, flow: &Flow) -> [String; 2] {
     core::array::from_fn(|side| match flow.hosts[side] {
         Some(host) => format!("{} {}", trace.host_name(host), flow.ends[side]),
         None => flow.ends[side].to_string(),

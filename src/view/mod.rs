@@ -1,4 +1,5 @@
-//! Renderers over `trace`: the ladder of a connection, the table of connections, the descriptors of a host, JSON.
+//! Renderers over `trace`: the ladder of a connection, the table of connections, the descriptors of a host, JSON,
+//! the terminal UI.
 //!
 //! ```text
 //!   a run      events ---> Ladder, Flows (observers)               states as the hosts tell them
@@ -9,7 +10,8 @@
 //!   rows as text for every width of a terminal; `text`: columns and lines;
 //! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects;
 //! - `ladder_svg`: the text of a ladder as a picture;
-//! - `series`: the numbers behind plots; `plot`: plots as SVG; `palette`: the colours of plots.
+//! - `series`: the numbers behind plots; `plot`: plots as SVG; `palette`: the colours of plots;
+//! - `step`: the terminal UI.
 
 mod arrows;
 mod flow_report;
@@ -27,6 +29,8 @@ pub mod plot;
 pub mod series;
 mod sockets;
 mod stats;
+#[cfg(feature = "cli")]
+pub(crate) mod step;
 mod text;
 
 pub use flow_report::flow_report;

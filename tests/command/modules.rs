@@ -37,13 +37,14 @@ const ROWS: [&[&str]; 28] = [
 ];
 
 /// Who may name a crate or a part of the standard library.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("smoltcp::", &["segment", "time", "stack", "bench"]),
     ("tun_tap::", &["device"]),
     ("pcap_file::", &["capture"]),
     ("clap::", &["cli"]),
     ("httparse::", &["control"]),
     ("sha2::", &["scenario"]),
+    ("ratatui::", &["view", "cli"]),
     ("libc::", &["device", "live", "bench"]),
     ("rustix::", &["device", "live", "proxy", "bench"]),
     ("polling::", &["proxy"]),

@@ -1,4 +1,4 @@
-//! What is seen of a run and of a capture: ladders, tables, pictures and the numbers behind them.
+//! What is seen of a run and of a capture: ladders, tables, the terminal UI, pictures and the numbers behind them.
 #![cfg(feature = "cli")]
 
 #[path = "../common/mod.rs"]
@@ -9,3 +9,4 @@ mod programs;
 mod flows;
 mod ladder;
 mod plots;
+mod step;

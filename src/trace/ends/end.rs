@@ -43,8 +43,8 @@ pub struct Running {
     pub due: Option<Instant>,
 }
 
-/// What is known of one end. Sequence numbers count from the initial one of their direction and do not wrap. A field is `None`
-/// while it is not known.
+/// What is known of one end. Sequence numbers count from the initial one of their direction and do not wrap. A field is
+/// `None` while it is not known.
 #[derive(Clone, Debug, Default)]
 pub struct End {
     /// The state of RFC 9293, section 3.3.2.
@@ -195,11 +195,12 @@ impl End {
     }
 
     /// The end acknowledges and advertises in a segment of its own.
-    pub(super) fn acknowledges(&mut self, ack: u32, window: u32) {
+    pub(super) fn acknowledges(&mut self, ack: u32, window: u32, in_run: bool) {
         let ack = near(self.rcv_nxt.map_or(0, |next| next.value), ack);
-        // The byte at `ack` is missing, though it may have passed a vantage point before it was lost.
+        // In a capture, the byte at `ack` may have passed before it was lost: it is missing. In a run, what has arrived may
+        // not have been taken yet.
         let beyond = self.received.reach(ack);
-        self.received.add(ack + 1, beyond);
+        self.received.add(ack + u64::from(!in_run), beyond);
         self.rcv_nxt = Some(Known::told(ack));
         self.rcv_wnd = Some(Known::told(window.into()));
     }

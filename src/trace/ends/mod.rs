@@ -1,8 +1,8 @@
 //! Both ends of a flow after each step: their states, the variables of RFC 9293, what is known of congestion and timers, and
 //! how the sequence space of each direction is divided. The terminal UI and the page draw it.
 //!
-//! [`Ends`] is a fold: give it the steps of one flow in order, with [`Ends::take`]. In a run, a segment reaches the other end
-//! when it is delivered, and the hosts tell their numbers. In a capture, a segment reaches the other end when it passes,
+//! [`Ends`] is a fold: give it the steps of one flow in order, with [`Ends::take`]. In a run, a segment reaches the other
+//! end when it is delivered, and the hosts tell their numbers. In a capture, a segment reaches the other end when it passes,
 //! unless a tag says that it is lost. What the host of an end does not tell is inferred, and marked so ([`Known::told`]).
 //!
 //! - `end`: what is known of one end; `ranges`: sets of bytes of the sequence space.
@@ -129,7 +129,7 @@ impl Ends {
         });
         own.fates_told |= in_run || lost;
         if let Some(ack) = segment.ack.filter(|_| seen.ack != AckKind::None) {
-            own.acknowledges(ack, segment.window);
+            own.acknowledges(ack, segment.window, in_run);
         }
         if let Some(variables) = &segment.variables {
             let whose = if in_run || variables.cwnd.is_some() { Told::Host } else { Told::Numbers };

@@ -386,3 +386,60 @@ proptest! {
         }
     }
 }
+
+/// At the next segment of a host, what was inferred until then is what the host tells with it.
+#[cfg(feature = "scenario")]
+#[test]
+fn what_is_inferred_from_arrivals_is_what_the_host_tells_next() {
+    use crate::event::{Event, Observer};
+    use crate::trace::Trace;
+
+    struct Told(Trace);
+    impl Observer for Told {
+        fn on_event(&mut self, at: Instant, event: &Event<'_>) {
+            self.0.on_event(at, event);
+        }
+
+        fn wants_numbers(&self) -> bool {
+            true
+        }
+    }
+
+    let (mut all_compared, mut all_exact) = (0, 0);
+    for lesson in ["sack", "fast-retransmit", "zero-window", "tail-loss-probe", "close", "reorder", "lost-synack"] {
+        let world = crate::scenario::Scenario::lesson(lesson).unwrap().build(1).unwrap();
+        let trace = world.observe(Told(Trace::new()));
+        world.run();
+        let trace = &mut trace.borrow_mut().0;
+        trace.settle();
+        let flows = trace.flows().len();
+        let mut all = vec![Ends::new(); flows];
+        let (mut compared, mut exact) = (0, 0);
+        for step in core::iter::from_fn(|| trace.next_step()) {
+            let Some(ends) = step.flow.map(|flow| &mut all[flow]) else { continue };
+            if let Content::Segment(segment) = &step.content
+                && let Some(Variables { snd_una: Some(una), snd_wnd: Some(wnd), .. }) = segment.variables
+                && ends.end(segment.from).snd_una.is_some()
+                && !segment.flags.contains(Flags::RST)
+            {
+                // Of what arrives at this instant, the host may have taken a part.
+                let known = |ends: &Ends| {
+                    let end = ends.end(segment.from);
+                    (value(end.snd_una), value(end.snd_wnd), value(end.rcv_nxt))
+                };
+                ends.advance(step.at);
+                let (una_here, wnd_here, next_here) = known(ends);
+                let next = segment.ack.filter(|ack| *ack > 0).map(u64::from);
+                let packet = format!("{lesson}, packet {}: {:?}", segment.packet, known(ends));
+                assert!(Some(una) <= una_here, "{packet}: {una}");
+                exact += usize::from(Some(una) == una_here && next == next_here && Some(wnd) == wnd_here);
+                compared += 1;
+            }
+            ends.take(&step);
+        }
+        assert!(compared > 3, "{lesson}: {compared}");
+        all_compared += compared;
+        all_exact += exact;
+    }
+    assert!(all_exact * 2 > all_compared, "{all_exact} of {all_compared}");
+}
