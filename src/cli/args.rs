@@ -89,6 +89,8 @@ pub(super) enum Command {
     Drill(super::drill::Args),
     /// Measure tcplab against bare smoltcp
     Bench(Bench),
+    /// Play lessons and scenario files into Wireshark: its plugin, and a profile with colours
+    Extcap(super::extcap::Extcap),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {

@@ -145,6 +145,18 @@ Examples:
   tcplab run fairness --flows=long --stats
   tcplab run keep-alive --realtime -w - | wireshark -k -i -";
 
+pub(super) const EXTCAP: &str = "\
+With --install, Wireshark lists each lesson and each scenario file as an interface. A double click runs it; the gear beside \
+it opens a dialog for seed, links, vantage point and pace. The interface `tcplab` lets the dialog choose the lesson. \
+docs/wireshark.md says more.
+
+Examples:
+  tcplab extcap --install
+  tcplab extcap --install --scenarios . --force
+  tcplab extcap --profile ~/.config/wireshark/profiles/tcplab
+  tcplab extcap --extcap-interface tcplab-handshake --capture --fifo handshake.pcapng --seed 7
+  tcplab extcap --uninstall";
+
 pub(super) const SWEEP: &str = "\
 A sweep runs every combination of the values of all --set, with each seed. Seeds vary fastest. The order of the rows does \
 not depend on -j. The exit code is 1 if a program failed in one of the runs.

@@ -9,6 +9,7 @@ mod bench;
 mod control;
 mod demo;
 mod drill;
+mod extcap;
 mod help;
 mod host;
 mod kind;
@@ -160,6 +161,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Run(args) => run::run(args, registry, output).map(|()| 0),
         Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, registry, output).map(|()| 0),
+        Command::Extcap(extcap) => extcap::run(extcap, registry, output).map(|()| 0),
         Command::Completions { shell } => {
             output.refuse_json("completions", "it prints a script for a shell")?;
             let mut text = Vec::new();
