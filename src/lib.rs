@@ -98,6 +98,8 @@ pub mod congestion;
 pub mod control;
 pub mod conversation;
 pub mod device;
+#[cfg(feature = "replay")]
+pub mod diff;
 #[cfg(feature = "drill")]
 pub mod drill;
 mod drive;

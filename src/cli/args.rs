@@ -84,6 +84,8 @@ pub(super) enum Command {
     /// Replay captures as tests: a scripted peer sends one side, tcplab's stack plays the other
     #[command(after_help = help::REPLAY)]
     Replay(super::replay::Args),
+    /// Compare two captures, conversation by conversation
+    Diff(super::diff::Diff),
     /// Run packetdrill scripts on the userspace stack, in virtual time
     #[command(after_help = help::DRILL)]
     Drill(super::drill::Args),

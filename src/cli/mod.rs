@@ -8,6 +8,7 @@ mod bench;
 #[cfg_attr(not(all(feature = "live", target_os = "linux")), allow(dead_code, reason = "commands in real time use it"))]
 mod control;
 mod demo;
+mod diff;
 mod drill;
 mod extcap;
 mod help;
@@ -156,6 +157,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Proxy(proxy) => proxy::run(proxy, registry, output),
         Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Replay(replay) => replay::run(replay, registry, output),
+        Command::Diff(diff) => diff::run(diff, output),
         Command::Drill(args) => drill::run(args, output),
         Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
         Command::Run(args) => run::run(args, registry, output).map(|()| 0),

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod diff;
 mod extcap;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod late_readers;
