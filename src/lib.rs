@@ -64,7 +64,7 @@
 //! | `capture` | pcap and pcapng, reading and writing |
 //! | `http` | the HTTP server; hyper's traits for [`net::TcpStream`] |
 //! | `scenario` | scenario files, the lessons, sweeps |
-//! | `replay` | captures as tests |
+//! | `replay` | captures as tests, comparing two captures |
 //! | `drill` | packetdrill scripts |
 //! | `tokio` | tokio's `AsyncRead` and `AsyncWrite` for [`net::TcpStream`] |
 //! | `live` (default, Linux) | the TUN device |

@@ -91,7 +91,7 @@ pub(super) enum Command {
     Drill(super::drill::Args),
     /// Measure tcplab against bare smoltcp
     Bench(Bench),
-    /// Play lessons and scenario files into Wireshark: its plugin, and a profile with colours
+    /// Play lessons and scenario files into Wireshark: its plugin, and a profile
     Extcap(super::extcap::Extcap),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]

@@ -22,7 +22,7 @@ use super::scenario::Which;
 use super::{CliError, help, values};
 use crate::app::Registry;
 use crate::escape::{Name, escaped};
-use crate::link::LinkLine;
+use crate::link::LinkArgument;
 use crate::scenario::Recipe;
 use interfaces::Interface;
 
@@ -100,7 +100,7 @@ struct Dialog {
     seed: Option<u64>,
     /// Change items of every link: `delay=50ms,loss=1%` [default: the links of the scenario]
     #[arg(long, value_name = "SPEC")]
-    link: Option<LinkLine>,
+    link: Vec<LinkArgument>,
     /// Capture at this host [default: the host that the scenario names, else the first]
     #[arg(long, value_name = "HOST")]
     at: Option<String>,
