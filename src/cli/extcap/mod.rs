@@ -176,7 +176,7 @@ fn capture(
         (None, None) => interfaces::FIRST_LESSON.to_owned(),
         (None, Some(chosen)) => interfaces::chosen(chosen, directories, registry)?,
     };
-    let which = Which { scenario: name, link: dialog.link.clone(), cc: None };
+    let which = Which { scenario: name, link: dialog.link.clone(), trace: Vec::new(), cc: None };
     let scenario = which.open(&[], registry)?;
     let seed = dialog.seed.unwrap_or_else(|| scenario.seed());
     let world = scenario.build(seed).map_err(|error| usage(&error))?;

@@ -38,7 +38,9 @@ pub(super) fn dialog(interface: &Interface, directories: &[PathBuf], registry: &
             dialog.choice(choice, display, choice == FIRST_LESSON);
         }
     }
-    let read = |name: &String| Which { scenario: name.clone(), link: Vec::new(), cc: None }.open(&[], registry).ok();
+    let read = |name: &String| {
+        Which { scenario: name.clone(), link: Vec::new(), trace: Vec::new(), cc: None }.open(&[], registry).ok()
+    };
     let scenario = interface.scenario.as_ref().and_then(read);
     let seed = scenario.as_ref().map_or(String::new(), |scenario| format!("{{default={}}}", scenario.seed()));
     let seed = format!("{seed}{{validation=^[0-9]*$}}{{placeholder=the seed of the scenario}}");
