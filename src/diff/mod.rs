@@ -151,7 +151,8 @@ pub fn compare(a: &Contents, b: &Contents, settings: &Settings) -> Comparison {
     if settings.semantic {
         comparison.left_out[1] =
             b.talks.iter().filter(|talk| leaves_out(talk)).map(|talk| talk.items.len() as u64).sum();
-        comparison.errors_left_out = [a, b].map(|side| side.talks.iter().map(Talk::without_data).sum());
+        comparison.errors_left_out =
+            [a, b].map(|side| side.talks.iter().filter(|talk| !leaves_out(talk)).map(Talk::without_data).sum());
     }
     comparison
 }
