@@ -64,7 +64,7 @@
 //! | `capture` | pcap and pcapng, reading and writing |
 //! | `http` | the HTTP server; hyper's traits for [`net::TcpStream`] |
 //! | `scenario` | scenario files, the lessons, sweeps |
-//! | `replay` | captures as tests |
+//! | `replay` | captures as tests, comparing two captures |
 //! | `drill` | packetdrill scripts |
 //! | `tokio` | tokio's `AsyncRead` and `AsyncWrite` for [`net::TcpStream`] |
 //! | `live` (default, Linux) | the TUN device |
@@ -98,6 +98,8 @@ pub mod congestion;
 pub mod control;
 pub mod conversation;
 pub mod device;
+#[cfg(feature = "replay")]
+pub mod diff;
 #[cfg(feature = "drill")]
 pub mod drill;
 mod drive;

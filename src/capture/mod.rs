@@ -171,17 +171,33 @@ impl Capture {
 
     /// Has everything written that was taken so far. With a thread it is written soon, else before this returns. When
     /// to do so is for the caller to decide: after each batch of packets on a stream, now and then for a file.
+    ///
+    /// With [`WhenBehind::Drop`], a thread that is behind is not asked: small batches would fill its queue. Then
+    /// [`Capture::is_flushed`] stays false, and the caller asks again later.
     pub fn flush(&mut self) {
-        if self.unflushed {
+        if self.unflushed && !self.is_behind() {
             self.unflushed = false;
             self.batch.ask_to_flush();
             self.hand_over();
         }
     }
 
-    /// True if nothing was taken since the last [`Capture::flush`].
+    /// The thread has batches before it, and the packet path does not wait for it.
+    fn is_behind(&self) -> bool {
+        match &self.target {
+            Target::Thread(thread) => self.when_behind == WhenBehind::Drop && thread.is_behind(),
+            Target::InPlace(_) | Target::Closed(_) => false,
+        }
+    }
+
+    /// True if nothing was taken since the last [`Capture::flush`] that was passed on.
     pub fn is_flushed(&self) -> bool {
         !self.unflushed
+    }
+
+    /// True when nothing more is written: after an error, or when the reader of the stream has gone.
+    pub fn has_ended(&self) -> bool {
+        self.progress.over.load(Ordering::Relaxed)
     }
 
     /// True when no more packets can or need be taken: the number that was asked for is there, or the file takes no

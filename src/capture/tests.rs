@@ -182,6 +182,24 @@ fn a_writer_that_is_stuck_costs_packets_and_no_time() {
 }
 
 #[test]
+fn a_target_that_begins_late_gets_every_packet_though_each_was_flushed() {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let settings = Settings::default().when_behind(WhenBehind::Drop);
+    let mut capture = settings.stream(Stuck(Arc::clone(&gate), false), "stuck").expect("the head goes out");
+    // More batches than a burst may have, if each flush made one; far less than its bytes.
+    for nth in 0..10_000 {
+        let at = Instant::from_nanos(u64::from(nth) * 1_001);
+        capture.packet(at, Some(Direction::Outbound), &segment(nth, 100), None);
+        capture.flush();
+    }
+    assert!(!capture.is_flushed(), "the caller has to ask again");
+    drop(closed);
+    let summary = capture.close().expect("no error");
+    assert_eq!(summary, Summary { captured: 10_000, dropped: 0, not_written: 0 });
+}
+
+#[test]
 fn a_target_that_takes_nothing_is_given_up_with_the_number_of_packets_that_are_not_written() {
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock().unwrap();

@@ -11,6 +11,8 @@
 //! copies bytes, allocates nothing in the steady state, and wakes the other thread once for many packets.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
@@ -261,6 +263,8 @@ pub(super) struct WriterThread {
     batches: usize,
     /// How many there may be.
     limit: usize,
+    /// Batches that were handed over and not yet taken to their end.
+    queued: Arc<AtomicUsize>,
 }
 
 impl WriterThread {
@@ -271,11 +275,14 @@ impl WriterThread {
         let (to_writer, incoming) = sync_channel::<Batch>(limit);
         let (outgoing, from_writer) = sync_channel::<Batch>(limit + 1);
         let (hand_over, handed) = sync_channel::<Box<Writer>>(1);
+        let queued = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&queued);
         let work = move || {
             let Ok(mut writer) = handed.recv() else { return SinkOutcome::default() };
             // Until the packet path closes its end.
             while let Ok(mut batch) = incoming.recv() {
                 writer.take(&mut batch);
+                taken.fetch_sub(1, Ordering::Relaxed);
                 // There is a place for each batch that exists; after the end they are not wanted.
                 let _ = outgoing.try_send(batch);
             }
@@ -284,7 +291,14 @@ impl WriterThread {
         let writer = Box::new(writer);
         match Builder::new().name("capture".into()).spawn(work) {
             Ok(thread) => match hand_over.send(writer) {
-                Ok(()) => Ok(Self { to_writer: Some(to_writer), from_writer, thread: Some(thread), batches: 0, limit }),
+                Ok(()) => Ok(Self {
+                    to_writer: Some(to_writer),
+                    from_writer,
+                    thread: Some(thread),
+                    batches: 0,
+                    limit,
+                    queued,
+                }),
                 Err(returned) => Err(returned.0),
             },
             Err(_) => Err(writer),
@@ -316,10 +330,19 @@ impl WriterThread {
             self.batches -= 1;
         }
         // As many places as batches: this neither waits nor fails, unless the thread has panicked.
+        self.queued.fetch_add(1, Ordering::Relaxed);
         match to_writer.try_send(batch) {
             Ok(()) => Ok(empty),
-            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Err(batch),
+            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
+                self.queued.fetch_sub(1, Ordering::Relaxed);
+                Err(batch)
+            }
         }
+    }
+
+    /// True while as many batches wait for the thread as stand in its queue outside a burst.
+    pub(super) fn is_behind(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) >= BATCHES
     }
 
     /// Tells the writer that nothing more comes. True if it has ended.

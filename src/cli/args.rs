@@ -87,11 +87,15 @@ pub(super) enum Command {
     /// Replay captures as tests: a scripted peer sends one side, tcplab's stack plays the other
     #[command(after_help = help::REPLAY)]
     Replay(super::replay::Args),
+    /// Compare two captures, conversation by conversation
+    Diff(super::diff::Diff),
     /// Run packetdrill scripts on the userspace stack, in virtual time
     #[command(after_help = help::DRILL)]
     Drill(super::drill::Args),
     /// Measure tcplab against bare smoltcp
     Bench(Bench),
+    /// Play lessons and scenario files into Wireshark: its plugin, and a profile
+    Extcap(super::extcap::Extcap),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {

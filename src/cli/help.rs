@@ -157,6 +157,31 @@ Examples:
   tcplab run bufferbloat --plot queue --svg queue.svg --series queue.csv
   tcplab run keep-alive --realtime -w - | wireshark -k -i -";
 
+pub(super) const DIFF: &str = "\
+Conversations are matched by protocol, addresses and the port of the server, in the order in which they begin. Initial \
+sequence numbers, ports of clients, timestamps, the IP identification and checksums are not compared. docs/replay.md says \
+more. -v prints the conversations that are the same too. --json prints an object for each conversation: protocol, a, b, \
+packets, compared, verdict; packet and fields if it differs.
+Exit codes: 0 the same. 1 a conversation differs, or only one capture has it. 2 a file cannot be read, or is too large.
+
+Examples:
+  tcplab diff before.pcapng after.pcapng
+  tcplab diff --time 5ms before.pcapng after.pcapng
+  tcplab diff --semantic here.pcapng there.pcap
+  tcplab run handshake --seed 7 -w - -q | tcplab diff captures/handshake.pcapng -";
+
+pub(super) const EXTCAP: &str = "\
+With --install, Wireshark lists each lesson and each scenario file as an interface. A double click runs it; the gear beside \
+it opens a dialog for seed, links, vantage point and pace. The interface `tcplab` lets the dialog choose the lesson. \
+docs/wireshark.md says more.
+
+Examples:
+  tcplab extcap --install
+  tcplab extcap --install --scenarios . --force
+  tcplab extcap --profile ~/.config/wireshark/profiles/tcplab
+  tcplab extcap --extcap-interface tcplab-handshake --capture --fifo handshake.pcapng --seed 7
+  tcplab extcap --uninstall";
+
 pub(super) const SWEEP: &str = "\
 A sweep runs every combination of the values of all --set, with each seed. Seeds vary fastest. The order of the rows does \
 not depend on -j. The exit code is 1 if a program failed in one of the runs.

@@ -8,7 +8,9 @@ mod bench;
 #[cfg_attr(not(all(feature = "live", target_os = "linux")), allow(dead_code, reason = "commands in real time use it"))]
 mod control;
 mod demo;
+mod diff;
 mod drill;
+mod extcap;
 mod help;
 mod host;
 mod kind;
@@ -158,11 +160,13 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Show(show) => show::run(show, output).map(|()| 0),
         Command::Step(args) => step::run(args, registry, output),
         Command::Replay(replay) => replay::run(replay, registry, output),
+        Command::Diff(diff) => diff::run(diff, output),
         Command::Drill(args) => drill::run(args, output),
         Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
         Command::Run(args) => run::run(args, registry, output).map(|()| 0),
         Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, registry, output).map(|()| 0),
+        Command::Extcap(extcap) => extcap::run(extcap, registry, output).map(|()| 0),
         Command::Completions { shell } => {
             output.refuse_json("completions", "it prints a script for a shell")?;
             let mut text = Vec::new();

@@ -19,10 +19,13 @@ const FILE: Duration = Duration::from_secs(1);
 
 /// A moment between two looks at a capture that is being closed.
 const MOMENT: Duration = Duration::from_millis(2);
-/// A pipe that takes nothing for so long while the capture is closed has no reader that goes on.
+/// After a signal: a pipe that takes nothing for so long while the capture is closed has no reader that goes on.
 const STOPPED_PIPE: Duration = Duration::from_secs(2);
-/// The most time for closing a capture that goes into a pipe, for a reader that is slow.
+/// After a signal: the most time for closing a capture that goes into a pipe, for a reader that is slow.
 const LONGEST_PIPE: Duration = Duration::from_secs(10);
+/// Without a signal: a reader that takes nothing for so long has stopped. One that has just been started, such as Wireshark,
+/// may need many seconds before it reads.
+const SILENT_READER: Duration = Duration::from_mins(1);
 /// The same for a file: a disk that is slow loses nothing, and one that hangs does not keep the program.
 const STOPPED_FILE: Duration = Duration::from_secs(10);
 
@@ -109,13 +112,20 @@ impl Recording {
         }
         capture.flush();
         self.flushed = Instant::now();
-        None
+        // A writer that is behind takes it later.
+        (!capture.is_flushed()).then_some(self.delay.max(STREAM))
     }
 
     /// Writes the rest, in a bounded time. `dropped` is the number of packets that the device's queue dropped, if there is a
-    /// device.
-    pub(super) fn close(self, dropped: Option<u64>, output: Output) -> Result<(), CliError> {
-        let closed = self.capture.borrow_mut().close_while(patience(self.is_stream));
+    /// device. After a signal the time is short; `signalled` says whether one has come, and is asked again and again.
+    pub(super) fn close(
+        self,
+        dropped: Option<u64>,
+        signalled: impl FnMut() -> bool,
+        output: Output,
+    ) -> Result<(), CliError> {
+        let patience = patience(self.is_stream, signalled, output);
+        let closed = self.capture.borrow_mut().close_while(patience);
         let (summary, result) = match closed {
             Ok(summary) => (summary, Ok(())),
             Err(error) => (error.summary.unwrap_or_default(), Err(CliError::Run(error.to_string()))),
@@ -127,17 +137,29 @@ impl Recording {
     }
 }
 
-/// Waits while a capture is being closed, as long as that makes sense.
-fn patience(is_stream: bool) -> impl FnMut(u64) -> bool {
+/// Waits while a capture is being closed, as long as that makes sense. A reader of a pipe that has not begun to read gets its
+/// time, until a signal says that the user does not wait for it.
+fn patience(is_stream: bool, mut signalled: impl FnMut() -> bool, output: Output) -> impl FnMut(u64) -> bool {
     let began = Instant::now();
     let mut last = (0, began);
+    let mut told = false;
     move |written| {
         let now = Instant::now();
         if written != last.0 {
             last = (written, now);
         }
         std::thread::sleep(MOMENT);
-        let (stopped, longest) = if is_stream { (STOPPED_PIPE, LONGEST_PIPE) } else { (STOPPED_FILE, Duration::MAX) };
-        now - last.1 < stopped && now - began < longest
+        let stopped = now - last.1;
+        if !is_stream {
+            return stopped < STOPPED_FILE;
+        }
+        if signalled() {
+            return stopped < STOPPED_PIPE && now - began < LONGEST_PIPE;
+        }
+        if stopped >= STOPPED_PIPE && !told {
+            told = true;
+            output.note("the capture waits for its reader; Ctrl-C gives up what is not written yet");
+        }
+        stopped < SILENT_READER
     }
 }

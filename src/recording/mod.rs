@@ -9,6 +9,8 @@
 pub(crate) mod exact;
 mod find;
 pub(crate) mod infer;
+#[cfg(feature = "replay")]
+pub(crate) mod lines;
 mod near;
 pub(crate) mod origin;
 mod packets;

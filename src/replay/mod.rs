@@ -45,7 +45,6 @@ mod again;
 mod feed;
 mod feeder;
 mod icmp;
-mod lines;
 mod live;
 mod one;
 mod player;

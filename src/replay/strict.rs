@@ -5,10 +5,10 @@
 //! timestamps, the IP identification. Instants are not compared. The checksums of the recording are verified, since a
 //! capture of this stack has them all.
 
-use super::lines::{SegmentLine, draw};
 use super::run::{Ending, Observers, Played, Run, Setup};
 use super::semantic::Finding;
 use crate::conversation::Side;
+use crate::recording::lines::{SegmentLine, draw};
 use crate::recording::{Recorded, Recording};
 use crate::segment::{Flags, IpView, Segment, Seq, Timestamps, diff};
 use crate::time::Duration;

@@ -27,7 +27,7 @@ struct Example {
     leaves: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 19] = [
+const EXAMPLES: [Example; 20] = [
     Example {
         line: "make demo    # one connection from handshake to close, drawn, explained, and captured",
         needs: &["make"],
@@ -119,6 +119,13 @@ const EXAMPLES: [Example; 19] = [
         needs: &["curl", "tshark", "dumpcap"],
         live: true,
         prints: &["[SYN, ACK]", "[FIN, ACK]", "GET / HTTP/1.1"],
+        leaves: &[],
+    },
+    Example {
+        line: "tcplab extcap --install    # lessons and scenario files in Wireshark's list of interfaces",
+        needs: &["tshark"],
+        live: false,
+        prints: &["wrote ", "/extcap/tcplab\n", " 0 scenario files"],
         leaves: &[],
     },
     Example {
@@ -224,7 +231,16 @@ fn run(place: &Path, line: &str) -> (Option<i32>, String) {
     shell.args(["60", "sh", "-c", line]).current_dir(place).stdin(Stdio::null());
     shell.env("PATH", path).env("HOME", place).env("CARGO_TARGET_DIR", place.join("target"));
     // Not those of a `make test` that we may be part of.
-    for variable in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "TCPLAB_LEFT_OUT", "CARGO", "CARGO_HOME"] {
+    for variable in [
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+        "TCPLAB_LEFT_OUT",
+        "CARGO",
+        "CARGO_HOME",
+    ] {
         shell.env_remove(variable);
     }
     let output = shell.output().expect("a shell");

@@ -30,7 +30,7 @@ const ROWS: [&[&str]; 28] = [
     &["testing"],
     &["scenario"],
     &["recording"],
-    &["replay", "drill"],
+    &["replay", "diff", "drill"],
     &["bench"],
     &["cli"],
     &["main"],

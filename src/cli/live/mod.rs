@@ -206,7 +206,13 @@ impl Session {
     pub(super) fn close(mut self, outcome: Result<Stop, CliError>) -> Result<u8, CliError> {
         let ended = self.end_connections(outcome.as_ref().ok().copied());
         let dropped = self.live.tun().tx_dropped().unwrap_or(0);
-        let recorded = self.recording.take().map(|recording| recording.close(Some(dropped), self.output));
+        let mut signalled = !matches!(outcome, Ok(Stop::Command(_)));
+        let signals = &mut self.signals;
+        let signalled = || {
+            signalled |= signals.poll_stop().is_some();
+            signalled
+        };
+        let recorded = self.recording.take().map(|recording| recording.close(Some(dropped), signalled, self.output));
         if recorded.is_none() && dropped > 0 {
             self.output.note(format_args!("{dropped} packets dropped by the device queue"));
         }

@@ -182,7 +182,13 @@ impl Session {
     fn close(mut self, outcome: Result<Stop, CliError>, output: Output) -> Result<u8, CliError> {
         let ended = self.end_connections(outcome.as_ref().ok().copied());
         let counts = self.proxy.counts();
-        let recorded = self.recording.take().map(|recording| recording.close(None, output));
+        let mut signalled = !matches!(outcome, Ok(Stop::Command(_)));
+        let signals = &mut self.signals;
+        let signalled = || {
+            signalled |= signals.poll_stop().is_some();
+            signalled
+        };
+        let recorded = self.recording.take().map(|recording| recording.close(None, signalled, output));
         output.note(summary(counts, self.udp));
         if self.proxy.lost_in_link() > 0 {
             output.note(format_args!(

@@ -2,7 +2,7 @@
 //! writes captures.
 
 pub(super) mod events;
-mod pace;
+pub(super) mod pace;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -95,9 +95,9 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     let capture_to_stdout = captures.iter().any(|(_, destination)| destination.is_stdout());
     let to_stdout = !picture_to_stdout && !capture_to_stdout;
     let output = output.results_to_stderr(!to_stdout);
-    let shown = Rc::default();
+    let shown = pace::Flushed::default();
     if args.realtime {
-        world.observe(Pace::new(Rc::clone(&shown)));
+        world.observe(Pace::by_wall_clock(Rc::clone(&shown)));
     }
     let captures = open(args, captures, &scenario, &world, seed)?;
     shown.borrow_mut().extend(captures.iter().map(|(_, capture)| Rc::clone(capture)));

@@ -232,6 +232,21 @@ demo @
 demo --simulated -w @.demo.pcapng
 demo --simulated -w @.junk
 demo --simulated --comments @
+diff @ @.junk
+diff @.junk @.missing
+diff @.junk @.junk --time @
+extcap @
+extcap --extcap-interface @ --extcap-config
+extcap --extcap-interface tcplab --extcap-capture-filter @
+extcap --extcap-interface tcplab --lesson @ --capture --fifo @.fifo.pcapng
+extcap --extcap-interface tcplab-handshake --at @ --capture --fifo @.fifo.pcapng
+extcap --extcap-interface tcplab-handshake --link @ --capture --fifo @.fifo.pcapng
+extcap --extcap-interface tcplab-handshake --capture --fifo @.junk
+extcap --install=@.plugins --scenarios @.missing
+extcap --install=@.plugins
+extcap --uninstall=@.plugins
+extcap --profile @.profile
+extcap --profile @.junk
 completions @
 man @
 doctor @

@@ -1,7 +1,8 @@
-//! Draws a segment as one line of text, and marks the fields that differ. `strict` shows both lines in its reason.
+//! Draws a segment as one line of text, and marks the fields that differ. The strict comparison of `replay` shows both lines
+//! in its reason, and `diff` shows them too.
 
+use super::CLIENT;
 use crate::conversation::Side;
-use crate::recording::CLIENT;
 use crate::segment::{Field, Flags, Options, Segment, Seq};
 use crate::time::Instant;
 
@@ -9,14 +10,14 @@ use crate::time::Instant;
 const TIME: usize = 14;
 
 /// The words of a line, each with the field that it shows.
-pub(super) struct SegmentLine {
+pub(crate) struct SegmentLine {
     from: Side,
     words: Vec<(Option<Field>, String)>,
 }
 
 impl SegmentLine {
     /// A segment sent by `from`; numbers count from `starts`, the initial ones of both ends.
-    pub(super) fn of(segment: &Segment<'_>, starts: [Seq; 2], from: Side) -> Self {
+    pub(crate) fn of(segment: &Segment<'_>, starts: [Seq; 2], from: Side) -> Self {
         let mut words = vec![(Some(Field::Flags), flags(segment.flags))];
         let start = segment.seq - starts[from]; // modulo 2^32, as it stands
         let end = start.wrapping_add(segment.len());
@@ -40,8 +41,13 @@ impl SegmentLine {
         Self { from, words }
     }
 
+    /// A line of other words.
+    pub(crate) fn of_words(from: Side, words: Vec<(Option<Field>, String)>) -> Self {
+        Self { from, words }
+    }
+
     /// A line that marks some of the fields of the line that [`draw`] gives.
-    pub(super) fn marks(&self, fields: &[Field]) -> String {
+    pub(crate) fn marks(&self, fields: &[Field]) -> String {
         let mut line = " ".repeat(TIME + 1 + "|--- ".len());
         for (field, word) in &self.words {
             let mark = if field.is_some_and(|field| fields.contains(&field)) { "^" } else { " " };
@@ -53,7 +59,7 @@ impl SegmentLine {
 }
 
 /// `0.020000000 |--- SYN|ACK 0:1 ack 1 win 65535 <mss 1460,sackOK> (0) ttl 64 -->|`
-pub(super) fn draw(at: Instant, drawn: &SegmentLine) -> String {
+pub(crate) fn draw(at: Instant, drawn: &SegmentLine) -> String {
     let text = drawn.words.iter().map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ");
     match drawn.from {
         CLIENT => format!("{:>TIME$} |--- {text} -->|", at.to_string()),
