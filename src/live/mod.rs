@@ -11,9 +11,11 @@
 //!
 //! Host and link are those of the simulator. By default the link has no delay and no impairment. What it holds is limited,
 //! because the kernel's side can send without end: to what 1 Gbit/s carries in 200 ms, or to more if `limit` says so. [`enter`]
-//! gives the process a private network namespace first. `command` runs the program beside the host, `supervisor` ends what it has started, `signals` brings
-//! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back.
+//! gives the process a private network namespace first. `command` runs the program beside the host, `supervisor` ends what it
+//! has started, `capabilities` limits what it may do, `terminal` gives it the terminal, `signals` brings signals to the loop,
+//! `wake` lets another thread wake it, and `memory` gives memory back. [`wire`] joins two kernels and has no host.
 
+mod capabilities;
 mod clock;
 mod command;
 #[cfg(feature = "control")]
@@ -23,12 +25,15 @@ mod memory;
 mod sandbox;
 mod signals;
 mod supervisor;
+mod terminal;
 mod wake;
+pub mod wire;
 
-pub use command::{CommandError, Running, start};
+pub use command::{CommandError, Input, Launch, Privileges, Running, start};
 pub use environment::export;
 pub use sandbox::{SandboxError, enter, join_hint};
 pub use signals::Signals;
+pub use terminal::Foreground;
 pub use wake::{WakeReceiver, WakeSender};
 
 use std::cell::RefCell;

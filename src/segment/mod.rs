@@ -20,6 +20,8 @@ mod checksum;
 mod diff;
 mod edit;
 mod fragments;
+#[cfg(any(test, all(feature = "live", target_os = "linux")))]
+mod echo;
 mod icmp;
 mod ip;
 mod ip_options;
