@@ -21,7 +21,8 @@ impl IpView<'_> {
     /// Writes the reply to an echo request into `bytes`, whose old content is gone.
     pub(crate) fn write_echo_reply(&self, bytes: &mut Vec<u8>) {
         let reply = if self.dst.is_ipv4() { V4[1] } else { V6[1] };
-        let fields = IpFields { src: self.dst, dst: self.src, protocol: self.protocol.number(), ttl: 64, ecn: self.ecn };
+        let fields =
+            IpFields { src: self.dst, dst: self.src, protocol: self.protocol.number(), ttl: 64, ecn: self.ecn };
         fields.begin(self.payload.len(), bytes);
         bytes.extend_from_slice(&reply);
         bytes.extend_from_slice(&[0; 2]);

@@ -18,10 +18,10 @@ mod build;
 mod captured;
 mod checksum;
 mod diff;
-mod edit;
-mod fragments;
 #[cfg(any(test, all(feature = "live", target_os = "linux")))]
 mod echo;
+mod edit;
+mod fragments;
 mod icmp;
 mod ip;
 mod ip_options;

@@ -27,7 +27,7 @@ struct Example {
     leaves: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 19] = [
+const EXAMPLES: [Example; 20] = [
     Example {
         line: "make demo    # one connection from handshake to close, drawn, explained, and captured",
         needs: &["make"],
@@ -112,6 +112,14 @@ const EXAMPLES: [Example; 19] = [
         live: true,
         prints: &["from userspace\n"],
         leaves: &[],
+    },
+    Example {
+        line: "tcplab wire --link delay=50ms,loss=1% -w wire.pcapng --left 'python3 -m http.server 80' --right 'curl -sS \
+               http://10.77.0.1/FILE'",
+        needs: &["curl", "python3"],
+        live: true,
+        prints: &["what is in it\n"],
+        leaves: &["wire.pcapng"],
     },
     Example {
         line: "tcplab serve http --size 100000 -w - -- curl -sS -o /dev/null http://192.168.69.1:8080/ | wireshark -k \

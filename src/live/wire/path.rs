@@ -171,9 +171,12 @@ impl Path {
                 return self.send(at, onward, packet, observers);
             }
             Verdict::Drop(why) => (Some(why), None),
-            Verdict::Refuse(error) => (Some(DropReason::from(error)), self.write(hop, &packet, |hop, ip, from, to| {
-                hop.write_error(error, ip, from, to);
-            })),
+            Verdict::Refuse(error) => (
+                Some(DropReason::from(error)),
+                self.write(hop, &packet, |hop, ip, from, to| {
+                    hop.write_error(error, ip, from, to);
+                }),
+            ),
             Verdict::Echo => (None, self.write(hop, &packet, |_, ip, _, to| ip.write_echo_reply(to))),
         };
         if let Some(why) = why {
@@ -221,3 +224,6 @@ fn onward(hop: usize, from: CableEnd) -> Direction {
         CableEnd::B => (hop, CableEnd::B),
     }
 }
+
+#[cfg(test)]
+mod tests;

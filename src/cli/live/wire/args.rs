@@ -150,11 +150,9 @@ mod tests {
         assert_eq!(links(&[]), [Vec::<String>::new()]);
         assert_eq!(links(&["--link", "loss=1%"]), [["loss=1%"]]);
         assert_eq!(links(&["--hop", "loss=1%"]), [vec![], vec!["loss=1%"]]);
-        let words = ["--link=delay=1ms", "--hop", "rate=1Mbit", "--link", "left>right:loss=2%", "--hop=", "--link", "mtu=99"];
-        assert_eq!(
-            links(&words),
-            [vec!["delay=1ms"], vec!["rate=1Mbit", "left>right:loss=2%"], vec!["", "mtu=99"]]
-        );
+        let words =
+            ["--link=delay=1ms", "--hop", "rate=1Mbit", "--link", "left>right:loss=2%", "--hop=", "--link", "mtu=99"];
+        assert_eq!(links(&words), [vec!["delay=1ms"], vec!["rate=1Mbit", "left>right:loss=2%"], vec!["", "mtu=99"]]);
     }
 
     #[test]

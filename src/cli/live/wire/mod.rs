@@ -138,7 +138,8 @@ impl Session<'_> {
                 return Ok(None);
             }
             if Instant::now() >= deadline {
-                let what = port.map_or_else(|| "no socket listens".to_owned(), |port| format!("no socket has port {port}"));
+                let what =
+                    port.map_or_else(|| "no socket listens".to_owned(), |port| format!("no socket has port {port}"));
                 self.output.note(format_args!(
                     "{what} on the left side after {} s; the right command starts all the same (--wait PORT|none)",
                     LONGEST_WAIT.as_secs()
@@ -195,7 +196,8 @@ impl Session<'_> {
 
     fn tell_shell(&self) {
         let other = self.wire.join_hint(Side::Left);
-        self.output.note("this shell is on the right side, 10.77.0.2 and fd77::2; the left side is 10.77.0.1 and fd77::1");
+        self.output
+            .note("this shell is on the right side, 10.77.0.2 and fd77::2; the left side is 10.77.0.1 and fd77::1");
         self.output.note(format_args!("in a second terminal: {other} COMMAND runs on the left side"));
         self.output.note("exit ends tcplab");
     }
