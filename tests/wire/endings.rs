@@ -39,7 +39,7 @@ fn devices() -> String {
 
 /// A run with processes that leave their parents on both sides. Gives it and the namespaces of both.
 fn busy() -> (Child, [String; 2]) {
-    let orphans = "setsid sleep 300 & (sleep 301 &) readlink /proc/self/ns/net";
+    let orphans = "setsid sleep 300 & (sleep 301 &); readlink /proc/self/ns/net";
     let left = format!("{orphans} >&2; sleep 302");
     let right = format!("sleep 0.3; {orphans}; sleep 303");
     let mut child = begin(&["--wait", "none", "--left", &left, "--right", &right]);

@@ -128,8 +128,9 @@ fn ssh_runs_a_command_and_gives_its_exit_code() {
     }
     let place = Place::new("ssh");
     for name in ["host", "user"] {
-        let key = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", str(&place.join(name))]);
-        assert!({ key }.status().expect("ssh-keygen").success());
+        let mut make = Command::new("ssh-keygen");
+        make.args(["-q", "-t", "ed25519", "-N", "", "-f", str(&place.join(name))]);
+        assert!(make.status().expect("ssh-keygen").success());
     }
     let (dir, port) = (place.path(), 2222);
     // Root's server wants a directory of the system, which a tmpfs of its own may lack.
@@ -153,7 +154,7 @@ fn iperf3_measures_tcp_in_both_directions_and_udp() {
         return;
     }
     let client =
-        "for how in '' -R '-u -b 5M -l 1000'; do iperf3 -c 10.77.0.1 -t 0.5 -f m $how | grep -c receiver; done";
+        "for how in '-n 2M' '-n 2M -R' '-u -b 5M -l 1000 -n 200K'; do iperf3 -c 10.77.0.1 -f m $how | grep -c receiver; done";
     assert_eq!(joined("rate=50Mbit,delay=1ms", "iperf3 -s", client), "1\n1\n1\n");
 }
 
