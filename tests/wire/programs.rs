@@ -135,8 +135,8 @@ fn ssh_runs_a_command_and_gives_its_exit_code() {
     let (dir, port) = (place.path(), 2222);
     // Root's server wants a directory of the system, which a tmpfs of its own may lack.
     let server = format!(
-        "mkdir -p /run/sshd; exec $(command -v sshd) -D -p {port} -f /dev/null -h {dir}/host -o AuthorizedKeysFile={dir}/user.pub \
-         -o UsePAM=no -o StrictModes=no -o PidFile=none"
+        "mkdir -p /run/sshd; exec $(command -v sshd) -D -p {port} -f /dev/null -h {dir}/host \
+         -o AuthorizedKeysFile={dir}/user.pub -o UsePAM=no -o StrictModes=no -o PidFile=none"
     );
     let client = format!(
         "ssh -F none -q -i {dir}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p {port} \
@@ -153,8 +153,8 @@ fn iperf3_measures_tcp_in_both_directions_and_udp() {
     if !(possible() && installed(&["iperf3"])) {
         return;
     }
-    let client =
-        "for how in '-n 2M' '-n 2M -R' '-u -b 5M -l 1000 -n 200K'; do iperf3 -c 10.77.0.1 -f m $how | grep -c receiver; done";
+    let client = "for how in '-n 2M' '-n 2M -R' '-u -b 5M -l 1000 -n 200K'; do \
+                  iperf3 -c 10.77.0.1 -f m $how | grep -c receiver; done";
     assert_eq!(joined("rate=50Mbit,delay=1ms", "iperf3 -s", client), "1\n1\n1\n");
 }
 

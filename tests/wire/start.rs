@@ -103,7 +103,8 @@ fn without_a_right_command_a_shell_has_the_terminal() {
         return;
     }
     let keys = "sleep 0.8; printf 'sleep 100\\r'; sleep 0.4; printf '\\003'; sleep 0.2; printf 'sleep 101\\r'; sleep 0.4; \
-                printf '\\032'; sleep 0.2; printf 'jobs; kill %%1; wait; echo is $((6 * 7)); ping -c 1 10.77.0.1; exit 5\\r'";
+                printf '\\032'; sleep 0.2; printf 'jobs; kill %%1; wait; echo is $((6 * 7)); \
+                ping -c 1 10.77.0.1; exit 5\\r'";
     let tool = env!("CARGO_BIN_EXE_tcplab");
     let line = format!("{{ {keys}; sleep 2; }} | script -qec '{tool} wire --left \"sleep 300\" --wait none' /dev/null");
     let mut command = std::process::Command::new("sh");

@@ -38,9 +38,9 @@ fn has(table: &str, state: &str, port: Option<u16>) -> bool {
 mod tests {
     use super::*;
 
-    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-                       0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 35 1 0 100\n   \
-                       1: 01004D0A:0050 02004D0A:D431 01 00000000:00000000 00:00000000 00000000  1000        0 36 1 0 20\n";
+    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n   \
+                       0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000\n   \
+                       1: 01004D0A:0050 02004D0A:D431 01 00000000:00000000 00:00000000 00000000\n";
     const UDP6: &str = "  sl  local_address                         remote_address                        st tx_queue\n  \
                         12: 00000000000000000000000000000000:0035 00000000000000000000000000000000:0000 07 00000000\n";
 

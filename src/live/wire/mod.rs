@@ -31,7 +31,7 @@ use super::sandbox::{self, SandboxError};
 use super::{CommandError, Launch, LiveError, Running, timespec};
 use crate::device::{TunError, TunReason};
 use crate::event::{Event, Observer, Observers};
-use crate::link::{Counters, LinkSpec};
+use crate::link::{Counters, LinkSchedule};
 use crate::time::Instant;
 use path::Path;
 use side::End;
@@ -49,8 +49,8 @@ pub struct Wire {
     /// Left, then right.
     ends: [End; 2],
     path: Path,
-    /// The links from left to right, each with its line to the right and its line to the left.
-    specs: Vec<[LinkSpec; 2]>,
+    /// The links from left to right, each with its schedule to the right and that to the left.
+    schedules: Vec<[LinkSchedule; 2]>,
     seed: u64,
     clock: Clock,
     observers: Observers,
@@ -75,23 +75,24 @@ pub enum WireError {
 
 impl Wire {
     /// Enters a user namespace unless we are root, and makes both sides. `links` are those from left to right, at most
-    /// [`MOST_LINKS`]; each has a line for its packets to the right and one for those to the left. The process must not
+    /// [`MOST_LINKS`]; each has a schedule for its packets to the right and one for those to the left. The process must not
     /// have started a thread. It is in the right namespace from now on.
     ///
     /// # Errors
     /// [`WireError`]. Nothing is changed outside in any case.
-    pub fn open(links: &[[LinkSpec; 2]], seed: u64) -> Result<Self, WireError> {
+    pub fn open(links: &[[LinkSchedule; 2]], seed: u64) -> Result<Self, WireError> {
         sandbox::enter_user_namespace()?;
-        let mtu_of = |link: Option<&[LinkSpec; 2]>, direction: usize| link.and_then(|link| link[direction].mtu);
+        let mtu_of =
+            |link: Option<&[LinkSchedule; 2]>, direction: usize| link.and_then(|link| link[direction].spec.mtu);
         let left = End::open(Side::Left, mtu_of(links.first(), 0))?;
         let right = End::open(Side::Right, mtu_of(links.last(), 1))?;
         let clock = Clock::start();
         // Until `begin` nothing impairs packets.
-        let plain = vec![<[LinkSpec; 2]>::default(); links.len().max(1)];
+        let plain = vec![<[LinkSchedule; 2]>::default(); links.len().max(1)];
         Ok(Self {
             path: Path::new(&plain, seed, clock.now()),
             ends: [left, right],
-            specs: if links.is_empty() { plain } else { links.to_vec() },
+            schedules: if links.is_empty() { plain } else { links.to_vec() },
             seed,
             clock,
             observers: Observers::default(),
@@ -110,7 +111,7 @@ impl Wire {
     /// [`LiveError`].
     pub fn begin(&mut self) -> Result<(), LiveError> {
         self.turn()?;
-        self.path = Path::new(&self.specs, self.seed, self.clock.now());
+        self.path = Path::new(&self.schedules, self.seed, self.clock.now());
         self.lateness = Lateness::default();
         Ok(())
     }
@@ -174,7 +175,7 @@ impl Wire {
 
     /// Whether a packet is on a link.
     pub fn is_in_flight(&self) -> bool {
-        self.path.next_at().is_some()
+        self.path.is_in_flight()
     }
 
     /// The clock of the loop.

@@ -1,15 +1,15 @@
 //! The links from left to right and the hops between them, without a socket and a clock: packets and instants come in,
 //! packets and instants go out. `Wire` gives it what it reads and writes what arrives.
 //!
-//! A packet that reaches a hop enters the next link at the instant of its arrival, not at that of the call. So a loop that is
-//! late makes no hop slower.
+//! A packet that reaches a hop enters the next link at the instant of its arrival, not at that of the call. So a loop
+//! that is late makes no hop slower.
 
 use super::hop::{Hop, Verdict};
 use super::side::Side;
 use crate::device::{Cable, CableEnd, Pool};
 use crate::event::{DropReason, Event, HostId, LinkId, Observer, Observers};
-use crate::link::{Link, LinkSpec};
-use crate::live::capacity;
+use crate::link::{Link, LinkSchedule};
+use crate::live;
 use crate::segment::{IpView, Packet, PacketId, decrement_ttl};
 use crate::time::Instant;
 
@@ -44,8 +44,9 @@ pub(super) struct Arrival {
 type Direction = (usize, CableEnd);
 
 impl Path {
-    /// A path of these links. Each has a line for its packets to the right and one for those to the left.
-    pub(super) fn new(links: &[[LinkSpec; 2]], seed: u64, began: Instant) -> Self {
+    /// A path of these links. Each has a schedule for its packets to the right and one for those to the left.
+    /// Their times count from `began`.
+    pub(super) fn new(links: &[[LinkSchedule; 2]], seed: u64, began: Instant) -> Self {
         let last = links.len() - 1;
         let name = |node: usize| match node {
             0 => "left".to_owned(),
@@ -57,14 +58,8 @@ impl Path {
             node if node > last => Side::Right.host(),
             node => HostId(Side::Right.host().0 + node as u32),
         };
-        let link = |spec: &LinkSpec, from: usize, to: usize| {
-            let mut link = Link::new(spec, seed, &format!("{}>{}", name(from), name(to)));
-            link.set_beginning(began);
-            let (packets, bytes) = capacity(spec, MTU);
-            link.set_capacity(packets, bytes);
-            link
-        };
-        let cable = |(at, [out, back]): (usize, &[LinkSpec; 2])| {
+        let link = |schedule, from, to| live::link(schedule, seed, &format!("{}>{}", name(from), name(to)), MTU, began);
+        let cable = |(at, [out, back]): (usize, &[LinkSchedule; 2])| {
             let id = LinkId(2 * at as u32);
             let (out, back) = (link(out, at, at + 1), link(back, at + 1, at));
             Cable::new([(out, id, host(at)), (back, LinkId(id.0 + 1), host(at + 1))])
@@ -110,7 +105,11 @@ impl Path {
     #[inline]
     pub(super) fn poll_arrival(&mut self, now: Instant, observers: &mut Observers) -> Option<Arrival> {
         loop {
-            let (due, _, (cable, from)) = self.next().filter(|(due, ..)| *due <= now)?;
+            let Some((due, _, (cable, from))) = self.next().filter(|(due, ..)| *due <= now) else {
+                // Not earlier: a packet at a hop enters a link at its own instant.
+                self.cables.iter_mut().for_each(|cable| cable.make_changes(now, observers));
+                return None;
+            };
             let packet = self.cables[cable].poll_packet(due, from)?;
             let link = self.cables[cable].link_id(from);
             let side = match from {
@@ -129,10 +128,16 @@ impl Path {
         }
     }
 
-    /// When the next packet comes out of a link.
+    /// When the next packet comes out of a link, or a link changes.
     #[inline]
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.next().map(|(at, ..)| at)
+        let changes = self.cables.iter().filter_map(Cable::next_change_at);
+        self.next().map(|(at, ..)| at).into_iter().chain(changes).min()
+    }
+
+    /// Whether a packet is on a link.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.next().is_some()
     }
 
     /// Each direction of each link, from left to right.

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args as ClapArgs, Command, FromArgMatches
 
 use crate::cli::live::args::Capture;
 use crate::cli::{help, values};
-use crate::link::LinkLine;
+use crate::link::LinkArgument;
 use crate::live::wire::Side;
 
 #[derive(Debug, ClapArgs)]
@@ -78,7 +78,7 @@ fn wait(text: &str) -> Result<Wait, String> {
 
 /// The lines of each link, from left to right.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Links(pub(super) Vec<Vec<LinkLine>>);
+pub(super) struct Links(pub(super) Vec<Vec<LinkArgument>>);
 
 const LINK: &str = "link";
 const HOP: &str = "hop";
@@ -87,13 +87,13 @@ impl ClapArgs for Links {
     fn augment_args(command: Command) -> Command {
         let line = |name, help| {
             let arg = Arg::new(name).long(name).value_name("SPEC").action(ArgAction::Append);
-            arg.value_parser(value_parser!(LinkLine)).help_heading("Links").help(help)
+            arg.value_parser(value_parser!(LinkArgument)).help_heading("Links").help(help)
         };
         command
             .arg(line(
                 LINK,
                 "Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `left>right:loss=1%` for one direction; \
-                 may be repeated [default: no impairment]",
+                 `@5s:loss=5%` from a time on; `@FILE` for a file of such lines; may be repeated [default: no impairment]",
             ))
             .arg(line(
                 HOP,
@@ -111,7 +111,7 @@ impl FromArgMatches for Links {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let lines = |name| {
             let at = matches.indices_of(name).into_iter().flatten();
-            let lines = matches.get_many::<LinkLine>(name).into_iter().flatten();
+            let lines = matches.get_many::<LinkArgument>(name).into_iter().flatten();
             at.zip(lines).map(move |(at, line)| (at, name == HOP, line.clone()))
         };
         let mut all: Vec<_> = lines(LINK).chain(lines(HOP)).collect();
@@ -138,21 +138,25 @@ impl FromArgMatches for Links {
 mod tests {
     use super::*;
 
-    fn links(words: &[&str]) -> Vec<Vec<String>> {
+    #[track_caller]
+    fn check(words: &[&str], expected: &[&[&str]]) {
         let command = Links::augment_args(Command::new("wire").no_binary_name(true));
         let matches = command.try_get_matches_from(words).expect("valid");
-        let Links(links) = Links::from_arg_matches(&matches).expect("links");
-        links.into_iter().map(|lines| lines.iter().map(ToString::to_string).collect()).collect()
+        let parse = |line: &&str| line.parse::<LinkArgument>().expect("a line");
+        let expected = expected.iter().map(|lines| lines.iter().map(parse).collect()).collect();
+        assert_eq!(Links::from_arg_matches(&matches).expect("links"), Links(expected));
     }
 
     #[test]
     fn a_line_belongs_to_the_link_that_was_begun_last() {
-        assert_eq!(links(&[]), [Vec::<String>::new()]);
-        assert_eq!(links(&["--link", "loss=1%"]), [["loss=1%"]]);
-        assert_eq!(links(&["--hop", "loss=1%"]), [vec![], vec!["loss=1%"]]);
-        let words =
-            ["--link=delay=1ms", "--hop", "rate=1Mbit", "--link", "left>right:loss=2%", "--hop=", "--link", "mtu=99"];
-        assert_eq!(links(&words), [vec!["delay=1ms"], vec!["rate=1Mbit", "left>right:loss=2%"], vec!["", "mtu=99"]]);
+        check(&[], &[&[]]);
+        check(&["--link", "loss=1%"], &[&["loss=1%"]]);
+        check(&["--hop", "loss=1%"], &[&[], &["loss=1%"]]);
+        let first = ["--link=delay=1ms", "--hop", "rate=1Mbit", "--link", "left>right:@1s:loss=2%"];
+        let second = ["--hop=", "--link", "mtu=99", "--link", "@file"];
+        let expected: [&[&str]; 3] =
+            [&["delay=1ms"], &["rate=1Mbit", "left>right:@1s:loss=2%"], &["", "mtu=99", "@file"]];
+        check(&[&first[..], &second].concat(), &expected);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use super::Stop;
-use crate::cli::CliError;
 use crate::cli::output::{Output, json_line};
-use crate::link::LinkSpec;
+use crate::cli::{CliError, links};
+use crate::link::LinkSchedule;
 use crate::live::wire::{MOST_LINKS, Side, Wire};
 use crate::live::{Foreground, Input, Launch, Privileges, Running, Signals};
 use crate::view::{Flows, json};
@@ -48,7 +48,7 @@ struct Session<'a> {
 }
 
 pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliError> {
-    let links = specs(args)?;
+    let links = schedules(args)?;
     let destinations = captures::destinations(args)?;
     let seed = args.seed.map_or_else(super::place::seed, Ok)?;
     output.detail(format_args!("seed {seed}"));
@@ -81,16 +81,16 @@ pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliEr
     Ok(closed)
 }
 
-/// The lines of each link to the right and to the left.
-fn specs(args: &args::Wire) -> Result<Vec<[LinkSpec; 2]>, CliError> {
-    let links = &args.links.0;
-    if links.len() > MOST_LINKS {
+/// What each link does to the right and to the left.
+fn schedules(args: &args::Wire) -> Result<Vec<[LinkSchedule; 2]>, CliError> {
+    let all = &args.links.0;
+    if all.len() > MOST_LINKS {
         return Err(CliError::Usage(format!(
             "--hop: there are {} links; at most {MOST_LINKS} are possible, because a packet begins with a TTL of 64",
-            links.len()
+            all.len()
         )));
     }
-    links.iter().map(|lines| super::place::links(lines, DIRECTIONS)).collect()
+    all.iter().map(|lines| links::schedules(lines, DIRECTIONS)).collect()
 }
 
 impl Session<'_> {

@@ -13,9 +13,11 @@ const V4: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
 const V6: [&str; 2] = ["fd77::1", "fd77::2"];
 
 fn path(lines: &[&str]) -> Path {
-    let specs: Vec<_> =
-        lines.iter().map(|line| line.parse::<LinkSpec>().expect(line)).map(|spec| [spec.clone(), spec]).collect();
-    Path::new(&specs, 7, Instant::EPOCH)
+    let link = |line: &&str| {
+        let lines: Vec<_> = line.split(';').map(|line| line.parse().expect(line)).collect();
+        LinkSchedule::of_link(&lines, ["left", "right"]).expect("a link")
+    };
+    Path::new(&lines.iter().map(link).collect::<Vec<_>>(), 7, Instant::EPOCH)
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -176,6 +178,31 @@ fn a_late_loop_makes_no_hop_slower() {
         due.push((arrival.side, arrival.due.as_millis()));
     }
     assert_eq!(due, [(Side::Right, 2), (Side::Right, 3)]);
+    assert_eq!(path.next_at(), None);
+}
+
+#[test]
+fn a_change_holds_for_packets_that_enter_from_its_time_on_also_at_a_hop_and_in_a_late_loop() {
+    let mut path = path(&["delay=1ms;@10ms:delay=2ms", "delay=5ms;left>right:@12ms:delay=50ms"]);
+    for millis in [0, 9, 10, 11] {
+        send(&mut path, millis, Side::Left, datagram(V4, 64, 100));
+    }
+    // They reach the hop at 1, 10, 12 and 13 ms.
+    let mut due = Vec::new();
+    while let Some(arrival) = path.poll_arrival(Instant::from_millis(200), &mut Observers::default()) {
+        due.push(arrival.due.as_millis());
+    }
+    assert_eq!(due, [6, 15, 62, 63]);
+    assert!(path.next_at().is_none() && !path.is_in_flight());
+}
+
+#[test]
+fn the_next_instant_is_that_of_a_change_too() {
+    let mut path = path(&["@10ms:loss=100%"]);
+    assert_eq!((path.next_at(), path.is_in_flight()), (Some(Instant::from_millis(10)), false));
+    assert!(path.poll_arrival(Instant::from_millis(9), &mut Observers::default()).is_none());
+    assert_eq!(path.next_at(), Some(Instant::from_millis(10)));
+    assert!(path.poll_arrival(Instant::from_millis(10), &mut Observers::default()).is_none());
     assert_eq!(path.next_at(), None);
 }
 
