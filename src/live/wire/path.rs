@@ -58,7 +58,9 @@ impl Path {
             node if node > last => Side::Right.host(),
             node => HostId(Side::Right.host().0 + node as u32),
         };
-        let link = |schedule, from, to| live::link(schedule, seed, &format!("{}>{}", name(from), name(to)), MTU, began);
+        let link = |schedule: &LinkSchedule, from: usize, to: usize| {
+            live::link(schedule, seed, &format!("{}>{}", name(from), name(to)), MTU, began)
+        };
         let cable = |(at, [out, back]): (usize, &[LinkSchedule; 2])| {
             let id = LinkId(2 * at as u32);
             let (out, back) = (link(out, at, at + 1), link(back, at + 1, at));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::event::Fate;
-use crate::link::Counters;
+use crate::link::{Counters, LinkLine};
 use crate::segment::{Protocol, RawIp, raw_icmp, raw_udp};
 
 const V4: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
@@ -14,7 +14,7 @@ const V6: [&str; 2] = ["fd77::1", "fd77::2"];
 
 fn path(lines: &[&str]) -> Path {
     let link = |line: &&str| {
-        let lines: Vec<_> = line.split(';').map(|line| line.parse().expect(line)).collect();
+        let lines: Vec<LinkLine> = line.split(';').map(|line| line.parse().expect(line)).collect();
         LinkSchedule::of_link(&lines, ["left", "right"]).expect("a link")
     };
     Path::new(&lines.iter().map(link).collect::<Vec<_>>(), 7, Instant::EPOCH)
