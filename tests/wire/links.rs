@@ -130,6 +130,28 @@ fn the_times_of_a_line_count_from_the_start_of_the_right_command() {
 }
 
 #[test]
+fn a_line_with_a_time_changes_a_link_and_the_control_interface_takes_it_down_and_up() {
+    if !(possible() && installed(&["ping", "curl"])) {
+        return;
+    }
+    let ping = "ping -q -c 1 -W 0.3 10.77.0.1 | grep -o '[0-9]*% packet loss'";
+    let right = format!("{ping}; sleep 0.8; {ping}");
+    let ran = wire(&["--link", "delay=1ms", "--link", "@800ms:loss=100%", "--right", &right]);
+    assert_eq!(ran.printed, "0% packet loss\n100% packet loss\n", "{}", ran.said);
+    let place = Place::new("control");
+    let address = format!("unix:{}", str(&place.join("c")));
+    let ask = |what: &str| {
+        format!(
+            "curl -s --unix-socket \"${{TCPLAB_CONTROL#unix:}}\" http://localhost/links/{what} -d '{{}}' > /dev/null"
+        )
+    };
+    let right = format!("{ping}; {}; {ping}; {}; {ping}", ask("down"), ask("up"));
+    let ran = wire(&["--control", &address, "--right", &right]);
+    assert_eq!(ran.printed, "0% packet loss\n100% packet loss\n0% packet loss\n", "{}", ran.said);
+    assert!(ran.said.contains("control: unix:/"), "{}", ran.said);
+}
+
+#[test]
 fn packets_that_the_queue_of_a_device_drops_are_counted() {
     if !(possible() && installed(&["python3", "ip", "kill"])) {
         return;

@@ -9,6 +9,8 @@
 //! `path` moves packets over the links and hops, without a socket and a clock. `side` makes a namespace and its device,
 //! `listening` finds the sockets in it, and `lateness` counts the packets that the loop wrote too late.
 
+#[cfg(feature = "control")]
+mod controlled;
 mod hop;
 mod lateness;
 mod listening;
@@ -52,6 +54,7 @@ pub struct Wire {
     /// The links from left to right, each with its schedule to the right and that to the left.
     schedules: Vec<[LinkSchedule; 2]>,
     seed: u64,
+    has_begun: bool,
     clock: Clock,
     observers: Observers,
     lateness: Lateness,
@@ -94,6 +97,7 @@ impl Wire {
             ends: [left, right],
             schedules: if links.is_empty() { plain } else { links.to_vec() },
             seed,
+            has_begun: false,
             clock,
             observers: Observers::default(),
             lateness: Lateness::default(),
@@ -111,7 +115,10 @@ impl Wire {
     /// [`LiveError`].
     pub fn begin(&mut self) -> Result<(), LiveError> {
         self.turn()?;
+        let down: Vec<_> = self.path.links().map(|link| !link.is_up()).collect();
         self.path = Path::new(&self.schedules, self.seed, self.clock.now());
+        self.path.links_mut().zip(down).for_each(|(link, down)| link.set_up(!down));
+        self.has_begun = true;
         self.lateness = Lateness::default();
         Ok(())
     }

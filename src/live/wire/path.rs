@@ -9,6 +9,8 @@ use super::side::Side;
 use crate::device::{Cable, CableEnd, Pool};
 use crate::event::{DropReason, Event, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSchedule};
+#[cfg(feature = "control")]
+use crate::link::{LinkItems, SpecError};
 use crate::live;
 use crate::segment::{IpView, Packet, PacketId, decrement_ttl};
 use crate::time::Instant;
@@ -147,6 +149,31 @@ impl Path {
         self.cables.iter().flat_map(|cable| [&cable[CableEnd::A], &cable[CableEnd::B]])
     }
 
+    /// As [`Path::links`], to look at queues and to take links down.
+    pub(super) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.cables.iter_mut().flat_map(Cable::links_mut)
+    }
+
+    /// Lays items over the spec of a direction, by its place in [`Path::links`].
+    #[cfg(feature = "control")]
+    pub(super) fn set_items(
+        &mut self,
+        now: Instant,
+        direction: usize,
+        items: &LinkItems,
+        observers: &mut Observers,
+    ) -> Result<(), SpecError> {
+        let (cable, end) = place(direction);
+        self.cables[cable].set_items(now, end, items, observers)
+    }
+
+    /// Takes a direction down or up, by its place in [`Path::links`].
+    #[cfg(feature = "control")]
+    pub(super) fn set_up(&mut self, now: Instant, direction: usize, up: bool, observers: &mut Observers) {
+        let (cable, end) = place(direction);
+        self.cables[cable].set_up(now, end, up, observers);
+    }
+
     /// The direction whose head comes out first: its instant and sequence number, and which one it is.
     #[inline]
     fn next(&self) -> Option<(Instant, u64, Direction)> {
@@ -222,6 +249,12 @@ impl Path {
     fn send(&mut self, at: Instant, (cable, end): Direction, packet: Packet, observers: &mut Observers) {
         self.cables[cable].handle_packet(at, end, packet, &mut self.sequence, &mut self.pool, observers);
     }
+}
+
+/// The direction at a place in [`Path::links`].
+#[cfg(feature = "control")]
+fn place(direction: usize) -> Direction {
+    (direction / 2, if direction.is_multiple_of(2) { CableEnd::A } else { CableEnd::B })
 }
 
 /// Where a hop sends a packet on that came from the end `from` of a cable.

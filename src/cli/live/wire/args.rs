@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as ClapArgs, Command, FromArgMatches, ValueEnum, value_parser};
 
+use crate::cli::control::ControlOptions;
 use crate::cli::live::args::Capture;
 use crate::cli::{help, values};
 use crate::link::LinkArgument;
@@ -33,6 +34,8 @@ pub(in crate::cli) struct Wire {
     /// Print the table of connections at the end [default: not printed]
     #[arg(long)]
     pub(super) flows: bool,
+    #[command(flatten)]
+    pub(super) control: ControlOptions,
     #[command(flatten)]
     pub(super) capture: Capture,
     /// Side at which the capture is taken; `all` writes a file for each, named after it

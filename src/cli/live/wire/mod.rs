@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use super::Stop;
 use crate::cli::output::{Output, json_line};
 use crate::cli::{CliError, links};
+use crate::control::Control;
+use crate::escape::Name;
 use crate::link::LinkSchedule;
 use crate::live::wire::{MOST_LINKS, Side, Wire};
 use crate::live::{Foreground, Input, Launch, Privileges, Running, Signals};
@@ -44,6 +46,7 @@ struct Session<'a> {
     flush_at: Option<crate::time::Instant>,
     left: Option<Running>,
     right: Option<Running>,
+    control: Option<Control>,
     output: Output,
 }
 
@@ -52,13 +55,14 @@ pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliEr
     let destinations = captures::destinations(args)?;
     let seed = args.seed.map_or_else(super::place::seed, Ok)?;
     output.detail(format_args!("seed {seed}"));
+    let control = args.control.open()?;
     let wire = Wire::open(&links, seed).map_err(|error| CliError::Run(error.to_string()))?;
     let captures = Captures::open(args, destinations, seed)?;
     let output = output.results_to_stderr(captures.is_on_stdout());
     let signals = Signals::catch();
     let signals = signals.map_err(|error| CliError::Run(format!("catch SIGINT, SIGTERM and SIGHUP: {error}")))?;
     let (flush_at, left, right) = (None, None, None);
-    let mut session = Session { args, wire, signals, captures, flush_at, left, right, output };
+    let mut session = Session { args, wire, signals, captures, flush_at, left, right, control, output };
     for observer in session.captures.observers() {
         session.wire.observe(observer);
     }
@@ -67,6 +71,9 @@ pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliEr
         session.wire.observe(flows.clone());
     }
     output.note("path: tun tcplab0 on the left, tun tcplab0 on the right");
+    if let Some(control) = &session.control {
+        output.note(format_args!("control: {}", Name(control.address())));
+    }
     let foreground = if args.right.is_none() { Foreground::keep() } else { None };
     let outcome = session.serve(foreground.is_some());
     let closed = session.close(foreground, outcome)?;
@@ -155,12 +162,17 @@ impl Session<'_> {
     /// Waits until there is something to do, at most for `limit`, then makes one turn.
     fn next(&mut self, limit: Option<Duration>) -> Result<Option<Stop>, CliError> {
         let limit = limit.map(|limit| self.wire.now() + limit);
-        let until = self.wire.next_at().into_iter().chain(self.flush_at).chain(limit).min();
+        let control_at = self.control.as_ref().and_then(Control::next_at);
+        let until = self.wire.next_at().into_iter().chain(self.flush_at).chain(limit).chain(control_at).min();
         let commands = [&self.left, &self.right].into_iter().flatten().map(Running::descriptor);
-        let others: Vec<_> = self.signals.descriptors().chain(commands).collect();
+        let control = self.control.iter().flat_map(Control::descriptors);
+        let others: Vec<_> = self.signals.descriptors().chain(commands).chain(control).collect();
         let called = self.wire.wait(until, &others).map_err(|error| CliError::Run(error.to_string()))?;
         if called && let Some(stop) = self.stop()? {
             return Ok(Some(stop));
+        }
+        if let Some(control) = &mut self.control {
+            control.turn(self.wire.now(), &mut self.wire);
         }
         self.wire.turn().map_err(|error| CliError::Run(error.to_string()))?;
         let due = self.captures.keep_flushed();
