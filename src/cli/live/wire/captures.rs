@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::args::{At, Wire};
 use crate::cli::CliError;
-use crate::cli::live::record::{self, Recording};
 use crate::cli::output::Output;
 use crate::cli::output_file::Destination;
+use crate::cli::record::{self, Recording};
 use crate::event::Observer;
 use crate::live::wire::Side;
 
@@ -57,6 +57,6 @@ impl Captures {
 
     /// Writes the rest of each, and returns the first error.
     pub(super) fn close(self, dropped: u64, output: Output) -> Result<(), CliError> {
-        self.0.into_iter().map(|recording| recording.close(dropped, output)).fold(Ok(()), Result::and)
+        self.0.into_iter().map(|recording| recording.close(Some(dropped), output)).fold(Ok(()), Result::and)
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::Stop;
 use crate::cli::output::{Output, json_line};
-use crate::cli::{CliError, links};
+use crate::cli::{CliError, links, values};
 use crate::control::Control;
 use crate::escape::Name;
 use crate::link::LinkSchedule;
@@ -53,7 +53,7 @@ struct Session<'a> {
 pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliError> {
     let links = schedules(args)?;
     let destinations = captures::destinations(args)?;
-    let seed = args.seed.map_or_else(super::place::seed, Ok)?;
+    let seed = args.seed.unwrap_or_else(values::fresh_seed);
     output.detail(format_args!("seed {seed}"));
     let control = args.control.open()?;
     let wire = Wire::open(&links, seed).map_err(|error| CliError::Run(error.to_string()))?;
