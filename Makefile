@@ -60,7 +60,7 @@ bench: ## the measured runs (BENCHES="bulk loss", BENCH_FLAGS="--count 10000")
 	@$(foreach name,$(BENCHES),$(TARGET)/release/tcplab bench $(or $(bench-$(name)),$(name)) $(BENCH_FLAGS) && echo &&) rm -f $(CAPTURE)
 
 figures: ## every promised number of TCP, whole: minutes on two cores, and a TUN for the live ones
-	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures --test streams --test live --test proxy -- --nocapture --test-threads=2
+	TCPLAB_FIGURES=whole $(CARGO) test --release --all-features --test figures --test streams --test live --test proxy --test wire -- --nocapture --test-threads=2
 
 captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons

@@ -68,6 +68,9 @@ pub(super) enum Command {
     Connect(super::live::args::Connect),
     /// Put a bad network in front of a program, without root: a proxy with a link inside
     Proxy(super::proxy::Proxy),
+    /// Join two kernels in private network namespaces by links, and run a command on each side
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Wire(super::live::wire::args::Wire),
     /// Check what this machine allows, and say what to do where it does not
     #[cfg(all(feature = "live", target_os = "linux"))]
     #[command(after_help = help::DOCTOR)]

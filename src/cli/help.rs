@@ -64,6 +64,25 @@ Examples:
   tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --listen 127.0.0.1:9432 --to unix:/run/postgresql/.s.PGSQL.5432 --link 'server>client:loss=5%'";
 
 #[cfg(all(feature = "live", target_os = "linux"))]
+pub(super) const WIRE: &str = "\
+Each side is a private network namespace with a TUN device: the real kernel, and any protocol. The left side has the \
+addresses 10.77.0.1 and fd77::1, the right side 10.77.0.2 and fd77::2. The links begin when the right command starts; \
+times such as `down=1s..2s` count from there. The hop between links N and N + 1 is 10.77.N.1 and fd77:N::1. It never \
+fragments. The MTU of a device is that of its link, or 1500.
+The commands run as the caller. Root keeps the capabilities of a container. Everybody else gets CAP_NET_ADMIN, CAP_NET_RAW \
+and CAP_NET_BIND_SERVICE in the namespaces. \
+Everything that the commands have started ends with tcplab. SIGINT, SIGTERM and SIGHUP end the run in order; a second \
+SIGINT or SIGTERM ends it at once. -v prints what each link did, and how late packets were.
+
+Examples:
+  tcplab wire --link delay=50ms,loss=1% --left 'python3 -m http.server 80' --right 'curl -sS http://10.77.0.1/'
+  tcplab wire --link delay=20ms --right 'ping -c 3 10.77.0.1'
+  tcplab wire --link rate=20Mbit,delay=10ms --left 'iperf3 -s' --right 'iperf3 -c 10.77.0.1' --flows -w iperf3.pcapng
+  tcplab wire --link delay=1ms --hop rate=1Mbit,delay=5ms,limit=20 --hop delay=1ms --right 'traceroute -n 10.77.0.1'
+  tcplab wire --link 'left>right:rate=1Mbit' --link 'right>left:rate=100kbit' --left 'nc -l 9000' --right 'nc -N 10.77.0.1 9000'
+  tcplab wire --link delay=300ms --left 'python3 -m http.server 80'";
+
+#[cfg(all(feature = "live", target_os = "linux"))]
 pub(super) const DOCTOR: &str = "\
 Each requirement has one line: ok, or what to do. --json prints an object for each: check, ok, advice. \
 The exit code is 1 if no TUN device can be opened.

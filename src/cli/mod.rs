@@ -153,6 +153,8 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Connect(connect) => live::connect::run(connect, registry, output),
         #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Wire(wire) => live::wire::run(wire, output),
+        #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Doctor => live::doctor::run(output),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::DemoClient { server } => demo::client(*server).map(|()| 0),

@@ -114,6 +114,12 @@ impl Destination {
         Ok(Self::File(path.to_owned()))
     }
 
+    /// Where the capture of one of several hosts goes: `x.client.pcapng` for `x.pcapng`.
+    pub(super) fn beside(path: &Path, host: &str) -> PathBuf {
+        let ending = path.extension().map_or_else(|| host.to_owned(), |ending| format!("{host}.{}", ending.display()));
+        path.with_extension(ending)
+    }
+
     /// True if the file goes to standard output. Results then go to standard error.
     pub(super) fn is_stdout(&self) -> bool {
         *self == Self::Stdout

@@ -1,5 +1,5 @@
-//! The capture of a host in real time. It begins before the first packet, is flushed at intervals, and is closed with a
-//! summary. `serve`, `connect` and `proxy` have one.
+//! The capture of a host in real time, or of a side of a wire. It begins before the first packet, is flushed at intervals,
+//! and is closed with a summary. `serve`, `connect`, `proxy` and `wire` have one.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::host::Capture as Wanted;
 use super::output::Output;
 use super::output_file::Destination;
 use crate::capture::{Capture, Format, Settings, WhenBehind};
-use crate::event::Observer;
+use crate::event::{HostId, Observer};
 
 /// How long a record may wait before it is written to a pipe.
 const STREAM: Duration = Duration::from_millis(50);
@@ -34,6 +34,14 @@ fn recipe(seed: u64) -> String {
     format!(r#"{{"tcplab":1,"live":true,"seed":{seed}}}"#)
 }
 
+/// The host at whose interface a capture is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vantage<'a> {
+    pub(super) host: HostId,
+    /// The name of the interface in the file.
+    pub(super) interface: &'a str,
+}
+
 pub(super) struct Recording {
     capture: Rc<RefCell<Capture>>,
     on_stdout: bool,
@@ -53,13 +61,14 @@ impl Recording {
     pub(super) fn open(
         wanted: &Wanted,
         destination: &Destination,
-        interface: &str,
+        vantage: Vantage<'_>,
         seed: u64,
     ) -> Result<Self, CliError> {
         let on_stdout = destination.is_stdout();
         let mut settings = Settings::default()
             .recipe(recipe(seed))
-            .interface(interface)
+            .at(vantage.host)
+            .interface(vantage.interface)
             .comments(wanted.comments.into())
             .when_behind(WhenBehind::Drop);
         if let Some(count) = wanted.count {

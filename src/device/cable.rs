@@ -155,6 +155,12 @@ impl Cable {
         }
     }
 
+    /// Both links, that of end A first.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(crate) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.directions.iter_mut().map(|direction| &mut direction.link)
+    }
+
     /// The next packet that has arrived by `now`, sent from `end`.
     pub(crate) fn poll_packet(&mut self, now: Instant, end: CableEnd) -> Option<Packet> {
         self.directions[end as usize].link.poll_packet(now)

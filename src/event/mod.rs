@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::segment::{Flags, Packet, complete_checksums};
+use crate::segment::{Flags, IcmpError, Packet, complete_checksums};
 use crate::time::{Duration, Instant};
 
 /// Takes events, in the order in which they happen. Any `FnMut(Instant, &Event<'_>)` is one.
@@ -273,6 +273,18 @@ pub enum DropReason {
     HalfOpen,
     /// No socket wants it and none may be told.
     NoSocket,
+}
+
+impl From<IcmpError> for DropReason {
+    /// Why a packet went no further whose sender a router tells.
+    fn from(error: IcmpError) -> Self {
+        match error {
+            IcmpError::NetUnreachable => Self::NoRoute,
+            IcmpError::HostUnreachable => Self::HostUnreachable,
+            IcmpError::TooBig { .. } => Self::TooBig,
+            IcmpError::TimeExceeded => Self::TtlExceeded,
+        }
+    }
 }
 
 /// The rule of TCP by which the stack refused or edited a segment.

@@ -1,6 +1,6 @@
 //! The program that runs beside the host: `-- COMMAND`.
 //!
-//! It starts in our namespace when the listener is ready, without standard input. A process between it and us keeps watch
+//! It starts in our namespace when the listener is ready. A process between it and us keeps watch
 //! over it (`supervisor`): nothing that COMMAND starts lives longer than this process, however this process ends. Its exit
 //! code becomes ours: 128 + n if signal n ended it, as in a shell.
 
@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
+pub use super::capabilities::Privileges;
 use super::supervisor::{self, Plan};
 use crate::escape::Name;
 
@@ -33,51 +34,94 @@ pub struct CommandError {
     cause: io::Error,
 }
 
+/// A program to start, and how it is joined to us. It inherits no other descriptors than the standard ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The program and its arguments.
+    pub command: &'a [OsString],
+    /// Sends its standard output to standard error, for when ours carries something else.
+    pub to_stderr: bool,
+    /// Its standard input.
+    pub input: Input,
+    /// What it may do.
+    pub privileges: Privileges,
+}
+
+/// The standard input of a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// None: it reads the end at once.
+    #[default]
+    None,
+    /// Ours.
+    Ours,
+    /// Ours, which is a terminal, and the program becomes its foreground process group. So the keys of the terminal send
+    /// signals to it and not to us.
+    Terminal,
+}
+
 /// Starts a program with its arguments. `to_stderr` sends its standard output to standard error, for when ours carries
-/// a capture. It inherits no other descriptors than standard output and standard error. As root it keeps the capabilities
-/// that a program beside the host needs: `CAP_NET_ADMIN`, `CAP_NET_RAW` and `CAP_NET_BIND_SERVICE`.
+/// a capture. It has no standard input. As root it keeps the capabilities that a program beside the host needs:
+/// `CAP_NET_ADMIN`, `CAP_NET_RAW` and `CAP_NET_BIND_SERVICE`.
 ///
 /// # Errors
 /// [`CommandError`], for example if there is no such program.
 pub fn start(command: &[OsString], to_stderr: bool) -> Result<Running, CommandError> {
-    let program = || command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
-    spawn(command, to_stderr).map_err(|cause| CommandError { program: program(), cause })
+    Launch { command, to_stderr, input: Input::None, privileges: Privileges::Beside }.start()
 }
 
-fn spawn(command: &[OsString], to_stderr: bool) -> io::Result<Running> {
-    // All memory is taken before the fork: the child of a process with threads must not allocate.
-    let words: Vec<_> = command.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<_, _>>()?;
-    let argv: Vec<_> = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
-    let null = File::open("/dev/null")?;
-    let (watched, lifeline) = pipe()?;
-    let (status, reports) = pipe()?;
-    let (mut failure, fails) = pipe()?;
-    set_nonblocking(&status)?;
-    let plan = Plan {
-        argv: &argv,
-        to_stderr,
-        null: null.as_raw_fd(),
-        lifeline: watched.as_raw_fd(),
-        status: reports.as_raw_fd(),
-        failure: fails.as_raw_fd(),
-        mask: supervisor::block_signals(),
-    };
-    let forked = supervisor::fork();
-    if forked == 0 {
-        supervisor::run(&plan);
+impl Launch<'_> {
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// [`CommandError`], for example if there is no such program.
+    pub fn start(&self) -> Result<Running, CommandError> {
+        self.spawn().map_err(|cause| self.error(cause))
     }
-    let error = io::Error::last_os_error();
-    supervisor::restore_signals(&plan.mask);
-    if forked < 0 {
-        return Err(error);
+
+    /// The error for a program that could not be started for this reason.
+    pub(super) fn error(&self, cause: io::Error) -> CommandError {
+        let program = self.command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+        CommandError { program, cause }
     }
-    drop((watched, reports, fails, null));
-    let running = Running { supervisor: forked, lifeline: Some(lifeline), status };
-    // The end of the pipe means that exec(3) has succeeded.
-    let mut errno = [0; 4];
-    match failure.read_exact(&mut errno) {
-        Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
-        Err(_) => Ok(running),
+
+    fn spawn(&self) -> io::Result<Running> {
+        // All memory is taken before the fork: the child of a process with threads must not allocate.
+        let words: Vec<_> = self.command.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<_, _>>()?;
+        let argv: Vec<_> = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
+        let null = File::open("/dev/null")?;
+        let (watched, lifeline) = pipe()?;
+        let (status, reports) = pipe()?;
+        let (mut failure, fails) = pipe()?;
+        set_nonblocking(&status)?;
+        let plan = Plan {
+            argv: &argv,
+            to_stderr: self.to_stderr,
+            null: (self.input == Input::None).then(|| null.as_raw_fd()),
+            foreground: self.input == Input::Terminal,
+            privileges: self.privileges,
+            lifeline: watched.as_raw_fd(),
+            status: reports.as_raw_fd(),
+            failure: fails.as_raw_fd(),
+            mask: supervisor::block_signals(),
+        };
+        let forked = supervisor::fork();
+        if forked == 0 {
+            supervisor::run(&plan);
+        }
+        let error = io::Error::last_os_error();
+        supervisor::restore_signals(&plan.mask);
+        if forked < 0 {
+            return Err(error);
+        }
+        drop((watched, reports, fails, null));
+        let running = Running { supervisor: forked, lifeline: Some(lifeline), status };
+        // The end of the pipe means that exec(3) has succeeded.
+        let mut errno = [0; 4];
+        match failure.read_exact(&mut errno) {
+            Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
+            Err(_) => Ok(running),
+        }
     }
 }
 

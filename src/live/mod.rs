@@ -10,10 +10,13 @@
 //! ```
 //!
 //! Host and link are those of the simulator. By default the link has no delay and no impairment. What it holds is limited,
-//! because the kernel's side can send without end: to what 1 Gbit/s carries in 200 ms, or to more if `limit` says so. [`enter`]
-//! gives the process a private network namespace first. `command` runs the program beside the host, `supervisor` ends what it has started, `signals` brings
-//! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back.
+//! because the kernel's side can send without end: to what 1 Gbit/s carries in 200 ms, or to more if `limit` says so.
+//! [`enter`] gives the process a private network namespace first. `command` runs the program beside the host, `supervisor`
+//! ends what it has started, `capabilities` limits what it may do, `terminal` gives it the terminal, `signals` brings
+//! signals to the loop, `wake` lets another thread wake it, and `memory` gives memory back. [`wire`] joins two kernels and
+//! has no host.
 
+mod capabilities;
 mod clock;
 mod command;
 #[cfg(feature = "control")]
@@ -23,12 +26,15 @@ mod memory;
 mod sandbox;
 mod signals;
 mod supervisor;
+mod terminal;
 mod wake;
+pub mod wire;
 
-pub use command::{CommandError, Running, start};
+pub use command::{CommandError, Input, Launch, Privileges, Running, start};
 pub use environment::export;
 pub use sandbox::{SandboxError, enter, join_hint};
 pub use signals::Signals;
+pub use terminal::Foreground;
 pub use wake::{WakeReceiver, WakeSender};
 
 use std::cell::RefCell;
@@ -142,23 +148,24 @@ fn capacity(spec: &LinkSpec, mtu: usize) -> (usize, usize) {
     (packets.max(CAPACITY.0), bytes.clamp(CAPACITY.1, Limit::MOST_BYTES as usize))
 }
 
+/// A link of the wall clock, whose times count from `began`. It holds as much as one of its specs needs.
+fn link(schedule: &LinkSchedule, seed: u64, name: &str, mtu: usize, began: Instant) -> Link {
+    let mut link = Link::new(&schedule.spec, seed, name);
+    link.set_beginning(began);
+    link.set_schedule(schedule);
+    let specs = core::iter::once(&schedule.spec).chain(schedule.changes().iter().map(|change| change.items.spec()));
+    let (packets, bytes) =
+        specs.map(|spec| capacity(spec, mtu)).fold(CAPACITY, |one, two| (one.0.max(two.0), one.1.max(two.1)));
+    link.set_capacity(packets, bytes);
+    link
+}
+
 impl Live {
     /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back. Their times
     /// count from now.
     pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSchedule; 2]) -> Self {
         let clock = Clock::start();
-        let link = |schedule: &LinkSchedule, name| {
-            let mut link = Link::new(&schedule.spec, config.seed, name);
-            link.set_beginning(clock.now());
-            link.set_schedule(schedule);
-            let specs =
-                core::iter::once(&schedule.spec).chain(schedule.changes().iter().map(|change| change.items.spec()));
-            let (packets, bytes) = specs
-                .map(|spec| capacity(spec, config.mtu))
-                .fold(CAPACITY, |one, two| (one.0.max(two.0), one.1.max(two.1)));
-            link.set_capacity(packets, bytes);
-            link
-        };
+        let link = |schedule, name| link(schedule, config.seed, name, config.mtu, clock.now());
         let cable = Cable::new([
             (link(links[0], "host>kernel"), TO_KERNEL, HOST),
             (link(links[1], "kernel>host"), TO_HOST, KERNEL),

@@ -1,13 +1,15 @@
-//! A private network namespace. Nothing outside is changed, and it ends with the process.
+//! Private network namespaces. Nothing outside is changed, and they end with the process.
 //!
-//! As root a network namespace is enough. Otherwise a user namespace comes first, in which we are root
-//! (`user_namespaces(7)`). It is entered before any thread starts, because a process with threads cannot enter one.
-//! [`SandboxError`] names the step that failed and its usual cause.
+//! As root a network namespace is enough. Otherwise a user namespace comes first (`user_namespaces(7)`). In that of one host
+//! we are root. In that of a wire we are who we are, because some servers refuse to run as root. It is
+//! entered before any thread starts, because a process with threads cannot enter one. [`SandboxError`] names the step that
+//! failed and its usual cause.
 
 #![allow(unsafe_code)]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 
 use crate::device::{TunError, up};
 
@@ -55,28 +57,93 @@ fn hint(cause: &io::Error) -> String {
 /// # Errors
 /// [`SandboxError`]. Nothing is changed outside in any case.
 pub fn enter() -> Result<(), SandboxError> {
-    let step = |step| move |cause| SandboxError::Step { step, cause };
-    // SAFETY: these calls take no memory and cannot fail.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-    if uid == 0 {
+    let ids = ids();
+    if ids.0 == 0 {
         unshare(libc::CLONE_NEWNET).map_err(step("unshare the network"))?;
     } else {
         unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET).map_err(step("unshare user and network"))?;
-        fs::write("/proc/self/setgroups", "deny").map_err(step("write setgroups"))?;
-        fs::write("/proc/self/uid_map", format!("0 {uid} 1")).map_err(step("write uid_map"))?;
-        fs::write("/proc/self/gid_map", format!("0 {gid} 1")).map_err(step("write gid_map"))?;
+        map((0, 0), ids)?;
     }
     up("lo")?;
     Ok(())
 }
 
+/// Enters a new user namespace, unless we are root. User and group keep their numbers in it.
+///
+/// # Errors
+/// [`SandboxError`].
+pub(super) fn enter_user_namespace() -> Result<(), SandboxError> {
+    let ids = ids();
+    if ids.0 == 0 {
+        return Ok(());
+    }
+    unshare(libc::CLONE_NEWUSER).map_err(step("unshare user"))?;
+    map(ids, ids)
+}
+
+/// A network namespace that this process has made. It ends when nothing refers to it any more.
+pub(super) struct NetNamespace(File);
+
+impl NetNamespace {
+    /// Makes one, enters it, and brings its loopback up.
+    ///
+    /// # Errors
+    /// [`SandboxError`].
+    pub(super) fn make() -> Result<Self, SandboxError> {
+        unshare(libc::CLONE_NEWNET).map_err(step("unshare the network"))?;
+        let file = File::open("/proc/thread-self/ns/net").map_err(step("open /proc/thread-self/ns/net"))?;
+        up("lo")?;
+        Ok(Self(file))
+    }
+
+    /// Enters it with this thread.
+    ///
+    /// # Errors
+    /// The error of setns(2).
+    pub(super) fn enter(&self) -> io::Result<()> {
+        // SAFETY: no memory is handed over, and the descriptor is open.
+        if unsafe { libc::setns(self.0.as_raw_fd(), libc::CLONE_NEWNET) } < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The line for a second terminal that enters it.
+    pub(super) fn join_hint(&self) -> String {
+        let pid = std::process::id();
+        let user = if is_real_root() { String::new() } else { format!(" -t {pid} -U --preserve-credentials") };
+        format!("nsenter{user} --net=/proc/{pid}/fd/{}", self.0.as_raw_fd())
+    }
+}
+
+/// Names the step of an error.
+fn step(step: &'static str) -> impl Fn(io::Error) -> SandboxError {
+    move |cause| SandboxError::Step { step, cause }
+}
+
+/// Our effective user and group.
+fn ids() -> (libc::uid_t, libc::gid_t) {
+    // SAFETY: these calls take no memory and cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Maps the user and group of this process to those that they are inside its new user namespace.
+fn map(inside: (libc::uid_t, libc::gid_t), ids: (libc::uid_t, libc::gid_t)) -> Result<(), SandboxError> {
+    fs::write("/proc/self/setgroups", "deny").map_err(step("write setgroups"))?;
+    fs::write("/proc/self/uid_map", format!("{} {} 1", inside.0, ids.0)).map_err(step("write uid_map"))?;
+    fs::write("/proc/self/gid_map", format!("{} {} 1", inside.1, ids.1)).map_err(step("write gid_map"))
+}
+
 /// The line for a second terminal that joins our namespace.
 pub fn join_hint() -> String {
-    // SAFETY: the call takes no memory and cannot fail.
-    let root =
-        unsafe { libc::geteuid() } == 0 && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_whole(&map));
-    let user = if root { "" } else { " -U --preserve-credentials" };
+    let user = if is_real_root() { "" } else { " -U --preserve-credentials" };
     format!("nsenter -t {}{user} -n", std::process::id())
+}
+
+/// True for root outside of user namespaces.
+fn is_real_root() -> bool {
+    ids().0 == 0 && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_whole(&map))
 }
 
 /// True for the user namespace of the system, which maps every number to itself.

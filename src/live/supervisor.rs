@@ -21,18 +21,9 @@ use core::ptr;
 
 use libc::pid_t;
 
+use super::capabilities::Privileges;
 use super::signals::is_ignored;
 
-/// What COMMAND keeps as root. Programs beside the host set up addresses and routes, send raw packets (ping) and listen
-/// on low ports.
-const KEPT_CAPABILITIES: [u32; 3] = [NET_BIND_SERVICE, NET_ADMIN, NET_RAW];
-// From linux/capability.h.
-const NET_BIND_SERVICE: u32 = 10;
-const NET_ADMIN: u32 = 12;
-const NET_RAW: u32 = 13;
-const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-/// The kernel has 41 now; a capability above the last one gives EINVAL.
-const MOST_CAPABILITIES: u32 = 64;
 /// Descriptors that are closed one by one on a kernel without `close_range(2)`, before 5.9.
 const MOST_DESCRIPTORS: c_int = 65_536;
 /// Attempts to kill all descendants, one in a millisecond.
@@ -43,8 +34,11 @@ pub(super) struct Plan<'a> {
     /// The program and its arguments, and a null pointer.
     pub(super) argv: &'a [*const c_char],
     pub(super) to_stderr: bool,
-    /// /dev/null, for reading.
-    pub(super) null: c_int,
+    /// What becomes its standard input, if that is not ours.
+    pub(super) null: Option<c_int>,
+    /// It gets a process group of its own, and standard input is a terminal of which that becomes the foreground.
+    pub(super) foreground: bool,
+    pub(super) privileges: Privileges,
     /// Hung up when the process that started COMMAND has ended or wants its end.
     pub(super) lifeline: c_int,
     /// The wait status of COMMAND is written here.
@@ -144,14 +138,19 @@ fn command(plan: &Plan<'_>) -> ! {
     unsafe {
         // If the supervisor is killed, COMMAND ends at least.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::dup2(plan.null, 0);
+        if let Some(null) = plan.null {
+            libc::dup2(null, 0);
+        }
+        if plan.foreground {
+            // SIGTTOU is blocked, so that a process in the background may do this.
+            libc::setpgid(0, 0);
+            libc::tcsetpgrp(0, libc::getpid());
+        }
         if plan.to_stderr {
             libc::dup2(2, 1);
         }
         close_on_exec();
-        if libc::geteuid() == 0 {
-            drop_capabilities();
-        }
+        plan.privileges.apply();
         for signal in 1..=libc::SIGRTMAX() {
             // What is ignored stays ignored, as with nohup(1). Only SIGPIPE was ignored by us.
             if signal == libc::SIGPIPE || !is_ignored(signal) {
@@ -308,39 +307,6 @@ fn most_descriptors() -> c_int {
     // SAFETY: the structure is valid for the call.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     c_int::try_from(limit.rlim_cur).unwrap_or(MOST_DESCRIPTORS).min(MOST_DESCRIPTORS)
-}
-
-/// `struct __user_cap_data_struct` of capset(2).
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct CapabilityData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-/// Removes all capabilities but [`KEPT_CAPABILITIES`] from all sets, the bounding set included: without that, exec(3) would
-/// give root all of them again.
-fn drop_capabilities() {
-    let mut header = [CAPABILITY_VERSION_3, 0];
-    let mut sets = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
-    let kept = KEPT_CAPABILITIES.iter().fold(0, |all, capability| all | 1 << capability);
-    // SAFETY: header and sets have the layout of capset(2), version 3, and are valid for the calls.
-    unsafe {
-        for capability in (0..MOST_CAPABILITIES).filter(|capability| !KEPT_CAPABILITIES.contains(capability)) {
-            libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0);
-        }
-        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        if libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) < 0 {
-            return;
-        }
-        for (set, kept) in sets.iter_mut().zip([kept, 0]) {
-            set.effective &= kept;
-            set.permitted &= kept;
-            set.inheritable &= kept;
-        }
-        libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_mut_ptr());
-    }
 }
 
 fn write_number(to: c_int, number: c_int) {

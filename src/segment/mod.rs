@@ -18,6 +18,8 @@ mod build;
 mod captured;
 mod checksum;
 mod diff;
+#[cfg(any(test, all(feature = "live", target_os = "linux")))]
+mod echo;
 mod edit;
 mod fragments;
 mod icmp;

@@ -115,13 +115,7 @@ impl<E: Endpoint> Network<E> {
             icmp.meta.sound = true;
             message = Some((icmp, ip.src));
         }
-        let why = match error {
-            IcmpError::NetUnreachable => DropReason::NoRoute,
-            IcmpError::HostUnreachable => DropReason::HostUnreachable,
-            IcmpError::TooBig { .. } => DropReason::TooBig,
-            IcmpError::TimeExceeded => DropReason::TtlExceeded,
-        };
-        self.drop(at, packet, why);
+        self.drop(at, packet, error.into());
         if let Some((mut icmp, sender)) = message {
             self.number(&mut icmp);
             match self.route(at, sender) {

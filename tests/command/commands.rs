@@ -114,6 +114,14 @@ const EXAMPLES: [Example; 20] = [
         leaves: &[],
     },
     Example {
+        line: "tcplab wire --link delay=50ms,loss=1% -w wire.pcapng --left 'python3 -m http.server 80' --right 'curl -sS \
+               http://10.77.0.1/FILE'",
+        needs: &["curl", "python3"],
+        live: true,
+        prints: &["what is in it\n"],
+        leaves: &["wire.pcapng"],
+    },
+    Example {
         line: "tcplab serve http --size 100000 -w - -- curl -sS -o /dev/null http://192.168.69.1:8080/ | wireshark -k \
                -i -",
         needs: &["curl", "tshark", "dumpcap"],

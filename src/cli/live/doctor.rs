@@ -10,6 +10,7 @@ use crate::cli::CliError;
 use crate::cli::output::{Output, json_line, print};
 use crate::device::Tun;
 use crate::live;
+use crate::live::wire::Wire;
 
 const NODE: &str = "/dev/net/tun";
 
@@ -30,6 +31,9 @@ pub(in crate::cli) fn run(output: Output) -> Result<u8, CliError> {
     // The namespace must be entered before the first thread starts.
     possible &= line(output, "private network namespace", &live::enter().map_err(|error| error.to_string()))?;
     possible &= line(output, "TUN device in it", &Tun::open("tcplab0").map(drop).map_err(|error| error.to_string()))?;
+    // Each side of a wire has a namespace, and a device of the same name in it.
+    let wire = Wire::open(&[], 0).map(drop).map_err(|error| error.to_string());
+    possible &= line(output, "two namespaces, for wire", &wire)?;
     for program in ["tshark", "curl"] {
         let found = Command::new(program).arg("--version").stdin(Stdio::null()).output().map(drop);
         let missing = "not found; it is optional, for looking at captures and for clients: `make deps` installs it";

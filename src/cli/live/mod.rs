@@ -1,5 +1,5 @@
-//! The commands that need a Linux kernel on the other side. They share a [`Session`]: a host on a TUN device with its
-//! capture, its signals and COMMAND.
+//! The commands that need a Linux kernel on the other side. `serve` and `connect` share a [`Session`]: a host on a
+//! TUN device with its capture, its signals and COMMAND. `wire` has two kernels and no host.
 //!
 //! ```text
 //!   open: sandbox --> TUN --> address, MTU, up --> host --> capture        an error says what to do
@@ -14,6 +14,7 @@ pub(super) mod doctor;
 mod place;
 pub(super) mod serve;
 mod terminal;
+pub(super) mod wire;
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::escape::Name;
 use crate::live::{Live, Running, Signals, WakeReceiver};
 use crate::net::Net;
 use crate::socket::SynCookies;
-use record::Recording;
+use record::{Recording, Vantage};
 
 /// Time limit for the last FINs.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
@@ -79,8 +80,9 @@ impl Session {
         output.detail(format_args!("seed {seed}"));
         let name = place.tun.name().to_owned();
         let mut live = Live::new(&place.host, place.tun, [&place.links[0], &place.links[1]]);
+        let vantage = Vantage { host: crate::live::HOST, interface: &name };
         let recording =
-            destination.map(|destination| Recording::open(capture, &destination, &name, seed)).transpose()?;
+            destination.map(|destination| Recording::open(capture, &destination, vantage, seed)).transpose()?;
         if let Some(recording) = &recording {
             live.observe(recording.observer());
         }

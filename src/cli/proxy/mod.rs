@@ -12,7 +12,7 @@ use clap::Args as ClapArgs;
 
 use super::host::{Capture, Tcp};
 use super::output::{Output, json_line};
-use super::record::Recording;
+use super::record::{Recording, Vantage};
 use super::{CliError, help, links, named, values};
 use crate::app::Registry;
 use crate::escape::Name;
@@ -99,8 +99,9 @@ pub(super) fn run(args: &Proxy, registry: &Registry, output: Output) -> Result<u
     output.detail(format_args!("seed {seed}"));
     let mut proxy =
         proxy::Proxy::open(&Settings { pairs, udp: args.udp, host, links }).map_err(|error| failed(&error))?;
+    let vantage = Vantage { host: proxy::NEAR, interface: "proxy" };
     let recording =
-        destination.map(|destination| Recording::open(&args.capture, &destination, "proxy", seed)).transpose()?;
+        destination.map(|destination| Recording::open(&args.capture, &destination, vantage, seed)).transpose()?;
     let on_stdout = recording.as_ref().is_some_and(Recording::is_on_stdout);
     let output = output.results_to_stderr(on_stdout);
     if let Some(recording) = &recording {

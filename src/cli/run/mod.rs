@@ -172,7 +172,7 @@ fn destinations(args: &Run, scenario: &Scenario, world: &World) -> Result<Vec<(S
             "--at all writes one file for each host; name a file with -w instead of `-`".to_owned(),
         ));
     }
-    let each = |host: String| check(&beside(path, &host)).map(|destination| (host, destination));
+    let each = |host: String| check(&Destination::beside(path, &host)).map(|destination| (host, destination));
     hosts.into_iter().map(each).collect()
 }
 
@@ -201,12 +201,6 @@ fn open(
         captures.push((destination.to_string(), capture));
     }
     Ok(captures)
-}
-
-/// `x.client.pcapng` for `x.pcapng`.
-fn beside(path: &Path, host: &str) -> PathBuf {
-    let ending = path.extension().map_or_else(|| host.to_owned(), |ending| format!("{host}.{}", ending.display()));
-    path.with_extension(ending)
 }
 
 fn failed(error: &WriteError) -> CliError {

@@ -288,6 +288,14 @@ connect [@]:80
 connect 192.168.69.2:@
 connect 192.168.69.2:9 --link @
 connect 192.168.69.2:9 -- @
+wire @
+wire --link @
+wire --hop @
+wire --wait @
+wire --at @
+wire -w @.junk --right true
+wire -w @.wire.pcapng --right true
+wire --control unix:@/@ --right true
 ";
 
 #[test]
