@@ -29,6 +29,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
@@ -141,7 +142,7 @@ fn has_one_host<B>(request: &Request<B>) -> bool {
         (Some(_), Some(_)) => false,
         (Some(host), None) => {
             let host = host.as_bytes();
-            let parsed = || hyper::http::uri::Authority::try_from(host).is_ok();
+            let parsed = || Authority::try_from(host).is_ok();
             host.is_empty() || !host.contains(&b'@') && parsed()
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn lines(model: &Model, row: usize) -> Vec<String> {
         }
         match (&captured.segment, &step.content) {
             (Ok(tcp), Content::Segment(segment)) => all.extend(tcp_fields(tcp, segment)),
-            (Ok(_), _) | (Err(crate::segment::Malformed::NotTcp), _) => {}
+            (Ok(_) | Err(crate::segment::Malformed::NotTcp), _) => {}
             (Err(why), _) => all.push(format!("TCP      {why}")),
         }
     }

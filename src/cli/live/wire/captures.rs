@@ -56,7 +56,15 @@ impl Captures {
     }
 
     /// Writes the rest of each, and returns the first error.
-    pub(super) fn close(self, dropped: u64, output: Output) -> Result<(), CliError> {
-        self.0.into_iter().map(|recording| recording.close(Some(dropped), output)).fold(Ok(()), Result::and)
+    pub(super) fn close(
+        self,
+        dropped: u64,
+        mut signalled: impl FnMut() -> bool,
+        output: Output,
+    ) -> Result<(), CliError> {
+        self.0
+            .into_iter()
+            .map(|recording| recording.close(Some(dropped), &mut signalled, output))
+            .fold(Ok(()), Result::and)
     }
 }

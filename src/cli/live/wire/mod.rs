@@ -245,7 +245,13 @@ impl Session<'_> {
         let counters = Side::BOTH.map(|side| self.wire.counters(side));
         self.left = None;
         let dropped = counters.iter().map(|counters| counters.dropped_by_queue).sum();
-        let recorded = std::mem::take(&mut self.captures).close(dropped, self.output);
+        let mut signalled = !matches!(outcome, Ok(Stop::Command(_)));
+        let signals = &mut self.signals;
+        let signalled = || {
+            signalled |= signals.poll_stop().is_some();
+            signalled
+        };
+        let recorded = std::mem::take(&mut self.captures).close(dropped, signalled, self.output);
         self.tell_counters();
         let code = match outcome? {
             Stop::Command(code) => code,
