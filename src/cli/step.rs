@@ -218,7 +218,9 @@ mod tests {
         let packet = crate::segment::SegmentTemplate::new(src, dst).to_bytes();
         for second in 0..count {
             let len = packet.len() as u32;
-            [second, 0, len, len].iter().for_each(|word| file.extend(word.to_le_bytes()));
+            for word in [second, 0, len, len] {
+                file.extend(word.to_le_bytes());
+            }
             file.extend(&packet);
         }
         Reader::from_read(io::Cursor::new(file), "x.pcap").unwrap()

@@ -102,6 +102,7 @@ pub struct Pair {
 }
 
 impl Pair {
+    #[allow(clippy::needless_pass_by_value, reason = "most are temporary")]
     fn new(field: &str, a: impl ToString, b: impl ToString) -> Self {
         Self { field: field.to_owned(), a: a.to_string(), b: b.to_string() }
     }

@@ -113,7 +113,7 @@ impl Taker {
             (Protocol::Tcp, Ok(segment)) => self.take_segment(record, &captured, &ip, segment),
             (Protocol::Udp, _) if ip.payload.len() >= 8 && !ip.fragment => self.take_datagram(record, &captured, &ip),
             (Protocol::Icmp | Protocol::Icmpv6, _) if !ip.fragment => self.take_icmp(record, &captured, &ip),
-            _ => self.take_other(record, &captured, &ip, ip.payload.to_vec()),
+            _ => self.take_other(record, &captured, &ip, ip.payload),
         }
     }
 
@@ -185,7 +185,7 @@ impl Taker {
             let content = Content::Error { kind: quoted.kind, rest, about, seq, src };
             return self.push(talk, record, captured, ip, about.other(), content);
         }
-        self.take_other(record, captured, ip, normalised_icmp(ip));
+        self.take_other(record, captured, ip, &normalised_icmp(ip));
     }
 
     fn talk_of(&self, quoted: &Quoted) -> Option<usize> {
@@ -198,9 +198,9 @@ impl Taker {
         }
     }
 
-    fn take_other(&mut self, record: &Record<'_>, captured: &Captured<'_>, ip: &IpView<'_>, bytes: Vec<u8>) {
+    fn take_other(&mut self, record: &Record<'_>, captured: &Captured<'_>, ip: &IpView<'_>, bytes: &[u8]) {
         let (src, dst) = (SocketAddr::new(ip.src, 0), SocketAddr::new(ip.dst, 0));
-        let kept = self.keep(&bytes);
+        let kept = self.keep(bytes);
         let talk = self.other(ip.protocol, [src, dst], record);
         let from = self.contents.talks[talk].side_of(src);
         self.push(talk, record, captured, ip, from, Content::Other(kept));

@@ -1,5 +1,7 @@
 //! Captures are put together packet by packet, with one thing changed at a time.
 
+#![allow(clippy::type_complexity, clippy::needless_pass_by_value, reason = "rows of tables, and templates of packets")]
+
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

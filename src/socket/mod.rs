@@ -580,28 +580,3 @@ fn destination(addr: SocketAddr) -> Result<SocketAddr, Errno> {
     };
     Ok(SocketAddr::new(ip, addr.port()))
 }
-
-impl From<crate::stack::ConnectionError> for Errno {
-    /// The errno of resets, timeouts and ICMP errors, as on Linux (`icmp_err_convert`).
-    fn from(error: crate::stack::ConnectionError) -> Self {
-        use crate::stack::ConnectionError as E;
-        match error {
-            E::Refused => Self::ECONNREFUSED,
-            E::Reset => Self::ECONNRESET,
-            E::ResetAfterFin => Self::EPIPE,
-            E::TimedOut => Self::ETIMEDOUT,
-            E::HostUnreachable => Self::EHOSTUNREACH,
-            E::NetUnreachable => Self::ENETUNREACH,
-            E::MessageTooLong => Self::EMSGSIZE,
-        }
-    }
-}
-
-impl From<crate::stack::BindError> for Errno {
-    fn from(error: crate::stack::BindError) -> Self {
-        match error {
-            crate::stack::BindError::InUse => Self::EADDRINUSE,
-            crate::stack::BindError::NotAvailable => Self::EADDRNOTAVAIL,
-        }
-    }
-}

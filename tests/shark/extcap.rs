@@ -184,7 +184,7 @@ fn kill(child: &Child, name: &str) {
 fn ended(mut child: Child, why: &str) -> Output {
     let began = Instant::now();
     while child.try_wait().expect("a child").is_none() {
-        if began.elapsed() > Duration::from_secs(60) {
+        if began.elapsed() > Duration::from_mins(1) {
             let _ = child.kill();
             panic!("it has not ended: {why}");
         }

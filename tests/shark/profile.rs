@@ -15,7 +15,7 @@ fn the_files_of_the_profile_are_kept_unless_tcplab_wrote_them() {
     let written = run(&args);
     assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
     let names = ["colorfilters", "preferences"];
-    let expected: String = names.iter().map(|name| format!("wrote {}\n", profile.join(name).display())).collect();
+    let expected = names.map(|name| format!("wrote {}\n", profile.join(name).display())).concat();
     assert_eq!(text(&written.stdout), expected);
     for name in names {
         golden(&format!("extcap/{name}"), &fs::read_to_string(profile.join(name)).expect("a file"));

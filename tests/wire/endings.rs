@@ -69,7 +69,9 @@ fn after_every_signal_nothing_is_left() {
         assert!(sent.success());
         let output = finish(child);
         assert_eq!(output.status.code(), code, "{name}: {}", text(&output.stderr));
-        namespaces.iter().for_each(|namespace| all_gone(namespace));
+        for namespace in &namespaces {
+            all_gone(namespace);
+        }
     }
     assert_eq!(devices(), before);
 }

@@ -1,4 +1,4 @@
-//! Real programs over a link that delays and loses: web, Redis, PostgreSQL, TLS, WebSocket, ssh, iperf3, ping, DNS.
+//! Real programs over a link that delays and loses: web, Redis, `PostgreSQL`, TLS, WebSocket, ssh, iperf3, ping, DNS.
 
 use std::fs;
 use std::process::Command;

@@ -31,9 +31,11 @@ use interfaces::Interface;
 pub(super) struct Extcap {
     /// Put the plugin where Wireshark looks for it, or into DIR [default: ask `tshark -G folders`]
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, group = "task")]
+    #[allow(clippy::option_option, reason = "for clap: an option that may have a value")]
     install: Option<Option<PathBuf>>,
     /// Remove the plugin from where --install puts it, or from DIR [default: ask `tshark -G folders`]
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, group = "task")]
+    #[allow(clippy::option_option, reason = "for clap: an option that may have a value")]
     uninstall: Option<Option<PathBuf>>,
     /// Write a profile for Wireshark into DIR: colour rules, and a column for the comment
     #[arg(long, value_name = "DIR", group = "task")]
@@ -55,6 +57,7 @@ pub(super) struct Extcap {
 /// What Wireshark asks for.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Called by Wireshark")]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of Wireshark's protocol")]
 struct Asked {
     /// Print the interfaces
     #[arg(long, group = "task")]
@@ -70,6 +73,7 @@ struct Asked {
     extcap_config: bool,
     /// Print the version of the plugin; the value is the version of Wireshark
     #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true)]
+    #[allow(clippy::option_option, reason = "for clap: an option that may have a value")]
     extcap_version: Option<Option<String>>,
     /// A capture filter, which is refused: Wireshark's display filters do the same
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]

@@ -6,7 +6,7 @@
 //!                                                exceeded  packet too big
 //! ```
 //!
-//! It never fragments. Hop N has the addresses 10.77.N.1 and fd77:N::1.
+//! It never fragments. Hop N has the addresses 10.77.N.1 and `fd77:N::1`.
 
 use core::net::IpAddr;
 

@@ -22,9 +22,9 @@ const SMALLEST_V6: u16 = 1280;
 /// A side of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// 10.77.0.1 and fd77::1.
+    /// 10.77.0.1 and `fd77::1`.
     Left,
-    /// 10.77.0.2 and fd77::2.
+    /// 10.77.0.2 and `fd77::2`.
     Right,
 }
 

@@ -335,7 +335,7 @@ impl End {
         self.timer_since = None;
     }
 
-    /// What is acknowledged is neither SACKed nor lost.
+    /// What is acknowledged is neither `SACKed` nor lost.
     fn settle(&mut self) {
         let una = self.snd_una.map_or(0, |una| una.value);
         self.sacked.remove(0, una);

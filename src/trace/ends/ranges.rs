@@ -94,7 +94,7 @@ impl Ranges {
 }
 
 /// Divides the space of a direction. `una <= nxt`; the result is in order, without gaps, from 0 to the later of `nxt` and
-/// `edge`. A byte in both sets is SACKed.
+/// `edge`. A byte in both sets is `SACKed`.
 pub(super) fn divide(una: u64, nxt: u64, edge: u64, sacked: &Ranges, lost: &Ranges) -> Vec<Extent> {
     let mut all = Vec::new();
     let mut put = |start: u64, end: u64, kind: Space| {

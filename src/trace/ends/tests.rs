@@ -320,7 +320,9 @@ proptest! {
         let (nxt, edge) = (una + flight, una + window);
         let [sacked, lost] = sets.map(|list| {
             let mut set = Ranges::default();
-            list.iter().for_each(|(start, len)| set.add(*start, start + len));
+            for (start, len) in &list {
+                set.add(*start, start + len);
+            }
             set
         });
         let parts = divide(una, nxt, edge, &sacked, &lost);

@@ -152,16 +152,14 @@ impl Screen {
         let page = self.page.saturating_sub(1).max(1);
         let view_page = self.view_lines.1.saturating_sub(1).max(1);
         match action {
-            Action::Forward => self.move_by(true, 1),
-            Action::Back => self.move_by(false, 1),
             Action::Down if self.view.is_some() => self.scroll_by(true, 1),
             Action::Up if self.view.is_some() => self.scroll_by(false, 1),
             Action::PageDown if self.view.is_some() => self.scroll_by(true, view_page),
             Action::PageUp if self.view.is_some() => self.scroll_by(false, view_page),
             Action::First if self.view.is_some() => self.scroll = 0,
             Action::Last if self.view.is_some() => self.scroll_by(true, usize::MAX / 2),
-            Action::Down => self.move_by(true, 1),
-            Action::Up => self.move_by(false, 1),
+            Action::Forward | Action::Down => self.move_by(true, 1),
+            Action::Back | Action::Up => self.move_by(false, 1),
             Action::PageDown => self.move_by(true, page),
             Action::PageUp => self.move_by(false, page),
             Action::First => self.move_by(false, usize::MAX / 2),
@@ -178,7 +176,7 @@ impl Screen {
             Action::Search => self.search = Some(String::new()),
             Action::Packet => self.toggle(View::Packet),
             Action::Story if self.model.story.is_none() => {
-                "there is no story: this is no lesson".clone_into(&mut self.message)
+                "there is no story: this is no lesson".clone_into(&mut self.message);
             }
             Action::Story => self.toggle(View::Story),
             Action::Help => self.toggle(View::Help),

@@ -101,6 +101,7 @@ pub(crate) struct Story {
     /// In a line.
     pub(crate) summary: String,
     /// What happens and why.
+    #[allow(clippy::struct_field_names, reason = "the key of a scenario file")]
     pub(crate) story: String,
     /// What to look at.
     pub(crate) look: Vec<String>,

@@ -1,7 +1,7 @@
 //! One end of a connection as text: state, SND.*, RCV.*, congestion, timers, and the bar of its sequence space.
 //!
 //! `~` stands before what is inferred, `-` where nothing is known. The bar divides the sequence space of what the end sends:
-//! acknowledged, SACKed, lost, in flight, window. It is drawn around what is in flight; `«` and `»` say that more lies
+//! acknowledged, `SACKed`, lost, in flight, window. It is drawn around what is in flight; `«` and `»` say that more lies
 //! beyond.
 
 use core::fmt::Display;
@@ -51,7 +51,9 @@ pub(super) fn lines(
             ("rttvar", &time(end.rttvar)),
             ("rto", &rto),
         ];
-        rows.iter().for_each(|(name, value)| put(format!("{name:<12}{value}")));
+        for (name, value) in &rows {
+            put(format!("{name:<12}{value}"));
+        }
         let timers = end.timers();
         if timers.is_empty() {
             put(format!("{:<12}-", "timers"));

@@ -1,5 +1,7 @@
 //! A row of the ladder as a line of the terminal: time, connection, states, and the arrow or the note between the bars.
 
+use std::fmt::Write as _;
+
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
@@ -53,7 +55,7 @@ pub(super) fn line(model: &Model, row: &Row, at_cursor: bool, columns: Columns, 
     let number = row.flow.filter(|_| columns.number > 0).map_or(String::new(), |flow| format!("#{flow}"));
     let mut head = format!("{cursor}{time:>TIME$} {number:<width$}", width = columns.number);
     if columns.states {
-        head.push_str(&format!("{:>STATE$} ", state(0).unwrap_or_default()));
+        let _ = write!(head, "{:>STATE$} ", state(0).unwrap_or_default());
     }
     spans.push(Span::raw(head));
     let width = columns.body();

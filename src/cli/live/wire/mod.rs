@@ -111,12 +111,11 @@ impl Session<'_> {
         }
         self.wire.begin().map_err(|error| CliError::Run(error.to_string()))?;
         let input = if foreground { Input::Terminal } else { Input::Ours };
-        let command = match &self.args.right {
-            Some(command) => shell_command(command),
-            None => {
-                self.tell_shell();
-                vec![std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())]
-            }
+        let command = if let Some(command) = &self.args.right {
+            shell_command(command)
+        } else {
+            self.tell_shell();
+            vec![std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())]
         };
         self.right = Some(self.start(Side::Right, &command, self.captures.is_on_stdout(), input)?);
         loop {
