@@ -17,7 +17,7 @@ bench-connections-100000 := connections --count 100000
 bench-dumbbell-1000 := dumbbell --flows 1000
 FUZZ_CASES ?= 1000000
 # Each alone passes clippy.
-FEATURES := capture http scenario replay drill tokio live cli proxy
+FEATURES := capture http scenario replay drill tokio control live cli proxy
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LEFT_OUT := $(TARGET)/left-out.txt

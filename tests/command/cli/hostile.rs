@@ -151,6 +151,10 @@ show @.torn.pcapng
 show @.junk
 show @.missing
 show --count @ @.pcapng
+step @
+step @.junk
+step @.toml
+step @.pcapng
 replay @
 replay @.pcapng
 replay -v @.pcapng
