@@ -249,11 +249,21 @@ mod tests {
 
     use crate::cli::args::Args;
 
-    /// The words of tcplab's part of a line, without redirections and comments.
-    fn words(line: &str) -> Vec<&str> {
+    /// The words of tcplab's part of a line as a shell hands them over, without redirections and comments.
+    fn words(line: &str) -> Vec<String> {
         let ours = line.split(" | ").find(|part| part.trim().starts_with("tcplab ")).expect("a command of ours");
         let ours = ours.split(" > ").next().unwrap_or(ours).trim();
-        ours.split(" #").next().unwrap_or(ours).split_whitespace().collect()
+        let ours = ours.split(" #").next().unwrap_or(ours);
+        let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
+        for character in ours.chars().chain([' ']) {
+            match character {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
+                other => word.push(other),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
     }
 
     #[test]
