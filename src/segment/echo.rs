@@ -34,7 +34,8 @@ impl IpView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::{RawIp, raw_icmp};
+    use crate::segment::RawIp;
+    use crate::segment::raw::raw_icmp;
 
     #[test]
     fn a_reply_has_the_request_turned_round_and_its_data() {

@@ -40,8 +40,7 @@ fn changes_and_drops(scenario: &Scenario) -> (Vec<String>, Vec<u64>) {
     });
     let outcome = world.run();
     assert_eq!(outcome.failures, [""; 0]);
-    let seen = seen.borrow().clone();
-    seen
+    seen.take()
 }
 
 #[test]

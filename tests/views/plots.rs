@@ -168,7 +168,9 @@ fn joined(files: &[PathBuf], place: &Path) -> Vec<(usize, u64)> {
             let record = record.expect("a record");
             let mut packet = record.packet.expect("an IP packet").to_vec();
             let places = if packet[0] >> 4 == 4 { [13, 17] } else { [9, 25] };
-            places.into_iter().for_each(|at| packet[at] = number as u8);
+            for at in places {
+                packet[at] = number as u8;
+            }
             // tshark takes a SYN at the time 0 for one that it has not seen.
             let at = record.at.as_nanos() + 1_000_000_000;
             let head =

@@ -324,7 +324,9 @@ fn every_key_does_what_the_help_says() {
         let help = terminal.press("?", "the help", |screen| view(screen, "keys, Esc closes"));
         let keys = keys_of_help(&help);
         assert!(keys.len() > 20, "{help}");
-        keys.iter().for_each(|(key, does)| check(&terminal, key, does));
+        for (key, does) in &keys {
+            check(&terminal, key, does);
+        }
         for (key, _) in keys.iter().filter(|(_, does)| does == "quit") {
             let Some(terminal) = Terminal::open(size, &command) else { return };
             terminal.wait("the story", |screen| view(screen, "story"));
