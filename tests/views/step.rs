@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -19,6 +20,8 @@ const SIZES: [(u16, u16); 2] = [(80, 24), (200, 60)];
 /// A terminal of tmux, with a server of its own.
 struct Terminal {
     socket: String,
+    /// The shell writes the exit code of the command here. tmux does not always tell that a command has ended.
+    code: PathBuf,
 }
 
 impl Terminal {
@@ -27,7 +30,12 @@ impl Terminal {
     fn open((width, height): (u16, u16), command: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let terminal = Self { socket: format!("tcplab-{}-{number}", std::process::id()) };
+        let socket = format!("tcplab-{}-{number}", std::process::id());
+        let code = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&socket);
+        let terminal = Self { socket, code };
+        let is_replaced = command.starts_with("exec ");
+        let after = if is_replaced { String::new() } else { format!("; echo $? >'{}'", terminal.code.display()) };
+        let command = &format!("{command}{after}");
         let (width, height) = (width.to_string(), height.to_string());
         let start = ["-u", "-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, command];
         let keep = [";", "set-option", "remain-on-exit", "on", ";", "set-option", "status", "off"];
@@ -107,8 +115,9 @@ impl Terminal {
     fn exit_code(&self) -> String {
         let begin = Instant::now();
         loop {
-            let dead = self.tmux(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"]);
-            if let Some(code) = dead.trim().strip_prefix("1 ") {
+            // The line is whole when it has its end.
+            let code = fs::read_to_string(&self.code).unwrap_or_default();
+            if let Some(code) = code.strip_suffix('\n') {
                 return code.to_owned();
             }
             assert!(begin.elapsed() < PATIENCE, "it has not ended:\n{}", self.screen());
@@ -120,6 +129,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).stderr(Stdio::null()).status();
+        let _ = fs::remove_file(&self.code);
     }
 }
 
@@ -458,10 +468,12 @@ fn without_a_terminal_and_with_bad_input_it_says_what_to_do_and_ends_with_2() {
     }
     let (code, _, err) = without_terminal(&["handshake", "--json"]);
     assert!(code == Some(2) && err.contains("`tcplab show --json FILE` prints the packets"), "{err}");
-    let Some(terminal) = Terminal::open((80, 24), &format!("{TCPLAB} step {empty}")) else { return };
+    let said = folder.join("said");
+    let command = format!("{TCPLAB} step {empty} 2>'{}'", said.display());
+    let Some(terminal) = Terminal::open((80, 24), &command) else { return };
     assert_eq!(terminal.exit_code(), "2");
-    let screen: String = terminal.screen().split_whitespace().collect();
-    assert!(screen.contains("thereisnothingtostepthrough"), "{screen}");
+    let said = fs::read_to_string(said).expect("what it says");
+    assert!(said.contains("there is nothing to step through") && said.lines().count() == 1, "{said}");
     let Some(terminal) = Terminal::open((80, 24), &format!("TERM=dumb {TCPLAB} step handshake")) else { return };
     assert_eq!(terminal.exit_code(), "2");
 }
