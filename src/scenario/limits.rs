@@ -186,9 +186,21 @@ fn carried(scenario: &Scenario, specs: &[&LinkSpec]) -> Option<u64> {
     Some((bits as f64 * seconds / 8.0) as u64)
 }
 
+impl Scenario {
+    /// Hosts whose `buffer_limit` is set.
+    fn hosts_with_limit(&self) -> impl Iterator<Item = &super::host::HostPart> {
+        let default = crate::socket::HostConfig::default().buffer_limit;
+        self.hosts.iter().filter(move |host| !host.router && host.config.buffer_limit != default)
+    }
+
+    /// Bytes that the file allows for buffers, as far as it sets them.
+    pub(super) fn asked_buffers(&self) -> usize {
+        self.hosts_with_limit().fold(0, |sum, host| sum.saturating_add(host.config.buffer_limit))
+    }
+}
+
 fn check_buffers(scenario: &Scenario) -> Result<(), Excess> {
-    let default = crate::socket::HostConfig::default().buffer_limit;
-    let set = scenario.hosts.iter().filter(|host| !host.router && host.config.buffer_limit != default);
+    let set = scenario.hosts_with_limit();
     let (mut total, mut largest) = (0_u64, None);
     for host in set {
         let asked = host.config.buffer_limit as u64;

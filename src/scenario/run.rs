@@ -132,8 +132,8 @@ fn ended_early(gave_up: &GaveUp) -> String {
             limit.as_secs() / 3600
         ),
         Reason::Memory(limit) => format!(
-            "the buffers of the hosts take more than {limit} bytes; with a smaller `size`, `count` or `buffer_limit` they \
-             take less"
+            "the buffers of the hosts take more than {limit} bytes; with a smaller `size` or `count` they take less, and a \
+             larger `buffer_limit` of the hosts allows more"
         ),
         Reason::Unfinished(programs) => format!(
             "nothing can happen any more and these programs have not ended: {}; for a program that serves without end, \

@@ -259,6 +259,23 @@ fn a_run_whose_buffers_take_too_much_ends_early_and_says_so() {
 }
 
 #[test]
+fn the_buffers_of_a_run_have_96_mib_and_more_only_if_the_file_asks_for_it() {
+    let many = |hosts: &str| {
+        let text = format!(
+            "{hosts}[links]\na-b = \"delay=1ms\"\n\
+             [[programs]]\nhost = \"b\"\ndaemon = true\ndo = [\"listen 9 100\", \"sleep 100s\"]\n\
+             [[programs]]\nhost = \"a\"\ncount = 13\ndo = [\"connect b:9\", \"send 8MiB\", \"close\"]\n"
+        );
+        Scenario::parse(&text).expect("a scenario").build(1).expect("it is built").run().failures
+    };
+    let buffers = "snd_buf = \"8MiB\"\n";
+    let failures = many(&format!("[hosts.a]\n{buffers}[hosts.b]\n"));
+    assert!(failures[0].contains("the buffers of the hosts take more than 100663296 bytes"), "{failures:?}");
+    let failures = many(&format!("[hosts.a]\n{buffers}buffer_limit = \"256MiB\"\n[hosts.b]\n"));
+    assert_eq!(failures, Vec::<String>::new());
+}
+
+#[test]
 fn the_author_of_a_file_is_told_about_keys_and_not_about_functions() {
     let tables = program("name = \"server\"\ndo = [\"listen 80\", \"accept\"]");
     let outcome = Scenario::parse(&with(&tables)).expect("a scenario").build(1).expect("it is built").run();
