@@ -1,5 +1,5 @@
-//! axe-core finds no violation: light and dark, narrow and wide, with the course's index. What axe cannot tell is tested besides:
-//! landmarks, and that a screen reader is told of the chosen packet.
+//! axe-core finds no violation: light and dark, narrow and wide, with the course's index. What axe cannot tell is tested
+//! besides: landmarks, and that a screen reader is told of the chosen packet.
 
 use std::env;
 use std::fs;

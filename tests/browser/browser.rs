@@ -1,4 +1,5 @@
-//! One session of Chromium: open a page, press keys, ask the page by JavaScript, read its log. Every call waits for its answer.
+//! One session of Chromium: open a page, press keys, ask the page by JavaScript, read its log. Every call waits for its
+//! answer.
 
 use std::cell::RefCell;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The one chromedriver of this test program, and at most two browsers, which tests lend from each other.
 //!
-//! A shell watches over chromedriver. The shell leads a process group and reads from a pipe. When this program ends, in whatever
-//! way, the pipe closes. The shell then ends the group and removes the profiles of the browsers.
+//! A shell starts chromedriver. The shell leads a process group and reads from a pipe. When this program ends, in whatever way,
+//! the pipe closes. The shell then ends the group and removes the profiles of the browsers.
 
 use std::env;
 use std::fs;
@@ -20,8 +20,8 @@ use crate::programs::scratch;
 /// A browser for each core of the machine on which the tests run.
 const MOST_BROWSERS: usize = 2;
 
-/// Starts chromedriver ($2) on a free port, waits for the end of the pipe, and ends what has been started. The profiles ($1)
-/// are removed until nothing writes there any more.
+/// Starts chromedriver ($2) on a free port, waits for the end of the pipe, and ends what has been started. The profiles
+/// ($1) are removed until nothing writes there any more.
 const WATCH: &str = r#"
 "$2" --port=0 </dev/null 2>&1 &
 trap '' TERM

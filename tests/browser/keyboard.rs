@@ -13,8 +13,8 @@ const ENTER: &str = "\u{e007}";
 /// More than any of the pages has controls.
 const MOST_CONTROLS: usize = 200;
 
-/// Presses Tab from the start of the page until the focus is back there. Each control gets the focus once, in the order of the
-/// document, and differs then from what it is without focus.
+/// Presses Tab from the start of the page until the focus is back there. Each control gets the focus once, in the order of
+/// the document, and differs then from what it is without focus.
 #[track_caller]
 fn assert_all_reached(browser: &Browser, file: &Path) {
     browser.run(

@@ -91,9 +91,8 @@ fn a_hundred_thousand_packets_make_a_small_document() {
 
     browser.resize(1600, 1000);
     browser.open_page(&file, "");
-    let loaded = browser.eval(
-        "performance.getEntriesByType('navigation')[0].loadEventEnd - performance.getEntriesByType('navigation')[0].startTime",
-    );
+    let loaded = browser
+        .eval("performance.getEntriesByType('navigation').map((entry) => entry.loadEventEnd - entry.startTime)[0]");
     let mut most = assert_few_nodes(&browser, "at the start");
     let height = browser.eval("document.querySelector('#ladder').scrollHeight").as_f64().expect("a number");
     let mut slowest = 0_f64;

@@ -10,7 +10,7 @@ use crate::pages::{course, lesson};
 
 const WIDTHS: [u32; 4] = [320, 400, 900, 1600];
 
-/// Controls that are not in the window after they were scrolled to, or that something covers; and what is wider than the window.
+/// Nothing is wider than the window. Every control is in the window after it was scrolled to, and nothing covers it.
 #[track_caller]
 fn assert_fits(browser: &Browser, file: &Path, width: u32) {
     browser.resize(width, 800);
@@ -74,7 +74,8 @@ fn the_parts_of_the_page_do_not_lie_on_each_other() {
                boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b, j) => {
                    const inside = (x, y) => document.querySelector(x).contains(document.querySelector(y));
                    const [x, y] = [parts[i], parts[i + 1 + j]];
-                   const apart = a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+                   const apart = a.right <= b.left + 1 || b.right <= a.left + 1 ||
+                       a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
                    if (!apart && !inside(x, y) && !inside(y, x)) wrong.push(`${x} and ${y}`);
                }));
                return wrong;"#,

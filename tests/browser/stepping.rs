@@ -1,4 +1,5 @@
-//! Steps through a page: buttons, keys, slider, link to a packet, filter. After each step the whole page shows the same packet.
+//! Steps through a page: buttons, keys, slider, link to a packet, filter. After each step the whole page shows the same
+//! packet.
 
 use serde_json::json;
 
@@ -20,7 +21,8 @@ mod key {
 #[track_caller]
 fn chosen(browser: &Browser) -> u64 {
     let row = browser.text(
-        r#"[...document.querySelectorAll('#ladder [data-packet][aria-selected="true"]')].map((row) => row.dataset.packet).join()"#,
+        r#"[...document.querySelectorAll('#ladder [data-packet][aria-selected="true"]')]
+            .map((row) => row.dataset.packet).join()"#,
     );
     assert_eq!(browser.text("location.hash"), format!("#p={row}"), "the address names the chosen packet");
     let active = "document.getElementById(document.querySelector('#ladder').getAttribute('aria-activedescendant'))";
@@ -58,7 +60,8 @@ fn assert_shows(browser: &Browser, packet: &Packet) {
 /// The lit state of one end; empty if none is lit.
 fn lit(browser: &Browser, side: &str) -> String {
     browser.text(&format!(
-        r#"[...document.querySelectorAll('#machine [data-side="{side}"] [data-lit="true"]')].map((state) => state.dataset.state).join()"#
+        r#"[...document.querySelectorAll('#machine [data-side="{side}"] [data-lit="true"]')]
+            .map((state) => state.dataset.state).join()"#
     ))
 }
 
