@@ -7,7 +7,7 @@ use crate::browser::Browser;
 use crate::driver::Lent;
 use crate::pages::{Packet, capture, changes, packets, page, place};
 
-/// Keys of WebDriver that have no character.
+/// Keys of `WebDriver` that have no character.
 mod key {
     pub(super) const END: &str = "\u{e010}";
     pub(super) const HOME: &str = "\u{e011}";
@@ -218,7 +218,7 @@ fn the_filter_leaves_one_connection() {
     assert_shows(&browser, of_it[of_it.len() - 1]);
     let drawn =
         browser.eval("[...document.querySelectorAll('#ladder [data-packet]')].map((row) => +row.dataset.packet)");
-    let drawn: Vec<_> = drawn.as_array().expect("rows").iter().filter_map(|row| row.as_u64()).collect();
+    let drawn: Vec<_> = drawn.as_array().expect("rows").iter().filter_map(serde_json::Value::as_u64).collect();
     assert!(!drawn.is_empty() && drawn.iter().all(|row| of_it.iter().any(|packet| packet.number == *row)), "{drawn:?}");
     browser.choose("#filter", "all");
     browser.run("document.querySelector('#ladder').focus()");

@@ -45,9 +45,9 @@ fn zoom_narrows_the_time_around_the_cursor_and_is_undone() {
     let mut last = whole;
     for by in ["button", "key", "button"] {
         if by == "key" {
-            browser.press("+")
+            browser.press("+");
         } else {
-            browser.click("#zoom-in")
+            browser.click("#zoom-in");
         }
         let now = range(&browser);
         assert!(now.1 - now.0 < (last.1 - last.0) * 0.8, "{by}: {now:?} is narrower than {last:?}");
