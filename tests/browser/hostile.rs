@@ -161,8 +161,8 @@ fn the_page_asks_for_nothing_and_may_not() {
         "script-src-elem",
         "style-src-elem",
     ];
-    assert_eq!(violations, json!(expected));
     assert_eq!(browser.eval("typeof window.hacked"), "undefined");
+    assert_eq!(violations, json!(expected));
     let refused = server.accept().expect_err("nobody has connected");
     assert_eq!(refused.kind(), ErrorKind::WouldBlock);
 }

@@ -102,7 +102,9 @@ pub(crate) fn packets(capture: &Path) -> Vec<Packet> {
             words: text(&line["words"]),
             states: [0, 1].map(|side| text(&line["states"][side])),
             lost: tag.starts_with("lost: ") || tag.starts_with("corrupted: "),
-            again: kinds.filter_map(Value::as_str).any(|kind| kind.contains("retransmission")),
+            // What Wireshark calls out of order may be a retransmission, as the words of its sender tell.
+            again: kinds.filter_map(Value::as_str).any(|kind| kind.contains("retransmission"))
+                || text(&line["words"]).contains("retransmission of"),
         }
     };
     lines.iter().map(read).collect()

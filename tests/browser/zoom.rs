@@ -19,7 +19,11 @@ fn range(browser: &Browser) -> (f64, f64) {
 fn drawn(browser: &Browser) -> (u64, bool) {
     let answer = browser.run(
         "const plot = document.querySelector('#plot');
-         const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
+         // A copy that is meant to be read.
+         const copy = Object.assign(document.createElement('canvas'), { width: plot.width, height: plot.height });
+         const pen = copy.getContext('2d', { willReadFrequently: true });
+         pen.drawImage(plot, 0, 0);
+         const pixels = pen.getImageData(0, 0, plot.width, plot.height).data;
          let hash = 7;
          const seen = new Set();
          for (let at = 0; at < pixels.length; at += 4) {
