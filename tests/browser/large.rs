@@ -130,7 +130,7 @@ fn a_hundred_thousand_packets_make_a_small_document() {
     most = most.max(assert_few_nodes(&browser, "at the end"));
     browser.press("\u{e011}");
     browser.press("r");
-    browser.until(r#"/^#p=\d{2,}$/.test(location.hash)"#);
+    browser.until(r"/^#p=\d{2,}$/.test(location.hash)");
     browser.choose("#filter", "7");
     for kind in ["sequence", "window", "rtt", "throughput"] {
         browser.choose("#plot-kind", kind);

@@ -68,7 +68,7 @@ fn the_parts_of_the_page_do_not_lie_on_each_other() {
     for width in WIDTHS {
         browser.resize(width, 800);
         let wrong = browser.run(
-            r#"const parts = ['#ladder', '#packet', '#machine', '#space', '#plots', '#slider'];
+            r"const parts = ['#ladder', '#packet', '#machine', '#space', '#plots', '#slider'];
                const boxes = parts.map((part) => document.querySelector(part).getBoundingClientRect());
                const wrong = [];
                boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b, j) => {
@@ -78,7 +78,7 @@ fn the_parts_of_the_page_do_not_lie_on_each_other() {
                        a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
                    if (!apart && !inside(x, y) && !inside(y, x)) wrong.push(`${x} and ${y}`);
                }));
-               return wrong;"#,
+               return wrong;",
         );
         assert_eq!(wrong, json!([]), "at {width} pixels");
     }

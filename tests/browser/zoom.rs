@@ -19,7 +19,9 @@ fn range(browser: &Browser) -> (f64, f64) {
 fn drawn(browser: &Browser) -> (u64, bool) {
     let answer = browser.run(
         "const plot = document.querySelector('#plot');
-         const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
+         const copy = new OffscreenCanvas(plot.width, plot.height).getContext('2d', { willReadFrequently: true });
+         copy.drawImage(plot, 0, 0);
+         const pixels = copy.getImageData(0, 0, plot.width, plot.height).data;
          let hash = 7;
          const seen = new Set();
          for (let at = 0; at < pixels.length; at += 4) {
