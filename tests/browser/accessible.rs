@@ -82,7 +82,10 @@ fn the_button_changes_the_scheme_and_its_contrast_is_enough_too() {
     let Some(browser) = Lent::new() else { return };
     browser.prefer("light");
     browser.open_page(&lesson("lost-data"), "p=6");
-    let background = || browser.text("getComputedStyle(document.body).backgroundColor");
+    let background = || {
+        let of = |element| browser.text(&format!("getComputedStyle(document.{element}).backgroundColor"));
+        [of("documentElement"), of("body")]
+    };
     let light = background();
     browser.click("#scheme");
     assert_eq!(browser.text("document.documentElement.dataset.scheme"), "dark");

@@ -86,10 +86,10 @@ impl Browser {
         self.wait(url.as_str(), self.client.goto(url.as_str()));
     }
 
-    /// As [`Browser::open`], and waits until a packet is chosen.
+    /// As [`Browser::open`], and waits until a row is chosen.
     pub(crate) fn open_page(&self, file: &Path, hash: &str) {
         self.open(file, hash);
-        self.until(r#"document.querySelector('#ladder [data-packet][aria-selected="true"]')"#);
+        self.until(r#"document.querySelector('#ladder [aria-selected="true"]')"#);
     }
 
     /// The width and height of the window, in CSS pixels.

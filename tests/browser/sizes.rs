@@ -19,6 +19,10 @@ fn assert_fits(browser: &Browser, file: &Path, width: u32) {
            for (const element of [document.documentElement, document.body])
                if (element.scrollWidth > element.clientWidth)
                    wrong.push(`${element.tagName} is ${element.scrollWidth} wide`);
+           if (wrong.length)
+               wrong.push(...[...document.querySelectorAll('body *')]
+                   .filter((element) => element.getBoundingClientRect().right > innerWidth)
+                   .slice(0, 5).map((element) => `${element.tagName} ${element.id} ${element.className}`));
            for (const control of document.querySelectorAll('button, select, input, a[href], [tabindex="0"], summary')) {
                if (control.closest('[hidden]')) continue;
                const name = control.id || control.textContent;
