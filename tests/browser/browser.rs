@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
-use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::error::CmdError;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -86,10 +86,10 @@ impl Browser {
         self.wait(url.as_str(), self.client.goto(url.as_str()));
     }
 
-    /// As [`Browser::open`], and waits until a packet is chosen.
+    /// As [`Browser::open`], and waits until a row is chosen.
     pub(crate) fn open_page(&self, file: &Path, hash: &str) {
         self.open(file, hash);
-        self.until(r#"document.querySelector('#ladder [data-packet][aria-selected="true"]')"#);
+        self.until(r#"document.querySelector('#ladder [aria-selected="true"]')"#);
     }
 
     /// The width and height of the window, in CSS pixels.
@@ -160,6 +160,23 @@ impl Browser {
         self.wait(selector, async { self.client.find(Locator::Css(selector)).await?.click().await });
     }
 
+    /// Scrolls to an element that may be drawn anew by the scrolling, and clicks where it is then.
+    pub(crate) fn point_at(&self, selector: &str) {
+        let quoted = Value::from(selector);
+        let at = self.run_async(&format!(
+            "document.querySelector({quoted}).scrollIntoView({{ block: 'nearest' }});
+             await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+             const box = document.querySelector({quoted}).getBoundingClientRect();
+             return [box.left + Math.min(box.width, innerWidth) / 2, box.top + box.height / 2];"
+        ));
+        let [x, y] = [0, 1].map(|axis| at[axis].as_f64().expect("pixels").round());
+        let mouse = MouseActions::new("mouse".to_owned())
+            .then(PointerAction::MoveTo { duration: None, x, y })
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.wait(selector, self.client.perform_actions(mouse));
+    }
+
     /// Chooses an option of a `<select>`.
     pub(crate) fn choose(&self, selector: &str, value: &str) {
         self.wait(selector, async { self.client.find(Locator::Css(selector)).await?.select_by_value(value).await });
@@ -182,7 +199,7 @@ impl Browser {
     }
 }
 
-/// A command of chromedriver that is not in the WebDriver standard.
+/// A command of chromedriver that is not in the `WebDriver` standard.
 #[derive(Debug)]
 struct Extension {
     path: &'static str,

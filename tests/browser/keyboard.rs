@@ -18,7 +18,7 @@ const MOST_CONTROLS: usize = 200;
 #[track_caller]
 fn assert_all_reached(browser: &Browser, file: &Path) {
     browser.run(
-        r#"window.controls = [...document.querySelectorAll('button, select, input, a[href], [tabindex], summary')]
+        r"window.controls = [...document.querySelectorAll('button, select, input, a[href], [tabindex], summary')]
                .filter((control) => !control.disabled && control.tabIndex >= 0 && control.getClientRects().length);
            window.look = (control) => {
                const style = getComputedStyle(control);
@@ -27,7 +27,7 @@ fn assert_all_reached(browser: &Browser, file: &Path) {
            };
            window.looks = controls.map(look);
            document.activeElement?.blur?.();
-           getSelection().removeAllRanges();"#,
+           getSelection().removeAllRanges();",
     );
     let count = browser.eval("controls.length").as_u64().expect("a number") as usize;
     assert!((1..MOST_CONTROLS).contains(&count), "{count} controls");
@@ -121,13 +121,13 @@ fn keys_with_control_alt_or_meta_are_left_to_the_browser() {
     let Some(browser) = Lent::new() else { return };
     browser.open_page(&lesson("sack"), "p=5");
     let prevented = browser.run(
-        r#"const wrong = [];
+        r"const wrong = [];
            for (const modifier of ['ctrlKey', 'altKey', 'metaKey'])
                for (const key of ['j', 'k', 'l', 'r', 's', '+', '-', '0', 'ArrowLeft', 'ArrowRight', 'Home', 'End']) {
                    const event = new KeyboardEvent('keydown', { key, [modifier]: true, bubbles: true, cancelable: true });
                    if (!document.body.dispatchEvent(event)) wrong.push(`${modifier} ${key}`);
                }
-           return wrong;"#,
+           return wrong;",
     );
     assert_eq!(prevented, Value::Array(Vec::new()));
     assert_eq!(browser.text("location.hash"), "#p=5");

@@ -102,9 +102,8 @@ pub(crate) fn packets(capture: &Path) -> Vec<Packet> {
             words: text(&line["words"]),
             states: [0, 1].map(|side| text(&line["states"][side])),
             lost: tag.starts_with("lost: ") || tag.starts_with("corrupted: "),
-            // What Wireshark calls out of order may be a retransmission, as the words of its sender tell.
-            again: kinds.filter_map(Value::as_str).any(|kind| kind.contains("retransmission"))
-                || text(&line["words"]).contains("retransmission of"),
+            // A kind is what a stranger sees on the wire. Our own words know more.
+            again: kinds.chain([&line["words"]]).filter_map(Value::as_str).any(|kind| kind.contains("retransmission")),
         }
     };
     lines.iter().map(read).collect()

@@ -19,6 +19,10 @@ fn assert_fits(browser: &Browser, file: &Path, width: u32) {
            for (const element of [document.documentElement, document.body])
                if (element.scrollWidth > element.clientWidth)
                    wrong.push(`${element.tagName} is ${element.scrollWidth} wide`);
+           if (wrong.length)
+               wrong.push(...[...document.querySelectorAll('body *')]
+                   .filter((element) => element.getBoundingClientRect().right > innerWidth)
+                   .slice(0, 5).map((element) => `${element.tagName} ${element.id} ${element.className}`));
            for (const control of document.querySelectorAll('button, select, input, a[href], [tabindex="0"], summary')) {
                if (control.closest('[hidden]')) continue;
                const name = control.id || control.textContent;
@@ -68,7 +72,7 @@ fn the_parts_of_the_page_do_not_lie_on_each_other() {
     for width in WIDTHS {
         browser.resize(width, 800);
         let wrong = browser.run(
-            r#"const parts = ['#ladder', '#packet', '#machine', '#space', '#plots', '#slider'];
+            r"const parts = ['#ladder', '#packet', '#machine', '#space', '#plots', '#slider'];
                const boxes = parts.map((part) => document.querySelector(part).getBoundingClientRect());
                const wrong = [];
                boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b, j) => {
@@ -78,7 +82,7 @@ fn the_parts_of_the_page_do_not_lie_on_each_other() {
                        a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
                    if (!apart && !inside(x, y) && !inside(y, x)) wrong.push(`${x} and ${y}`);
                }));
-               return wrong;"#,
+               return wrong;",
         );
         assert_eq!(wrong, json!([]), "at {width} pixels");
     }

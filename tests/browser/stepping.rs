@@ -163,11 +163,11 @@ fn a_link_to_a_packet_opens_it_and_a_click_on_a_row_makes_one() {
     let Some(browser) = Lent::new() else { return };
     let packets = open(&browser, "slow-start", "link", "p=12");
     assert_shows(&browser, &packets[11]);
-    browser.click(r#"#ladder [data-packet="14"]"#);
+    browser.point_at(r#"#ladder [data-packet="14"]"#);
     assert_shows(&browser, &packets[13]);
     // As when the address is edited by hand, or the browser goes back.
     browser.run("location.hash = '#p=30'");
-    browser.until(r##"document.querySelector('#ladder [aria-selected="true"]')?.dataset.packet === "30""##);
+    browser.until(r#"document.querySelector('#ladder [aria-selected="true"]')?.dataset.packet === "30""#);
     assert_shows(&browser, &packets[29]);
     for wrong in ["p=0", "p=99999999", "p=x", "p=", "q=3", "p=-1", "p=1e400", "%3Cscript%3E"] {
         browser.run(&format!("location.hash = '#{wrong}'"));
@@ -238,7 +238,7 @@ fn the_sequence_space_of_the_sender_moves_with_the_cursor() {
     for number in [3_usize, 4, 5, 8] {
         browser.run(&format!("location.hash = '#p={number}'"));
         browser.until(&format!(
-            r##"document.querySelector('#ladder [aria-selected="true"]')?.dataset.packet === "{number}""##
+            r#"document.querySelector('#ladder [aria-selected="true"]')?.dataset.packet === "{number}""#
         ));
         assert_shows(&browser, &packets[number - 1]);
         seen.push(space("left"));
@@ -247,6 +247,6 @@ fn the_sequence_space_of_the_sender_moves_with_the_cursor() {
         assert_ne!(pair[0], pair[1]);
     }
     browser.run("location.hash = '#p=3'");
-    browser.until(r##"document.querySelector('#ladder [aria-selected="true"]')?.dataset.packet === "3""##);
+    browser.until(r#"document.querySelector('#ladder [aria-selected="true"]')?.dataset.packet === "3""#);
     assert_eq!(space("left"), seen[0], "back is as forward");
 }

@@ -19,11 +19,9 @@ fn range(browser: &Browser) -> (f64, f64) {
 fn drawn(browser: &Browser) -> (u64, bool) {
     let answer = browser.run(
         "const plot = document.querySelector('#plot');
-         // A copy that is meant to be read.
-         const copy = Object.assign(document.createElement('canvas'), { width: plot.width, height: plot.height });
-         const pen = copy.getContext('2d', { willReadFrequently: true });
-         pen.drawImage(plot, 0, 0);
-         const pixels = pen.getImageData(0, 0, plot.width, plot.height).data;
+         const copy = new OffscreenCanvas(plot.width, plot.height).getContext('2d', { willReadFrequently: true });
+         copy.drawImage(plot, 0, 0);
+         const pixels = copy.getImageData(0, 0, plot.width, plot.height).data;
          let hash = 7;
          const seen = new Set();
          for (let at = 0; at < pixels.length; at += 4) {
