@@ -81,7 +81,7 @@ pub(crate) fn index(lessons: &[Entry]) -> String {
          content=\"{policy}\">\n<title>TCP, packet by packet</title>\n<style>{style}</style>\n</head>\n<body>\n<main \
          class=\"course\">\n<h1>TCP, packet by packet</h1>\n<p class=\"intro\">Each lesson is one run of a userspace TCP \
          stack over simulated links. Its page has the story, every packet, both ends of the connection, and plots. Use the \
-         arrow keys to go from packet to packet.</p>\n<nav aria-labelledby=\"questions\"><h2 \
-         id=\"questions\">Questions</h2><ul>\n{questions}</ul></nav>\n{parts}</main>\n</body>\n</html>\n"
+         arrow keys to go from packet to packet.</p>\n<section aria-labelledby=\"questions\"><h2 \
+         id=\"questions\">Questions</h2><ul>\n{questions}</ul></section>\n{parts}</main>\n</body>\n</html>\n"
     )
 }

@@ -46,6 +46,13 @@ pub(crate) fn page(model: &Model, curves: &Curves, place: Place<'_>) -> String {
     frame::page(model, &data, &rows::bytes(model), place)
 }
 
+/// The row at which a page opens: a packet.
+fn opening_row(model: &Model, place: Place<'_>) -> usize {
+    let row = place.topic.map_or(0, |topic| model.opening_row(topic));
+    let is_packet = |row: &usize| model.packet_of(*row).is_some();
+    (row..model.rows.len()).chain((0..row).rev()).find(is_packet).unwrap_or(row)
+}
+
 /// Everything but the bytes of packets, as JSON. The scripts read it; docs/views.md does not promise its form.
 fn data(model: &Model, curves: &Curves, place: Place<'_>) -> String {
     let mut object = Object::new();
@@ -54,7 +61,7 @@ fn data(model: &Model, curves: &Curves, place: Place<'_>) -> String {
     object.value("states", &json!(changes::STATES.map(|state: State| state.to_string())));
     object.value("phases", &json!(Phase::ALL.map(Phase::name)));
     object.value("timers", &json!(changes::TIMERS.map(TimerKind::name)));
-    object.value("open", &json!(place.topic.map_or(0, |topic| model.opening_row(topic))));
+    object.value("open", &json!(opening_row(model, place)));
     object.object("rows", rows::columns(model));
     object.raw("changes", &changes::changes(model));
     object.object("rtt", curves.rtt());
