@@ -130,7 +130,9 @@ fn story(model: &Model) -> String {
             let items: String = story.look.iter().map(|item| format!("<li>{}</li>", escaped(item))).collect();
             let _ = write!(out, "<h3>What to look at</h3><ul>{items}</ul>");
         }
-        out = format!("<details id=\"story\" open><summary><h2>Story</h2></summary><div class=\"prose\">{out}</div></details>");
+        out = format!(
+            "<details id=\"story\" open><summary><h2>Story</h2></summary><div class=\"prose\">{out}</div></details>"
+        );
     }
     if !model.notes().is_empty() {
         let items: String = model.notes().iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
