@@ -103,7 +103,7 @@ fn a_hundred_thousand_packets_make_a_small_document() {
     let height = browser.eval("document.querySelector('#ladder').scrollHeight").as_f64().expect("a number");
     let mut slowest = 0_f64;
     let mut total = 0_f64;
-    let steps = 40;
+    let steps = 20;
     for step in 0..=steps {
         let share = f64::from(step) / f64::from(steps);
         // One frame draws what the scrolling has changed.
