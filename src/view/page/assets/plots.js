@@ -59,6 +59,11 @@ function curvesOf(data, flow) {
   return sides;
 }
 
+function lastPacket(data) {
+  for (let row = data.count - 1; row >= 0; row--) if (data.rows.p[row] > 0) return data.rows.t[row] + Math.max(0, data.rows.v[row]);
+  return data.count > 0 ? data.rows.t[data.count - 1] : 0;
+}
+
 // A step for ticks: 1, 2 or 5 times a power of ten.
 function niceStep(span, count) {
   const raw = span / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw)), part = raw / power;
@@ -67,7 +72,8 @@ function niceStep(span, count) {
 
 function Plots(data, select) {
   const canvas = byId("plot"), picker = byId("plot-kind"), pen = canvas.getContext("2d"), cache = new Map();
-  const whole = [0, Math.max(1, data.count > 0 ? data.rows.t[data.count - 1] : 1)];
+  // Up to the last packet: a state that ends a minute later would press the rest together.
+  const whole = [0, Math.max(1000, lastPacket(data) * 1.02)];
   if (data.count > 0) whole[0] = Math.min(0, data.rows.t[0]);
   let range = whole.slice(), cursor = 0, flow = 0, drag = null, area = null;
   for (const [kind, name] of Object.entries(PLOTS)) {
@@ -88,14 +94,17 @@ function Plots(data, select) {
   function panels() {
     const kind = picker.value, names = data.flows[flow] || ["left", "right"];
     if (kind === "queue") {
-      return [{ title: "packets in the queue", unit: "packets", layers: data.links.map((name, link) => ({
+      return [{ weight: 1, title: "packets in the queue", unit: "packets", layers: data.links.map((name, link) => ({
         name, color: ["new", "again", "ack", "reordered", "probe", "sack"][link % 6], steps: true, dash: link > 5 ? [4, 3] : [],
         points: pick(data.queue.t, (i) => data.queue.l[i] === link, (i) => data.queue.p[i]) })) }];
     }
     if (data.flows.length === 0) return [];
     const sides = curves(), useful = [0, 1].filter((side) => sides[side].bytes > 0);
     const shown = useful.length > 0 ? useful : [0, 1].filter((side) => sides[side].segments.length > 0);
-    return shown.map((side) => ({ title: `${names[side]} → ${names[1 - side]}`, ...panel(kind, sides[side]) }));
+    const most = Math.max(...shown.map((side) => sides[side].bytes));
+    // A direction with hardly any data has less room.
+    const weight = (side) => (sides[side].bytes * 20 < most ? 0.5 : 1);
+    return shown.map((side) => ({ weight: weight(side), title: `${names[side]} → ${names[1 - side]}`, ...panel(kind, sides[side]) }));
   }
 
   function panel(kind, side) {
@@ -183,8 +192,13 @@ function Plots(data, select) {
     const list = panels(), left = 66, right = box.width - 10, bottom = box.height - 34;
     area = { left, right };
     const x = (t) => left + ((t - range[0]) / (range[1] - range[0])) * (right - left);
-    const each = list.length > 0 ? bottom / list.length : bottom;
-    list.forEach((panel, number) => drawPanel(panel, x, left, right, number * each + 22, (number + 1) * each - 4));
+    const total = list.reduce((sum, panel) => sum + panel.weight, 0);
+    let above = 0;
+    for (const panel of list) {
+      const height = (bottom * panel.weight) / total;
+      drawPanel(panel, x, left, right, above + 22, above + height - 4);
+      above += height;
+    }
     axis(x, left, right, bottom);
     const line = x(cursor);
     if (line >= left && line <= right) {
@@ -389,7 +403,7 @@ function Plots(data, select) {
     mark(at, ofFlow) {
       cursor = at;
       if (ofFlow >= 0) flow = ofFlow;
-      if (at < range[0] || at > range[1]) setRange(at - (range[1] - range[0]) / 2, at + (range[1] - range[0]) / 2); else draw();
+      if ((at < range[0] || at > range[1]) && at <= whole[1]) setRange(at - (range[1] - range[0]) / 2, at + (range[1] - range[0]) / 2); else draw();
     },
   };
 }
