@@ -23,7 +23,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LEFT_OUT := $(TARGET)/left-out.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint deps bench figures captures fuzz bless
+.PHONY: help demo test build lint deps bench figures captures pages fuzz bless
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ figures: ## every promised number of TCP, whole: minutes on two cores, and a TUN
 
 captures: ## one capture for each lesson, into captures/
 	TCPLAB_BLESS=1 $(CARGO) test --test lessons
+
+pages: ## an HTML page for each lesson and an index, into pages/
+	$(CARGO) run --release --quiet -- lessons --pages pages
 
 fuzz: ## the fuzz tests with many more cases (FUZZ_CASES=1000000)
 	TCPLAB_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --release --test fuzz

@@ -105,6 +105,7 @@ Examples:
   tcplab show tcplab-demo.pcapng
   tcplab show --flows --fds bad.pcapng
   tcplab show --flows=long --stats bad.pcapng
+  tcplab show bad.pcapng --html bad.html
   tcplab show bad.pcapng --plot sequence --svg bad.svg
   tcpdump -i eth0 -U -w - tcp port 80 | tcplab show -";
 
@@ -149,7 +150,8 @@ A lesson is a built-in scenario file. It has a story, a list of what to look at,
 
 Examples:
   tcplab lessons
-  tcplab lessons --show handshake > mine.toml";
+  tcplab lessons --show handshake > mine.toml
+  tcplab lessons --pages course";
 
 pub(super) const RUN: &str = "\
 The output is the story, the ladder, what to look at, and a summary of the programs. The same scenario, seed and settings \

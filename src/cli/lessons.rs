@@ -1,10 +1,13 @@
-//! `tcplab lessons`: lists the lessons by topic, or prints one as a scenario file.
+//! `tcplab lessons`: lists the lessons by topic, prints one as a scenario file, or writes the pages of the course.
+
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
 
 use super::output::{Output, json_line, print};
-use super::{CliError, help};
+use super::{CliError, help, pages};
+use crate::app::Registry;
 use crate::scenario::{Scenario, keys, lessons};
 
 #[derive(Debug, ClapArgs)]
@@ -13,9 +16,15 @@ pub(super) struct Lessons {
     /// Print this lesson as a scenario file [default: list all lessons]
     #[arg(long, value_name = "NAME")]
     show: Option<String>,
+    /// Write an HTML page for each lesson, and index.html, into DIR [default: no pages]
+    #[arg(long, value_name = "DIR", conflicts_with = "show")]
+    pages: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Lessons, output: Output) -> Result<(), CliError> {
+pub(super) fn run(args: &Lessons, registry: &Registry, output: Output) -> Result<(), CliError> {
+    if let Some(directory) = &args.pages {
+        return pages::write_course(directory, registry, output);
+    }
     if let Some(name) = &args.show {
         let lesson = Scenario::lesson(name).ok_or_else(|| {
             let all = lessons().collect::<Vec<_>>().join(", ");

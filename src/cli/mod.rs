@@ -21,6 +21,7 @@ mod live;
 mod named;
 mod output;
 mod output_file;
+mod pages;
 mod pictures;
 mod proxy;
 mod record;
@@ -164,7 +165,7 @@ fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError>
         Command::Replay(replay) => replay::run(replay, registry, output),
         Command::Diff(diff) => diff::run(diff, output),
         Command::Drill(args) => drill::run(args, output),
-        Command::Lessons(lessons) => lessons::run(lessons, output).map(|()| 0),
+        Command::Lessons(lessons) => lessons::run(lessons, registry, output).map(|()| 0),
         Command::Run(args) => run::run(args, registry, output).map(|()| 0),
         Command::Sweep(sweep) => sweep::run(sweep, registry, output).map(|()| 0),
         Command::Bench(bench) => bench::run(bench, registry, output).map(|()| 0),

@@ -1,4 +1,4 @@
-//! `--plot`, `--svg` and `--series` of `show`, `run` and `replay`: a plot or the ladder as SVG, and the numbers behind a plot.
+//! `--plot`, `--svg`, `--series` and `--html` of `show`, `run` and `replay`: a plot or the ladder as SVG, and the numbers behind a plot.
 //! The files are checked before anything is read or run. Rows of numbers are written while they come; a picture is written
 //! at the end.
 
@@ -13,10 +13,13 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::CliError;
 use super::output::Output;
 use super::output_file::{Destination, FileKind};
+use super::pages::{CapturePage, HTML, RunPage, story};
 use crate::capture::Record;
 use crate::escape;
 use crate::event::{HostId, LinkId, Observer};
+use crate::scenario::Scenario;
 use crate::trace::Trace;
+use crate::view::page::Place;
 use crate::view::plot::{About, Origin, plot};
 use crate::view::series::{Happening, Links, PlotKind, RowWriter, RunSteps, Sample, Sampler, Series};
 use crate::view::{Ladder, LadderWriter, SVG_COLUMNS, Style, SvgLadder};
@@ -35,6 +38,10 @@ pub(super) struct Pictures {
     /// [default: no numbers]
     #[arg(long, value_name = "FILE", requires = "plot")]
     series: Option<PathBuf>,
+    /// Write everything as one HTML page to FILE, for a browser; `-` is standard output. The ladder is not printed then
+    /// [default: no page]
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,6 +96,7 @@ pub(super) struct Places {
     plot: Option<PlotKind>,
     svg: Option<Destination>,
     series: Option<Destination>,
+    html: Option<Destination>,
 }
 
 impl Pictures {
@@ -125,15 +133,22 @@ impl Pictures {
         let svg = self.svg.as_ref().map(|path| check(&SVG, path, &[("-w", write)])).transpose()?;
         let taken = [("-w", write), ("--svg", self.svg.as_deref())];
         let series = self.series.as_ref().map(|path| check(&CSV, path, &taken)).transpose()?;
-        let wanted = svg.is_some() || series.is_some();
-        Ok(wanted.then_some(Places { plot: self.plot.map(PlotKind::from), svg, series }))
+        let taken = [("-w", write), ("--svg", self.svg.as_deref()), ("--series", self.series.as_deref())];
+        let html = self.html.as_ref().map(|path| check(&HTML, path, &taken)).transpose()?;
+        let wanted = svg.is_some() || series.is_some() || html.is_some();
+        Ok(wanted.then_some(Places { plot: self.plot.map(PlotKind::from), svg, series, html }))
     }
 }
 
 impl Places {
+    /// A picture or numbers are asked for, not only a page.
+    fn draws(&self) -> bool {
+        self.svg.is_some() || self.series.is_some()
+    }
+
     /// Results then go to standard error.
     pub(super) fn is_stdout(&self) -> bool {
-        [&self.svg, &self.series].into_iter().flatten().any(Destination::is_stdout)
+        [&self.svg, &self.series, &self.html].into_iter().flatten().any(Destination::is_stdout)
     }
 
     /// A picture of a capture, whose records are to be given to it.
@@ -149,7 +164,9 @@ impl Places {
         let numbers = self.plot.map(|kind| Numbers::open(kind, self.series.as_ref())).transpose()?;
         let style = Style { width: SVG_COLUMNS, color: true, ascii: false, all };
         let (ladder, drawn, text) = (LadderWriter::new(style), SvgLadder::new(), String::new());
-        Ok(CapturePicture { trace: Trace::new().forgetting(), numbers, ladder, drawn, text, places: self })
+        let page = self.html.as_ref().map(|_| CapturePage::default());
+        let trace = Trace::new().forgetting();
+        Ok(CapturePicture { trace, numbers, ladder, drawn, text, page, notes: Vec::new(), places: self })
     }
 
     /// A picture of a run, with an observer for it.
@@ -161,13 +178,15 @@ impl Places {
         names: impl IntoIterator<Item = (HostId, String)>,
         (all, from_first): (bool, bool),
     ) -> Result<RunPicture, CliError> {
+        let names: Vec<_> = names.into_iter().collect();
+        let page = self.html.as_ref().map(|_| RunPage::new(names.clone(), from_first));
         let Some(kind) = self.plot else {
             let mut ladder = Ladder::new();
             ladder.name_hosts(names);
             if from_first {
                 ladder.count_from_first();
             }
-            return Ok(RunPicture { what: What::Ladder(Rc::new(RefCell::new(ladder)), all), places: self });
+            return Ok(RunPicture { what: What::Ladder(Rc::new(RefCell::new(ladder)), all), page, places: self });
         };
         let numbers = Rc::new(RefCell::new(Numbers::open(kind, self.series.as_ref())?));
         let told = Rc::clone(&numbers);
@@ -179,7 +198,7 @@ impl Places {
         if from_first {
             steps.count_from_first();
         }
-        Ok(RunPicture { what: What::Plot(Rc::new(RefCell::new(steps)), numbers), places: self })
+        Ok(RunPicture { what: What::Plot(Rc::new(RefCell::new(steps)), numbers), page, places: self })
     }
 
     fn write(&self, picture: impl FnOnce() -> String, output: Output) -> Result<(), CliError> {
@@ -189,6 +208,14 @@ impl Places {
         }
         if let Some(series) = &self.series {
             output.note(format_args!("numbers in {series}"));
+        }
+        Ok(())
+    }
+
+    fn write_page(&self, page: impl FnOnce() -> String, output: Output) -> Result<(), CliError> {
+        if let Some(html) = &self.html {
+            html.write(&HTML, &page())?;
+            output.note(format_args!("page in {html}"));
         }
         Ok(())
     }
@@ -282,13 +309,21 @@ pub(super) struct CapturePicture {
     ladder: LadderWriter,
     drawn: SvgLadder,
     text: String,
+    page: Option<CapturePage>,
+    notes: Vec<String>,
     places: Places,
 }
 
 impl CapturePicture {
     /// Takes the next record.
     pub(super) fn record(&mut self, record: &Record<'_>, ours: bool) {
-        let Self { trace, numbers, ladder, drawn, text, .. } = self;
+        let Self { trace, numbers, ladder, drawn, text, page, places, .. } = self;
+        if let Some(page) = page {
+            page.record(record, ours);
+        }
+        if !places.draws() {
+            return;
+        }
         trace.record(record, ours);
         while let Some(step) = trace.next_step() {
             match numbers {
@@ -300,11 +335,20 @@ impl CapturePicture {
         text.clear();
     }
 
+    /// Notes what the reader of a page has to know.
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
     /// Writes the files.
     ///
     /// # Errors
     /// A file cannot be opened or written.
     pub(super) fn finish(mut self, title: &str, output: Output) -> Result<(), CliError> {
+        let notes = std::mem::take(&mut self.notes);
+        if let Some(page) = self.page.take() {
+            self.places.write_page(|| page.finish(title, notes), output)?;
+        }
         if let Some(numbers) = &mut self.numbers {
             numbers.close()?;
             let about = About::new(title, Origin::Capture, &self.trace);
@@ -316,11 +360,12 @@ impl CapturePicture {
     }
 }
 
-type Take = Box<dyn FnMut(&Trace, &Links, Happening)>;
+pub(super) type Take = Box<dyn FnMut(&Trace, &Links, Happening)>;
 
 /// A plot or the ladder of a run.
 pub(super) struct RunPicture {
     what: What,
+    page: Option<RunPage>,
     places: Places,
 }
 
@@ -332,18 +377,24 @@ enum What {
 
 impl RunPicture {
     /// What is to be shown the events.
-    pub(super) fn observer(&self) -> Rc<RefCell<dyn Observer>> {
-        match &self.what {
+    pub(super) fn observers(&self) -> Vec<Rc<RefCell<dyn Observer>>> {
+        let of_picture: Rc<RefCell<dyn Observer>> = match &self.what {
             What::Plot(steps, _) => Rc::clone(steps) as _,
             What::Ladder(ladder, _) => Rc::clone(ladder) as _,
-        }
+        };
+        let of_page = self.page.iter().flat_map(RunPage::observers);
+        of_page.chain([of_picture].into_iter().filter(|_| self.places.draws())).collect()
     }
 
-    /// Writes the files, at the end of the run.
+    /// Writes the files, at the end of the run. The story is for a page.
     ///
     /// # Errors
     /// A file cannot be opened or written.
-    pub(super) fn finish(self, title: &str, output: Output) -> Result<(), CliError> {
+    pub(super) fn finish(self, title: &str, scenario: Option<&Scenario>, output: Output) -> Result<(), CliError> {
+        if let Some(page) = self.page {
+            let place = Place { topic: scenario.map(Scenario::topic), in_course: false };
+            self.places.write_page(|| page.finish(title, scenario.map(story), place), output)?;
+        }
         match self.what {
             What::Plot(steps, numbers) => {
                 let mut steps = steps.borrow_mut();

@@ -154,8 +154,9 @@ pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8
         let names = [(HostId(0), "tcplab".to_owned()), (HostId(1), "recording".to_owned())];
         let picture = places.of_run(names, (args.view.all, true))?;
         let replay = outcome.stream.into_iter().fold(replay, Replay::stream).mode(outcome.mode);
-        replay.observe(picture.observer()).run().map_err(|error| CliError::Run(error.to_string()))?;
-        picture.finish(&format!("replay of {}", file_title(file)), output)?;
+        let replay = picture.observers().into_iter().fold(replay, Replay::observe);
+        replay.run().map_err(|error| CliError::Run(error.to_string()))?;
+        picture.finish(&format!("replay of {}", file_title(file)), None, output)?;
     }
     summary(&all, args.files.len(), output);
     for given in traces.iter().filter(|given| !given.used.get()) {

@@ -86,7 +86,10 @@ pub(super) fn run(args: &Show, output: Output) -> Result<(), CliError> {
         }
     }
     out.flush()?;
-    if let Some(picture) = picture {
+    if let Some(mut picture) = picture {
+        let failed = failure.as_ref().map(ToString::to_string);
+        let warnings = reader.warnings().iter().map(ToString::to_string);
+        failed.into_iter().chain(reader.unread_summary()).chain(warnings).for_each(|note| picture.note(note));
         picture.finish(&file_title(&args.file), output)?;
     }
     let connections = trace.flows().len() as u64 + trace.forgotten_flows();

@@ -10,12 +10,14 @@ use ratatui::crossterm::event::{self, Event as Input};
 use super::CliError;
 use super::kind::Kind;
 use super::output::Output;
+use super::pages::story;
 use super::scenario::Which;
 use crate::app::Registry;
 use crate::capture::{ReadError, Reader};
 use crate::escape;
 use crate::scenario::Scenario;
-use crate::view::step::{Look, Model, Next, Recorder, Screen, Story};
+use crate::view::model::{Model, Recorder};
+use crate::view::step::{Look, Next, Screen};
 
 /// Packets of a capture that are read.
 const MOST_PACKETS: u64 = 200_000;
@@ -146,12 +148,7 @@ fn of_run(scenario: &Scenario, name: &str) -> Result<Model, CliError> {
     if recorded.left_out() > 0 {
         notes.push(format!("only the first {MOST_STEPS} steps are here"));
     }
-    let story = Story {
-        summary: scenario.summary().to_owned(),
-        story: scenario.story().to_owned(),
-        look: scenario.look().to_vec(),
-    };
-    Ok(Model::new(name, recorded).with_story(story).with_notes(notes))
+    Ok(Model::new(name, recorded).with_story(story(scenario)).with_notes(notes))
 }
 
 /// Restores the terminal when it goes out of scope. In a panic, the hook of ratatui does it.

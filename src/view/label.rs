@@ -5,9 +5,15 @@ use core::fmt::Write as _;
 
 use super::arrows::Manner;
 use crate::annotate::Tag;
+#[cfg(feature = "cli")]
+use crate::annotate::{self, reason};
+#[cfg(feature = "cli")]
+use crate::conversation::Side;
 use crate::conversation::{AckKind, DataKind, Kind};
 use crate::event::HostId;
 use crate::segment::{Flags, Options};
+#[cfg(feature = "cli")]
+use crate::trace::{Content, Step, Vantage};
 use crate::trace::{PacketStep, SegmentStep, Trace};
 
 /// Sent before, as its sender knows it.
@@ -51,6 +57,40 @@ pub(super) fn call_text(fd: u32, call: &str, result: Result<i64, &'static str>) 
     match result {
         Ok(result) => format!("{call}({of}) = {result}"),
         Err(errno) => format!("{call}({of}): {errno}"),
+    }
+}
+
+/// The text of what belongs to no side of a connection.
+#[cfg(feature = "cli")]
+pub(super) fn without_ends(trace: &Trace, step: &Step) -> Option<String> {
+    let host = || match step.vantage {
+        Vantage::Host(host) => trace.host_name(host),
+        Vantage::Capture => "here".to_owned(),
+    };
+    match &step.content {
+        Content::Packet(packet) => {
+            let ends = packet.ends.map_or(String::new(), |(src, dst)| format!("{src} → {dst}: "));
+            let tag = packet.tag.or(packet.behind.map(|(_, tag)| tag));
+            Some(format!("{ends}{}{}", packet.words, tag.map_or(String::new(), |tag| format!(" [{tag}]"))))
+        }
+        Content::Call { side: None, fd, call, result } => {
+            Some(format!("{}: {}", host(), call_text(*fd, call, *result)))
+        }
+        Content::Refused { side: None, why, .. } => Some(format!("{}: packet not taken: {}", host(), reason(*why))),
+        _ => None,
+    }
+}
+
+/// What a side did by itself.
+#[cfg(feature = "cli")]
+pub(super) fn beside_text(step: &Step) -> (Side, String) {
+    match &step.content {
+        Content::Timer { side, timer, ran } => (*side, annotate::timer(*timer, *ran)),
+        Content::Recovery { side, from, to, undone } => (*side, annotate::recovery(*from, *to, *undone).to_owned()),
+        Content::SynCookie { side, step } => (*side, annotate::syn_cookie(*step).to_owned()),
+        Content::Call { side: Some(side), fd, call, result } => (*side, call_text(*fd, call, *result)),
+        Content::Refused { side: Some(side), why, .. } => (*side, format!("not taken: {}", reason(*why))),
+        _ => (Side::Local, String::new()),
     }
 }
 

@@ -11,7 +11,7 @@
 //! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects;
 //! - `ladder_svg`: the text of a ladder as a picture;
 //! - `series`: the numbers behind plots; `plot`: plots as SVG; `palette`: the colours of plots;
-//! - `step`: the terminal UI.
+//! - `model`: all rows of a run or a capture with what is known of both ends; `step`: the terminal UI; `page`: the HTML page.
 
 mod arrows;
 mod flow_report;
@@ -23,7 +23,11 @@ mod label;
 mod ladder;
 mod ladder_svg;
 mod layout;
+#[cfg(feature = "cli")]
+pub(crate) mod model;
 mod order;
+#[cfg(feature = "cli")]
+pub(crate) mod page;
 pub mod palette;
 pub mod plot;
 pub mod series;

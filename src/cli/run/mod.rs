@@ -107,7 +107,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
     let stats = stats.then(|| world.observe(RunStats::new()));
     let picture = places.map(|places| places.of_run(names(), (args.view.all, false))).transpose()?;
     if let Some(picture) = &picture {
-        world.observe(picture.observer());
+        picture.observers().into_iter().for_each(|observer| _ = world.observe(observer));
     }
     let ladder = (!output.json && !args.view.no_ladder && !args.tables.any() && picture.is_none()).then(|| {
         let mut ladder = Ladder::new();
@@ -138,7 +138,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
         output.note(format_args!("{} packets in {path}", summary.captured));
     }
     if let Some(picture) = picture {
-        picture.finish(scenario.name().unwrap_or(scenario.summary()), output)?;
+        picture.finish(scenario.name().unwrap_or(scenario.summary()), Some(&scenario), output)?;
     }
     let failures: Vec<_> = outcome.failures.iter().map(|failure| escaped(failure)).collect();
     match failures.len() {

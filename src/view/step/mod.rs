@@ -1,11 +1,10 @@
 //! The terminal UI of `tcplab step`: the ladder with a cursor, and both ends beside it. `cli` gives it keys and a terminal;
 //! nothing here reads a clock, a file or a terminal, so that a screen depends only on what it shows, its size and the keys.
 //!
-//! - `model`: the rows, and what is known of both ends at each; `keys`: every key, and what the help says of it;
+//! - `keys`: every key, and what the help says of it;
 //! - `rows`: a row of the ladder; `panel`: one end; `packet`: a packet in detail.
 
 mod keys;
-mod model;
 mod packet;
 mod panel;
 mod rows;
@@ -19,11 +18,10 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph};
 
+use super::model::{Marks, Model, Row};
 use super::text::{ascii, columns, filled, printable, wrapped};
 use crate::conversation::Side;
 use keys::{Action, KEYS};
-use model::{Marks, Row};
-pub(crate) use model::{Model, Recorder, Story};
 
 /// The least columns and rows that the screen needs.
 const LEAST: (u16, u16) = (60, 16);

@@ -3,8 +3,8 @@
 use core::fmt::Write as _;
 
 use super::super::label::{flags, said};
+use super::super::model::Model;
 use super::super::text::seconds;
-use super::model::Model;
 use crate::segment::{CaptureParser, IpView, Segment};
 use crate::trace::{Content, SegmentStep, Step};
 

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::super::label::{call_text, describe, is_again, packet_said, said};
+use super::super::label::{beside_text, describe, is_again, packet_said, said, without_ends};
+use super::super::model::{Model, Row};
 use super::super::text::{columns as columns_of, seconds};
-use super::model::{Model, Row};
 use super::{Look, fitted};
-use crate::annotate::{self, Tag, reason};
+use crate::annotate::Tag;
 use crate::conversation::Side;
-use crate::trace::{Content, SegmentStep, Step, Vantage};
+use crate::trace::{Content, SegmentStep, Step};
 
 /// Columns of a time.
 const TIME: usize = 11;
@@ -59,7 +59,7 @@ pub(super) fn line(model: &Model, row: &Row, at_cursor: bool, columns: Columns, 
     }
     spans.push(Span::raw(head));
     let width = columns.body();
-    if let Some(text) = step.and_then(|step| without_ends(model, step)) {
+    if let Some(text) = step.and_then(|step| without_ends(&model.trace, step)) {
         let (room, style) = (width + 2 + if columns.states { STATE + 1 } else { 0 }, tone(step, look));
         spans.push(Span::styled(fitted(&text, room, look), style));
     } else {
@@ -74,26 +74,6 @@ pub(super) fn line(model: &Model, row: &Row, at_cursor: bool, columns: Columns, 
     }
     let line = Line::from(spans);
     if at_cursor { line.style(Style::new().add_modifier(Modifier::REVERSED)) } else { line }
-}
-
-/// What belongs to no side of a connection.
-fn without_ends(model: &Model, step: &Step) -> Option<String> {
-    let host = || match step.vantage {
-        Vantage::Host(host) => model.trace.host_name(host),
-        Vantage::Capture => "here".to_owned(),
-    };
-    match &step.content {
-        Content::Packet(packet) => {
-            let ends = packet.ends.map_or(String::new(), |(src, dst)| format!("{src} → {dst}: "));
-            let tag = packet.tag.or(packet.behind.map(|(_, tag)| tag));
-            Some(format!("{ends}{}{}", packet.words, tag.map_or(String::new(), |tag| format!(" [{tag}]"))))
-        }
-        Content::Call { side: None, fd, call, result } => {
-            Some(format!("{}: {}", host(), call_text(*fd, call, *result)))
-        }
-        Content::Refused { side: None, why, .. } => Some(format!("{}: packet not taken: {}", host(), reason(*why))),
-        _ => None,
-    }
 }
 
 /// The colour of a step: of losses, of what was sent before.
@@ -139,18 +119,6 @@ fn body(step: Option<&Step>, row: &Row, columns: Columns, look: Look) -> (String
         _ => String::new(),
     };
     (fitted(&text, width, look), tone(step, look))
-}
-
-/// What a side did by itself.
-fn beside_text(step: &Step) -> (Side, String) {
-    match &step.content {
-        Content::Timer { side, timer, ran } => (*side, annotate::timer(*timer, *ran)),
-        Content::Recovery { side, from, to, undone } => (*side, annotate::recovery(*from, *to, *undone).to_owned()),
-        Content::SynCookie { side, step } => (*side, annotate::syn_cookie(*step).to_owned()),
-        Content::Call { side: Some(side), fd, call, result } => (*side, call_text(*fd, call, *result)),
-        Content::Refused { side: Some(side), why, .. } => (*side, format!("not taken: {}", reason(*why))),
-        _ => (Side::Local, String::new()),
-    }
 }
 
 /// The arrow of a segment. As many words as fit stand on its shaft. One that is lost ends on the way.
@@ -204,6 +172,6 @@ pub(super) fn words(model: &Model, number: usize) -> String {
     match &step.content {
         Content::Segment(segment) => format!("packet {}: {}", segment.packet, said(segment, &model.trace)),
         Content::Packet(packet) => format!("packet {}: {}", packet.packet, packet_said(packet, &model.trace)),
-        _ => without_ends(model, step).unwrap_or_else(|| beside_text(step).1),
+        _ => without_ends(&model.trace, step).unwrap_or_else(|| beside_text(step).1),
     }
 }

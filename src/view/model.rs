@@ -1,10 +1,10 @@
-//! What the terminal UI shows: the rows of the ladder, the connections, the bytes of the packets, and what is known of both
-//! ends at each row. Made once from a trace; `Screen` reads it.
+//! What the terminal UI and the page show: the rows of the ladder, the connections, the bytes of the packets, and what is
+//! known of both ends at each row. Made once from a trace.
 
 use std::collections::BTreeMap;
 
-use super::super::label::is_again;
-use super::super::ladder::names;
+use super::label::is_again;
+use super::ladder::names;
 use crate::capture::Record;
 use crate::conversation::{Kind, Side};
 use crate::event::{Cause, Event, HostId, Observer, State};
@@ -63,6 +63,11 @@ impl Recorder {
     /// Names hosts.
     pub(crate) fn name_hosts(&mut self, names: impl IntoIterator<Item = (HostId, String)>) {
         self.trace.name_hosts(names);
+    }
+
+    /// Times count from the first event instead of from the epoch.
+    pub(crate) fn count_from_first(&mut self) {
+        self.trace.count_from_first();
     }
 
     /// Takes the next record of a capture.
@@ -129,7 +134,7 @@ pub(super) struct Row {
     #[allow(clippy::option_option)] // The two say different things.
     pub(super) states: [Option<Option<State>>; 2],
     /// Its last step.
-    last: usize,
+    pub(super) last: usize,
     pub(super) marks: Marks,
 }
 
@@ -140,7 +145,7 @@ pub(super) struct FlowRows {
     pub(super) ends: [String; 2],
     /// Its rows, in order.
     pub(super) rows: Vec<usize>,
-    steps: Vec<usize>,
+    pub(super) steps: Vec<usize>,
     /// The fold after every so many steps.
     pub(super) folds: Vec<Ends>,
 }
@@ -306,6 +311,11 @@ impl Model {
     fn push(&mut self, number: usize, step: &Step, marks: Marks) {
         let states = [None; 2];
         self.rows.push(Row { at: step.at, flow: step.flow, body: Some(number), states, last: number, marks });
+    }
+
+    /// All steps, in order.
+    pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter()
     }
 
     /// A step.
