@@ -120,7 +120,8 @@ impl Drop for Lab {
     }
 }
 
-fn patient(stream: &TcpStream) {
+/// Has reads and writes of a stream fail after a while.
+pub(crate) fn patient(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).expect("an option");
     stream.set_write_timeout(Some(PATIENCE)).expect("an option");
 }
