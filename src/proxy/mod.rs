@@ -41,7 +41,7 @@ use socket2::SockAddr;
 use crate::device::{Cable, CableEnd, Pool};
 use crate::drive::{self, Clock, Endpoint, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
-use crate::link::{Link, LinkSchedule};
+use crate::link::{Link, LinkSchedule, LinkSpec};
 use crate::segment::{Packet, PacketId};
 use crate::socket::{Errno, HostConfig};
 use crate::time::Instant;
@@ -60,8 +60,11 @@ pub const MOST_PAIRS: usize = 250;
 /// The most that the buffers of all connections of one host take, in bytes.
 pub const HOST_BUFFERS: usize = 256 << 20;
 
-/// Packets that are handed to a host before it sends.
-const TURN: usize = 32;
+/// Packets that are handed to a host before it sends. A receiver acknowledges at least every second segment (RFC 9293,
+/// section 3.8.6.3), and the growth of cwnd for one ACK is limited (RFC 9406, section 4.2).
+const TURN: usize = 2;
+/// The same where the link does nothing: an ACK for many segments, as behind a network card that merges segments.
+const PLAIN_TURN: usize = 32;
 /// Packets that are moved before the kernel is asked again.
 const BATCH: usize = 512;
 /// Addresses of the near host of each IP version. Each has 28,232 ports for each target.
@@ -400,8 +403,9 @@ impl Middle {
     }
 
     fn hand_over(&mut self, now: Instant, end: CableEnd, host: HostId) -> usize {
+        let turn = if *self.cable[end].spec() == LinkSpec::default() { PLAIN_TURN } else { TURN };
         let mut count = 0;
-        while count < TURN
+        while count < turn
             && let Some(mut packet) = self.cable.poll_packet(now, end)
         {
             self.observers.complete(&mut packet);

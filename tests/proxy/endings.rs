@@ -20,6 +20,24 @@ fn assert_counts(lab: Lab, closed: u64, reset: u64) {
 }
 
 #[test]
+fn over_a_link_with_a_delay_every_second_segment_is_acknowledged() {
+    let (lab, target) = Lab::with_target("delay=20ms");
+    let [client, server] = lab.pair(&target);
+    let sent = text(600_000, 5);
+    let sender = sent.clone();
+    let client = thread::spawn(move || {
+        send_all(&client, &sender);
+        read_all(&client)
+    });
+    assert_eq!(read_all(&server), (sent, Ending::Eof));
+    // The answer arrives behind the ACKs.
+    send_all(&server, b"x");
+    assert_eq!(client.join().expect("it could send"), (b"x".to_vec(), Ending::Eof));
+    let (data, acks) = lab.data_and_acks();
+    assert!(data >= 600_000 / 1448 && acks * 5 >= data * 2, "{acks} ACKs of {data} segments");
+}
+
+#[test]
 fn after_orderly_closes_every_byte_has_arrived_in_both_directions() {
     let (lab, target) = Lab::with_target("delay=2ms,loss=1%,duplicate=1%,reorder=2%");
     both_sides(&lab, &target, |side, one, other| {

@@ -21,8 +21,8 @@ use tcplab::time;
 /// How long a test waits for what has to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The TCP flags of the packets of the middle, as they were delivered.
-pub(crate) type Seen = Arc<Mutex<Vec<Flags>>>;
+/// The TCP flags of the packets of the middle and their bytes of data, as they were delivered.
+pub(crate) type Seen = Arc<Mutex<Vec<(Flags, usize)>>>;
 
 /// A running proxy. Dropping it stops it.
 pub(crate) struct Lab {
@@ -56,7 +56,7 @@ impl Lab {
                     && let Ok(ip) = IpView::parse(&packet.bytes)
                     && let Ok(segment) = Segment::parse(&ip)
                 {
-                    into.lock().expect("one thread at a time").push(segment.flags);
+                    into.lock().expect("one thread at a time").push((segment.flags, segment.payload.len()));
                 }
             })));
             tell.send((proxy.addresses(), proxy.waker())).expect("somebody waits");
@@ -99,7 +99,14 @@ impl Lab {
 
     /// Segments with exactly these flags so far.
     pub(crate) fn count(&self, flags: Flags) -> usize {
-        self.seen.lock().expect("one thread at a time").iter().filter(|seen| **seen == flags).count()
+        self.seen.lock().expect("one thread at a time").iter().filter(|seen| seen.0 == flags).count()
+    }
+
+    /// Segments with data so far, and ACKs without.
+    pub(crate) fn data_and_acks(&self) -> (usize, usize) {
+        let seen = self.seen.lock().expect("one thread at a time");
+        let data = seen.iter().filter(|seen| seen.1 > 0).count();
+        (data, seen.iter().filter(|seen| **seen == (Flags::ACK, 0)).count())
     }
 
     /// Ends the proxy and gives its counts.
