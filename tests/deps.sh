@@ -7,7 +7,7 @@ set -eu
 wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping
     valgrind:valgrind gcc:gcc openssl:openssl python3:python3 tmux:tmux redis-server:redis-server psql:postgresql
     script:bsdutils runuser:util-linux pg_ctlcluster:postgresql ssh:openssh-client sshd:openssh-server
-    iperf3:iperf3 traceroute:traceroute dig:bind9-dnsutils dnsmasq:dnsmasq-base'
+    nginx:nginx-light iperf3:iperf3 traceroute:traceroute dig:bind9-dnsutils dnsmasq:dnsmasq-base'
 # module of Python:package
 modules='websockets:python3-websockets'
 

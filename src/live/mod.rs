@@ -94,6 +94,7 @@ pub struct Live {
     delivered: u64,
     lost_in_write: u64,
     lost_while_down: u64,
+    lost_as_no_ip: u64,
     /// The last batch was full, so more may be waiting already.
     more: bool,
     give_back: GiveBack,
@@ -158,6 +159,7 @@ impl Live {
             delivered: 0,
             lost_in_write: 0,
             lost_while_down: 0,
+            lost_as_no_ip: 0,
             more: false,
             give_back: GiveBack::default(),
         }
@@ -192,6 +194,11 @@ impl Live {
     /// Packets that were lost because the device was down when we wrote them.
     pub fn lost_while_down(&self) -> u64 {
         self.lost_while_down
+    }
+
+    /// Packets that the kernel refused because the link had corrupted their IP version.
+    pub fn lost_as_no_ip(&self) -> u64 {
+        self.lost_as_no_ip
     }
 
     /// Packets that the link dropped because it held as much as it may.
@@ -331,6 +338,8 @@ impl Live {
                 Ok(false) => self.lost_in_write += 1,
                 // As on a wire that is pulled out. It may come up again.
                 Err(error) if error.reason() == TunReason::Down => self.lost_while_down += 1,
+                // Its first four bits are no IP version any more, because the link has changed them.
+                Err(error) if error.reason() == TunReason::OtherKind => self.lost_as_no_ip += 1,
                 Err(error) => return Err(error.into()),
             }
             self.delivered += 1;

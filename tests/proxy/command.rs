@@ -144,6 +144,67 @@ fn command_sees_the_processes_of_the_machine_and_finds_the_control_interface() {
     );
 }
 
+#[test]
+fn without_free_descriptors_clients_wait_and_afterwards_all_are_served() {
+    const CLIENTS: usize = 40;
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = target.local_addr().expect("it is bound").to_string();
+    let script = format!("ulimit -n 48; exec \"$0\" proxy --listen 127.0.0.1:0 --to {to}");
+    let mut running = Command::new("sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_tcplab")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut err = BufReader::new(running.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("a line");
+    let address = line.split([' ', ',']).find(|word| word.starts_with("127.")).expect("the address").to_owned();
+    // The kernel accepts each of them.
+    let clients: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).expect("the kernel accepts")).collect();
+    for (n, mut client) in clients.iter().enumerate() {
+        crate::lab::patient(client);
+        client.write_all(&[n as u8]).expect("it is connected");
+    }
+    target.set_nonblocking(true).expect("an option");
+    let (mut served, mut most, mut at_once) = (Vec::new(), 0, Vec::new());
+    let began = Instant::now();
+    while served.len() < CLIENTS {
+        assert!(began.elapsed() < PATIENCE, "{} of {CLIENTS} were served", served.len());
+        match target.accept() {
+            Ok((stream, _)) => at_once.push(stream),
+            // Those that have come are served when no more come, so that descriptors become free.
+            Err(_) if at_once.is_empty() => thread::sleep(Duration::from_millis(1)),
+            Err(_) => {
+                thread::sleep(Duration::from_millis(20));
+                most = most.max(at_once.len());
+                for mut server in at_once.drain(..) {
+                    server.set_nonblocking(false).expect("an option");
+                    let mut byte = [0];
+                    server.read_exact(&mut byte).expect("it arrives");
+                    server.write_all(&byte).expect("it is open");
+                    served.push(byte[0]);
+                }
+            }
+        }
+        // A client that has its answer leaves.
+        for n in served.iter().copied().map(usize::from) {
+            let _ = clients[n].shutdown(std::net::Shutdown::Both);
+        }
+    }
+    assert!(most < CLIENTS, "{most} at once with 48 descriptors");
+    served.sort_unstable();
+    assert_eq!(served, (0..CLIENTS as u8).collect::<Vec<_>>());
+    let killed = Command::new("kill").arg(running.id().to_string()).status().expect("kill");
+    assert!(killed.success());
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("text");
+    assert_eq!(running.wait().expect("it ends").code(), Some(143), "{rest}");
+    assert!(
+        rest.contains(&format!("{CLIENTS} connections: ")) && rest.contains("for want of file descriptors"),
+        "{rest}"
+    );
+}
+
 #[track_caller]
 fn wait_for(mut holds: impl FnMut() -> bool, what: &str) {
     let began = Instant::now();

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -28,6 +28,8 @@ pub(crate) type Seen = Arc<Mutex<Vec<(Flags, usize)>>>;
 pub(crate) struct Lab {
     pub(crate) addresses: Vec<String>,
     pub(crate) seen: Seen,
+    /// Connections that are not over, after the last turn.
+    open: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     waker: Waker,
     thread: Option<thread::JoinHandle<Counts>>,
@@ -47,7 +49,8 @@ pub(crate) fn settings(to: &[&str], link: [&str; 2]) -> Settings {
 impl Lab {
     pub(crate) fn start(settings: Settings) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Seen::default());
-        let (theirs, into) = (Arc::clone(&stop), Arc::clone(&seen));
+        let open = Arc::new(AtomicUsize::new(0));
+        let (theirs, into, left) = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(&open));
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             let mut proxy = Proxy::open(&settings).expect("a proxy");
@@ -62,13 +65,14 @@ impl Lab {
             tell.send((proxy.addresses(), proxy.waker())).expect("somebody waits");
             while !theirs.load(Ordering::Relaxed) {
                 proxy.turn();
+                left.store(proxy.connections(), Ordering::Relaxed);
                 let until = proxy.next_at();
                 proxy.wait(until).expect("poll");
             }
             proxy.counts()
         });
         let (addresses, waker) = told.recv_timeout(PATIENCE).expect("the proxy is open");
-        Self { addresses, seen, stop, waker, thread: Some(thread) }
+        Self { addresses, seen, open, stop, waker, thread: Some(thread) }
     }
 
     /// A proxy over `link` in both directions, and a listener that is its target.
@@ -107,6 +111,16 @@ impl Lab {
         let seen = self.seen.lock().expect("one thread at a time");
         let data = seen.iter().filter(|seen| seen.1 > 0).count();
         (data, seen.iter().filter(|seen| **seen == (Flags::ACK, 0)).count())
+    }
+
+    /// Waits until no connection is left.
+    #[track_caller]
+    pub(crate) fn await_end(&self) {
+        let began = Instant::now();
+        while self.open.load(Ordering::Relaxed) > 0 {
+            assert!(began.elapsed() < PATIENCE, "{} connections are left", self.open.load(Ordering::Relaxed));
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Ends the proxy and gives its counts.

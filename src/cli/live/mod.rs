@@ -220,6 +220,12 @@ impl Session {
         if self.live.lost_while_down() > 0 {
             self.output.note(format_args!("{} packets lost while the device was down", self.live.lost_while_down()));
         }
+        if self.live.lost_as_no_ip() > 0 {
+            self.output.note(format_args!(
+                "{} packets refused by the kernel, because a link had corrupted the IP version",
+                self.live.lost_as_no_ip()
+            ));
+        }
         if self.live.lost_in_link() > 0 {
             self.output.note(format_args!(
                 "{} packets dropped by the link, which held as many as it may (limit=N in --link raises that)",
