@@ -12,7 +12,7 @@ axe_file=${XDG_CACHE_HOME:-$HOME/.cache}/tcplab/axe-core-$axe.js
 wanted='tshark:tshark tcpdump:tcpdump tcptrace:tcptrace curl:curl nc:netcat-openbsd ip:iproute2 ping:iputils-ping
     valgrind:valgrind gcc:gcc openssl:openssl python3:python3 tmux:tmux redis-server:redis-server psql:postgresql
     script:bsdutils runuser:util-linux pg_ctlcluster:postgresql ssh:openssh-client sshd:openssh-server
-    iperf3:iperf3 traceroute:traceroute dig:bind9-dnsutils dnsmasq:dnsmasq-base
+    nginx:nginx-light iperf3:iperf3 traceroute:traceroute dig:bind9-dnsutils dnsmasq:dnsmasq-base
     chromium:chromium chromedriver:chromium-driver npm:npm'
 # module of Python:package
 modules='websockets:python3-websockets'

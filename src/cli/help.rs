@@ -56,11 +56,13 @@ timeout. A target that refuses costs a round trip of the link, and then the clie
 It needs no privileges. docs/bad-network.md has a command for each kind of bad network. \
 In the capture the client is 10.78.0.1, and the server is 10.78.1.1 at the port of --to; with IPv6 fd78::1 and fd78::1:1. \
 --json prints the results of --flows as objects.
-SIGINT, SIGTERM and SIGHUP end the run in order, and connections that are open then are reset.
+SIGINT, SIGTERM and SIGHUP end the run in order, and connections that are open then are reset. \
+On Linux, everything that COMMAND has started ends with tcplab.
 
 Examples:
   tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --link delay=50ms,loss=1%
   tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --link rate=1Mbit,delay=300ms -w bad.pcapng --flows -- curl -so /dev/null http://127.0.0.1:9000/
+  tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --link delay=20ms --control 127.0.0.1:8555
   tcplab proxy --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --listen 127.0.0.1:9432 --to unix:/run/postgresql/.s.PGSQL.5432 --link 'server>client:loss=5%'";
 
 #[cfg(all(feature = "live", target_os = "linux"))]

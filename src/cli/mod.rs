@@ -5,11 +5,11 @@
 
 mod args;
 mod bench;
-#[cfg_attr(not(all(feature = "live", target_os = "linux")), allow(dead_code, reason = "commands in real time use it"))]
 mod control;
 mod demo;
 mod diff;
 mod drill;
+mod ending;
 mod extcap;
 mod help;
 mod host;

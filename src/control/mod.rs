@@ -24,7 +24,7 @@ use core::net::SocketAddr;
 use std::io;
 
 use crate::event::State;
-use crate::link::{Counters, LinkItems};
+use crate::link::{Counters, Link, LinkItems};
 use crate::time::{Duration, Instant};
 use address::Listener;
 use client::Client;
@@ -69,6 +69,14 @@ pub struct LinkState {
     pub counters: Counters,
     /// Packets and bytes that wait in its queue or are in transmission.
     pub queued: (u64, u64),
+}
+
+impl LinkState {
+    /// What a link shows at this instant.
+    pub(crate) fn of(link: &mut Link, now: Instant) -> Self {
+        let (name, line) = (link.name().to_owned(), link.spec().to_string());
+        Self { name, line, up: link.is_up(), counters: link.counters(), queued: link.queued(now) }
+    }
 }
 
 /// A connection, as the interface shows it.

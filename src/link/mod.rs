@@ -32,6 +32,8 @@ mod flight;
 mod jitter;
 mod line;
 mod loss;
+#[cfg(any(feature = "proxy", all(feature = "live", target_os = "linux")))]
+mod real_time;
 mod schedule;
 mod script;
 mod spec;

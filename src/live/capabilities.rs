@@ -49,6 +49,8 @@ const CONTAINER: [u32; 15] = [
 /// What a program may do that we start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privileges {
+    /// What its caller may do.
+    Unchanged,
     /// For a program beside our host: root keeps `CAP_NET_ADMIN`, `CAP_NET_RAW` and `CAP_NET_BIND_SERVICE`.
     Beside,
     /// For a program in a namespace of its own. Root keeps those of a container. Everybody else gets `CAP_NET_ADMIN`,
@@ -63,7 +65,7 @@ impl Privileges {
         let root = unsafe { libc::geteuid() } == 0;
         match self {
             Self::Beside if root => keep(&NETWORK, false),
-            Self::Beside => {}
+            Self::Beside | Self::Unchanged => {}
             Self::Apart if root => keep(&CONTAINER, false),
             Self::Apart => keep(&NETWORK, true),
         }

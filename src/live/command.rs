@@ -45,6 +45,8 @@ pub struct Launch<'a> {
     pub input: Input,
     /// What it may do.
     pub privileges: Privileges,
+    /// Whether it gets a PID namespace, where that is allowed. In one it does not see the processes outside of it.
+    pub own_processes: bool,
 }
 
 /// The standard input of a program.
@@ -67,7 +69,7 @@ pub enum Input {
 /// # Errors
 /// [`CommandError`], for example if there is no such program.
 pub fn start(command: &[OsString], to_stderr: bool) -> Result<Running, CommandError> {
-    Launch { command, to_stderr, input: Input::None, privileges: Privileges::Beside }.start()
+    Launch { command, to_stderr, input: Input::None, privileges: Privileges::Beside, own_processes: true }.start()
 }
 
 impl Launch<'_> {
@@ -100,6 +102,7 @@ impl Launch<'_> {
             null: (self.input == Input::None).then(|| null.as_raw_fd()),
             foreground: self.input == Input::Terminal,
             privileges: self.privileges,
+            own_processes: self.own_processes,
             lifeline: watched.as_raw_fd(),
             status: reports.as_raw_fd(),
             failure: fails.as_raw_fd(),

@@ -14,12 +14,7 @@ const DIRECTIONS: [LinkId; 2] = [TO_KERNEL, TO_HOST];
 impl Controlled for Live {
     fn links(&mut self) -> Vec<LinkState> {
         let now = self.clock.now();
-        let state = |end| {
-            let link = &mut self.cable[end];
-            let (name, line) = (link.name().to_owned(), link.spec().to_string());
-            LinkState { name, line, up: link.is_up(), counters: link.counters(), queued: link.queued(now) }
-        };
-        [CableEnd::A, CableEnd::B].map(state).into()
+        [CableEnd::A, CableEnd::B].map(|end| LinkState::of(&mut self.cable[end], now)).into()
     }
 
     fn set_link(&mut self, direction: usize, items: &LinkItems) -> Result<(), String> {

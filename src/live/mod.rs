@@ -48,7 +48,7 @@ use rustix::fs::Timespec;
 use crate::device::{self, Cable, CableEnd, Pool, Tun, TunError, TunReason};
 use crate::drive::{self, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
-use crate::link::{Limit, Link, LinkItems, LinkSchedule, LinkSpec, SpecError};
+use crate::link::{Link, LinkItems, LinkSchedule, SpecError};
 use crate::net::{Net, Runtime};
 use crate::segment::{Packet, PacketId, complete_checksums};
 use crate::socket::{Host, HostConfig};
@@ -75,12 +75,6 @@ const TURN: usize = 8;
 /// Packets that the host makes before they are written.
 const BURST: usize = 64;
 
-/// What a direction of the link holds by default, in packets and in bytes: 1 Gbit/s for 200 ms are 16,667 packets of 1,500
-/// bytes.
-const CAPACITY: (usize, usize) = (17_000, 17_000 * 1500);
-/// The smallest packet that is worth a byte of a limit in bytes: an empty segment with timestamps.
-const SMALL: usize = 52;
-
 /// A host on a TUN device.
 pub struct Live {
     runtime: Runtime,
@@ -100,6 +94,7 @@ pub struct Live {
     delivered: u64,
     lost_in_write: u64,
     lost_while_down: u64,
+    lost_as_no_ip: u64,
     /// The last batch was full, so more may be waiting already.
     more: bool,
     give_back: GiveBack,
@@ -138,34 +133,12 @@ fn end(direction: LinkId) -> CableEnd {
     if direction == TO_KERNEL { CableEnd::A } else { CableEnd::B }
 }
 
-/// What one direction of the link holds: the default, or what an explicit `limit` needs if that is more.
-fn capacity(spec: &LinkSpec, mtu: usize) -> (usize, usize) {
-    let (packets, bytes) = match spec.limit {
-        None => (0, 0),
-        Some(Limit::Packets(packets)) => (packets as usize, (packets as usize).saturating_mul(mtu)),
-        Some(Limit::Bytes(bytes)) => (bytes as usize / SMALL, bytes as usize),
-    };
-    (packets.max(CAPACITY.0), bytes.clamp(CAPACITY.1, Limit::MOST_BYTES as usize))
-}
-
-/// A link of the wall clock, whose times count from `began`. It holds as much as one of its specs needs.
-fn link(schedule: &LinkSchedule, seed: u64, name: &str, mtu: usize, began: Instant) -> Link {
-    let mut link = Link::new(&schedule.spec, seed, name);
-    link.set_beginning(began);
-    link.set_schedule(schedule);
-    let specs = core::iter::once(&schedule.spec).chain(schedule.changes().iter().map(|change| change.items.spec()));
-    let (packets, bytes) =
-        specs.map(|spec| capacity(spec, mtu)).fold(CAPACITY, |one, two| (one.0.max(two.0), one.1.max(two.1)));
-    link.set_capacity(packets, bytes);
-    link
-}
-
 impl Live {
     /// A host with these settings on `tun`. `links` are the directions from the host to the kernel and back. Their times
     /// count from now.
     pub fn new(config: &HostConfig, tun: Tun, links: [&LinkSchedule; 2]) -> Self {
         let clock = Clock::start();
-        let link = |schedule, name| link(schedule, config.seed, name, config.mtu, clock.now());
+        let link = |schedule, name| Link::in_real_time(schedule, config.seed, name, config.mtu, clock.now());
         let cable = Cable::new([
             (link(links[0], "host>kernel"), TO_KERNEL, HOST),
             (link(links[1], "kernel>host"), TO_HOST, KERNEL),
@@ -186,6 +159,7 @@ impl Live {
             delivered: 0,
             lost_in_write: 0,
             lost_while_down: 0,
+            lost_as_no_ip: 0,
             more: false,
             give_back: GiveBack::default(),
         }
@@ -220,6 +194,11 @@ impl Live {
     /// Packets that were lost because the device was down when we wrote them.
     pub fn lost_while_down(&self) -> u64 {
         self.lost_while_down
+    }
+
+    /// Packets that the kernel refused because the link had corrupted their IP version.
+    pub fn lost_as_no_ip(&self) -> u64 {
+        self.lost_as_no_ip
     }
 
     /// Packets that the link dropped because it held as much as it may.
@@ -359,6 +338,8 @@ impl Live {
                 Ok(false) => self.lost_in_write += 1,
                 // As on a wire that is pulled out. It may come up again.
                 Err(error) if error.reason() == TunReason::Down => self.lost_while_down += 1,
+                // Its first four bits are no IP version any more, because the link has changed them.
+                Err(error) if error.reason() == TunReason::OtherKind => self.lost_as_no_ip += 1,
                 Err(error) => return Err(error.into()),
             }
             self.delivered += 1;

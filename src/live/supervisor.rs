@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   tcplab -- supervisor -- init (process 1 of a PID namespace) -- COMMAND      where that is allowed
-//!   tcplab -- supervisor (PR_SET_CHILD_SUBREAPER) ---------------- COMMAND      elsewhere
+//!   tcplab -- supervisor (PR_SET_CHILD_SUBREAPER) ---------------- COMMAND      elsewhere, and beside `proxy`
 //! ```
 //!
 //! When process 1 of a PID namespace ends, the kernel kills all others in it (`pid_namespaces(7)`). A subreaper becomes
@@ -39,6 +39,8 @@ pub(super) struct Plan<'a> {
     /// It gets a process group of its own, and standard input is a terminal of which that becomes the foreground.
     pub(super) foreground: bool,
     pub(super) privileges: Privileges,
+    /// It gets a PID namespace, where that is allowed.
+    pub(super) own_processes: bool,
     /// Hung up when the process that started COMMAND has ended or wants its end.
     pub(super) lifeline: c_int,
     /// The wait status of COMMAND is written here.
@@ -76,7 +78,7 @@ pub(super) fn run(plan: &Plan<'_>) -> ! {
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
     }
     // SAFETY: no memory is handed over.
-    if unsafe { libc::unshare(libc::CLONE_NEWPID) } == 0 {
+    if plan.own_processes && unsafe { libc::unshare(libc::CLONE_NEWPID) } == 0 {
         match fork() {
             0 => init(plan),
             child if child > 0 => {

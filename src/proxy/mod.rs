@@ -13,6 +13,8 @@
 //! What is held is bounded: by the buffers of the kernel ([`KERNEL_BUFFER`]), by those of the hosts ([`HOST_BUFFERS`]), and
 //! by what the link may hold.
 
+#[cfg(feature = "control")]
+mod controlled;
 mod end;
 mod far;
 mod kernel;
@@ -39,7 +41,7 @@ use socket2::SockAddr;
 use crate::device::{Cable, CableEnd, Pool};
 use crate::drive::{self, Clock, Endpoint, Medium};
 use crate::event::{Event, HostId, LinkId, Observer, Observers};
-use crate::link::{Limit, Link, LinkSchedule, LinkSpec};
+use crate::link::{Link, LinkSchedule, LinkSpec};
 use crate::segment::{Packet, PacketId};
 use crate::socket::{Errno, HostConfig};
 use crate::time::Instant;
@@ -58,14 +60,13 @@ pub const MOST_PAIRS: usize = 250;
 /// The most that the buffers of all connections of one host take, in bytes.
 pub const HOST_BUFFERS: usize = 256 << 20;
 
-/// Packets that are handed to a host before it sends.
-const TURN: usize = 32;
+/// Packets that are handed to a host before it sends. A receiver acknowledges at least every second segment (RFC 9293,
+/// section 3.8.6.3), and the growth of cwnd for one ACK is limited (RFC 9406, section 4.2).
+const TURN: usize = 2;
+/// The same where the link does nothing: an ACK for many segments, as behind a network card that merges segments.
+const PLAIN_TURN: usize = 32;
 /// Packets that are moved before the kernel is asked again.
 const BATCH: usize = 512;
-/// What a direction of the link holds by default: 1 Gbit/s for 200 ms, in packets and in bytes.
-const CAPACITY: (usize, usize) = (17_000, 17_000 * 1500);
-/// The smallest packet that is worth a byte of a limit in bytes: an empty segment with timestamps.
-const SMALL: usize = 52;
 /// Addresses of the near host of each IP version. Each has 28,232 ports for each target.
 const SOURCES: u8 = 16;
 /// The port of a target without a port whose clients have none either: both are Unix sockets.
@@ -194,19 +195,8 @@ impl Proxy {
             near.listen(socket, middle).map_err(ProxyError::system("watch a listening socket"))?;
         }
         let mtu = settings.host.mtu;
-        let link = |at: usize, name| {
-            let schedule = &settings.links[at];
-            let mut link = Link::new(&schedule.spec, settings.host.seed, name);
-            link.set_beginning(clock.now());
-            link.set_schedule(schedule);
-            let changes = schedule.changes().iter().map(|change| change.items.spec());
-            let (packets, bytes) = core::iter::once(&schedule.spec)
-                .chain(changes)
-                .map(|spec| capacity(spec, mtu))
-                .fold(CAPACITY, |one, two| (one.0.max(two.0), one.1.max(two.1)));
-            link.set_capacity(packets, bytes);
-            link
-        };
+        let link =
+            |at: usize, name| Link::in_real_time(&settings.links[at], settings.host.seed, name, mtu, clock.now());
         let links = [(link(0, "client>server"), LinkId(0), NEAR), (link(1, "server>client"), LinkId(1), FAR)];
         let middle = Middle {
             ends: [End::Near(Box::new(near)), End::Far(Box::new(far))],
@@ -311,6 +301,28 @@ impl Proxy {
     /// # Errors
     /// [`ProxyError::System`].
     pub fn wait(&mut self, until: Option<Instant>) -> Result<bool, ProxyError> {
+        self.wait_for(until)
+    }
+
+    /// As [`Proxy::wait`], and ends when one of `others` is readable too. True then.
+    ///
+    /// # Errors
+    /// [`ProxyError::System`].
+    #[cfg(unix)]
+    pub fn wait_beside(
+        &mut self,
+        until: Option<Instant>,
+        others: &[std::os::fd::BorrowedFd<'_>],
+    ) -> Result<bool, ProxyError> {
+        // They differ from wait to wait: a client of the control interface comes and goes.
+        let others = others.iter().copied();
+        let watched: io::Result<Vec<_>> =
+            others.map(|descriptor| Watched::readable(descriptor, &self.poller, Key::Other)).collect();
+        let _watched = watched.map_err(ProxyError::system("watch a descriptor"))?;
+        self.wait_for(until)
+    }
+
+    fn wait_for(&mut self, until: Option<Instant>) -> Result<bool, ProxyError> {
         let timeout = until.map(|until| until - self.clock.now());
         self.events.clear();
         let count = self.poller.wait(&mut self.events, timeout).map_err(ProxyError::system("wait for sockets"))?;
@@ -391,8 +403,9 @@ impl Middle {
     }
 
     fn hand_over(&mut self, now: Instant, end: CableEnd, host: HostId) -> usize {
+        let turn = if *self.cable[end].spec() == LinkSpec::default() { PLAIN_TURN } else { TURN };
         let mut count = 0;
-        while count < TURN
+        while count < turn
             && let Some(mut packet) = self.cable.poll_packet(now, end)
         {
             self.observers.complete(&mut packet);
@@ -461,14 +474,4 @@ fn addresses(subnet: u8, count: u8) -> Vec<IpAddr> {
     let v4 = (1..=count).map(|at| IpAddr::from([10, 78, subnet, at]));
     let v6 = (1..=count).map(|at| IpAddr::from([0xfd78, 0, 0, 0, 0, 0, u16::from(subnet), u16::from(at)]));
     v4.chain(v6).collect()
-}
-
-/// What one direction of the link holds: the default, or what an explicit `limit` needs if that is more.
-fn capacity(spec: &LinkSpec, mtu: usize) -> (usize, usize) {
-    let (packets, bytes) = match spec.limit {
-        None => (0, 0),
-        Some(Limit::Packets(packets)) => (packets as usize, (packets as usize).saturating_mul(mtu)),
-        Some(Limit::Bytes(bytes)) => (bytes as usize / SMALL, bytes as usize),
-    };
-    (packets.max(CAPACITY.0), bytes.clamp(CAPACITY.1, Limit::MOST_BYTES as usize))
 }

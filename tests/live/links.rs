@@ -25,6 +25,27 @@ const WHOLE: u64 = 200;
 /// Sandboxes at once.
 const AT_ONCE: usize = 8;
 
+/// About four packets of a hundred have their bit inverted in the IP version. The kernel refuses to take these from the
+/// device (EINVAL).
+#[test]
+fn packets_whose_ip_version_the_link_has_corrupted_are_lost_and_the_server_goes_on() {
+    if !(possible() && installed(&["bash", "curl"])) {
+        return;
+    }
+    let script = "for i in $(seq 1000); do echo > /dev/udp/192.168.69.1/7; done; \
+                  curl -sS --unix-socket \"${TCPLAB_CONTROL#unix:}\" http://localhost/links/down -d {} | grep -c host";
+    let dir = place("corrupted");
+    let socket = format!("unix:{}", path(&dir.join("c.sock")));
+    let link = ["--link", "host>kernel:corrupt=100%", "--seed", "1", "--control", &socket];
+    let output = super::run(&[&["serve", "echo"], &link[..], &["--", "bash", "-c", script]].concat());
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "1\n"), "{said}");
+    let line = said.lines().find(|line| line.contains("refused by the kernel")).unwrap_or_else(|| panic!("{said}"));
+    let count: usize = line.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+    assert!((5..100).contains(&count), "{line}");
+    assert!(line.ends_with("packets refused by the kernel, because a link had corrupted the IP version"), "{line}");
+}
+
 /// The addresses of the host in a sandbox.
 fn ours() -> [IpAddr; 2] {
     ["192.168.69.1", "fd69::1"].map(|address| address.parse().expect("an address"))

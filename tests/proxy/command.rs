@@ -6,8 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::lab::{Ending, read_all};
+use crate::lab::{Ending, PATIENCE, read_all};
 
 fn scratch(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
@@ -93,6 +94,124 @@ fn a_signal_ends_the_proxy_in_order_with_a_whole_capture_and_resets_what_is_open
     assert!(String::from_utf8_lossy(&shown.stdout).contains("RST"), "the reset is in the capture");
     assert!(fs::metadata(&capture).expect("a file").len() > 500);
     TcpStream::connect(&address).expect_err("nobody listens");
+}
+
+/// The processes whose command line has this word.
+fn processes_with(word: &str) -> Vec<String> {
+    let pids = fs::read_dir("/proc").expect("proc").flatten();
+    let pids = pids.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let has = |pid: &String| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|one| one == word.as_bytes())
+    };
+    pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())).filter(has).collect()
+}
+
+#[test]
+fn what_command_has_started_ends_with_the_proxy_also_after_kill_9() {
+    for (name, code) in [("KILL", None), ("TERM", Some(143))] {
+        // A process in a session of its own, one whose parent has ended, and COMMAND, by the number of seconds that they wait.
+        let time = format!("30{}", std::process::id());
+        let script = format!("setsid sleep {time} & (sleep {time} &); echo started; exec sleep {time}");
+        let mut running = proxy(&["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9", "--", "sh", "-c", &script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command");
+        let mut line = String::new();
+        BufReader::new(running.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+        assert_eq!(line, "started\n");
+        wait_for(|| processes_with(&time).len() == 3, "all run");
+        let sent = Command::new("kill").args(["-s", name, &running.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+        assert_eq!(running.wait().expect("it ends").code(), code, "{name}");
+        wait_for(|| processes_with(&time).is_empty(), "nothing is left");
+    }
+}
+
+#[test]
+fn command_sees_the_processes_of_the_machine_and_finds_the_control_interface() {
+    let script = "kill -0 $0 && echo ${TCPLAB_PROXY%:*} ${TCPLAB_CONTROL%:*}";
+    let output = proxy(&["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9", "--control", "127.0.0.1:0"])
+        .args(["--", "sh", "-c", script, &std::process::id().to_string()])
+        .output()
+        .expect("the command");
+    assert_eq!(
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()),
+        (Some(0), "127.0.0.1 127.0.0.1\n"),
+        "{}",
+        errors(&output)
+    );
+}
+
+#[test]
+fn without_free_descriptors_clients_wait_and_afterwards_all_are_served() {
+    const CLIENTS: usize = 40;
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = target.local_addr().expect("it is bound").to_string();
+    let script = format!("ulimit -n 48; exec \"$0\" proxy --listen 127.0.0.1:0 --to {to}");
+    let mut running = Command::new("sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_tcplab")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut err = BufReader::new(running.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("a line");
+    let address = line.split([' ', ',']).find(|word| word.starts_with("127.")).expect("the address").to_owned();
+    // The kernel accepts each of them.
+    let clients: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).expect("the kernel accepts")).collect();
+    for (n, mut client) in clients.iter().enumerate() {
+        crate::lab::patient(client);
+        client.write_all(&[n as u8]).expect("it is connected");
+    }
+    target.set_nonblocking(true).expect("an option");
+    let (mut served, mut most, mut at_once) = (Vec::new(), 0, Vec::new());
+    let began = Instant::now();
+    while served.len() < CLIENTS {
+        assert!(began.elapsed() < PATIENCE, "{} of {CLIENTS} were served", served.len());
+        match target.accept() {
+            Ok((stream, _)) => at_once.push(stream),
+            // Those that have come are served when no more come, so that descriptors become free.
+            Err(_) if at_once.is_empty() => thread::sleep(Duration::from_millis(1)),
+            Err(_) => {
+                thread::sleep(Duration::from_millis(20));
+                most = most.max(at_once.len());
+                for mut server in at_once.drain(..) {
+                    server.set_nonblocking(false).expect("an option");
+                    let mut byte = [0];
+                    server.read_exact(&mut byte).expect("it arrives");
+                    server.write_all(&byte).expect("it is open");
+                    served.push(byte[0]);
+                }
+            }
+        }
+        // A client that has its answer leaves.
+        for n in served.iter().copied().map(usize::from) {
+            let _ = clients[n].shutdown(std::net::Shutdown::Both);
+        }
+    }
+    assert!(most < CLIENTS, "{most} at once with 48 descriptors");
+    served.sort_unstable();
+    assert_eq!(served, (0..CLIENTS as u8).collect::<Vec<_>>());
+    let killed = Command::new("kill").arg(running.id().to_string()).status().expect("kill");
+    assert!(killed.success());
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("text");
+    assert_eq!(running.wait().expect("it ends").code(), Some(143), "{rest}");
+    assert!(
+        rest.contains(&format!("{CLIENTS} connections: ")) && rest.contains("for want of file descriptors"),
+        "{rest}"
+    );
+}
+
+#[track_caller]
+fn wait_for(mut holds: impl FnMut() -> bool, what: &str) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 #[test]

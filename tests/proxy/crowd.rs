@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use tcplab::proxy::{HOST_BUFFERS, KERNEL_BUFFER};
 
-use crate::lab::{Lab, PATIENCE, fill, text};
+use crate::lab::{Ending, Lab, PATIENCE, fill, patient, read_all, text};
 use crate::plan::{Plan, Verdict, Way};
 
 /// Connections at a time.
@@ -72,7 +72,7 @@ fn every_connection_of_a_crowd_ends_as_its_ends_have_ended_it_over_a_bad_link() 
     let unseen = count - accepted.into_inner();
     assert_eq!(resets.into_inner() + unseen, aborts, "each abort is seen at the other end");
     assert!(unseen <= aborts / 10, "{unseen} of {aborts}");
-    thread::sleep(Duration::from_millis(100));
+    lab.await_end();
     let counts = lab.stop();
     assert_eq!((counts.opened, counts.closed, counts.reset), (count, count - aborts, aborts));
     assert_eq!((counts.refused, counts.paused), (0, 0));
@@ -87,6 +87,36 @@ fn memory(process: u32) -> (usize, usize) {
     let tcp = kernel.lines().find(|line| line.starts_with("TCP:")).expect("a line");
     let pages = tcp.split_whitespace().next_back().and_then(|word| word.parse::<usize>().ok()).expect("a number");
     (number(line).expect("a number") << 10, pages * 4096)
+}
+
+/// Issue 13: "It reuses TIME-WAIT records (RFC 6191) and never runs out of ports". An address of the near host has 28,232
+/// ports. The target closes first, so that each of them is in TIME-WAIT at the far host when it is used again.
+#[test]
+fn more_connections_than_there_are_ports_follow_one_another() {
+    const CONNECTIONS: usize = 29_000;
+    let (lab, target) = Lab::with_target("");
+    let server = thread::spawn(move || {
+        for _ in 0..CONNECTIONS {
+            drop(target.accept().expect("the proxy connects"));
+        }
+    });
+    let address = lab.addresses[0].clone();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let address = address.clone();
+            thread::spawn(move || {
+                for n in 0..CONNECTIONS / 4 {
+                    let client = TcpStream::connect(&address).unwrap_or_else(|error| panic!("{n}: {error}"));
+                    patient(&client);
+                    assert_eq!(read_all(&client), (Vec::new(), Ending::Eof), "{n}");
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().expect("each of its connections ends in order"));
+    server.join().expect("it has seen them all");
+    let counts = lab.stop();
+    assert_eq!((counts.opened, counts.reset, counts.refused), (CONNECTIONS as u64, 0, 0), "{counts:?}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! How connections end: what one end does is what the other end sees, on both sides.
 
 use std::io::{Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tcplab::proxy::Counts;
 
 use crate::lab::{
@@ -14,9 +16,27 @@ use crate::lab::{
 
 /// Waits until the proxy has nothing to do with the connections any more, and checks their number.
 fn assert_counts(lab: Lab, closed: u64, reset: u64) {
-    thread::sleep(Duration::from_millis(150));
+    lab.await_end();
     let Counts { opened, closed: is_closed, reset: is_reset, refused, paused, .. } = lab.stop();
     assert_eq!((opened, is_closed, is_reset, refused, paused), (closed + reset, closed, reset, 0, 0));
+}
+
+#[test]
+fn over_a_link_with_a_delay_every_second_segment_is_acknowledged() {
+    let (lab, target) = Lab::with_target("delay=20ms");
+    let [client, server] = lab.pair(&target);
+    let sent = text(600_000, 5);
+    let sender = sent.clone();
+    let client = thread::spawn(move || {
+        send_all(&client, &sender);
+        read_all(&client)
+    });
+    assert_eq!(read_all(&server), (sent, Ending::Eof));
+    // The answer arrives behind the ACKs.
+    send_all(&server, b"x");
+    assert_eq!(client.join().expect("it could send"), (b"x".to_vec(), Ending::Eof));
+    let (data, acks) = lab.data_and_acks();
+    assert!(data >= 600_000 / 1448 && acks * 5 >= data * 2, "{acks} ACKs of {data} segments");
 }
 
 #[test]
@@ -170,7 +190,7 @@ fn an_abort_of_a_unix_socket_becomes_a_close() {
     let [mut client, server] = pair();
     client.write_all(b"never read").expect("write");
     server.set_nonblocking(false).expect("an option");
-    thread::sleep(Duration::from_millis(50));
+    SockRef::from(&server).peek(&mut [MaybeUninit::uninit(); 8]).expect("it arrives");
     drop(server);
     assert_eq!(client.read(&mut [0; 8]).map_err(|error| error.kind()).unwrap_or(0), 0);
     drop((client, lab));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,13 +21,15 @@ use tcplab::time;
 /// How long a test waits for what has to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The TCP flags of the packets of the middle, as they were delivered.
-pub(crate) type Seen = Arc<Mutex<Vec<Flags>>>;
+/// The TCP flags of the packets of the middle and their bytes of data, as they were delivered.
+pub(crate) type Seen = Arc<Mutex<Vec<(Flags, usize)>>>;
 
 /// A running proxy. Dropping it stops it.
 pub(crate) struct Lab {
     pub(crate) addresses: Vec<String>,
     pub(crate) seen: Seen,
+    /// Connections that are not over, after the last turn.
+    open: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     waker: Waker,
     thread: Option<thread::JoinHandle<Counts>>,
@@ -47,7 +49,8 @@ pub(crate) fn settings(to: &[&str], link: [&str; 2]) -> Settings {
 impl Lab {
     pub(crate) fn start(settings: Settings) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Seen::default());
-        let (theirs, into) = (Arc::clone(&stop), Arc::clone(&seen));
+        let open = Arc::new(AtomicUsize::new(0));
+        let (theirs, into, left) = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(&open));
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             let mut proxy = Proxy::open(&settings).expect("a proxy");
@@ -56,19 +59,20 @@ impl Lab {
                     && let Ok(ip) = IpView::parse(&packet.bytes)
                     && let Ok(segment) = Segment::parse(&ip)
                 {
-                    into.lock().expect("one thread at a time").push(segment.flags);
+                    into.lock().expect("one thread at a time").push((segment.flags, segment.payload.len()));
                 }
             })));
             tell.send((proxy.addresses(), proxy.waker())).expect("somebody waits");
             while !theirs.load(Ordering::Relaxed) {
                 proxy.turn();
+                left.store(proxy.connections(), Ordering::Relaxed);
                 let until = proxy.next_at();
                 proxy.wait(until).expect("poll");
             }
             proxy.counts()
         });
         let (addresses, waker) = told.recv_timeout(PATIENCE).expect("the proxy is open");
-        Self { addresses, seen, stop, waker, thread: Some(thread) }
+        Self { addresses, seen, open, stop, waker, thread: Some(thread) }
     }
 
     /// A proxy over `link` in both directions, and a listener that is its target.
@@ -99,7 +103,24 @@ impl Lab {
 
     /// Segments with exactly these flags so far.
     pub(crate) fn count(&self, flags: Flags) -> usize {
-        self.seen.lock().expect("one thread at a time").iter().filter(|seen| **seen == flags).count()
+        self.seen.lock().expect("one thread at a time").iter().filter(|seen| seen.0 == flags).count()
+    }
+
+    /// Segments with data so far, and ACKs without.
+    pub(crate) fn data_and_acks(&self) -> (usize, usize) {
+        let seen = self.seen.lock().expect("one thread at a time");
+        let data = seen.iter().filter(|seen| seen.1 > 0).count();
+        (data, seen.iter().filter(|seen| **seen == (Flags::ACK, 0)).count())
+    }
+
+    /// Waits until no connection is left.
+    #[track_caller]
+    pub(crate) fn await_end(&self) {
+        let began = Instant::now();
+        while self.open.load(Ordering::Relaxed) > 0 {
+            assert!(began.elapsed() < PATIENCE, "{} connections are left", self.open.load(Ordering::Relaxed));
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Ends the proxy and gives its counts.
@@ -120,7 +141,8 @@ impl Drop for Lab {
     }
 }
 
-fn patient(stream: &TcpStream) {
+/// Has reads and writes of a stream fail after a while.
+pub(crate) fn patient(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).expect("an option");
     stream.set_write_timeout(Some(PATIENCE)).expect("an option");
 }

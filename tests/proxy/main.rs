@@ -6,6 +6,7 @@
 mod common;
 
 mod command;
+mod control;
 mod crowd;
 mod datagrams;
 mod endings;

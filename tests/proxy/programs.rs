@@ -64,6 +64,34 @@ echo same";
 }
 
 #[test]
+fn curl_gets_a_file_from_nginx_twice_over_one_connection() {
+    if !has(&["unshare", "ip", "curl", "/usr/sbin/nginx"]) {
+        return;
+    }
+    let script = AWAIT.to_owned()
+        + "head -c 300000 /dev/urandom >file; chmod 644 file; mkdir t
+cat >nginx.conf <<'END'
+daemon off;
+user root;
+pid nginx.pid;
+error_log stderr crit;
+events {}
+http {
+  access_log off;
+  client_body_temp_path t/1; proxy_temp_path t/2; fastcgi_temp_path t/3; uwsgi_temp_path t/4; scgi_temp_path t/5;
+  server { listen 127.0.0.1:8080; root .; }
+}
+END
+sed -i \"s|root [.];|root $PWD;|\" nginx.conf
+/usr/sbin/nginx -p \"$PWD\" -c \"$PWD/nginx.conf\" &
+await 8080
+$PROXY --listen 127.0.0.1:9000 --to 127.0.0.1:8080 -- sh -c '
+curl -sS http://$TCPLAB_PROXY/file -o one http://$TCPLAB_PROXY/file -o two -w \"%{num_connects}\n\"'
+cmp one file && cmp two file && echo same";
+    assert_eq!(behind_the_proxy("nginx", &script), "1\n0\nsame\n");
+}
+
+#[test]
 fn redis_answers_its_client() {
     if !has(&["unshare", "ip", "redis-server", "redis-cli"]) {
         return;

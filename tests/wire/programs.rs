@@ -27,6 +27,28 @@ fn curl_downloads_a_file_from_the_http_server_of_python() {
 }
 
 #[test]
+fn curl_downloads_a_file_from_nginx_over_both_ip_versions() {
+    if !(possible() && installed(&["curl", "nginx", "cksum"])) {
+        return;
+    }
+    let place = Place::new("nginx");
+    fs::write(place.join("file"), vec![7; 300_000]).expect("written");
+    let dir = place.path();
+    let user = if is_root() { "user root;" } else { "" };
+    let names = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary: String = names.iter().map(|name| format!("{name}_temp_path {dir}/{name}; ")).collect();
+    let settings = format!(
+        "daemon off; {user} pid {dir}/pid; error_log stderr crit; events {{}} http {{ access_log off; {temporary} \
+         server {{ listen 10.77.0.1:80; listen [fd77::1]:80; root {dir}; }} }}"
+    );
+    fs::write(place.join("nginx.conf"), settings).expect("written");
+    let server = format!("exec $(PATH=$PATH:/usr/sbin command -v nginx) -p {dir} -c {dir}/nginx.conf");
+    let client = "for ip in 10.77.0.1 '[fd77::1]'; do curl -sS -o /dev/null -w '%{http_code} %{size_download} ' \
+                  http://$ip/file; done; curl -sS -o /dev/null -w '%{http_code}\n' http://10.77.0.1/none";
+    assert_eq!(joined(LINK, &server, client), "200 300000 200 300000 404\n");
+}
+
+#[test]
 fn redis_counts() {
     if !(possible() && installed(&["redis-server", "redis-cli"])) {
         return;

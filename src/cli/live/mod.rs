@@ -19,9 +19,8 @@ pub(super) mod wire;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use super::CliError;
 use super::output::Output;
-use super::record;
+use super::{CliError, ending, record};
 use crate::app::Registry;
 use crate::control::Control;
 use crate::escape::Name;
@@ -208,12 +207,8 @@ impl Session {
     pub(super) fn close(mut self, outcome: Result<Stop, CliError>) -> Result<u8, CliError> {
         let ended = self.end_connections(outcome.as_ref().ok().copied());
         let dropped = self.live.tun().tx_dropped().unwrap_or(0);
-        let mut signalled = !matches!(outcome, Ok(Stop::Command(_)));
-        let signals = &mut self.signals;
-        let signalled = || {
-            signalled |= signals.poll_stop().is_some();
-            signalled
-        };
+        let is_signal = !matches!(outcome, Ok(Stop::Command(_)));
+        let signalled = ending::signalled(is_signal, || self.signals.poll_stop().is_some());
         let recorded = self.recording.take().map(|recording| recording.close(Some(dropped), signalled, self.output));
         if recorded.is_none() && dropped > 0 {
             self.output.note(format_args!("{dropped} packets dropped by the device queue"));
@@ -224,6 +219,12 @@ impl Session {
         }
         if self.live.lost_while_down() > 0 {
             self.output.note(format_args!("{} packets lost while the device was down", self.live.lost_while_down()));
+        }
+        if self.live.lost_as_no_ip() > 0 {
+            self.output.note(format_args!(
+                "{} packets refused by the kernel, because a link had corrupted the IP version",
+                self.live.lost_as_no_ip()
+            ));
         }
         if self.live.lost_in_link() > 0 {
             self.output.note(format_args!(
@@ -237,14 +238,7 @@ impl Session {
             Stop::Signal(signal) => 128 + signal as u8,
         };
         ended?;
-        match recorded {
-            Some(Err(error)) if code == 0 || code > 128 => Err(error),
-            Some(Err(error)) => {
-                self.output.error(&error);
-                Ok(code)
-            }
-            Some(Ok(())) | None => Ok(code),
-        }
+        ending::exit_code(code, recorded, self.output)
     }
 
     /// What was unusual about the packets that came. `-v` tells every reason for which one was dropped.

@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
+use super::control::ControlOptions;
 use super::host::{Capture, Tcp};
-use super::output::{Output, json_line};
+use super::output::Output;
 use super::record::{Recording, Vantage};
-use super::{CliError, help, links, named, values};
+use super::tables::{self, Form};
+use super::{CliError, ending, help, links, named, values};
 use crate::app::Registry;
+use crate::control::Control;
 use crate::escape::Name;
 use crate::link::LinkArgument;
 use crate::proxy::{self, Address, Counts, MOST_PAIRS, Pair, Settings};
 use crate::socket::HostConfig;
-use crate::view::{Flows, json};
+use crate::view::Flows;
 use command::Running;
 use signals::Signals;
 
@@ -27,6 +30,9 @@ use signals::Signals;
 const AFTER_COMMAND: Duration = Duration::from_millis(500);
 /// How long the resets of the last connections may take.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
+/// How often the control interface is looked at where its sockets cannot be waited for.
+#[cfg(not(unix))]
+const LOOK: Duration = Duration::from_millis(5);
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = help::PROXY)]
@@ -56,6 +62,8 @@ pub(super) struct Proxy {
     tcp: Tcp,
     #[command(flatten)]
     capture: Capture,
+    #[command(flatten)]
+    control: ControlOptions,
     /// Program to run when the proxy is ready; `TCPLAB_PROXY` in its environment is the address of --listen; its exit code
     /// becomes that of tcplab [default: run until Ctrl-C]
     #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
@@ -79,6 +87,9 @@ struct Session {
     flush_at: Option<crate::time::Instant>,
     signals: Signals,
     running: Option<Running>,
+    /// COMMAND has ended. What it has started goes on until the session ends.
+    ended: Option<Running>,
+    control: Option<Control>,
     udp: bool,
 }
 
@@ -97,8 +108,17 @@ pub(super) fn run(args: &Proxy, registry: &Registry, output: Output) -> Result<u
         ..HostConfig::default()
     };
     output.detail(format_args!("seed {seed}"));
+    let control = args.control.open()?;
     let mut proxy =
         proxy::Proxy::open(&Settings { pairs, udp: args.udp, host, links }).map_err(|error| failed(&error))?;
+    let addresses = proxy.addresses();
+    if !args.command.is_empty() {
+        Running::export("TCPLAB_PROXY", &addresses.join(","))?;
+        #[cfg(not(all(feature = "live", target_os = "linux")))]
+        if let Some(control) = &control {
+            Running::export("TCPLAB_CONTROL", control.address())?;
+        }
+    }
     let vantage = Vantage { host: proxy::NEAR, interface: "proxy" };
     let recording =
         destination.map(|destination| Recording::open(&args.capture, &destination, vantage, seed)).transpose()?;
@@ -112,27 +132,25 @@ pub(super) fn run(args: &Proxy, registry: &Registry, output: Output) -> Result<u
         proxy.observe(flows.clone());
     }
     let signals = Signals::catch(&mut proxy)?;
-    let mut session = Session { proxy, recording, flush_at: None, signals, running: None, udp: args.udp };
-    let addresses = session.proxy.addresses();
+    let (flush_at, running, ended, udp) = (None, None, None, args.udp);
+    let mut session = Session { proxy, recording, flush_at, signals, running, ended, control, udp };
     for (listen, to) in addresses.iter().zip(&args.to) {
         output.note(format_args!("listening on {}, for {to}", Name(listen)));
+    }
+    if let Some(control) = &session.control {
+        output.note(format_args!("control: {}", Name(control.address())));
     }
     if args.command.is_empty() {
         output.note("press Ctrl-C to stop");
     } else {
-        session.running = Some(Running::start(&args.command, &addresses.join(","), on_stdout)?);
+        session.running = Some(Running::start(&args.command, on_stdout)?);
     }
     // Not before COMMAND has started: programs that close every descriptor would take long.
     proxy::raise_descriptor_limit();
     let outcome = session.serve();
     let code = session.close(outcome, output)?;
     if let Some(flows) = flows {
-        if output.json {
-            let flows = flows.borrow();
-            flows.flows().iter().try_for_each(|flow| output.result(json_line(&json::flow(flow))))?;
-        } else {
-            output.table(&flows.borrow().to_string())?;
-        }
+        output.result(tables::flows(flows.borrow_mut().settle(), Form::Table, output))?;
     }
     Ok(code)
 }
@@ -153,8 +171,15 @@ impl Session {
         self.flush_at = due.map(|due| self.proxy.now() + due);
         let limit = limit.map(|limit| self.proxy.now() + limit.saturating_duration_since(Instant::now()));
         let look = self.running.as_ref().and_then(Running::look_after).map(|after| self.proxy.now() + after);
-        let until = self.proxy.next_at().into_iter().chain(self.flush_at).chain(limit).chain(look).min();
-        let called = self.proxy.wait(until).map_err(|error| failed(&error))?;
+        let control_at = self.control.as_ref().and_then(Control::next_at);
+        #[cfg(not(unix))]
+        let control_at = control_at.into_iter().chain(self.control.is_some().then(|| self.proxy.now() + LOOK)).min();
+        let due = [self.flush_at, limit, look, control_at].into_iter().flatten();
+        let until = self.proxy.next_at().into_iter().chain(due).min();
+        let called = self.wait(until).map_err(|error| failed(&error))?;
+        if let Some(control) = &mut self.control {
+            control.turn(self.proxy.now(), &mut self.proxy);
+        }
         if called && let Some(signal) = self.signals.poll_stop() {
             return Ok(Some(Stop::Signal(signal)));
         }
@@ -163,9 +188,21 @@ impl Session {
             _ => None,
         };
         if exit.is_some() {
-            self.running = None;
+            self.ended = self.running.take();
         }
         Ok(exit.map(Stop::Command))
+    }
+
+    #[cfg(unix)]
+    fn wait(&mut self, until: Option<crate::time::Instant>) -> Result<bool, proxy::ProxyError> {
+        let control = self.control.iter().flat_map(Control::descriptors);
+        let others: Vec<_> = self.running.iter().filter_map(Running::descriptor).chain(control).collect();
+        self.proxy.wait_beside(until, &others)
+    }
+
+    #[cfg(not(unix))]
+    fn wait(&mut self, until: Option<crate::time::Instant>) -> Result<bool, proxy::ProxyError> {
+        self.proxy.wait(until)
     }
 
     /// Makes turns until no connection is left or the time is over. A signal ends it at once.
@@ -183,12 +220,8 @@ impl Session {
     fn close(mut self, outcome: Result<Stop, CliError>, output: Output) -> Result<u8, CliError> {
         let ended = self.end_connections(outcome.as_ref().ok().copied());
         let counts = self.proxy.counts();
-        let mut signalled = !matches!(outcome, Ok(Stop::Command(_)));
-        let signals = &mut self.signals;
-        let signalled = || {
-            signalled |= signals.poll_stop().is_some();
-            signalled
-        };
+        let is_signal = !matches!(outcome, Ok(Stop::Command(_)));
+        let signalled = ending::signalled(is_signal, || self.signals.poll_stop().is_some());
         let recorded = self.recording.take().map(|recording| recording.close(None, signalled, output));
         output.note(summary(counts, self.udp));
         if self.proxy.lost_in_link() > 0 {
@@ -202,14 +235,7 @@ impl Session {
             Stop::Signal(signal) => 128 + signal,
         };
         ended?;
-        match recorded {
-            Some(Err(error)) if code == 0 || code > 128 => Err(error),
-            Some(Err(error)) => {
-                output.error(&error);
-                Ok(code)
-            }
-            Some(Ok(())) | None => Ok(code),
-        }
+        ending::exit_code(code, recorded, output)
     }
 
     fn end_connections(&mut self, stop: Option<Stop>) -> Result<(), CliError> {

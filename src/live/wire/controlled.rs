@@ -7,11 +7,7 @@ use crate::link::LinkItems;
 impl Controlled for Wire {
     fn links(&mut self) -> Vec<LinkState> {
         let now = self.clock.now();
-        let state = |link: &mut crate::link::Link| {
-            let (name, line) = (link.name().to_owned(), link.spec().to_string());
-            LinkState { name, line, up: link.is_up(), counters: link.counters(), queued: link.queued(now) }
-        };
-        self.path.links_mut().map(state).collect()
+        self.path.links_mut().map(|link| LinkState::of(link, now)).collect()
     }
 
     fn set_link(&mut self, direction: usize, items: &LinkItems) -> Result<(), String> {

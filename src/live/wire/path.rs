@@ -11,7 +11,6 @@ use crate::event::{DropReason, Event, HostId, LinkId, Observer, Observers};
 use crate::link::{Link, LinkSchedule};
 #[cfg(feature = "control")]
 use crate::link::{LinkItems, SpecError};
-use crate::live;
 use crate::segment::{IpView, Packet, PacketId, decrement_ttl};
 use crate::time::Instant;
 
@@ -61,7 +60,7 @@ impl Path {
             node => HostId(Side::Right.host().0 + node as u32),
         };
         let link = |schedule: &LinkSchedule, from: usize, to: usize| {
-            live::link(schedule, seed, &format!("{}>{}", name(from), name(to)), MTU, began)
+            Link::in_real_time(schedule, seed, &format!("{}>{}", name(from), name(to)), MTU, began)
         };
         let cable = |(at, [out, back]): (usize, &[LinkSchedule; 2])| {
             let id = LinkId(2 * at as u32);

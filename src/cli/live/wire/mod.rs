@@ -14,14 +14,15 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use super::Stop;
-use crate::cli::output::{Output, json_line};
-use crate::cli::{CliError, links, values};
+use crate::cli::output::Output;
+use crate::cli::tables::{self, Form};
+use crate::cli::{CliError, ending, links, values};
 use crate::control::Control;
 use crate::escape::Name;
 use crate::link::LinkSchedule;
 use crate::live::wire::{MOST_LINKS, Side, Wire};
 use crate::live::{Foreground, Input, Launch, Privileges, Running, Signals};
-use crate::view::{Flows, json};
+use crate::view::Flows;
 use args::Wait;
 use captures::Captures;
 
@@ -78,12 +79,7 @@ pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliEr
     let outcome = session.serve(foreground.is_some());
     let closed = session.close(foreground, outcome)?;
     if let Some(flows) = flows {
-        if output.json {
-            let flows = flows.borrow();
-            flows.flows().iter().try_for_each(|flow| output.result(json_line(&json::flow(flow))))?;
-        } else {
-            output.table(&flows.borrow().to_string())?;
-        }
+        output.result(tables::flows(flows.borrow_mut().settle(), Form::Table, output))?;
     }
     Ok(closed)
 }
@@ -126,7 +122,7 @@ impl Session<'_> {
     }
 
     fn start(&self, side: Side, command: &[OsString], to_stderr: bool, input: Input) -> Result<Running, CliError> {
-        let launch = Launch { command, to_stderr, input, privileges: Privileges::Apart };
+        let launch = Launch { command, to_stderr, input, privileges: Privileges::Apart, own_processes: true };
         self.wire.start(side, &launch).map_err(|error| CliError::Run(format!("--{}: {error}", side.name())))
     }
 
@@ -244,12 +240,8 @@ impl Session<'_> {
         let counters = Side::BOTH.map(|side| self.wire.counters(side));
         self.left = None;
         let dropped = counters.iter().map(|counters| counters.dropped_by_queue).sum();
-        let mut signalled = !matches!(outcome, Ok(Stop::Command(_)));
-        let signals = &mut self.signals;
-        let signalled = || {
-            signalled |= signals.poll_stop().is_some();
-            signalled
-        };
+        let is_signal = !matches!(outcome, Ok(Stop::Command(_)));
+        let signalled = ending::signalled(is_signal, || self.signals.poll_stop().is_some());
         let recorded = std::mem::take(&mut self.captures).close(dropped, signalled, self.output);
         self.tell_counters();
         let code = match outcome? {
@@ -257,14 +249,7 @@ impl Session<'_> {
             Stop::Signal(signal) => 128 + signal as u8,
         };
         drained?;
-        match recorded {
-            Err(error) if code == 0 || code > 128 => Err(error),
-            Err(error) => {
-                self.output.error(&error);
-                Ok(code)
-            }
-            Ok(()) => Ok(code),
-        }
+        ending::exit_code(code, Some(recorded), self.output)
     }
 
     /// What was lost beside the links. `-v` tells the counters of the links, and how late packets were.
