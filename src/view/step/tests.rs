@@ -12,6 +12,7 @@ use crate::segment::{Flags, SegmentTemplate};
 use crate::time::Instant;
 use crate::trace::Content;
 use crate::trace::ends::Ends;
+use crate::view::model::{Packets, Recorder, Story};
 
 const LOOK: Look = Look { color: false, ascii: false };
 
@@ -275,7 +276,7 @@ fn both_ends_at_a_row_are_those_of_a_fold_from_the_beginning() {
 
 #[test]
 fn of_a_long_packet_4096_bytes_are_kept() {
-    let mut packets = model::Packets::default();
+    let mut packets = Packets::default();
     packets.keep(1, &[7; 4096]);
     packets.keep(2, &[7; 4097]);
     packets.keep(1, &[8; 10]);
