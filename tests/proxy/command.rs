@@ -110,7 +110,7 @@ fn processes_with(word: &str) -> Vec<String> {
 #[test]
 fn what_command_has_started_ends_with_the_proxy_also_after_kill_9() {
     for (name, code) in [("KILL", None), ("TERM", Some(143))] {
-        // A process in a session of its own, one whose parent has ended, and COMMAND, by the number of seconds that they wait.
+        // A process in a session of its own, one whose parent has ended, and COMMAND. They wait for this many seconds.
         let time = format!("30{}", std::process::id());
         let script = format!("setsid sleep {time} & (sleep {time} &); echo started; exec sleep {time}");
         let mut running = proxy(&["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9", "--", "sh", "-c", &script])

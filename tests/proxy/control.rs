@@ -87,7 +87,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Everything that can be read without waiting.
 fn read_now(mut stream: &TcpStream, into: &mut Vec<u8>) {
     stream.set_nonblocking(true).expect("an option");
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         into.extend_from_slice(&buffer[..count]);
     }

@@ -36,7 +36,7 @@ fn curl_downloads_a_file_from_nginx_over_both_ip_versions() {
     let dir = place.path();
     let user = if is_root() { "user root;" } else { "" };
     let names = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary: String = names.iter().map(|name| format!("{name}_temp_path {dir}/{name}; ")).collect();
+    let temporary = names.map(|name| format!("{name}_temp_path {dir}/{name};")).join(" ");
     let settings = format!(
         "daemon off; {user} pid {dir}/pid; error_log stderr crit; events {{}} http {{ access_log off; {temporary} \
          server {{ listen 10.77.0.1:80; listen [fd77::1]:80; root {dir}; }} }}"

@@ -1,6 +1,6 @@
-//! COMMAND beside the proxy: the program under test. It finds the address of the proxy in `TCPLAB_PROXY`. With feature `live` it
-//! is started as beside `serve`, so that everything that it has started ends with tcplab, also after kill -9. Elsewhere it
-//! ends when tcplab ends in order.
+//! COMMAND beside the proxy: the program under test. It finds the address of the proxy in `TCPLAB_PROXY`. With feature
+//! `live` everything that it has started ends with tcplab, also after kill -9. Elsewhere it ends when tcplab ends in
+//! order.
 
 #[cfg(not(all(feature = "live", target_os = "linux")))]
 pub(super) use elsewhere::Running;
@@ -33,6 +33,7 @@ mod linux {
         }
 
         /// Becomes readable when COMMAND ends.
+        #[allow(clippy::unnecessary_wraps)] // as the other one
         pub(in crate::cli::proxy) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
             Some(self.0.descriptor())
         }
@@ -99,7 +100,7 @@ mod elsewhere {
 
         /// Nothing tells of its end here.
         #[cfg(unix)]
-        #[allow(clippy::unused_self)] // as the other one
+        #[allow(clippy::unused_self, clippy::unnecessary_wraps)] // as the other one
         pub(in crate::cli::proxy) fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
             None
         }
