@@ -171,7 +171,11 @@ fn show(screen: &mut Screen, output: Output) -> Result<u8, CliError> {
     loop {
         terminal.draw(|frame| screen.draw(frame))?;
         loop {
-            match event::read()? {
+            let input = event::read()?;
+            // Only a test asks for this, to see that a panic restores the terminal.
+            #[cfg(debug_assertions)]
+            assert!(std::env::var_os("TCPLAB_TEST_STEP_PANIC").is_none(), "TCPLAB_TEST_STEP_PANIC is set");
+            match input {
                 Input::Key(key) if screen.key(&key) == Next::Quit => return Ok(0),
                 Input::Key(_) | Input::Resize(..) => break,
                 _ => {}

@@ -116,7 +116,7 @@ impl Layout {
         let rest = Some(text[on_shaft.len()..].to_owned()).filter(|rest| !rest.is_empty());
         let label = if on_shaft.is_empty() { String::new() } else { format!(" {on_shaft} ") };
         let length = length.max(columns(&label) + 3 + heads).min(most);
-        let shaft = self.shaft(arrow.again);
+        let shaft = shaft(arrow.again, self.style.ascii);
         let rest_of_shaft = shaft.repeat(length.saturating_sub(2 + columns(&label) + heads));
         let (before, after) = (" ".repeat(skip), " ".repeat(self.body.saturating_sub(skip + length)));
         let line = match arrow.from {
@@ -128,27 +128,18 @@ impl Layout {
 
     /// The end of an arrow that began in an earlier row.
     pub(super) fn arrival(self, arrival: &Arrival) -> Line {
-        let shaft = self.shaft(arrival.again);
+        let shaft = shaft(arrival.again, self.style.ascii);
         let label = format!(" {} ", self.safe(&arrival.label));
         let length = (self.body * 2 / 5).max(columns(&label) + 6).min(self.body);
         let rest = shaft.repeat(length.saturating_sub(columns(&label) + 4));
         let before = " ".repeat(self.body - length);
         let tag = arrival.tag.filter(|tag| matches!(tag, Tag::Corrupted { .. }));
-        let [to_right, to_left] = self.heads(tag);
+        let [to_right, to_left] = heads(tag, self.style.ascii);
         let line = match arrival.from {
             Side::Local => format!("{before}{}{shaft}{shaft}{label}{rest}{to_right}", self.slope(Side::Local)),
             Side::Remote => format!("{to_left}{rest}{label}{shaft}{shaft}{}{before}", self.slope(Side::Remote)),
         };
         (line, color_of(arrival.manner))
-    }
-
-    fn shaft(self, again: bool) -> &'static str {
-        match (self.style.ascii, again) {
-            (false, false) => "─",
-            (false, true) => "═",
-            (true, false) => "-",
-            (true, true) => "=",
-        }
     }
 
     /// The line of an arrow that goes down, away from this side.
@@ -163,7 +154,7 @@ impl Layout {
 
     /// The head of an arrow, from left to right.
     fn head_of(self, arrow: &Arrow) -> String {
-        let [to_right, to_left] = self.heads(arrow.tag);
+        let [to_right, to_left] = heads(arrow.tag, self.style.ascii);
         let (head, slope) = match arrow.from {
             Side::Local => (to_right, self.slope(Side::Local)),
             Side::Remote => (to_left, self.slope(Side::Remote)),
@@ -175,19 +166,30 @@ impl Layout {
             _ => head.to_string(),
         }
     }
+}
 
-    fn heads(self, tag: Option<Tag>) -> [char; 2] {
-        match (tag, self.style.ascii) {
-            (None | Some(Tag::Copy), false) => ['→', '←'],
-            (Some(Tag::Lost(_)), false) => ['✗', '✗'],
-            (Some(Tag::Duplicated), false) => ['↠', '↞'],
-            (Some(Tag::Reordered), false) => ['⇢', '⇠'],
-            (Some(Tag::Overtakes), false) => ['⇉', '⇇'],
-            (Some(Tag::Corrupted { .. }), false) => ['≁', '≁'],
-            (Some(Tag::Lost(_)), true) => ['X', 'X'],
-            (Some(Tag::Corrupted { .. }), true) => ['~', '~'],
-            (_, true) => ['>', '<'],
-        }
+/// The shaft of an arrow, whose data may have been sent before.
+pub(super) fn shaft(again: bool, ascii: bool) -> &'static str {
+    match (again, ascii) {
+        (false, false) => "─",
+        (true, false) => "═",
+        (false, true) => "-",
+        (true, true) => "=",
+    }
+}
+
+/// The heads of arrows to the right and to the left, by what a link did to the packet.
+pub(super) fn heads(tag: Option<Tag>, ascii: bool) -> [char; 2] {
+    match (tag, ascii) {
+        (None | Some(Tag::Copy), false) => ['→', '←'],
+        (Some(Tag::Lost(_)), false) => ['✗', '✗'],
+        (Some(Tag::Duplicated), false) => ['↠', '↞'],
+        (Some(Tag::Reordered), false) => ['⇢', '⇠'],
+        (Some(Tag::Overtakes), false) => ['⇉', '⇇'],
+        (Some(Tag::Corrupted { .. }), false) => ['≁', '≁'],
+        (Some(Tag::Lost(_)), true) => ['X', 'X'],
+        (Some(Tag::Corrupted { .. }), true) => ['~', '~'],
+        (_, true) => ['>', '<'],
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::left_out;
+use crate::common::{compare_golden, left_out};
 use crate::programs::scratch;
 
 /// A line of README.md and what must come of it.
@@ -27,7 +27,14 @@ struct Example {
     leaves: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 21] = [
+const EXAMPLES: [Example; 22] = [
+    Example {
+        line: "cargo install --path .    # in a clone of this repository; nothing is published yet",
+        needs: &[],
+        live: false,
+        prints: &["cargo install --path ."],
+        leaves: &[],
+    },
     Example {
         line: "make demo    # one connection from handshake to close, drawn, explained, and captured",
         needs: &["make"],
@@ -201,6 +208,49 @@ fn the_readme_shows_the_ladder_that_the_demo_draws() {
 }
 
 #[test]
+fn the_readme_shows_the_screen_that_step_draws() {
+    let screen = format!("```text\n{}```\n", include_str!("../golden/step/lost-data-80x24.txt"));
+    assert!(readme().contains(&screen), "README.md does not show, between ```text and ```:\n{screen}");
+}
+
+/// The pictures of README.md: the file in docs/pictures, and the arguments that write it.
+const PICTURES: [(&str, &str); 6] = [
+    ("sequence.svg", "run fast-retransmit --plot sequence"),
+    ("ladder.svg", "run lost-data"),
+    ("window.svg", "run sack --plot window"),
+    ("rtt.svg", "run bufferbloat --plot rtt"),
+    ("throughput.svg", "run cubic-vs-bbr --plot throughput"),
+    ("queue.svg", "run bufferbloat --plot queue"),
+];
+
+#[test]
+fn each_picture_of_the_readme_is_what_its_command_writes_now() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
+    for (file, arguments) in PICTURES {
+        let shown = format!("`tcplab {arguments} --svg {file}`");
+        assert!(readme().contains(&shown), "README.md does not name the command of {file}: {shown}");
+        assert!(readme().contains(&format!("](docs/pictures/{file})")), "README.md does not show {file}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcplab"));
+        command.args(arguments.split(' ')).args(["--svg", "-"]).stdin(Stdio::null()).env_remove("NO_COLOR");
+        let output = command.output().expect("it starts");
+        assert_eq!(output.status.code(), Some(0), "{shown}: {}", String::from_utf8_lossy(&output.stderr));
+        let picture = String::from_utf8(output.stdout).expect("UTF-8");
+        let bless = env::var_os("TCPLAB_BLESS").is_some_and(|value| value == "1");
+        if let Err(difference) = compare_golden(&pictures.join(file), &picture, bless) {
+            panic!("{shown}: {difference}");
+        }
+    }
+    let mut files: Vec<_> = fs::read_dir(&pictures)
+        .expect("docs/pictures")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    files.sort_unstable();
+    let mut known = PICTURES.map(|(file, _)| file);
+    known.sort_unstable();
+    assert_eq!(files, known, "docs/pictures has the files on the left; a test makes those on the right");
+}
+
+#[test]
 fn every_command_of_the_readme_does_what_it_says() {
     let place = place();
     for example in &EXAMPLES {
@@ -279,7 +329,7 @@ fn place() -> PathBuf {
         "#!/bin/sh\n\
          case \"$*\" in\n\
          'run --release --quiet -- demo') exec tcplab demo;;\n\
-         test* | 'build --all-features --examples') echo \"cargo $*\";;\n\
+         test* | 'build --all-features --examples' | 'install --path .') echo \"cargo $*\";;\n\
          'run --example hyper') exec '{}';;\n\
          add*) cd crate && CARGO_HOME='{}' '{cargo}' \"$@\" --path '{}' --offline && cat Cargo.toml;;\n\
          *) echo \"nobody expects cargo $*\"; exit 1;;\n\

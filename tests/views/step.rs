@@ -361,8 +361,10 @@ fn screens_are_as_their_files_have_them_and_follow_the_size_of_the_terminal() {
         };
         golden(&format!("step/lost-data-{width}x{height}.txt"), &terminal.wait("the size", fills));
     }
-    terminal.tmux(&["resize-window", "-x", "40", "-y", "10"]);
-    terminal.wait("what it needs", |screen| screen.contains("tcplab step needs 60 columns and 16"));
+    for rows in ["12", "10"] {
+        terminal.tmux(&["resize-window", "-x", "40", "-y", rows]);
+        terminal.wait("what it needs", |screen| screen.contains("tcplab step needs 60 columns and 16"));
+    }
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     terminal.wait("the ladder", |screen| cursor(screen).contains("101:201"));
 }
@@ -416,6 +418,27 @@ fn a_signal_restores_the_terminal() {
         let read = |path| fs::read_to_string(path).expect("what stty says");
         assert_eq!(read(&before), read(&after), "{signal}");
     }
+}
+
+/// The hook for this test is only in builds with debug assertions.
+#[cfg(all(target_os = "linux", debug_assertions))]
+#[test]
+fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
+    let [before, after] = ["before", "after"].map(|name| scratch(&format!("step-panic-{name}")));
+    let command = format!(
+        "stty -a > {}; TCPLAB_TEST_STEP_PANIC=1 {TCPLAB} step lost-data; echo code $?; stty -a > {}; echo end; read wait",
+        before.display(),
+        after.display()
+    );
+    let Some(terminal) = Terminal::open((80, 24), &command) else { return };
+    terminal.wait("the story", |screen| view(screen, "story"));
+    assert_eq!(terminal.tmux(&["display-message", "-p", "#{alternate_on}"]).trim(), "1");
+    let screen = terminal.press("j", "the end", |screen| screen.contains("\nend"));
+    assert!(screen.contains("TCPLAB_TEST_STEP_PANIC is set") && !screen.contains("code 0"), "{screen}");
+    let is = |what: &str| terminal.tmux(&["display-message", "-p", what]).trim().to_owned();
+    assert_eq!((is("#{alternate_on}"), is("#{cursor_flag}")), ("0".to_owned(), "1".to_owned()));
+    let read = |path| fs::read_to_string(path).expect("what stty says");
+    assert_eq!(read(&before), read(&after));
 }
 
 #[cfg(target_os = "linux")]

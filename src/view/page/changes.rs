@@ -128,7 +128,9 @@ impl<'a> Fold<'a> {
         while let Some((first, rest)) = self.steps.split_first()
             && *first <= last
         {
-            step(*first).into_iter().for_each(|step| self.ends.take(step));
+            if let Some(step) = step(*first) {
+                self.ends.take(step);
+            }
             self.steps = rest;
         }
     }

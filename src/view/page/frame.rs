@@ -120,23 +120,31 @@ pub(super) fn escaped(text: &str) -> String {
 /// The story of a lesson, and what the reader has to know.
 fn story(model: &Model) -> String {
     let mut out = String::new();
-    let paragraphs = |text: &str| -> String {
-        let parts = text.split("\n\n").filter(|part| !part.trim().is_empty());
-        parts.map(|part| format!("<p>{}</p>", escaped(part.trim()))).collect()
-    };
     if let Some(story) = &model.story {
-        let _ = write!(out, "<p class=\"summary\">{}</p>{}", escaped(&story.summary), paragraphs(&story.story));
+        let paragraphs = story.story.split("\n\n").map(str::trim).filter(|text| !text.is_empty());
+        let _ = write!(
+            out,
+            "<details id=\"story\" open><summary><h2>Story</h2></summary><div class=\"prose\"><p class=\"summary\">{}</p>{}",
+            escaped(&story.summary),
+            elements("p", paragraphs)
+        );
         if !story.look.is_empty() {
-            let items: String = story.look.iter().map(|item| format!("<li>{}</li>", escaped(item))).collect();
+            let items = elements("li", story.look.iter().map(String::as_str));
             let _ = write!(out, "<h3>What to look at</h3><ul>{items}</ul>");
         }
-        out = format!(
-            "<details id=\"story\" open><summary><h2>Story</h2></summary><div class=\"prose\">{out}</div></details>"
-        );
+        out.push_str("</div></details>");
     }
     if !model.notes().is_empty() {
-        let items: String = model.notes().iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
+        let items = elements("li", model.notes().iter().map(String::as_str));
         let _ = write!(out, "<details class=\"notes\"><summary><h2>Notes</h2></summary><ul>{items}</ul></details>");
     }
     out
+}
+
+/// Each text in an element of its own.
+fn elements<'a>(name: &str, texts: impl Iterator<Item = &'a str>) -> String {
+    texts.fold(String::new(), |mut out, text| {
+        let _ = write!(out, "<{name}>{}</{name}>", escaped(text));
+        out
+    })
 }

@@ -52,7 +52,7 @@ pub(crate) fn index(lessons: &[Entry]) -> String {
     for (question, names) in QUESTIONS {
         let links: Vec<_> = names.iter().filter(|name| has(name)).map(|name| link(name)).collect();
         if !links.is_empty() {
-            let _ = write!(questions, "<li>{question} {}</li>\n", links.join(", "));
+            let _ = writeln!(questions, "<li>{question} {}</li>", links.join(", "));
         }
     }
     let mut topics: Vec<&str> = TOPICS.to_vec();
@@ -68,9 +68,9 @@ pub(crate) fn index(lessons: &[Entry]) -> String {
             continue;
         }
         let topic = escaped(topic);
-        let _ = write!(parts, "<nav aria-labelledby=\"topic-{number}\"><h2 id=\"topic-{number}\">{topic}</h2><ul>\n");
+        let _ = writeln!(parts, "<nav aria-labelledby=\"topic-{number}\"><h2 id=\"topic-{number}\">{topic}</h2><ul>");
         for lesson in of {
-            let _ = write!(parts, "<li>{}: {}</li>\n", link(&lesson.name), escaped(&lesson.summary));
+            let _ = writeln!(parts, "<li>{}: {}</li>", link(&lesson.name), escaped(&lesson.summary));
         }
         parts.push_str("</ul></nav>\n");
     }

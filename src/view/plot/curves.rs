@@ -53,7 +53,7 @@ pub(super) fn window(about: &About<'_>, drawn: &Drawn<'_>) -> Vec<Panel> {
                 .map(|(flow, series)| {
                     let points = series.windows.iter().map(|point| (point.time, value(point).map(clamped)));
                     let color = if drawn.several() { drawn.color(flow) } else { color };
-                    Layer { shape: Shape::Stair(points.collect()), color, stroke, label: drawn.named(flow, name) }
+                    Layer { shape: Shape::Stair(points.collect()), color, stroke, label: name.to_owned() }
                 })
                 .collect::<Vec<_>>()
         };
@@ -91,24 +91,23 @@ pub(super) fn rtt(about: &About<'_>, drawn: &Drawn<'_>) -> Vec<Panel> {
             let samples = series.rtts.iter().filter_map(|point| Some((point.time, nanos(point.sample?))));
             let srtt = series.rtts.iter().filter_map(|point| Some((point.time, point.srtt.map(nanos)?)));
             let rto = series.rtts.iter().filter_map(|point| Some((point.time, Some(nanos(point.rto?)))));
-            let label = |name: &str| drawn.named(flow, name);
             layers.push(Layer {
                 shape: Shape::Stair(rto.collect()),
                 color: color(palette::RETRANSMISSION),
                 stroke: DASHED,
-                label: label("RTO"),
+                label: "RTO".to_owned(),
             });
             layers.push(Layer {
                 shape: Shape::Dots(samples.collect()),
                 color: color(palette::NEW),
                 stroke: DOTS,
-                label: label("sample (inferred)"),
+                label: "sample (inferred)".to_owned(),
             });
             layers.push(Layer {
                 shape: Shape::Line(srtt.collect()),
                 color: color(palette::ACK),
                 stroke: THICK,
-                label: label("SRTT"),
+                label: "SRTT".to_owned(),
             });
         }
         (layers, high, note)
@@ -147,13 +146,13 @@ pub(super) fn throughput(about: &About<'_>, drawn: &Drawn<'_>, series: &Series) 
                 shape: steps(|bin| bin.sent),
                 color: color(palette::RETRANSMISSION),
                 stroke: if drawn.several() { DASHED } else { THIN },
-                label: drawn.named(flow, "throughput"),
+                label: "throughput".to_owned(),
             });
             layers.push(Layer {
                 shape: steps(|bin| bin.acked),
                 color: color(palette::NEW),
                 stroke: THICK,
-                label: drawn.named(flow, "goodput"),
+                label: "goodput".to_owned(),
             });
         }
         (layers, high, String::new())

@@ -19,6 +19,10 @@ const FLOOR: f64 = 6.0;
 const PANEL_TITLE: f64 = 34.0;
 /// Below the last panel, for the times.
 const BOTTOM: f64 = 52.0;
+/// For a note that does not fit beside the title.
+const NOTE_ROW: f64 = 19.0;
+/// Characters of a line above a panel, at their largest size.
+const TITLE_CHARACTERS: usize = 70;
 const LEGEND_ROW: f64 = 23.0;
 const CAPTION_ROW: f64 = 19.0;
 /// Room of a character in a small text, at its largest size.
@@ -112,6 +116,8 @@ pub(super) struct Picture {
     pub(super) title: String,
     /// For screen readers.
     pub(super) description: String,
+    /// Connections and their colours, where several share the panels: the legend lists them, and what a stroke means beside them.
+    pub(super) flows: Vec<(String, Color)>,
     /// Lines below the legend.
     pub(super) captions: Vec<String>,
     pub(super) panels: Vec<Panel>,
@@ -125,7 +131,7 @@ pub(super) fn draw(picture: &Picture) -> String {
     svg.text((12.0, 24.0), "h", "start", TEXT, &shortened(&picture.title, most));
     let mut y = TOP;
     for (number, panel) in picture.panels.iter().enumerate() {
-        let top = y + PANEL_TITLE;
+        let top = y + PANEL_TITLE + if has_own_line(panel) { NOTE_ROW } else { 0.0 };
         let x_axis = Axis { low: times.0, high: times.1, from: LEFT, to: WIDTH - RIGHT };
         // A mark at 0 has room.
         let y_axis = Axis { low: 0, high: panel.high.max(1), from: top + panel.height - FLOOR, to: top };
@@ -169,6 +175,29 @@ fn times(picture: &Picture) -> (i64, i64) {
     (first.saturating_sub(room), last.saturating_add(room))
 }
 
+/// The title of a panel with its unit.
+fn titled(panel: &Panel) -> String {
+    let (_, unit) = panel.quantity.unit(panel.high.max(1));
+    if panel.title.is_empty() { unit.to_owned() } else { format!("{} ({unit})", panel.title) }
+}
+
+/// Whether the note of a panel stands below its title, because both do not fit into one line.
+fn has_own_line(panel: &Panel) -> bool {
+    let note = panel.note.chars().count();
+    note > 0 && titled(panel).chars().count() + 2 + note > TITLE_CHARACTERS
+}
+
+/// Whether something of a layer is within its panel.
+fn is_within(layer: &Layer, high: i64) -> bool {
+    match &layer.shape {
+        Shape::Stair(points) => points.iter().any(|(_, value)| value.is_some_and(|value| value <= high)),
+        Shape::Line(points) | Shape::Dots(points) | Shape::Marks(_, points) => {
+            points.iter().any(|(_, value)| *value <= high)
+        }
+        Shape::Bars(bars) => bars.iter().any(|(_, low, _)| *low <= high),
+    }
+}
+
 fn panel_frame(svg: &mut Svg, panel: &Panel, number: usize, (x, y): (&Axis, &Axis), is_last: bool) {
     let floor = y.to + panel.height;
     let (left, right, bottom, top) = (Number(x.from), Number(x.to), Number(floor), Number(y.to));
@@ -177,13 +206,10 @@ fn panel_frame(svg: &mut Svg, panel: &Panel, number: usize, (x, y): (&Axis, &Axi
         "<clipPath id=\"c{number}\"><rect x=\"{left}\" y=\"{top}\" width=\"{}\" height=\"{}\"/></clipPath>\n",
         size.0, size.1
     ));
-    let (divisor, unit) = panel.quantity.unit(y.high);
-    let title = format!("{} ({unit})", panel.title);
-    let title = if panel.title.is_empty() { unit.to_owned() } else { title };
-    // The note stands in the same line.
-    let room = 70_usize.saturating_sub(panel.note.chars().count()).max(30);
-    svg.text((12.0, y.to - 9.0), "t", "start", TEXT, &shortened(&title, room));
-    svg.text((x.to, y.to - 9.0), "n", "end", FAINT, &panel.note);
+    let (divisor, _) = panel.quantity.unit(y.high);
+    let title_at = y.to - 9.0 - if has_own_line(panel) { NOTE_ROW } else { 0.0 };
+    svg.text((12.0, title_at), "t", "start", TEXT, &shortened(&titled(panel), TITLE_CHARACTERS));
+    svg.text((x.to, y.to - 9.0), "n", "end", FAINT, &shortened(&panel.note, TITLE_CHARACTERS));
     let mut grid = String::new();
     let (values, step) = y.ticks((panel.height / 45.0) as i64);
     for value in values {
@@ -336,19 +362,29 @@ fn write_bar(path: &mut String, x: Number, span: Option<(f64, f64)>) {
     }
 }
 
-/// The entries of all layers, in rows. Gives where it ends.
+/// The connections, and the entries of all layers that can be seen, in rows. Gives where it ends.
 fn legend(svg: &mut Svg, picture: &Picture, top: f64) -> f64 {
-    let mut entries: Vec<&Layer> = Vec::new();
-    for layer in picture.panels.iter().flat_map(|panel| &panel.layers) {
-        let known = entries.iter().any(|entry| entry.label == layer.label);
-        if !known && !layer.label.is_empty() {
-            entries.push(layer);
+    let flow = |(label, color): &(String, Color)| Layer {
+        shape: Shape::Line(Vec::new()),
+        color: *color,
+        stroke: " stroke-width=\"5\"",
+        label: label.clone(),
+    };
+    let mut entries: Vec<Layer> = picture.flows.iter().map(flow).collect();
+    for panel in &picture.panels {
+        for layer in panel.layers.iter().filter(|layer| is_within(layer, panel.high)) {
+            let known = entries.iter().any(|entry| entry.label == layer.label);
+            if !known && !layer.label.is_empty() {
+                // A stroke means the same in the colour of every connection.
+                let color = if picture.flows.is_empty() { layer.color } else { FAINT };
+                entries.push(Layer { color, ..layer.clone() });
+            }
         }
     }
     let column_width = (WIDTH - 12.0) / LEGEND_COLUMNS as f64;
     let room = ((column_width - 34.0) / CHARACTER) as usize;
     let (mut column, mut y) = (0, top);
-    for layer in entries {
+    for layer in &entries {
         let text = shortened(&layer.label, 72);
         let is_long = text.chars().count() > room;
         if column == LEGEND_COLUMNS || (is_long && column > 0) {
@@ -448,10 +484,43 @@ mod tests {
         ];
         let (title, note) = (String::new(), String::new());
         let panel = Panel { title, quantity: Quantity::Bytes, height: 400.0, high: 144_800_000, note, layers };
-        let picture =
-            Picture { title: "t".to_owned(), description: String::new(), captions: Vec::new(), panels: vec![panel] };
+        let picture = Picture {
+            title: "t".to_owned(),
+            flows: Vec::new(),
+            description: String::new(),
+            captions: Vec::new(),
+            panels: vec![panel],
+        };
         let svg = draw(&picture);
         assert!(svg.len() < 100_000, "{} bytes", svg.len());
+    }
+
+    #[test]
+    fn a_note_that_does_not_fit_beside_the_title_has_a_line_and_what_is_above_the_panel_no_entry() {
+        let panel = |note: &str| {
+            let line = |value, label: &str| Layer {
+                shape: Shape::Stair(vec![(0, Some(value)), (1_000, Some(value))]),
+                color: palette::NEW,
+                stroke: "",
+                label: label.to_owned(),
+            };
+            let (title, note) = ("t".repeat(40), note.to_owned());
+            let layers = vec![line(100, "inside"), line(101, "outside")];
+            Panel { title, quantity: Quantity::Bytes, height: 200.0, high: 100, note, layers }
+        };
+        // The title has 40 characters, its unit 8, and 2 stand before the note.
+        assert_eq!(["", &"n".repeat(20), &"n".repeat(21)].map(|note| has_own_line(&panel(note))), [false, false, true]);
+        let picture = Picture {
+            title: "t".to_owned(),
+            flows: vec![("#0 a – b".to_owned(), palette::ACK)],
+            description: String::new(),
+            captions: Vec::new(),
+            panels: vec![panel(&"n".repeat(21))],
+        };
+        let svg = draw(&picture);
+        assert!(svg.contains(&format!(">{} (bytes)<", "t".repeat(40))), "{svg}");
+        assert!(svg.contains(&format!(">{}<", "n".repeat(21))), "{svg}");
+        assert!(svg.contains(">inside<") && !svg.contains(">outside<") && svg.contains(">#0 a – b<"), "{svg}");
     }
 
     #[test]

@@ -133,9 +133,16 @@ impl<'a> Drawn<'a> {
         self.labels.get(&number).cloned().unwrap_or_default()
     }
 
-    /// What a curve of a connection is called in the legend.
-    fn named(&self, number: usize, name: &str) -> String {
-        if self.several() { format!("{name} {}", self.label(number)) } else { name.to_owned() }
+    /// Several connections with their colours, for the legend; none if there is only one.
+    fn key(&self, has: impl Fn(&FlowSeries) -> bool) -> Vec<(String, Color)> {
+        let mut key: Vec<(String, Color)> = Vec::new();
+        for (flow, color) in self.flows.iter().filter(|(flow, _)| self.several() && has(flow)) {
+            let label = self.label(flow.number);
+            if key.iter().all(|(known, _)| *known != label) {
+                key.push((label, *color));
+            }
+        }
+        key
     }
 }
 
@@ -154,8 +161,14 @@ pub fn plot(kind: PlotKind, series: &Series, about: &About<'_>) -> String {
         PlotKind::Queue => curves::queue(about, series),
     };
     let title = format!("{}: {}", about.title, subject(kind));
+    let flows = match kind {
+        PlotKind::Window | PlotKind::Throughput => drawn.key(|flow| flow.sides.iter().any(|side| side.bytes > 0)),
+        PlotKind::Rtt => drawn.key(|flow| flow.sides.iter().any(|side| !side.rtts.is_empty())),
+        PlotKind::Sequence | PlotKind::Queue => Vec::new(),
+    };
     draw::draw(&Picture {
         title,
+        flows,
         description: description(kind, series),
         captions: captions(kind, series, about, &drawn),
         panels,
@@ -252,7 +265,7 @@ fn direction(about: &About<'_>, drawn: &Drawn<'_>, side: Side) -> String {
         Some((first, rest)) if rest.iter().all(|other| other == first) => {
             format!("{} → {}", first[side], first[side.other()])
         }
-        _ if side == Side::Local => "from the side that opened".to_owned(),
+        _ if side == Side::Local => "from the opener".to_owned(),
         _ => "from the other side".to_owned(),
     }
 }

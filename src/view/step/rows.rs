@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::super::arrows;
 use super::super::label::{beside_text, describe, is_again, packet_said, said, without_ends};
 use super::super::model::{Model, Row};
 use super::super::text::{columns as columns_of, seconds};
@@ -126,23 +127,8 @@ fn arrow(segment: &SegmentStep, width: usize, look: Look) -> String {
     let tag = segment.tag.or(segment.behind.map(|(_, tag)| tag));
     let lost = matches!(tag, Some(Tag::Lost(_)));
     let width = if lost { width - width / 5 } else { width };
-    let shaft = match (look.ascii, is_again(segment)) {
-        (false, false) => "─",
-        (false, true) => "═",
-        (true, false) => "-",
-        (true, true) => "=",
-    };
-    let [to_right, to_left] = match (tag, look.ascii) {
-        (None | Some(Tag::Copy), false) => ['→', '←'],
-        (Some(Tag::Lost(_)), false) => ['✗', '✗'],
-        (Some(Tag::Duplicated), false) => ['↠', '↞'],
-        (Some(Tag::Reordered), false) => ['⇢', '⇠'],
-        (Some(Tag::Overtakes), false) => ['⇉', '⇇'],
-        (Some(Tag::Corrupted { .. }), false) => ['≁', '≁'],
-        (Some(Tag::Lost(_)), true) => ['X', 'X'],
-        (Some(Tag::Corrupted { .. }), true) => ['~', '~'],
-        (_, true) => ['>', '<'],
-    };
+    let shaft = arrows::shaft(is_again(segment), look.ascii);
+    let [to_right, to_left] = arrows::heads(tag, look.ascii);
     let text = look.safe(&describe(segment));
     let mut on_shaft = text.as_str();
     while columns_of(on_shaft) + 5 > width {
