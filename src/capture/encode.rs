@@ -15,7 +15,7 @@ use super::{Direction, Format};
 use crate::time::Instant;
 
 /// `LINKTYPE_RAW`: the bytes begin with an IPv4 or IPv6 header.
-const LINK_TYPE_RAW: u16 = 101;
+pub(super) const LINK_TYPE_RAW: u16 = 101;
 /// The snaplen in a pcap header when packets are not cut: larger than any IP datagram, and small enough for all
 /// readers.
 const WHOLE: u32 = 262_144;

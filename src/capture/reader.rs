@@ -74,6 +74,25 @@ pub struct Record<'a> {
     pub comment: Option<&'a str>,
 }
 
+impl<'a> Record<'a> {
+    /// A record of a whole IP packet, as a capture of raw IP has it.
+    pub fn of_packet(number: u64, at: Instant, packet: &'a [u8], comment: Option<&'a str>) -> Self {
+        let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        Self {
+            number,
+            at,
+            packet: Some(packet),
+            unread: None,
+            original_len: len,
+            frame_len: len,
+            frame_captured_len: len,
+            link_type: super::encode::LINK_TYPE_RAW.into(),
+            direction: None,
+            comment,
+        }
+    }
+}
+
 impl Record<'_> {
     /// True if all of the packet was captured.
     pub fn is_whole(&self) -> bool {

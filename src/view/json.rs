@@ -172,18 +172,7 @@ mod tests {
     fn the_pairs_of_a_full_comment_are_an_object() {
         let [src, dst] = ["192.0.2.1:80", "192.0.2.2:4000"].map(|end| end.parse().expect("an address"));
         let bytes = SegmentTemplate { flags: Flags::ACK, payload: b"x", ..SegmentTemplate::new(src, dst) }.to_bytes();
-        let record = |comment| Record {
-            number: 1,
-            at: Instant::EPOCH,
-            packet: Some(&bytes),
-            unread: None,
-            original_len: bytes.len() as u32,
-            frame_len: bytes.len() as u32,
-            frame_captured_len: bytes.len() as u32,
-            link_type: 101,
-            direction: None,
-            comment: Some(comment),
-        };
+        let record = |comment| Record::of_packet(1, Instant::EPOCH, &bytes, Some(comment));
         let variables = |comment, ours| {
             let mut trace = Trace::new();
             trace.record(&record(comment), ours);

@@ -90,18 +90,7 @@ fn names_and_comments_of_any_text_fit_and_command_nothing() {
         let mut ladder = LadderWriter::new(Style { width, ..Style::default() });
         for (n, (at, _, Packet { bytes, .. })) in packets.iter().enumerate() {
             let comment = odd[n % odd.len()].repeat(1 + n % 7);
-            let record = tcplab::capture::Record {
-                number: n as u64 + 1,
-                at: *at,
-                packet: Some(bytes),
-                unread: None,
-                original_len: bytes.len() as u32,
-                frame_len: bytes.len() as u32,
-                frame_captured_len: bytes.len() as u32,
-                link_type: 101,
-                direction: None,
-                comment: Some(&comment),
-            };
+            let record = tcplab::capture::Record::of_packet(n as u64 + 1, *at, bytes, Some(&comment));
             trace.record(&record, false);
             while let Some(step) = trace.next_step() {
                 ladder.step(&trace, step, &mut text);

@@ -162,7 +162,8 @@ pub fn plot(kind: PlotKind, series: &Series, about: &About<'_>) -> String {
     };
     let title = format!("{}: {}", about.title, subject(kind));
     let flows = match kind {
-        PlotKind::Window | PlotKind::Throughput => drawn.key(|flow| flow.sides.iter().any(|side| side.bytes > 0)),
+        PlotKind::Window => drawn.key(|flow| flow.sides.iter().any(|side| !side.windows.is_empty())),
+        PlotKind::Throughput => drawn.key(|flow| flow.sides.iter().any(|side| side.sent > 0)),
         PlotKind::Rtt => drawn.key(|flow| flow.sides.iter().any(|side| !side.rtts.is_empty())),
         PlotKind::Sequence | PlotKind::Queue => Vec::new(),
     };

@@ -24,18 +24,7 @@ impl History {
         let ends = ["192.0.2.1:4000", "192.0.2.2:80"].map(|end| end.parse().expect("an address"));
         let bytes = SegmentTemplate { src: ends[from], dst: ends[1 - from], ..*template }.to_bytes();
         self.number += 1;
-        let record = Record {
-            number: self.number,
-            at: Instant::from_millis(1_000_000 + ms),
-            packet: Some(&bytes),
-            unread: None,
-            original_len: bytes.len() as u32,
-            frame_len: bytes.len() as u32,
-            frame_captured_len: bytes.len() as u32,
-            link_type: 101,
-            direction: None,
-            comment,
-        };
+        let record = Record::of_packet(self.number, Instant::from_millis(1_000_000 + ms), &bytes, comment);
         self.trace.record(&record, true);
         while let Some(step) = self.trace.next_step() {
             self.sampler.step(&self.trace, &step, |sample| {

@@ -33,18 +33,7 @@ fn lesson(name: &str) -> Model {
 fn capture(comment: &str) -> Model {
     let [src, dst] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|end| end.parse().expect("an address"));
     let bytes = SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(src, dst) }.to_bytes();
-    let record = Record {
-        number: 1,
-        at: Instant::EPOCH,
-        packet: Some(&bytes),
-        unread: None,
-        original_len: bytes.len() as u32,
-        frame_len: bytes.len() as u32,
-        frame_captured_len: bytes.len() as u32,
-        link_type: 101,
-        direction: None,
-        comment: Some(comment),
-    };
+    let record = Record::of_packet(1, Instant::EPOCH, &bytes, Some(comment));
     let mut recorder = Recorder::default();
     recorder.record(&record, false);
     Model::new(comment, recorder)
@@ -314,18 +303,7 @@ fn capture_of_two() -> Model {
         let mut template = SegmentTemplate { flags, payload: &payload, ..SegmentTemplate::new(src, ends[2]) };
         template.seq = crate::segment::Seq((number / 3 * 5) as u32);
         let bytes = template.to_bytes();
-        let record = Record {
-            number,
-            at: Instant::from_millis(number),
-            packet: Some(&bytes),
-            unread: None,
-            original_len: bytes.len() as u32,
-            frame_len: bytes.len() as u32,
-            frame_captured_len: bytes.len() as u32,
-            link_type: 101,
-            direction: None,
-            comment: None,
-        };
+        let record = Record::of_packet(number, Instant::from_millis(number), &bytes, None);
         recorder.record(&record, false);
     }
     Model::new("two.pcap", recorder)
