@@ -66,7 +66,7 @@ fn a_hundred_scenario_files_are_listed_and_no_more() {
 }
 
 #[test]
-fn the_dialog_has_seed_links_vantage_point_comments_and_pace() {
+fn the_dialog_has_seed_links_controller_vantage_point_comments_and_pace() {
     let dir = scenarios("dialog");
     let dialog = |name| printed(&["extcap", "--scenarios", path(&dir), "--extcap-interface", name, "--extcap-config"]);
     golden("extcap/fast-retransmit.txt", &dialog("tcplab-fast-retransmit"));
@@ -88,13 +88,14 @@ fn a_capture_has_the_bytes_of_run_with_the_same_settings() {
     let dir = scenarios("bytes");
     let (fifo, other) = (dir.join("x.pcapng"), dir.join("y.pcapng"));
     let mine = dir.join("mine.toml");
-    let all: [(&[&str], &[&str]); 4] = [
+    let all: [(&[&str], &[&str]); 5] = [
         (&["--extcap-interface", "tcplab-fast-retransmit"], &["fast-retransmit"]),
         (
             &["--extcap-interface=tcplab", "--lesson", "handshake", "--seed", "7", "--link", "delay=50ms,loss=1%"],
             &["handshake", "--seed", "7", "--link", "delay=50ms,loss=1%"],
         ),
         (&["--extcap-interface=tcplab", "--lesson", "file-mine", "--at", "right"], &[path(&mine), "--at", "right"]),
+        (&["--extcap-interface", "tcplab-fast-retransmit", "--cc", "reno"], &["fast-retransmit", "--cc", "reno"]),
         (&["--extcap-interface=tcplab", "--comments", "full"], &["handshake", "--comments", "full"]),
     ];
     for (ours, runs) in all {

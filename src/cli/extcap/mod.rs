@@ -105,6 +105,9 @@ struct Dialog {
     /// Change items of every link: `delay=50ms,loss=1%` [default: the links of the scenario]
     #[arg(long, value_name = "SPEC")]
     link: Vec<LinkArgument>,
+    /// Congestion controller of every host [default: the one in the scenario, else cubic]
+    #[arg(long, value_name = "NAME")]
+    cc: Option<String>,
     /// Capture at this host [default: the host that the scenario names, else the first]
     #[arg(long, value_name = "HOST")]
     at: Option<String>,
@@ -180,7 +183,7 @@ fn capture(
         (None, None) => interfaces::FIRST_LESSON.to_owned(),
         (None, Some(chosen)) => interfaces::chosen(chosen, directories, registry)?,
     };
-    let which = Which { scenario: name, link: dialog.link.clone(), trace: Vec::new(), cc: None };
+    let which = Which { scenario: name, link: dialog.link.clone(), trace: Vec::new(), cc: dialog.cc.clone() };
     let scenario = which.open(&[], registry)?;
     let seed = dialog.seed.unwrap_or_else(|| scenario.seed());
     let world = scenario.build(seed).map_err(|error| usage(&error))?;

@@ -47,6 +47,10 @@ pub(super) fn dialog(interface: &Interface, directories: &[PathBuf], registry: &
     dialog.argument("--seed", "Seed", "string", "The same seed gives the same packets", &seed);
     let link = "{placeholder=delay=50ms,loss=1%}";
     dialog.argument("--link", "Links", "string", "Items that replace those of every link of the scenario", link);
+    let known: Vec<_> = registry.algorithms().iter().map(|algorithm| value(algorithm.name())).collect();
+    let validation = format!("{{validation=^({})?$}}{{placeholder=that of the scenario}}", known.join("|"));
+    let controllers = format!("Congestion controller of every host: {}", known.join(", "));
+    dialog.argument("--cc", "Congestion control", "string", &controllers, &validation);
     let at = "The host at whose interface the packets are captured";
     match &scenario {
         None => {
