@@ -193,7 +193,7 @@ pub(super) fn heads(tag: Option<Tag>, ascii: bool) -> [char; 2] {
     }
 }
 
-fn color_of(manner: Manner) -> &'static str {
+pub(super) fn color_of(manner: Manner) -> &'static str {
     match manner {
         Manner::Plain => "",
         Manner::Lost => RED,

@@ -5,14 +5,11 @@ use core::fmt::Write as _;
 
 use super::arrows::Manner;
 use crate::annotate::Tag;
-#[cfg(feature = "cli")]
 use crate::annotate::{self, reason};
-#[cfg(feature = "cli")]
 use crate::conversation::Side;
 use crate::conversation::{AckKind, DataKind, Kind};
 use crate::event::HostId;
 use crate::segment::{Flags, Options};
-#[cfg(feature = "cli")]
 use crate::trace::{Content, Step, Vantage};
 use crate::trace::{PacketStep, SegmentStep, Trace};
 
@@ -61,7 +58,6 @@ pub(super) fn call_text(fd: u32, call: &str, result: Result<i64, &'static str>) 
 }
 
 /// The text of what belongs to no side of a connection.
-#[cfg(feature = "cli")]
 pub(super) fn without_ends(trace: &Trace, step: &Step) -> Option<String> {
     let host = || match step.vantage {
         Vantage::Host(host) => trace.host_name(host),
@@ -82,7 +78,6 @@ pub(super) fn without_ends(trace: &Trace, step: &Step) -> Option<String> {
 }
 
 /// What a side did by itself.
-#[cfg(feature = "cli")]
 pub(super) fn beside_text(step: &Step) -> (Side, String) {
     match &step.content {
         Content::Timer { side, timer, ran } => (*side, annotate::timer(*timer, *ran)),

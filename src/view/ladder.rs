@@ -315,7 +315,7 @@ pub(super) fn names(trace: &Trace, flow: &Flow) -> [String; 2] {
 
 /// Whether a step stands in a ladder. Numbers and queues are for plots. What happens with every few segments and loses
 /// nothing, delayed ACKs and disorder, stands only where `all` is asked for.
-fn is_drawn(content: &Content, all: bool) -> bool {
+pub(super) fn is_drawn(content: &Content, all: bool) -> bool {
     match content {
         Content::Sender(_) | Content::ListenQueues { .. } | Content::LinkQueue { .. } => false,
         Content::Timer { timer: TimerKind::DelayedAck, .. } => all,
@@ -354,6 +354,21 @@ impl Ladder {
     /// Times count from the first event instead of from the epoch.
     pub fn count_from_first(&mut self) {
         self.trace.get_mut().count_from_first();
+    }
+
+    /// All hosts side by side, a column each, in one order of time.
+    ///
+    /// # Errors
+    /// The style is too narrow: the columns that are needed.
+    pub fn draw_joint(&self, style: &Style) -> Result<String, usize> {
+        let mut trace = self.trace.borrow_mut();
+        trace.settle();
+        let mut out = super::joint::draw(&trace, style)?;
+        if trace.left_out() > 0 {
+            let text = format!("the ladder shows the first {MOST_STEPS} steps only; -w FILE writes every packet");
+            Layout::new(*style, false).title(&mut out, &text);
+        }
+        Ok(out)
     }
 
     /// The ladder in this style: each connection by itself, in the order in which they began.

@@ -8,6 +8,7 @@
 //!
 //! - `ladder`: steps as rows; `order` and `fold`: which rows there are; `label`: their texts; `layout` and `arrows`:
 //!   rows as text for every width of a terminal; `text`: columns and lines;
+//! - `joint`: a ladder with a column for each host;
 //! - `flows`, `flow_report`, `stats`, `sockets`: tables; `json`: steps and flows as objects;
 //! - `ladder_svg`: the text of a ladder as a picture;
 //! - `series`: the numbers behind plots; `plot`: plots as SVG; `palette`: the colours of plots;
@@ -17,6 +18,7 @@ mod arrows;
 mod flow_report;
 mod flows;
 mod fold;
+mod joint;
 #[cfg(feature = "cli")]
 pub(crate) mod json;
 mod label;

@@ -37,13 +37,15 @@ const ROWS: [&[&str]; 28] = [
 ];
 
 /// Who may name a crate or a part of the standard library.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("smoltcp::", &["segment", "time", "stack", "bench"]),
     ("tun_tap::", &["device"]),
     ("pcap_file::", &["capture"]),
     ("clap::", &["cli"]),
     ("httparse::", &["control"]),
-    ("sha2::", &["scenario"]),
+    ("sha2::", &["scenario", "view"]),
+    ("base64::", &["view"]),
+    ("miniz_oxide::", &["view"]),
     ("ratatui::", &["view", "cli"]),
     ("libc::", &["device", "live", "bench"]),
     ("rustix::", &["device", "live", "proxy", "bench"]),

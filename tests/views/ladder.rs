@@ -47,6 +47,40 @@ fn ladder_and_connections_of_every_lesson_are_those_that_were_looked_at() {
     }
 }
 
+/// The joint ladder of a lesson, or the columns that it needs.
+fn joint(name: &str, widths: &[usize]) -> Vec<Result<String, usize>> {
+    let scenario = Scenario::lesson(name).expect("it is on the list");
+    let world = scenario.build(scenario.seed()).expect("a lesson is valid");
+    let mut ladder = Ladder::new();
+    ladder.name_hosts(world.names().iter().cloned());
+    let ladder = world.observe(ladder);
+    world.run();
+    widths.iter().map(|width| ladder.borrow().draw_joint(&at(*width))).collect()
+}
+
+#[test]
+fn the_joint_ladder_has_a_column_for_each_host_and_router() {
+    for name in ["pmtud", "udp-vs-tcp", "bind-in-use"] {
+        let drawn = joint(name, &[110]).remove(0).expect("it is wide enough");
+        golden(&format!("views/joint-{name}.txt"), &drawn);
+    }
+}
+
+#[test]
+fn at_the_least_width_and_above_a_joint_ladder_fits_and_below_it_says_how_wide_it_must_be() {
+    for name in lessons().filter(|name| !["hystart", "window-scaling", "bufferbloat"].contains(name)) {
+        let least = joint(name, &[1]).remove(0).expect_err("too narrow");
+        let widths = [least - 1, least, least + 1, least + 30, 250];
+        let drawn = joint(name, &widths);
+        assert_eq!(drawn[0], Err(least), "{name}");
+        for (width, drawn) in widths.iter().zip(&drawn).skip(1) {
+            let drawn = drawn.as_ref().expect("wide enough");
+            let long = drawn.lines().find(|line| line.chars().count() > *width);
+            assert_eq!(long, None, "{name} in {width} columns");
+        }
+    }
+}
+
 #[test]
 fn a_lost_segment_ends_on_the_way_and_does_not_touch_the_other_bar() {
     for width in [60, 80, 120, 200] {

@@ -49,6 +49,9 @@ pub(super) struct Run {
     tables: Tables,
     #[command(flatten)]
     view: View,
+    /// Draw all hosts side by side, a column each, in place of each connection by itself [default: each by itself]
+    #[arg(long, help_heading = "Ladder", conflicts_with_all = ["no_ladder", "svg"])]
+    joint: bool,
     #[command(flatten)]
     pictures: Pictures,
 }
@@ -124,7 +127,7 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
         let (stats, trace) = stats.settle();
         tables::stats(stats, trace, output)
     });
-    let ladder = ladder.map(|ladder| ladder.borrow().draw(&args.view.style(output)));
+    let ladder = ladder.map(|ladder| drawn(&ladder.borrow(), args, output)).transpose()?;
     let parts: Vec<_> = [ladder, flows, stats].into_iter().flatten().collect();
     if let Some(events) = events {
         events.borrow_mut().finish(&outcome)?;
@@ -145,6 +148,20 @@ pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(),
         0 => Ok(()),
         _ => Err(CliError::Failures(Name(&args.which.scenario).to_string(), failures.join("\n"))),
     }
+}
+
+/// The ladder as text.
+fn drawn(ladder: &Ladder, args: &Run, output: Output) -> Result<String, CliError> {
+    let style = args.view.style(output);
+    if !args.joint {
+        return Ok(ladder.draw(&style));
+    }
+    ladder.draw_joint(&style).map_err(|columns| {
+        CliError::Usage(format!(
+            "--joint: the hosts need {columns} columns, and here are {}; widen the terminal, or set COLUMNS={columns}",
+            style.width
+        ))
+    })
 }
 
 /// The hosts at which a capture is taken, and where each capture goes. Every destination is checked before the first is
