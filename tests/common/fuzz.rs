@@ -1,5 +1,6 @@
 //! What every fuzz test asserts of each of its inputs: no panic, less than a second of CPU time, and less than 256 MiB of
-//! memory for the whole process. `make fuzz` sets the number of inputs with `TCPLAB_FUZZ_CASES`.
+//! memory for the whole process. `make fuzz` sets the number of inputs with `TCPLAB_FUZZ_CASES`. `TCPLAB_FUZZ_CASE=N` tries
+//! case N alone.
 
 #![allow(dead_code, reason = "each test binary compiles this module anew and uses its own part of it")]
 
@@ -20,7 +21,8 @@ pub(crate) fn cases(default: u64) -> u64 {
 
 /// Calls `try_one` with each case number, and names the case that panics or takes too long.
 pub(crate) fn each_case(cases: u64, mut try_one: impl FnMut(u64)) {
-    for case in 0..cases {
+    let alone: Option<u64> = env::var("TCPLAB_FUZZ_CASE").ok().and_then(|case| case.parse().ok());
+    for case in alone.map_or(0..cases, |case| case..case + 1) {
         let start = cpu_time();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| try_one(case))) {
             eprintln!("case {case} failed");
