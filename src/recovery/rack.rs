@@ -174,6 +174,11 @@ impl Rack {
         if !sent_after(newest, (unit.sent_at, unit.end())) {
             return Verdict::Unknown;
         }
+        // Where a packet takes no time, originals with higher numbers may have left before this retransmission, at the same
+        // instant: the order of the numbers says nothing. No RTT has passed since it left.
+        if unit.is_resent() && unit.sent_at == now {
+            return Verdict::Unknown;
+        }
         // "remaining = SEG.xmit_ts + RACK.rtt + reo_wnd - Now(); If remaining <= 0: SEG.lost = TRUE".
         let at = self.overdue_at(unit, reo_wnd);
         if at <= now { Verdict::Lost } else { Verdict::LostAt(at) }

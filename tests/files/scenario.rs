@@ -258,6 +258,34 @@ fn a_run_whose_buffers_take_too_much_ends_early_and_says_so() {
     assert!(outcome.failures[0].contains("buffer_limit"), "{outcome:?}");
 }
 
+/// Counts what links lose.
+struct Drops(u64);
+
+impl tcplab::event::Observer for Drops {
+    fn on_event(&mut self, _: tcplab::time::Instant, event: &Event<'_>) {
+        self.0 += u64::from(matches!(event, Event::LinkDropped { .. }));
+    }
+}
+
+#[test]
+fn over_a_link_without_delay_nothing_is_sent_again_that_was_not_lost() {
+    let text = "[hosts.c]\n[hosts.s]\n[links]\nc-s = \"loss=1%\"\n\
+        [[programs]]\nhost = \"s\"\napp = \"http\"\nsize = 500000\n\
+        [[programs]]\nhost = \"c\"\napp = \"http\"\nto = \"s\"\n";
+    let scenario = Scenario::parse(text).expect("a scenario");
+    for seed in 1..=10 {
+        let world = scenario.build(seed).expect("it is built");
+        let (flows, drops) = (world.observe(tcplab::view::Flows::new()), world.observe(Drops(0)));
+        assert_eq!(world.run().failures, Vec::<String>::new());
+        let mut flows = flows.borrow_mut();
+        flows.settle();
+        let flow = &flows.flows()[0];
+        let again: u64 = flow.account.retransmissions().iter().sum();
+        let lost = drops.borrow().0;
+        assert!(again <= lost, "seed {seed}: {again} sent again, {lost} lost");
+    }
+}
+
 #[test]
 fn the_buffers_of_a_run_have_96_mib_and_more_only_if_the_file_asks_for_it() {
     let many = |hosts: &str| {
