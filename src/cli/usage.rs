@@ -17,7 +17,8 @@ pub(super) fn message(error: &clap::Error, root: Command, words: &[OsString]) ->
     let arg = context(error, ContextKind::InvalidArg);
     let option = arg.first().map(String::as_str).unwrap_or_default();
     // Without the name of its value: `--seed`, not `--seed <N>`.
-    let option = if option.starts_with('-') { option.split([' ', '=']).next().unwrap_or_default() } else { option };
+    let option =
+        if option.starts_with('-') { option.split([' ', '=', '[']).next().unwrap_or_default() } else { option };
     let option = printable(option, false);
     let value = context(error, ContextKind::InvalidValue).concat();
     let value = printable(&value, false);

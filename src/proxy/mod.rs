@@ -466,7 +466,11 @@ impl Medium for Middle {
 }
 
 fn resolve(address: &Address, option: &str) -> Result<Vec<SockAddr>, ProxyError> {
-    address.resolve().map_err(|error| ProxyError::Address(format!("{option} {address}: {error}")))
+    address.resolve().map_err(|error| {
+        ProxyError::Address(format!(
+            "{option} {address}: {error}; check the name, or give an address such as 127.0.0.1:8080"
+        ))
+    })
 }
 
 /// Addresses of a host, of both IP versions: `10.78.N.1` and `fd78::N:1`, and those that follow.
