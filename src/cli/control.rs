@@ -23,10 +23,8 @@ impl ControlOptions {
     /// started a thread.
     pub(super) fn open(&self) -> Result<Option<Control>, CliError> {
         let Some(address) = &self.control else { return Ok(None) };
-        let opened = Control::open(address, self.control_anywhere).map_err(|error| match error {
-            OpenError::Io(..) => CliError::Run(error.to_string()),
-            _ => CliError::Usage(error.to_string()),
-        })?;
+        let opened = Control::open(address, self.control_anywhere)
+            .map_err(|error: OpenError| CliError::Usage(error.to_string()))?;
         #[cfg(all(feature = "live", target_os = "linux"))]
         crate::live::export("TCPLAB_CONTROL", opened.address())
             .map_err(|error| CliError::Run(format!("set TCPLAB_CONTROL: {error}")))?;

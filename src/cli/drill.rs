@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -451,9 +451,15 @@ fn draw(drill: &Drill, job: &Job, style: &Style, output: Output) -> io::Result<(
 /// Verdicts by script, from lines that --json has printed.
 fn read_expected(path: &Path) -> Result<BTreeMap<String, Verdict>, CliError> {
     const HOW: &str = "`tcplab drill --json SCRIPTS > FILE` writes such a file";
+    /// Room for some hundred thousand scripts.
+    const LONGEST: u64 = 64 << 20;
     let shown = escape::path(path);
     let wrong = |error: io::Error| CliError::Usage(format!("--expect {shown}: read the file: {error}; {HOW}"));
-    let text = std::fs::read_to_string(path).map_err(wrong)?;
+    let mut text = String::new();
+    std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text)).map_err(wrong)?;
+    if text.len() as u64 > LONGEST {
+        return Err(CliError::Usage(format!("--expect {shown}: the file has more than {LONGEST} bytes; {HOW}")));
+    }
     let mut expected = BTreeMap::new();
     for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong =

@@ -43,7 +43,7 @@ impl Kind {
                 format!("; {shown} seems to be a packetdrill script: `tcplab drill {shown}` runs it")
             }
             Found::File(None) if self == Self::Capture => {
-                format!("; `tcplab run NAME -w {shown}` writes a capture, and so do tcpdump and Wireshark")
+                format!("; `tcplab run NAME -w NEW.pcapng` writes a capture, and so do tcpdump and Wireshark")
             }
             Found::File(None) => String::new(),
         }

@@ -143,8 +143,8 @@ impl Destination {
     /// It cannot be opened (exit code 2) or written (exit code 1).
     pub(super) fn write(&self, kind: &FileKind, text: &str) -> Result<(), CliError> {
         let Self::File(path) = self else { return Ok(io::stdout().lock().write_all(text.as_bytes())?) };
-        let (FileKind { option, name, .. }, shown) = (kind, escape::path(path));
-        let failed = |what, error| format!("{option} {shown}: cannot {what} {name} there: {error}; name another file");
+        let (FileKind { option, .. }, shown) = (kind, escape::path(path));
+        let failed = |what, error| format!("{option} {shown}: cannot {what} the file: {error}; name another file");
         let mut file = File::create(path).map_err(|error| CliError::Usage(failed("create", error)))?;
         file.write_all(text.as_bytes()).map_err(|error| CliError::Run(failed("write", error)))
     }

@@ -58,8 +58,19 @@ pub(super) fn message(error: &clap::Error, root: Command, words: &[OsString]) ->
             let word = context(error, ContextKind::InvalidSubcommand).concat();
             let near = context(error, ContextKind::SuggestedSubcommand);
             let near = near.into_iter().find(|near| place.subcommands.contains(near));
+            if place.subcommands.is_empty() {
+                let word = printable(&word, false);
+                return Some(format!(
+                    "{name}: `{word}` is one word too many; usage: {}{}",
+                    place.usage,
+                    place.example()
+                ));
+            }
             let known = place.subcommands.join(", ");
             format!("there is no command `{}`{}; the commands are {known}", printable(&word, false), perhaps(near))
+        }
+        ErrorKind::MissingSubcommand => {
+            format!("<COMMAND> is missing; the commands are {}", place.subcommands.join(", "))
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = printable(&arg.join(" and "), false);
@@ -67,7 +78,7 @@ pub(super) fn message(error: &clap::Error, root: Command, words: &[OsString]) ->
         }
         ErrorKind::ArgumentConflict => {
             let other = context(error, ContextKind::PriorArg);
-            let short = |word: &String| word.split([' ', '=']).next().unwrap_or_default().to_owned();
+            let short = |word: &String| word.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
             let other: Vec<_> = other.iter().map(short).filter(|other| *other != option).collect();
             if other.is_empty() {
                 format!("{option} is there twice: leave one of them out; {help}")

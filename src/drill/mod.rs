@@ -134,7 +134,7 @@ impl Drill {
     /// events, [`HostId(0)`](crate::event::HostId), and the script's side the second.
     pub fn run_file_observed(&self, path: impl AsRef<Path>, observers: &[Rc<RefCell<dyn Observer>>]) -> Outcome {
         let name = path.as_ref().display().to_string();
-        match std::fs::read(&path) {
+        match read_script(path.as_ref()) {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => self.run_text_observed(&name, &text, observers),
                 Err(error) => {
@@ -244,4 +244,19 @@ fn blank(name: &str, verdict: Verdict, reason: String) -> Outcome {
         notes: Vec::new(),
         virtual_time: Duration::ZERO,
     }
+}
+
+/// Bytes of a script at most.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads a script, which may be a device without an end.
+fn read_script(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(std::io::Error::other(format!("a script has at most {LONGEST} bytes")));
+    }
+    Ok(bytes)
 }

@@ -141,18 +141,33 @@ fn bind(socket: &Socket, address: &SockAddr) -> io::Result<()> {
             }
             socket.bind(address)
         }
+        #[cfg(unix)]
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_file(address) => {
+            Err(io::Error::other("there is a file of that name, which is no socket; choose another name"))
+        }
         result => result,
     }
 }
 
-/// The file of a Unix socket that refuses connections: its process has gone.
+/// A Unix address whose file exists and is no socket. It is not touched.
+#[cfg(unix)]
+fn is_file(address: &SockAddr) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    let of = |path| std::fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket());
+    address.as_pathname().is_some_and(of)
+}
+
+/// The file of a Unix socket that refuses connections: its process has gone. A file of another kind refuses them too.
 #[cfg(unix)]
 fn is_left_over(address: &SockAddr) -> bool {
     let refused = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.connect(address)
     };
-    address.is_unix() && refused().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    address.is_unix()
+        && !is_file(address)
+        && refused().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// The options of each stream socket: no waiting, small buffers, no Nagle algorithm, an urgent byte stays in its place.

@@ -24,6 +24,14 @@ fn count(outcomes: &[Outcome], verdict: Verdict) -> usize {
     outcomes.iter().filter(|outcome| outcome.verdict == verdict).count()
 }
 
+#[cfg(unix)]
+#[test]
+fn a_script_without_an_end_is_refused_and_takes_no_memory() {
+    let outcome = Drill::new().run_file("/dev/zero");
+    assert_eq!(outcome.verdict, Verdict::Error);
+    assert_eq!(outcome.reason, "read /dev/zero: a script has at most 1048576 bytes");
+}
+
 /// Issue 10: "strictly at least 35 % of all (193)"; "relaxed, at least 60 % of all (331) and 75 % of those that are not
 /// *unsupported* pass". A pass with a skipped assertion does not count. The verdict of each script is in a file.
 #[test]
