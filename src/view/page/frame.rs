@@ -130,7 +130,7 @@ fn story(model: &Model) -> String {
         );
         if !story.look.is_empty() {
             let items = elements("li", story.look.iter().map(String::as_str));
-            let _ = write!(out, "<h3>What to look at</h3><ul>{items}</ul>");
+            let _ = write!(out, "<h3>What to look at in Wireshark</h3><ul>{items}</ul>");
         }
         out.push_str("</div></details>");
     }

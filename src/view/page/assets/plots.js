@@ -85,9 +85,9 @@ function Plots(data, select) {
   }
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  const curves = () => {
-    if (!cache.has(flow)) { if (cache.size > 8) cache.clear(); cache.set(flow, curvesOf(data, flow)); }
-    return cache.get(flow);
+  const curves = (of = flow) => {
+    if (!cache.has(of)) { if (cache.size > 8) cache.clear(); cache.set(of, curvesOf(data, of)); }
+    return cache.get(of);
   };
 
   // What is drawn: panels, each with layers. A layer is points, a line of steps, bars, or segments.
@@ -99,12 +99,36 @@ function Plots(data, select) {
         points: pick(data.queue.t, (i) => data.queue.l[i] === link, (i) => data.queue.p[i]) })) }];
     }
     if (data.flows.length === 0) return [];
+    if (kind === "throughput" && data.flows.length > 1 && byId("filter").value === "all") return [together()];
     const sides = curves(), useful = [0, 1].filter((side) => sides[side].bytes > 0);
     const shown = useful.length > 0 ? useful : [0, 1].filter((side) => sides[side].segments.length > 0);
     const most = Math.max(...shown.map((side) => sides[side].bytes));
     // A direction with hardly any data has less room.
     const weight = (side) => (sides[side].bytes * 20 < most ? 0.5 : 1);
     return shown.map((side) => ({ weight: weight(side), title: `${names[side]} → ${names[1 - side]}`, ...panel(kind, sides[side]) }));
+  }
+
+  // The goodput of the first connections, each in its direction with more data.
+  function together() {
+    const width = binWidth(), ink = ["new", "again", "ack", "reordered", "probe", "sack"];
+    const layers = data.flows.slice(0, ink.length).map(([left, right], number) => {
+      const [one, other] = curves(number), side = one.bytes >= other.bytes ? one : other;
+      const name = side === one ? `${number}: ${left} → ${right}` : `${number}: ${right} → ${left}`;
+      return { name, color: ink[number], steps: true, dash: number % 2 ? [7, 3] : [], points: bins(width, side.acks, (a) => a.fresh) };
+    });
+    const more = data.flows.length > ink.length ? ` of the first ${ink.length} connections` : "";
+    return { weight: 1, title: `goodput${more}`, unit: `Mbit/s, in bins of ${duration(width)}`, layers };
+  }
+
+  const binWidth = () => niceStep((range[1] - range[0]) / 1e9, BINS) * 1e9;
+
+  function bins(width, list, amount) {
+    const sums = new Map(), points = [];
+    for (const item of list) { const bin = Math.floor(item.t / width); sums.set(bin, (sums.get(bin) || 0) + amount(item)); }
+    for (let bin = Math.floor(range[0] / width); bin <= range[1] / width && points.length < 4 * BINS; bin++) {
+      points.push({ t: bin * width, v: ((sums.get(bin) || 0) * 8 / (width / 1e9)) / 1e6 });
+    }
+    return points;
   }
 
   function panel(kind, side) {
@@ -138,19 +162,10 @@ function Plots(data, select) {
         { name: "rto", color: "again", steps: true, dash: [7, 3], points: ms(side.rto) },
       ] };
     }
-    const width = niceStep((range[1] - range[0]) / 1e9, BINS) * 1e9;
-    const bins = (list, amount) => {
-      const sums = new Map();
-      for (const item of list) { const bin = Math.floor(item.t / width); sums.set(bin, (sums.get(bin) || 0) + amount(item)); }
-      const points = [];
-      for (let bin = Math.floor(range[0] / width); bin <= range[1] / width && points.length < 4 * BINS; bin++) {
-        points.push({ t: bin * width, v: ((sums.get(bin) || 0) * 8 / (width / 1e9)) / 1e6 });
-      }
-      return points;
-    };
+    const width = binWidth();
     return { unit: `Mbit/s, in bins of ${duration(width)}`, layers: [
-      { name: "sent", color: "again", steps: true, dash: [4, 3], points: bins(side.segments, (s) => s.end - s.seq) },
-      { name: "acknowledged (goodput)", color: "ack", steps: true, points: bins(side.acks, (a) => a.fresh) },
+      { name: "sent", color: "again", steps: true, dash: [4, 3], points: bins(width, side.segments, (s) => s.end - s.seq) },
+      { name: "acknowledged (goodput)", color: "ack", steps: true, points: bins(width, side.acks, (a) => a.fresh) },
     ] };
   }
 
