@@ -7,7 +7,7 @@ function Ladder(data, select) {
   inner.id = "rows";
   inner.setAttribute("role", "presentation");
   box.append(inner);
-  let shown = [], selected = -1, drawn = new Map(), factor = 1;
+  let shown = [], selected = -1, drawn = new Map(), factor = 1, numbered = false;
 
   const top = (place) => place * HEIGHT;
   // Browsers limit the height of an element: of very long ladders, the bar of the scrolling moves faster than the rows.
@@ -27,12 +27,14 @@ function Ladder(data, select) {
     line.dataset.row = row;
     if (rows.p[row] > 0) line.dataset.packet = rows.p[row];
     const [left, right] = states(data, row);
+    // Rows of several connections stand between each other: each says whose it is.
+    const whose = numbered && rows.f[row] >= 0 ? `#${rows.f[row]} ` : "";
     const middle = element("span", "mid");
     if (kind <= SEGMENT_LEFT) {
-      middle.append(element("span", "what", rows.x[row]), element("span", "shaft"), element("span", "say", rows.w[row]));
+      middle.append(element("span", "what", whose + rows.x[row]), element("span", "shaft"), element("span", "say", rows.w[row]));
     } else {
       const text = kind === STATES_ONLY ? [left, right].filter(Boolean).join(" · ") : rows.x[row];
-      middle.append(element("span", "what", rows.w[row] ? `${text}: ${rows.w[row]}` : text));
+      middle.append(element("span", "what", whose + (rows.w[row] ? `${text}: ${rows.w[row]}` : text)));
     }
     line.append(
       element("span", "when", seconds(rows.t[row])),
@@ -67,8 +69,9 @@ function Ladder(data, select) {
   });
 
   return {
-    show(rows) {
+    show(rows, ofSeveral) {
       shown = rows;
+      numbered = ofSeveral;
       const whole = Math.max(1, shown.length * HEIGHT), height = Math.min(whole, HIGHEST);
       const room = box.clientHeight;
       factor = height > room && whole > height ? (whole - room) / (height - room) : 1;

@@ -35,7 +35,8 @@ async function start() {
     const rows = data.rows, number = rows.p[row];
     const flow = rows.f[row] >= 0 ? rows.f[row] : filter.value === "all" ? -1 : Number(filter.value);
     const names = flow >= 0 ? data.flows[flow] : ["left", "right"];
-    byId("left-name").textContent = flow >= 0 ? names[0] : "";
+    const whose = flow >= 0 && data.flows.length > 1 ? `#${flow} ` : "";
+    byId("left-name").textContent = flow >= 0 ? whose + names[0] : "";
     byId("right-name").textContent = flow >= 0 ? names[1] : "";
     byId("left-head").textContent = names[0];
     byId("right-head").textContent = names[1];
@@ -59,7 +60,7 @@ async function start() {
     shown = flow < 0 ? Array.from({ length: data.count }, (_, row) => row) : data.ofFlow[flow];
     if (shown.length === 0) shown = Array.from({ length: data.count }, (_, row) => row);
     slider.max = String(shown.length - 1);
-    ladder.show(shown);
+    ladder.show(shown, flow < 0 && data.flows.length > 1);
     select(keep);
   }
 
