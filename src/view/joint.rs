@@ -161,7 +161,7 @@ impl Sheet<'_> {
                 let words = said(segment, self.trace);
                 match (from, to) {
                     (Some(from), Some(to)) if from != to => {
-                        self.arrow(&time, (from, to), (&number, &text), segment, &words)
+                        self.arrow(&time, (from, to), (&number, &text), segment, &words);
                     }
                     _ => self.beside(&time, from.unwrap_or(0), &format!("{number}{text}: {words}")),
                 }
@@ -176,12 +176,13 @@ impl Sheet<'_> {
                 self.beside(&time, vantage.unwrap_or(0), &format!("{ends}{}", label::packet_said(packet, self.trace)));
             }
             _ => {
-                let (text, place) = match without_ends(self.trace, step) {
-                    Some(text) => (text.split_once(": ").map_or(text.clone(), |(_, rest)| rest.to_owned()), vantage),
-                    None => {
-                        let (side, text) = beside_text(step);
-                        (text, of(side))
-                    }
+                let (text, place) = if let Some(text) = without_ends(self.trace, step) {
+                    // The column says which host it is.
+                    let text = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest).to_owned();
+                    (text, vantage)
+                } else {
+                    let (side, text) = beside_text(step);
+                    (text, of(side))
                 };
                 self.beside(&time, place.or(vantage).unwrap_or(0), &text);
             }
