@@ -43,7 +43,7 @@ impl Kind {
                 format!("; {shown} seems to be a packetdrill script: `tcplab drill {shown}` runs it")
             }
             Found::File(None) if self == Self::Capture => {
-                format!("; `tcplab run NAME -w NEW.pcapng` writes a capture, and so do tcpdump and Wireshark")
+                "; `tcplab run NAME -w NEW.pcapng` writes a capture, and so do tcpdump and Wireshark".to_owned()
             }
             Found::File(None) => String::new(),
         }
