@@ -24,7 +24,7 @@ use core::net::SocketAddr;
 use std::io;
 
 use crate::event::State;
-use crate::link::{Counters, Link, LinkItems};
+use crate::link::{Counters, LinkItems};
 use crate::time::{Duration, Instant};
 use address::Listener;
 use client::Client;
@@ -73,7 +73,8 @@ pub struct LinkState {
 
 impl LinkState {
     /// What a link shows at this instant.
-    pub(crate) fn of(link: &mut Link, now: Instant) -> Self {
+    #[cfg(any(feature = "proxy", all(feature = "live", target_os = "linux")))]
+    pub(crate) fn of(link: &mut crate::link::Link, now: Instant) -> Self {
         let (name, line) = (link.name().to_owned(), link.spec().to_string());
         Self { name, line, up: link.is_up(), counters: link.counters(), queued: link.queued(now) }
     }

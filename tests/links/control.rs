@@ -178,15 +178,15 @@ fn a_tcp_address_is_reached_from_outside_of_the_sandbox_and_a_foreign_host_is_re
 fn an_address_that_cannot_be_is_refused_and_an_existing_file_is_kept() {
     let dir = place("refused");
     fs::write(dir.join("mine"), "kept").expect("written");
-    for (address, code, expected) in [
-        ("unix:mine", 2, "--control unix:"),
-        ("unix:missing/c.sock", 1, "choose another address"),
-        ("0.0.0.0:0", 2, "--control-anywhere"),
-        ("localhost:1", 2, "expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH"),
+    for (address, expected) in [
+        ("unix:mine", "--control unix:"),
+        ("unix:missing/c.sock", "choose another address"),
+        ("0.0.0.0:0", "--control-anywhere"),
+        ("localhost:1", "expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH"),
     ] {
         let output = tcplab(&["serve", "echo", "--control", address, "--", "true"], &dir);
         let said = text(&output.stderr);
-        assert!(output.status.code() == Some(code) && said.contains(expected), "{address}: {:?} {said}", output.status);
+        assert!(output.status.code() == Some(2) && said.contains(expected), "{address}: {:?} {said}", output.status);
     }
     assert_eq!(fs::read_to_string(dir.join("mine")).expect("it is there"), "kept");
     assert_eq!(fs::read_dir(&dir).expect("a directory").count(), 1);
