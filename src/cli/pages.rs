@@ -1,5 +1,5 @@
-//! HTML pages: what `--html` of `show`, `run` and `replay` records, and `tcplab lessons --pages`, which writes a page for each
-//! lesson and the index of the course. The page itself is `view::page`.
+//! HTML pages: what `--html` of `show`, `run` and `replay` records, and `tcplab lessons --pages`, which writes a page for
+//! each lesson and the index of the course. The page itself is `view::page`.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,14 +16,9 @@ use crate::escape;
 use crate::event::{HostId, Observer};
 use crate::scenario::{Scenario, lessons};
 use crate::trace::Trace;
-use crate::view::model::{Model, Recorder, Story};
+use crate::view::model::{MOST_PACKETS, MOST_STEPS, Model, Recorder, Story};
 use crate::view::page::{BEGINNING, Curves, Entry, Place, index, page};
 use crate::view::series::{Happening, Links, RunSteps};
-
-/// Packets of a capture that a page has.
-const MOST_PACKETS: u64 = 200_000;
-/// Steps of a run that a page has.
-const MOST_STEPS: usize = 500_000;
 
 /// The file of `--html`.
 pub(super) const HTML: FileKind = FileKind {

@@ -1,4 +1,5 @@
-//! `--plot`, `--svg`, `--series` and `--html` of `show`, `run` and `replay`: a plot or the ladder as SVG, and the numbers behind a plot.
+//! `--plot`, `--svg`, `--series` and `--html` of `show`, `run` and `replay`: a plot or the ladder as SVG, the numbers behind a
+//! plot, and a page.
 //! The files are checked before anything is read or run. Rows of numbers are written while they come; a picture is written
 //! at the end.
 

@@ -16,13 +16,8 @@ use crate::app::Registry;
 use crate::capture::{ReadError, Reader};
 use crate::escape;
 use crate::scenario::Scenario;
-use crate::view::model::{Model, Recorder};
+use crate::view::model::{MOST_PACKETS, MOST_STEPS, Model, Recorder};
 use crate::view::step::{Look, Next, Screen};
-
-/// Packets of a capture that are read.
-const MOST_PACKETS: u64 = 200_000;
-/// Steps of a run that are kept.
-const MOST_STEPS: usize = 500_000;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {

@@ -20,8 +20,8 @@ use crate::time::Instant;
 /// The limit of events in a run, since a scenario may come from an untrusted capture.
 const MOST_EVENTS: u64 = 20_000_000;
 
-/// The limit of memory for the buffers of all hosts, for the same reason: 96 MiB. With the connections of 20,000 programs a
-/// run then takes less than 256 MiB. Hosts whose `buffer_limit` is set may take more, up to 1 GiB together.
+/// The limit of memory for the buffers of all hosts, for the same reason: 96 MiB. What the programs themselves hold
+/// comes on top. Hosts whose `buffer_limit` is set may take more, up to 1 GiB together.
 const MOST_MEMORY: usize = 96 << 20;
 
 /// A network with its programs, at the beginning of its time. Observe it, then run it.

@@ -402,6 +402,12 @@ impl Trace {
         self.origin.filter(|_| self.from_first).unwrap_or(Instant::EPOCH)
     }
 
+    /// Nanoseconds since what the times of a ladder count from. A capture may be out of order.
+    pub(crate) fn since_ladder_origin(&self, at: Instant) -> i64 {
+        let nanos = i128::from(at.as_nanos()) - i128::from(self.ladder_origin().as_nanos());
+        nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+
     /// Takes out the next step.
     pub fn next_step(&mut self) -> Option<Step> {
         let step = self.steps.pop_front()?;

@@ -146,17 +146,15 @@ impl Sheet<'_> {
     }
 
     fn step(&mut self, step: &Step) {
-        let origin = self.trace.ladder_origin();
-        let nanos = i128::from(step.at.as_nanos()) - i128::from(origin.as_nanos());
-        let time = seconds(nanos as i64, 9, TIME - 2).unwrap_or_default();
+        let time = seconds(self.trace.since_ladder_origin(step.at), 9, TIME - 2).unwrap_or_default();
         let flow = step.flow.and_then(|number| self.trace.flow(number));
         let of = |side: Side| flow.and_then(|flow| flow.hosts[side as usize]).and_then(|host| self.place(host));
+        let number = step.flow.filter(|_| self.numbers).map_or(String::new(), |flow| format!("#{flow} "));
         let vantage = if let Vantage::Host(host) = step.vantage { self.place(host) } else { None };
         match &step.content {
             Content::Segment(segment) => {
                 let from = vantage.or_else(|| of(segment.from));
                 let to = of(segment.from.other());
-                let number = step.flow.filter(|_| self.numbers).map_or(String::new(), |flow| format!("#{flow} "));
                 let text = describe(segment);
                 let words = said(segment, self.trace);
                 match (from, to) {
@@ -168,7 +166,6 @@ impl Sheet<'_> {
             }
             Content::State { side, to, .. } => {
                 let state = to.map_or("?".to_owned(), |state| state.to_string());
-                let number = step.flow.filter(|_| self.numbers).map_or(String::new(), |flow| format!("#{flow} "));
                 self.beside(&time, of(*side).unwrap_or(0), &format!("{number}{state}"));
             }
             Content::Packet(packet) => {

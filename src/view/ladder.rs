@@ -100,7 +100,7 @@ impl Sheet<'_> {
             Drawn::Item(Item::Step { step, slopes }) => self.step(step, *slopes),
             Drawn::Item(Item::Arrival { at, flow, arrival, .. }) => {
                 self.flush();
-                let (at, body) = (self.since_origin(*at), Body::Arrival(arrival.clone()));
+                let (at, body) = (self.trace.since_ladder_origin(*at), Body::Arrival(arrival.clone()));
                 *self.pending = Some(Row { at, flow: Some(*flow), body, ..Row::default() });
             }
             Drawn::Fold(fold) => {
@@ -118,7 +118,7 @@ impl Sheet<'_> {
     }
 
     fn step(&mut self, step: &Step, slopes: bool) {
-        let at = self.since_origin(step.at);
+        let at = self.trace.since_ladder_origin(step.at);
         match &step.content {
             Content::Segment(segment) => {
                 if segment.begins && !self.by_flow {
@@ -295,13 +295,6 @@ impl Sheet<'_> {
             Vantage::Host(host) => self.trace.host_name(host),
             Vantage::Capture => "here".to_owned(),
         }
-    }
-
-    /// Nanoseconds since the trace begins. A capture may be out of order.
-    fn since_origin(&self, at: Instant) -> i64 {
-        let origin = self.trace.ladder_origin();
-        let nanos = i128::from(at.as_nanos()) - i128::from(origin.as_nanos());
-        nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 }
 

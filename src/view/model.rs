@@ -12,6 +12,10 @@ use crate::time::Instant;
 use crate::trace::ends::Ends;
 use crate::trace::{Content, Step, Trace};
 
+/// Packets of a capture that the terminal UI and a page have.
+pub(crate) const MOST_PACKETS: u64 = 200_000;
+/// Steps of a run that they have.
+pub(crate) const MOST_STEPS: usize = 500_000;
 /// Steps of a flow between two stored folds.
 const STRIDE: usize = 256;
 /// Bytes of packets that are kept whole.
@@ -160,8 +164,6 @@ pub(crate) struct Model {
     pub(super) rows: Vec<Row>,
     pub(super) flows: Vec<FlowRows>,
     pub(super) packets: Packets,
-    /// What times count from.
-    origin: Instant,
     steps: Vec<Step>,
     /// For names of hosts. Its steps were taken out.
     pub(super) trace: Trace,
@@ -186,7 +188,6 @@ impl Model {
             rows: Vec::new(),
             flows: flows.collect(),
             packets,
-            origin: trace.ladder_origin(),
             steps: Vec::new(),
             trace,
         };
@@ -363,8 +364,7 @@ impl Model {
 
     /// Nanoseconds since the first step, or since the run began.
     pub(super) fn since_origin(&self, at: Instant) -> i64 {
-        let nanos = i128::from(at.as_nanos()) - i128::from(self.origin.as_nanos());
-        nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+        self.trace.since_ladder_origin(at)
     }
 
     /// The row at which a lesson opens: the first at which something is lost or unusual. Where nothing is, the first FIN if

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,16 @@ fn command_finds_the_proxy_in_its_environment_and_its_exit_code_is_ours() {
     assert!(ladder.contains("SYN|ACK 0:1 ack 1") && ladder.contains(&format!("10.78.1.1:{port}")), "{ladder}");
 }
 
+/// What a proxy says on standard error, behind its first line, and the address at which it listens.
+#[track_caller]
+fn listening(running: &mut Child) -> (BufReader<ChildStderr>, String) {
+    let mut err = BufReader::new(running.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("a line");
+    let address = line.split([' ', ',']).find(|word| word.starts_with("127.")).expect("the address").to_owned();
+    (err, address)
+}
+
 #[test]
 fn a_signal_ends_the_proxy_in_order_with_a_whole_capture_and_resets_what_is_open() {
     let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -72,10 +82,7 @@ fn a_signal_ends_the_proxy_in_order_with_a_whole_capture_and_resets_what_is_open
             .stderr(Stdio::piped())
             .spawn()
             .expect("the command");
-    let mut err = BufReader::new(running.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    err.read_line(&mut line).expect("a line");
-    let address = line.split([' ', ',']).find(|word| word.starts_with("127.")).expect("the address").to_owned();
+    let (mut err, address) = listening(&mut running);
     let mut client = TcpStream::connect(&address).expect("the proxy listens");
     let (mut server, _) = target.accept().expect("the proxy connects");
     client.write_all(b"open").expect("write");
@@ -155,10 +162,7 @@ fn without_free_descriptors_clients_wait_and_afterwards_all_are_served() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command");
-    let mut err = BufReader::new(running.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    err.read_line(&mut line).expect("a line");
-    let address = line.split([' ', ',']).find(|word| word.starts_with("127.")).expect("the address").to_owned();
+    let (mut err, address) = listening(&mut running);
     // The kernel accepts each of them.
     let clients: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).expect("the kernel accepts")).collect();
     for (n, mut client) in clients.iter().enumerate() {

@@ -1,5 +1,8 @@
 //! The ladder of a run: what is lost, overtaken or copied on the way, routers between the hosts, and calls beside the bars.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use tcplab::scenario::{Scenario, lessons};
 use tcplab::view::{Flows, Ladder, Style, flow_report, flow_table};
 
@@ -12,13 +15,19 @@ fn ladder(name: &str, style: &Style) -> String {
 
 /// The same in several styles.
 fn drawn(name: &str, styles: &[Style]) -> Vec<String> {
+    let ladder = shown(name);
+    styles.iter().map(|style| ladder.borrow().draw(style)).collect()
+}
+
+/// A ladder that was shown the run of a lesson.
+fn shown(name: &str) -> Rc<RefCell<Ladder>> {
     let scenario = Scenario::lesson(name).expect("it is on the list");
     let world = scenario.build(scenario.seed()).expect("a lesson is valid");
     let mut ladder = Ladder::new();
     ladder.name_hosts(world.names().iter().cloned());
     let ladder = world.observe(ladder);
     world.run();
-    styles.iter().map(|style| ladder.borrow().draw(style)).collect()
+    ladder
 }
 
 fn at(width: usize) -> Style {
@@ -49,12 +58,7 @@ fn ladder_and_connections_of_every_lesson_are_those_that_were_looked_at() {
 
 /// The joint ladder of a lesson, or the columns that it needs.
 fn joint(name: &str, widths: &[usize]) -> Vec<Result<String, usize>> {
-    let scenario = Scenario::lesson(name).expect("it is on the list");
-    let world = scenario.build(scenario.seed()).expect("a lesson is valid");
-    let mut ladder = Ladder::new();
-    ladder.name_hosts(world.names().iter().cloned());
-    let ladder = world.observe(ladder);
-    world.run();
+    let ladder = shown(name);
     widths.iter().map(|width| ladder.borrow().draw_joint(&at(*width))).collect()
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::model::Model;
 use super::super::palette::{self, Color};
+use super::super::plot::svg::Xml;
 use super::Place;
 
 const FRAME: &str = include_str!("assets/page.html");
@@ -52,7 +53,7 @@ pub(super) fn page(model: &Model, data: &str, bytes: &[u8], place: Place<'_>) ->
     let home = if place.in_course { "<a class=\"home\" href=\"index.html\">All lessons</a>" } else { "" };
     let parts: [(&str, &str); 8] = [
         ("POLICY", &policy),
-        ("TITLE", &escaped(&model.title)),
+        ("TITLE", &Xml(&model.title).to_string()),
         ("STYLE", &style),
         ("HOME", home),
         ("STORY", &story(model)),
@@ -99,24 +100,6 @@ fn packed(bytes: &[u8]) -> String {
     STANDARD.encode(miniz_oxide::deflate::compress_to_vec(bytes, 9))
 }
 
-/// Text in HTML.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Not allowed in a document.
-            '\0'..='\x08' | '\x0b'..='\x1f' | '\x7f' => out.push('\u{fffd}'),
-            _ => out.push(char),
-        }
-    }
-    out
-}
-
 /// The story of a lesson, and what the reader has to know.
 fn story(model: &Model) -> String {
     let mut out = String::new();
@@ -125,7 +108,7 @@ fn story(model: &Model) -> String {
         let _ = write!(
             out,
             "<details id=\"story\" open><summary><h2>Story</h2></summary><div class=\"prose\"><p class=\"summary\">{}</p>{}",
-            escaped(&story.summary),
+            Xml(&story.summary),
             elements("p", paragraphs)
         );
         if !story.look.is_empty() {
@@ -144,7 +127,8 @@ fn story(model: &Model) -> String {
 /// Each text in an element of its own.
 fn elements<'a>(name: &str, texts: impl Iterator<Item = &'a str>) -> String {
     texts.fold(String::new(), |mut out, text| {
-        let _ = write!(out, "<{name}>{}</{name}>", escaped(text));
+        // Lines of the source are no lines of the page.
+        let _ = write!(out, "<{name}>{}</{name}>", Xml(&text.replace('\n', " ")));
         out
     })
 }

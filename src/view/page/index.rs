@@ -3,7 +3,8 @@
 
 use core::fmt::Write as _;
 
-use super::frame::{escaped, hash, style};
+use super::super::plot::svg::Xml;
+use super::frame::{hash, style};
 
 /// A lesson of the course.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ const TOPICS: [&str; 9] =
 pub(crate) fn index(lessons: &[Entry]) -> String {
     let style = style();
     let policy = format!("default-src 'none'; style-src '{}'", hash(&style));
-    let link = |name: &str| format!("<a href=\"{0}.html\">{0}</a>", escaped(name));
+    let link = |name: &str| format!("<a href=\"{0}.html\">{0}</a>", Xml(name));
     let has = |name: &str| lessons.iter().any(|lesson| lesson.name == name);
     let mut questions = String::new();
     for (question, names) in QUESTIONS {
@@ -67,10 +68,10 @@ pub(crate) fn index(lessons: &[Entry]) -> String {
         if of.is_empty() {
             continue;
         }
-        let topic = escaped(topic);
+        let topic = Xml(topic);
         let _ = writeln!(parts, "<nav aria-labelledby=\"topic-{number}\"><h2 id=\"topic-{number}\">{topic}</h2><ul>");
         for lesson in of {
-            let _ = writeln!(parts, "<li>{}: {}</li>", link(&lesson.name), escaped(&lesson.summary));
+            let _ = writeln!(parts, "<li>{}: {}</li>", link(&lesson.name), Xml(&lesson.summary));
         }
         parts.push_str("</ul></nav>\n");
     }

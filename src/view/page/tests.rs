@@ -52,19 +52,7 @@ fn text_from_outside_never_ends_a_script_and_begins_no_element() {
     let [src, dst] = ["192.0.2.1:1000", "192.0.2.2:80"].map(|end| end.parse().expect("an address"));
     let bytes = SegmentTemplate { flags: Flags::SYN, ..SegmentTemplate::new(src, dst) }.to_bytes();
     let mut recorder = Recorder::default();
-    let len = bytes.len() as u32;
-    let record = Record {
-        number: 1,
-        at: Instant::EPOCH,
-        packet: Some(&bytes),
-        unread: None,
-        original_len: len,
-        frame_len: len,
-        frame_captured_len: len,
-        link_type: 101,
-        direction: None,
-        comment: Some(hostile),
-    };
+    let record = Record::of_packet(1, Instant::EPOCH, &bytes, Some(hostile));
     recorder.record(&record, true);
     let story = Story { summary: hostile.to_owned(), story: hostile.to_owned(), look: vec![hostile.to_owned()] };
     let model = Model::new(hostile, recorder).with_story(story).with_notes(vec![hostile.to_owned()]);

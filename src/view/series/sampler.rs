@@ -77,11 +77,6 @@ fn unwrapped(last: i64, relative: u32) -> i64 {
     last + i64::from(relative.wrapping_sub(last as u32) as i32)
 }
 
-/// Nanoseconds from one instant to another, also backwards.
-fn signed_nanos(from: Instant, to: Instant) -> i64 {
-    (i128::from(to.as_nanos()) - i128::from(from.as_nanos())).clamp(i64::MIN.into(), i64::MAX.into()) as i64
-}
-
 impl Sampler {
     /// A sampler that has seen nothing.
     pub fn new() -> Self {
@@ -90,7 +85,7 @@ impl Sampler {
 
     /// Takes the next step of a trace. Its samples are given to `take`, in the order of their times.
     pub fn step(&mut self, trace: &Trace, step: &Step, mut take: impl FnMut(Sample)) {
-        let time = signed_nanos(trace.ladder_origin(), step.at);
+        let time = trace.since_ladder_origin(step.at);
         match &step.content {
             Content::Segment(segment) => {
                 if let Some(flow) = step.flow {
@@ -107,7 +102,7 @@ impl Sampler {
     /// A packet of a run has reached the host at the other end of its connection.
     pub fn arrived(&mut self, trace: &Trace, at: Instant, packet: u64, mut take: impl FnMut(Sample)) {
         if let Some(told) = self.on_the_way.remove(&packet) {
-            self.acknowledge(signed_nanos(trace.ladder_origin(), at), &told, &mut take);
+            self.acknowledge(trace.since_ladder_origin(at), &told, &mut take);
         }
     }
 
