@@ -146,12 +146,15 @@ fn of_run(scenario: &Scenario, name: &str) -> Result<Model, CliError> {
     Ok(Model::new(name, recorded).with_story(story(scenario)).with_notes(notes))
 }
 
-/// Restores the terminal when it goes out of scope. In a panic, the hook of ratatui does it.
+/// Restores the terminal when it goes out of scope. In a panic, the hook of ratatui has done it: a second time would move
+/// the cursor back, over the message.
 struct Restore;
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        let _ = ratatui::try_restore();
+        if !std::thread::panicking() {
+            let _ = ratatui::try_restore();
+        }
     }
 }
 

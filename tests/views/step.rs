@@ -426,7 +426,8 @@ fn a_signal_restores_the_terminal() {
 fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
     let [before, after] = ["before", "after"].map(|name| scratch(&format!("step-panic-{name}")));
     let command = format!(
-        "stty -a > {}; TCPLAB_TEST_STEP_PANIC=1 {TCPLAB} step lost-data; echo code $?; stty -a > {}; echo end; read wait",
+        "stty -a > {}; RUST_BACKTRACE=0 TCPLAB_TEST_STEP_PANIC=1 {TCPLAB} step lost-data; echo code $?; \
+         stty -a > {}; echo end; read wait",
         before.display(),
         after.display()
     );
