@@ -52,7 +52,7 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Run one connection from handshake to close; draw its ladder and write its capture
     Demo(Demo),
-    /// List the lessons, or print one as a scenario file
+    /// List the lessons, print one as a scenario file, or write all as HTML pages
     #[command(after_help = help::LESSONS)]
     Lessons(super::lessons::Lessons),
     /// Run a lesson or a scenario file in virtual time
