@@ -80,19 +80,20 @@ pub async fn write(stream: &TcpStream, count: u64) -> io::Result<()> {
 
 /// Reads to the end and gives the number of bytes. `InvalidData` names the first byte that is not of the pattern.
 pub async fn check(stream: &TcpStream) -> io::Result<u64> {
-    let mut buf = vec![0; CHUNK];
     let mut received = 0;
     loop {
-        let count = stream.read(&mut buf).await?;
-        if count == 0 {
-            return Ok(received);
+        let check = |bytes: &[u8]| match first_difference(received, bytes) {
+            None => Ok(bytes.len()),
+            Some(at) => Err((at, bytes[(at - received) as usize])),
+        };
+        match stream.read_shared(CHUNK, check).await? {
+            Ok(0) => return Ok(received),
+            Ok(count) => received += count as u64,
+            Err((at, found)) => {
+                let message = format!("byte {at} is {found}, expected {}", at % PERIOD as u64);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
         }
-        if let Some(at) = first_difference(received, &buf[..count]) {
-            let found = buf[(at - received) as usize];
-            let message = format!("byte {at} is {found}, expected {}", at % PERIOD as u64);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        received += count as u64;
     }
 }
 

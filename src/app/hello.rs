@@ -10,6 +10,9 @@ use crate::socket::{Domain, Errno, Fd, SocketOption, Type};
 /// The port of the tutorial.
 pub const PORT: u16 = 12345;
 
+/// Bytes read at once.
+const BUFFER: usize = 1024;
+
 /// What the server sends.
 pub const GREETING: &[u8] = b"Hello, Client!";
 
@@ -45,11 +48,13 @@ pub async fn client(net: Net, server: SocketAddr) -> Result<Vec<u8>, Errno> {
 async fn read_greeting(net: &Net, fd: Fd, server: SocketAddr) -> Result<Vec<u8>, Errno> {
     net.connect(fd, server).await?;
     let mut greeting = Vec::new();
-    let mut buf = [0; 1024];
     loop {
-        match net.read(fd, &mut buf).await? {
-            0 => return Ok(greeting),
-            count => greeting.extend_from_slice(&buf[..count]),
+        let read = |bytes: &[u8]| {
+            greeting.extend_from_slice(bytes);
+            bytes.is_empty()
+        };
+        if net.read_shared(fd, BUFFER, read).await? {
+            return Ok(greeting);
         }
     }
 }

@@ -174,6 +174,23 @@ impl Net {
         self.receive(fd, "read", Patience::AsSet, |host| host.read(fd, buf)).await
     }
 
+    /// As [`Net::read`], at most `limit` and 65,536 bytes, and gives them to `take`. The buffer is one for all tasks, so a
+    /// task that waits has none.
+    pub(crate) async fn read_shared<T>(
+        &self,
+        fd: Fd,
+        limit: usize,
+        mut take: impl FnMut(&[u8]) -> T,
+    ) -> Result<T, Errno> {
+        let read = |host: &mut Host| {
+            let mut scratch = self.scratch();
+            let room = limit.min(scratch.len());
+            let count = host.read(fd, &mut scratch[..room])?;
+            Ok(take(&scratch[..count]))
+        };
+        self.receive(fd, "read", Patience::AsSet, read).await
+    }
+
     /// write(2): a blocking write takes everything before it returns, unless an error comes between.
     pub async fn write(&self, fd: Fd, buf: &[u8]) -> Result<usize, Errno> {
         self.write_all(fd, "write", Patience::AsSet, buf, |host, rest| host.write(fd, rest)).await
@@ -240,6 +257,17 @@ impl Net {
         flags: MsgFlags,
     ) -> Result<(usize, Option<SocketAddr>), Errno> {
         self.receive(fd, "recvfrom", Patience::of(flags), |host| host.recvfrom(fd, buf, flags)).await
+    }
+
+    /// As [`Net::recvfrom`], of a datagram whose bytes nobody needs: its length, at most `limit`.
+    #[cfg(feature = "scenario")]
+    pub(crate) async fn recvfrom_shared(&self, fd: Fd, limit: usize) -> Result<usize, Errno> {
+        let read = |host: &mut Host| {
+            let mut scratch = self.scratch();
+            let room = limit.min(scratch.len());
+            host.recvfrom(fd, &mut scratch[..room], MsgFlags::NONE).map(|(len, _)| len)
+        };
+        self.receive(fd, "recvfrom", Patience::AsSet, read).await
     }
 
     /// sendmsg(2) without control data: everything, as [`Net::write`]; what fits with `MSG_DONTWAIT`.

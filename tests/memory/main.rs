@@ -7,3 +7,5 @@ mod counting;
 
 mod buffers;
 mod flood;
+#[cfg(feature = "scenario")]
+mod scenarios;

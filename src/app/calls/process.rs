@@ -39,8 +39,6 @@ pub(super) struct Process<H> {
     /// The order in which descriptors came into hand; the last one is in hand.
     hands: Vec<Fd>,
     pub(super) done: Done,
-    /// As long as the longest read so far.
-    buf: Vec<u8>,
     on_read: H,
 }
 
@@ -54,7 +52,7 @@ impl<H> Drop for Process<H> {
 
 impl<H: FnMut(&[u8])> Process<H> {
     pub(super) fn new(net: Net, on_read: H) -> Self {
-        Self { net, open: Vec::new(), hands: Vec::new(), done: Done::default(), buf: Vec::new(), on_read }
+        Self { net, open: Vec::new(), hands: Vec::new(), done: Done::default(), on_read }
     }
 
     /// Makes a call. It must succeed, or fail with the error that the program names.
@@ -133,17 +131,16 @@ impl<H: FnMut(&[u8])> Process<H> {
             Call::SendTo(to, ref bytes) => self.send_to(to, bytes).await?,
             Call::RecvFrom => {
                 let fd = self.hand()?;
-                let buf = room(&mut self.buf, DATAGRAM as usize);
-                let (len, _) = self.net.recvfrom(fd, buf, MsgFlags::NONE).await?;
+                let len = self.net.recvfrom_shared(fd, DATAGRAM as usize).await?;
                 self.note_datagram(len);
             }
             Call::RecvFromAll(limit) => {
                 let fd = self.hand()?;
                 let net = self.net.clone();
                 loop {
-                    let buf = room(&mut self.buf, DATAGRAM as usize);
-                    let Ok(read) = net.timeout(limit, net.recvfrom(fd, buf, MsgFlags::NONE)).await else { break };
-                    self.note_datagram(read?.0);
+                    let read = net.timeout(limit, net.recvfrom_shared(fd, DATAGRAM as usize));
+                    let Ok(read) = read.await else { break };
+                    self.note_datagram(read?);
                 }
             }
             // A call can be expected to fail once.
@@ -298,18 +295,13 @@ impl<H: FnMut(&[u8])> Process<H> {
     async fn read(&mut self, limit: u64) -> Result<u64, Why> {
         let most = if self.kind() == Some(Kind::Datagram) { DATAGRAM } else { BUFFER as u64 };
         let fd = self.hand()?;
-        let buf = room(&mut self.buf, limit.min(most) as usize);
-        let count = self.net.read(fd, buf).await?;
-        self.done.received += count as u64;
-        (self.on_read)(&self.buf[..count]);
-        Ok(count as u64)
+        let on_read = &mut self.on_read;
+        let take = |bytes: &[u8]| {
+            on_read(bytes);
+            bytes.len() as u64
+        };
+        let count = self.net.read_shared(fd, limit.min(most) as usize, take).await?;
+        self.done.received += count;
+        Ok(count)
     }
-}
-
-/// The first bytes of a buffer, which grows to that length.
-fn room(buf: &mut Vec<u8>, len: usize) -> &mut [u8] {
-    if buf.len() < len {
-        buf.resize(len, 0);
-    }
-    &mut buf[..len]
 }

@@ -14,18 +14,21 @@ pub async fn get(net: Net, server: SocketAddr, path: &str) -> io::Result<u64> {
     let stream = TcpStream::connect(&net, server).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut buf = vec![0; HEAD];
-    let mut filled = 0;
+    let mut answer = Vec::new();
     let end = loop {
-        match stream.read(&mut buf[filled..]).await? {
-            0 => return Err(wrong(&format!("the head of the answer does not end within {filled} bytes"))),
-            count => filled += count,
+        let room = HEAD - answer.len();
+        let read = |bytes: &[u8]| {
+            answer.extend_from_slice(bytes);
+            bytes.len()
+        };
+        if room == 0 || stream.read_shared(room, read).await? == 0 {
+            return Err(wrong(&format!("the head of the answer does not end within {} bytes", answer.len())));
         }
-        if let Some(end) = buf[..filled].windows(4).position(|window| window == b"\r\n\r\n") {
+        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
             break end + 4;
         }
     };
-    let head = String::from_utf8_lossy(&buf[..end]).into_owned();
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.lines().next().unwrap_or_default();
     if status.split_whitespace().nth(1) != Some("200") {
         return Err(wrong(&format!("the server answered {status:?}")));
@@ -35,12 +38,10 @@ pub async fn get(net: Net, server: SocketAddr, path: &str) -> io::Result<u64> {
         if name.eq_ignore_ascii_case("content-length") { value.trim().parse::<u64>().ok() } else { None }
     };
     let expected = head.lines().find_map(length);
-    let mut received = (filled - end) as u64;
-    loop {
-        match stream.read(&mut buf).await? {
-            0 => break,
-            count => received += count as u64,
-        }
+    let mut received = (answer.len() - end) as u64;
+    drop((answer, head));
+    while let count @ 1.. = stream.read_shared(HEAD, <[u8]>::len).await? {
+        received += count as u64;
     }
     match expected {
         Some(expected) if expected != received => {
