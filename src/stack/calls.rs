@@ -14,7 +14,7 @@ use super::config::TcpOptions;
 use super::connection::{Account, ConnectionError, ConnectionId, Owner};
 use super::half_open::connection_holder;
 use super::listener::{Listener, ListenerId};
-use super::ports::{Holder, Ports, Role};
+use super::ports::{Holder, Ports, Role, Wanted};
 use super::tcp::{Receiver, Sender};
 
 /// How a socket is bound: the address as the socket layer was given it, and how it holds its port.
@@ -99,7 +99,7 @@ impl Stack {
         let holder = binding.holder(Role::Bound);
         let offset = self.port_offset(ip).wrapping_add(self.connects);
         self.connects = self.connects.wrapping_add(1);
-        let port = choose_port(&self.ports, binding.addr.port(), &holder, offset)?;
+        let port = choose_port(&mut self.ports, binding.addr.port(), &holder, offset)?;
         self.ports.hold(port, holder);
         Ok(port)
     }
@@ -227,9 +227,11 @@ impl Stack {
         let is_free = |port: u16| !self.tables.exact.contains_key(&tuple_at(port));
         let port = match bound {
             Some(binding) => Some(binding.addr.port()).filter(|port| is_free(*port)),
-            None => Ports::ephemeral(self.secret.port_offset(&tuple_at(0)).wrapping_add(self.connects), |port| {
-                !self.ports.is_bound(port) && is_free(port)
-            }),
+            None => {
+                let offset = self.secret.port_offset(&tuple_at(0)).wrapping_add(self.connects);
+                let wanted = Wanted::Connection(tuple_at(0));
+                self.ports.ephemeral(wanted, offset, |ports, port| !ports.is_bound(port) && is_free(port))
+            }
         };
         let tuple = tuple_at(port.ok_or(ConnectRefusal::NotAvailable)?);
         // RFC 6056, section 3.3.4: the next search begins behind this port.
@@ -425,9 +427,9 @@ impl Stack {
 }
 
 /// The port that was asked for, if nobody else holds it, or a free one.
-pub(super) fn choose_port(ports: &Ports, port: u16, holder: &Holder, offset: u32) -> Result<u16, BindError> {
+pub(super) fn choose_port(ports: &mut Ports, port: u16, holder: &Holder, offset: u32) -> Result<u16, BindError> {
     let chosen = match port {
-        0 => Ports::ephemeral(offset, |port| !ports.conflict(port, holder)),
+        0 => ports.ephemeral(Wanted::Binding(*holder), offset, |ports, port| !ports.conflict(port, holder)),
         port => Some(port).filter(|port| !ports.conflict(*port, holder)),
     };
     chosen.ok_or(BindError::InUse)

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::address::Addr;
+use super::address::{Addr, FourTuple};
 
 /// The range of ports that are given out: Linux's `ip_local_port_range`.
 pub(super) const EPHEMERAL: core::ops::RangeInclusive<u16> = 32_768..=60_999;
@@ -41,7 +41,22 @@ pub(super) enum Role {
 pub(super) struct Ports {
     // Never iterated: looked up by port. Equal holders are counted, so that 100,000 connections of one listener are one.
     held: HashMap<u16, Vec<(Holder, usize)>, FixedState>,
+    /// Searches that found all ports held, since the last release. A search looks at 28,232 ports, and thousands of
+    /// programs may ask for the same.
+    in_vain: Vec<Wanted>,
 }
+
+/// Who looks for a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A socket that is bound.
+    Binding(Holder),
+    /// A connection to this address; its local port is 0.
+    Connection(FourTuple),
+}
+
+/// So many searches in vain are remembered.
+const MOST_IN_VAIN: usize = 4;
 
 impl Ports {
     /// True if `holder` may not have `port`.
@@ -76,6 +91,7 @@ impl Ports {
     }
 
     pub(super) fn release(&mut self, port: u16, holder: &Holder) {
+        self.in_vain.clear();
         let Some(holders) = self.held.get_mut(&port) else { return };
         if let Some(at) = holders.iter().position(|(other, _)| other == holder) {
             holders[at].1 -= 1;
@@ -88,10 +104,24 @@ impl Ports {
         }
     }
 
-    /// A free port for `holder`, looked for from `offset` on; `None` if all are held.
-    pub(super) fn ephemeral(offset: u32, is_free: impl Fn(u16) -> bool) -> Option<u16> {
+    /// A free port, looked for from `offset` on; `None` if all are held. A port of which `is_free` says no stays so until
+    /// a port is released.
+    pub(super) fn ephemeral(
+        &mut self,
+        wanted: Wanted,
+        offset: u32,
+        is_free: impl Fn(&Self, u16) -> bool,
+    ) -> Option<u16> {
+        if self.in_vain.contains(&wanted) {
+            return None;
+        }
         let (first, count) = (u32::from(*EPHEMERAL.start()), EPHEMERAL.len() as u32);
-        (0..count).map(|step| (first + (offset % count + step) % count) as u16).find(|port| is_free(*port))
+        let mut ports = (0..count).map(|step| (first + (offset % count + step) % count) as u16);
+        let found = ports.find(|port| is_free(self, *port));
+        if found.is_none() && self.in_vain.len() < MOST_IN_VAIN {
+            self.in_vain.push(wanted);
+        }
+        found
     }
 }
 
@@ -115,6 +145,7 @@ fn is_dual_wildcard(holder: &Holder) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::cell::Cell;
 
     fn holder(addr: &str, v6_only: bool, reuse: bool, role: Role) -> Holder {
         Holder { addr: Addr::new(addr.parse().expect("an address")), v6_only, reuse, role }
@@ -160,9 +191,37 @@ mod tests {
 
     #[test]
     fn ephemeral_ports_come_from_linux_range_and_wrap_around_it() {
-        assert_eq!(Ports::ephemeral(0, |_| true), Some(32_768));
-        assert_eq!(Ports::ephemeral(28_231, |_| true), Some(60_999));
-        assert_eq!(Ports::ephemeral(28_231, |port| port != 60_999), Some(32_768));
-        assert_eq!(Ports::ephemeral(5, |_| false), None);
+        let wanted = Wanted::Binding(holder("192.0.2.1", false, false, Role::Bound));
+        let ephemeral =
+            |offset, is_free: fn(u16) -> bool| Ports::default().ephemeral(wanted, offset, |_, port| is_free(port));
+        assert_eq!(ephemeral(0, |_| true), Some(32_768));
+        assert_eq!(ephemeral(28_231, |_| true), Some(60_999));
+        assert_eq!(ephemeral(28_231, |port| port != 60_999), Some(32_768));
+        assert_eq!(ephemeral(5, |_| false), None);
+    }
+
+    #[test]
+    fn a_search_in_vain_is_not_made_again_until_a_port_is_released() {
+        let connection = holder("192.0.2.1", false, false, Role::Connection);
+        let bound = |addr| Wanted::Binding(holder(addr, false, false, Role::Bound));
+        let mut ports = Ports::default();
+        let looked = Cell::new(0);
+        let search = |ports: &mut Ports, wanted| {
+            looked.set(0);
+            let found = ports.ephemeral(wanted, 0, |ports, port| {
+                looked.set(looked.get() + 1);
+                !ports.held.contains_key(&port)
+            });
+            (found, looked.get())
+        };
+        for port in EPHEMERAL {
+            ports.hold(port, connection);
+        }
+        let all = EPHEMERAL.len();
+        assert_eq!(search(&mut ports, bound("192.0.2.1")), (None, all));
+        assert_eq!(search(&mut ports, bound("192.0.2.1")), (None, 0));
+        assert_eq!(search(&mut ports, bound("192.0.2.2")), (None, all), "another address is looked for");
+        ports.release(32_770, &connection);
+        assert_eq!(search(&mut ports, bound("192.0.2.1")), (Some(32_770), 3));
     }
 }

@@ -174,7 +174,7 @@ impl Stack {
         }
         let offset = self.port_offset(ip).wrapping_add(self.connects);
         self.connects = self.connects.wrapping_add(1);
-        let port = choose_port(&self.udp.ports, binding.addr.port(), &holder(binding), offset)?;
+        let port = choose_port(&mut self.udp.ports, binding.addr.port(), &holder(binding), offset)?;
         let binding = Binding { addr: SocketAddr::new(ip, port), ..*binding };
         self.udp.ports.hold(port, holder(&binding));
         self.udp.sockets[id].binding = Some(binding);
