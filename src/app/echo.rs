@@ -12,6 +12,9 @@ pub const PORT: u16 = 7;
 /// Bytes read at once.
 const BUFFER: usize = 8 * 1024;
 
+/// Bytes of the answer that the client reads at once.
+const ANSWER: usize = 16 * 1024;
+
 /// The largest payload of a UDP datagram.
 const DATAGRAM: usize = 65_507;
 
@@ -47,14 +50,29 @@ pub async fn udp_server(net: Net, addr: SocketAddr) -> io::Result<()> {
 /// Sends `message`, sends a FIN and reads the answer. It reads while it sends, so a message larger than all buffers
 /// does not block.
 pub async fn client(net: Net, server: SocketAddr, message: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut echoed = Vec::new();
+    talk(net, server, message, |bytes| echoed.extend_from_slice(bytes)).await?;
+    Ok(echoed)
+}
+
+/// As [`client`], without keeping the answer: its length.
+pub(super) async fn count(net: Net, server: SocketAddr, message: Vec<u8>) -> io::Result<u64> {
+    let mut count = 0;
+    talk(net, server, message, |bytes| count += bytes.len() as u64).await?;
+    Ok(count)
+}
+
+async fn talk(net: Net, server: SocketAddr, message: Vec<u8>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let stream = TcpStream::connect(&net, server).await?;
     let writer = stream.clone();
     let writing = net.spawn_named("echo client, writing", async move {
         writer.write_all(&message).await?;
         writer.shutdown_write()
     });
-    let mut echoed = Vec::new();
-    stream.read_to_end(&mut echoed).await?;
-    writing.await?;
-    Ok(echoed)
+    let mut read = |bytes: &[u8]| {
+        take(bytes);
+        bytes.len()
+    };
+    while stream.read_shared(ANSWER, &mut read).await? > 0 {}
+    writing.await
 }

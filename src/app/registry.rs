@@ -318,8 +318,8 @@ fn built_in() -> Vec<Program> {
             .server(|net, options| echo::server(net, options.listen))
             .udp_server(|net, options| echo::udp_server(net, options.listen.addr))
             .client(move |net, options| async move {
-                let result = echo::client(net, options.to, bulk::bytes(options.size)).await?;
-                Ok(Done { sent: options.size, ..received(result.len() as u64) })
+                let came_back = echo::count(net, options.to, bulk::bytes(options.size)).await?;
+                Ok(Done { sent: options.size, ..received(came_back) })
             })
             .client_sends_at_most(MOST_ECHOED),
         Program::new("discard", discard::PORT, "reads and discards")

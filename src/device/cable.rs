@@ -50,6 +50,11 @@ impl Cable {
         Self { directions: links.map(|(link, id, from)| CableDirection { link, id, from }) }
     }
 
+    /// The memory of the packets in both directions.
+    pub(crate) fn memory(&self) -> usize {
+        self.directions.iter().map(|direction| direction.link.memory()).sum()
+    }
+
     /// Sends `packet` into the cable at `end`. `sequence` is a counter of the loop that breaks ties in time. Publishes
     /// [`Event::Sent`] or [`Event::Forwarded`], [`Event::LinkDropped`], [`Event::Duplicated`], and for a link with a rate
     /// [`Event::LinkQueue`].

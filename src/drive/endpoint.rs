@@ -25,6 +25,10 @@ pub(crate) trait Endpoint {
     fn buffered(&self) -> usize {
         0
     }
+    /// How many descriptors are open.
+    fn open_descriptors(&self) -> usize {
+        0
+    }
 }
 
 impl Endpoint for Runtime {
@@ -66,5 +70,9 @@ impl Endpoint for Runtime {
 
     fn buffered(&self) -> usize {
         self.host().buffered()
+    }
+
+    fn open_descriptors(&self) -> usize {
+        self.host().open_descriptors()
     }
 }

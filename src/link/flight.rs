@@ -66,4 +66,9 @@ impl Flight {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// The memory of the packets with their places in the table.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.packets.len() * size_of::<InFlight>()
+    }
 }

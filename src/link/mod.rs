@@ -428,6 +428,11 @@ impl Link {
         &self.rare.name
     }
 
+    /// The memory of the packets in its queue and on the wire.
+    pub(crate) fn memory(&self) -> usize {
+        self.flight.memory()
+    }
+
     /// The largest packet in bytes, if there is a limit.
     pub fn mtu(&self) -> Option<u16> {
         self.mtu

@@ -18,7 +18,7 @@ use crate::time::Duration;
 /// The backlog of [`TcpListener::bind`], as in Rust's standard library.
 const BACKLOG: usize = 128;
 
-/// Bytes by which [`TcpStream::read_to_end`] makes room.
+/// Bytes that [`TcpStream::read_to_end`] reads at once.
 const CHUNK: usize = 16 * 1024;
 
 /// A descriptor that is closed with its owner.
@@ -221,16 +221,13 @@ impl TcpStream {
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let start = buf.len();
         loop {
-            let filled = buf.len();
-            // When the future is dropped, the buffer contains only received bytes.
-            let read = |host: &mut Host, fd| {
-                buf.resize(filled + CHUNK, 0);
-                let result = host.read(fd, &mut buf[filled..]);
-                buf.truncate(filled + *result.as_ref().unwrap_or(&0));
-                result
+            // The buffer has only received bytes, also when the future is dropped, and no room for others.
+            let read = |bytes: &[u8]| {
+                buf.extend_from_slice(bytes);
+                bytes.is_empty()
             };
-            if self.owned.wait(Interest::read, "read", read).await? == 0 {
-                return Ok(filled - start);
+            if self.read_shared(CHUNK, read).await? {
+                return Ok(buf.len() - start);
             }
         }
     }

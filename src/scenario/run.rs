@@ -135,6 +135,10 @@ fn ended_early(gave_up: &GaveUp) -> String {
             "the buffers of the hosts take more than {limit} bytes; with a smaller `size` or `count` they take less, and a \
              larger `buffer_limit` of the hosts allows more"
         ),
+        Reason::TotalMemory(limit) => format!(
+            "buffers, connections and packets on links together take more than {limit} bytes; with a smaller `size` or \
+             `count`, or with a larger `every`, they take less"
+        ),
         Reason::Unfinished(programs) => format!(
             "nothing can happen any more and these programs have not ended: {}; for a program that serves without end, \
              write `daemon = true` in its table [[programs]]",

@@ -20,9 +20,18 @@ use crate::time::Instant;
 /// The limit of events in a run, since a scenario may come from an untrusted capture.
 const MOST_EVENTS: u64 = 20_000_000;
 
-/// The limit of memory for the buffers of all hosts, for the same reason: 96 MiB. What the programs themselves hold
-/// comes on top. Hosts whose `buffer_limit` is set may take more, up to 1 GiB together.
+/// The limit of memory for the buffers of all hosts, for the same reason: 96 MiB. Hosts whose `buffer_limit` is set may
+/// take more, up to 1 GiB together.
 const MOST_MEMORY: usize = 96 << 20;
+
+/// The limit of memory for connections and packets on links, with what buffers leave of theirs. A run with 20,000 programs
+/// then takes less than 256 MiB.
+const MOST_BESIDE: usize = 48 << 20;
+
+/// What the buffers of one host take at most if the file does not say it. The limit of all hosts is checked between
+/// events, and in one event each program of a host may write. Windows close at 7/8 of it, and that is more than the limit
+/// of all hosts.
+const MOST_OF_ONE: usize = MOST_MEMORY + MOST_MEMORY / 4;
 
 /// A network with its programs, at the beginning of its time. Observe it, then run it.
 pub struct World {
@@ -44,7 +53,9 @@ impl Scenario {
         let wrong = |error: &dyn std::fmt::Display| BuildError(error.to_string());
         let sim = Sim::seeded(seed);
         sim.limit_events(MOST_EVENTS);
-        sim.limit_memory(MOST_MEMORY.max(self.asked_buffers()));
+        let buffers = MOST_MEMORY.max(self.asked_buffers());
+        sim.limit_memory(buffers);
+        sim.limit_total_memory(buffers + MOST_BESIDE);
         let (mut hosts, mut names) = (Vec::new(), Vec::new());
         for part in &self.hosts {
             let id = if part.router {
@@ -118,6 +129,9 @@ fn add_host(sim: &Sim, part: &host::HostPart) -> Result<HostHandle, crate::sim::
         let default_route = part.config.default_route;
         let (seed, addresses) = (config.seed, core::mem::take(&mut config.addresses));
         *config = HostConfig { seed, addresses, default_route, ..part.config.clone() };
+        if config.buffer_limit == HostConfig::default().buffer_limit {
+            config.buffer_limit = MOST_OF_ONE;
+        }
     })
 }
 

@@ -28,6 +28,8 @@ pub enum Reason {
     VirtualTime(Duration),
     /// The buffers of all hosts together take more bytes than this.
     Memory(usize),
+    /// Buffers, open descriptors with their connections, and packets on links together take more bytes than this.
+    TotalMemory(usize),
     /// There is no next event, but these programs, which are no daemons, have not ended.
     Unfinished(Vec<String>),
     /// There is no next event, but the condition of `run_until` is not true.
@@ -45,6 +47,11 @@ impl fmt::Display for GaveUp {
             Reason::Memory(limit) => {
                 write!(f, "the buffers of the hosts take more than {limit} bytes (Sim::limit_memory)")?;
             }
+            Reason::TotalMemory(limit) => write!(
+                f,
+                "buffers, connections and packets on links together take more than {limit} bytes \
+                 (Sim::limit_total_memory)"
+            )?,
             Reason::Unfinished(programs) => {
                 write!(f, "nothing can happen any more and these programs have not ended: {}", programs.join(", "))?;
                 write!(f, " (one that serves without end is started with spawn_daemon)")?;

@@ -226,6 +226,17 @@ impl<E: Endpoint> Network<E> {
         hosts.sum()
     }
 
+    /// Bytes that open descriptors with their connections, and packets on links, take.
+    pub(super) fn held(&self) -> usize {
+        let descriptors = self.fabric.nodes.iter().map(|node| match &node.kind {
+            NodeKind::Host(host) => host.endpoint.open_descriptors(),
+            NodeKind::Router(_) | NodeKind::Peer(_) => 0,
+        });
+        let descriptors: usize = descriptors.sum();
+        let on_links: usize = self.fabric.cables.iter().map(crate::device::Cable::memory).sum();
+        descriptors * super::Sim::DESCRIPTOR_BYTES + on_links
+    }
+
     /// The waits of all hosts, for a message.
     pub(super) fn who(&self) -> String {
         let mut text = String::new();

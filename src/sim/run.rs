@@ -12,8 +12,11 @@ use crate::time::{Duration, Instant};
 impl Sim {
     /// The default limit of events in a run.
     pub const LIMIT_EVENTS: u64 = 10_000_000;
-    /// After how many events the limit of memory is checked.
-    pub const MEMORY_CHECKED: u64 = 1024;
+    /// After how many events the limits of memory are checked.
+    pub const MEMORY_CHECKED: u64 = 128;
+    /// What an open descriptor counts for in [`Sim::limit_total_memory`]: an end of a connection without its buffers, and
+    /// what a host keeps for it in its tables.
+    pub const DESCRIPTOR_BYTES: usize = 3 << 10;
     /// The default limit of virtual time for a run until idle: a day. In a day every timer of TCP has ended, except
     /// endless keep-alives and zero-window probes.
     pub const LIMIT_TIME: Duration = Duration::from_hours(24);
@@ -27,6 +30,13 @@ impl Sim {
     /// [`Sim::MEMORY_CHECKED`] events. By default there is none: each host has its own limit.
     pub fn limit_memory(&self, bytes: usize) {
         self.limits.set(Limits { memory: bytes, ..self.limits.get() });
+    }
+
+    /// Sets the limit of memory for buffers, open descriptors with their connections, and packets on links, all together,
+    /// in bytes. A descriptor counts for [`Sim::DESCRIPTOR_BYTES`]. It is checked as [`Sim::limit_memory`] is. By default
+    /// there is none.
+    pub fn limit_total_memory(&self, bytes: usize) {
+        self.limits.set(Limits { total: bytes, ..self.limits.get() });
     }
 
     /// Sets the limit of virtual time for a run until idle, counted from its start.
@@ -128,19 +138,27 @@ pub(super) struct Limits {
     pub(super) time: Duration,
     /// Bytes of the buffers of all hosts.
     pub(super) memory: usize,
+    /// Bytes of buffers, descriptors and packets on links.
+    pub(super) total: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { events: Sim::LIMIT_EVENTS, time: Sim::LIMIT_TIME, memory: usize::MAX }
+        Self { events: Sim::LIMIT_EVENTS, time: Sim::LIMIT_TIME, memory: usize::MAX, total: usize::MAX }
     }
 }
 
 impl Limits {
-    fn is_over_memory<E: Endpoint>(self, events: u64, network: &Network<E>) -> bool {
-        self.memory != usize::MAX
-            && events % Sim::MEMORY_CHECKED == Sim::MEMORY_CHECKED - 1
-            && network.buffered() > self.memory
+    /// The limit of memory that is exceeded.
+    fn over_memory<E: Endpoint>(self, events: u64, network: &Network<E>) -> Option<Reason> {
+        if (self.memory, self.total) == (usize::MAX, usize::MAX) || !(events + 1).is_multiple_of(Sim::MEMORY_CHECKED) {
+            return None;
+        }
+        let buffered = network.buffered();
+        if buffered > self.memory {
+            return Some(Reason::Memory(self.memory));
+        }
+        (buffered + network.held() > self.total).then_some(Reason::TotalMemory(self.total))
     }
 
     pub(super) fn run_until_idle<E: Endpoint>(self, network: &mut Network<E>) -> Result<(), GaveUp> {
@@ -150,8 +168,8 @@ impl Limits {
             if events == self.events && network.is_due(latest) {
                 return Err(network.give_up(Reason::Events(self.events)));
             }
-            if self.is_over_memory(events, network) {
-                return Err(network.give_up(Reason::Memory(self.memory)));
+            if let Some(reason) = self.over_memory(events, network) {
+                return Err(network.give_up(reason));
             }
             match network.step(latest) {
                 Progress::Handled => events += 1,
@@ -178,8 +196,9 @@ impl Limits {
             if events == self.events && network.borrow().is_due(latest) {
                 return give_up(Reason::Events(self.events));
             }
-            if self.is_over_memory(events, &network.borrow()) {
-                return give_up(Reason::Memory(self.memory));
+            let over = self.over_memory(events, &network.borrow());
+            if let Some(reason) = over {
+                return give_up(reason);
             }
             let step = network.borrow_mut().step(latest);
             match (step, end.instant()) {

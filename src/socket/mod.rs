@@ -165,6 +165,11 @@ impl Host {
         self.stack.buffered()
     }
 
+    /// How many descriptors are open.
+    pub fn open_descriptors(&self) -> usize {
+        self.table.open()
+    }
+
     /// Segments that connections of this host retransmitted, closed connections included.
     pub fn retransmissions(&self) -> u64 {
         self.stack.retransmissions()

@@ -43,6 +43,11 @@ impl<T> Table<T> {
         }
     }
 
+    /// How many descriptors are open.
+    pub(super) fn open(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
     pub(super) fn at(&self, fd: Fd) -> Option<&T> {
         self.entries.get(fd.0.checked_sub(FIRST)? as usize)?.as_ref()
     }
