@@ -258,6 +258,19 @@ fn a_run_whose_buffers_take_too_much_ends_early_and_says_so() {
     assert!(outcome.failures[0].contains("buffer_limit"), "{outcome:?}");
 }
 
+#[test]
+fn a_run_whose_connections_take_too_much_ends_early_and_says_so() {
+    let many = "[hosts.a]\n[hosts.b]\n[links]\na-b = \"delay=1ms\"\n\
+        [[programs]]\nhost = \"b\"\napp = \"hello\"\n\
+        [[programs]]\nhost = \"a\"\napp = \"hello\"\nto = \"b\"\ncount = 200\n";
+    let world = Scenario::parse(many).expect("a scenario").build(1).expect("it is built");
+    world.sim().limit_total_memory(100 << 10);
+    let outcome = world.run();
+    let said = &outcome.failures[0];
+    assert!(said.contains("buffers, connections and packets on links together take more than 102400 bytes"), "{said}");
+    assert!(said.contains("with a larger `every`, they take less"), "{said}");
+}
+
 /// Counts what links lose.
 struct Drops(u64);
 

@@ -36,22 +36,48 @@ fn most_of(programs: &str) -> i64 {
     most
 }
 
+/// Every crowd takes less than the most memory of a run.
+fn all_take_less(crowds: &[(&str, String)]) {
+    let most = crowds.iter().map(|(name, programs)| (name, most_of(programs)));
+    let over: Vec<_> = most.filter(|(_, most)| *most >= MOST).map(|(name, most)| (name, most >> 20)).collect();
+    assert!(over.is_empty(), "more than {} MiB: {over:?}", MOST >> 20);
+}
+
+/// Clients of these calls.
+fn calls(server: &str, list: &str) -> String {
+    crowd(&format!("app = \"{server}\""), &format!("do = [{list}]"))
+}
+
+/// Clients of this application.
+fn app(name: &str, keys: &str) -> String {
+    crowd(&format!("app = \"{name}\""), &format!("app = \"{name}\"\nto = \"server\"\n{keys}"))
+}
+
 #[test]
 fn clients_that_wait_in_calls_take_less_than_256_mib() {
-    let calls = |list: &str| format!("do = [{list}]");
-    let discard = "app = \"discard\"";
-    let mut over = Vec::new();
-    for (name, programs) in [
-        ("read", crowd(discard, &calls(r#""connect server:9", "send 1", "recv eof""#))),
-        ("write", crowd(discard, &calls(r#""connect server:9", "send 200000", "recv eof""#))),
-        ("recvfrom", crowd(discard, &calls(r#""socket udp", "recvfrom""#))),
-        ("recvfrom all", crowd(discard, &calls(r#""socket udp", "recvfrom all 1s""#))),
-    ] {
-        println!("{name}");
-        let most = most_of(&programs);
-        if most >= MOST {
-            over.push((name, most >> 20));
-        }
-    }
-    assert!(over.is_empty(), "{over:?}");
+    all_take_less(&[
+        ("read", calls("discard", r#""connect server:9", "send 1", "recv eof""#)),
+        ("write", calls("discard", r#""connect server:9", "send 200000", "recv eof""#)),
+        ("recvfrom", calls("discard", r#""socket udp", "recvfrom""#)),
+        ("recvfrom all", calls("discard", r#""socket udp", "recvfrom all 1s""#)),
+        ("datagrams", calls("discard", r#""socket udp", "sendto server:9 3000""#)),
+    ]);
+}
+
+#[test]
+fn clients_with_many_sockets_take_less_than_256_mib() {
+    all_take_less(&[
+        ("sockets", calls("discard", &r#""socket","#.repeat(49))),
+        ("connections", calls("discard", &r#""connect server:9","#.repeat(40))),
+    ]);
+}
+
+#[test]
+fn clients_of_every_application_take_less_than_256_mib() {
+    all_take_less(&[
+        ("hello", app("hello", "")),
+        ("echo", app("echo", "size = 3000")),
+        ("bulk", app("bulk", "size = 100000")),
+        ("http", app("http", "")),
+    ]);
 }

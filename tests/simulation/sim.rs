@@ -115,6 +115,27 @@ fn programs_that_talk_for_ever_are_given_up_with_the_names_of_those_who_wait() {
 }
 
 #[test]
+fn sockets_beyond_the_total_limit_of_memory_end_the_run_and_those_at_it_do_not() {
+    let run = |limit: usize| {
+        let lab = lab(1, "");
+        drop(lab.client.spawn(async |net| {
+            for _ in 0..10 {
+                net.socket(Domain::Inet, Type::Datagram).expect("a descriptor");
+            }
+            for _ in 0..200 {
+                net.sleep(Duration::from_millis(1)).await;
+            }
+        }));
+        lab.sim.limit_total_memory(limit);
+        lab.sim.try_run_until_idle()
+    };
+    assert!(run(10 * Sim::DESCRIPTOR_BYTES).is_ok());
+    let gave_up = run(10 * Sim::DESCRIPTOR_BYTES - 1).expect_err("one byte less");
+    assert_eq!(gave_up.reason, Reason::TotalMemory(10 * Sim::DESCRIPTOR_BYTES - 1));
+    assert!(gave_up.to_string().contains("take more than 30719 bytes (Sim::limit_total_memory)"), "{gave_up}");
+}
+
+#[test]
 fn a_program_that_sleeps_too_long_or_waits_in_vain_is_named() {
     let lab = lab(1, "");
     let address = lab.at(PORT);
