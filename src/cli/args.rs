@@ -137,6 +137,18 @@ pub(super) enum How {
     None,
 }
 
+impl How {
+    /// Refuses long comments in a file of the format pcap, which has none.
+    pub(super) fn check(self, pcap: bool) -> Result<(), CliError> {
+        if self == Self::Full && pcap {
+            return Err(CliError::Usage(
+                "--comments full: a file of --pcap has no comments; leave one of them out".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl From<How> for Comments {
     fn from(how: How) -> Self {
         match how {

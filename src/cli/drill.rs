@@ -13,7 +13,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::args::View;
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::output::{Output, json_line};
 use super::output_file::Destination;
 use super::{CliError, values};
@@ -154,6 +154,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             RoleName::Server => FromRole::Server,
         });
         output.refuse_json("drill --from", "it prints a script")?;
+        kind::refuse_stdin("drill --from", capture)?;
         let name = capture.display().to_string();
         let read = Reader::open(capture).map_err(FromError::from);
         let script = read.and_then(|mut reader| from_reader(&mut reader, &name, args.stream, role));
@@ -169,10 +170,17 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     let mut code = 0;
     let mut jobs = Vec::new();
     for path in &args.scripts {
+        kind::refuse_stdin("drill", path)?;
+        let before = jobs.len();
         if let Err(error) = gather(path, &mut jobs) {
             code = 2;
-            output.error(&format!("read {}: {error}", escape::path(path)));
+            output.error(&format!("drill: read {}: {error}; check the name", escape::path(path)));
+        } else if jobs.len() == before && args.scripts.len() > 1 {
+            output.warnings(&[format!("{}: there is no file *.pkt below this directory", path.display())]);
         }
+    }
+    if let Some(dir) = &args.write {
+        check_captures(dir, &jobs)?;
     }
     if let Some(dir) = &args.write {
         let shown = escape::path(dir);
@@ -204,7 +212,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
             code = code.max(if as_expected { 0 } else { bad });
             if let Err(error) = written {
                 code = code.max(2);
-                output.error(&error);
+                output.error(&format!("tcplab drill: {error}"));
             }
             let expectation = expected.as_ref().map(|_| Expectation { verdict: wanted, named: named.is_some() });
             if let Err(error) = report(args, &drill, job, (&outcome, wall), expectation, output) {
@@ -334,15 +342,7 @@ fn one(args: &Args, drill: &Drill, job: &Job) -> ((Outcome, std::time::Duration)
     let Some(dir) = &args.write else {
         return ((drill.run_file(&job.path), began.elapsed()), Ok(()));
     };
-    let name = job.path.with_extension("pcapng");
-    let name: Vec<_> = name
-        .components()
-        .filter_map(|part| match part {
-            std::path::Component::Normal(part) => Some(part.to_string_lossy()),
-            _ => None,
-        })
-        .collect();
-    let file = dir.join(name.join("-"));
+    let file = dir.join(capture_name(&job.path));
     let opened = Destination::check(&file, &[&job.path], args.force)
         .and_then(|destination| destination.capture(Settings::default()));
     match opened {
@@ -354,6 +354,34 @@ fn one(args: &Args, drill: &Drill, job: &Job) -> ((Outcome, std::time::Duration)
         }
         Err(error) => ((drill.run_file(&job.path), began.elapsed()), Err(error.to_string())),
     }
+}
+
+/// The name of the capture of a script: of a/b.pkt it is a-b.pcapng.
+fn capture_name(script: &Path) -> String {
+    let name = script.with_extension("pcapng");
+    let parts = name.components().filter_map(|part| match part {
+        std::path::Component::Normal(part) => Some(part.to_string_lossy()),
+        _ => None,
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
+/// Refuses two scripts whose captures would be one file.
+fn check_captures(dir: &Path, jobs: &[Job]) -> Result<(), CliError> {
+    let mut scripts: BTreeMap<String, &Path> = BTreeMap::new();
+    for job in jobs {
+        let name = capture_name(&job.path);
+        let file = dir.join(&name);
+        if let Some(other) = scripts.insert(name, &job.path) {
+            let [one, other, file] = [&job.path, other, &file].map(escape::path);
+            return Err(CliError::Usage(format!(
+                "-w {}: {other} and {one} would both be captured in {file}; run them one after the other, each with a \
+                 directory of its own",
+                escape::path(dir)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What `--expect` has for a script.
@@ -377,6 +405,9 @@ fn report(
     let Outcome { script, verdict, system, relaxed, skipped_asserts, line, reason, notes, virtual_time, .. } = outcome;
     let relaxed: Vec<_> = relaxed.iter().map(|relax| relax.name()).collect();
     if output.json {
+        if *verdict == Verdict::Error {
+            output.error(&error_of(job, outcome));
+        }
         let object = json!({
             "script": script,
             "verdict": verdict.to_string(),
@@ -413,10 +444,9 @@ fn report(
     if (output.is_verbose() || failed) && !args.view.no_ladder && !output.is_quiet() {
         draw(drill, job, &args.view.style(output), output)?;
     }
-    if *verdict == Verdict::Error && Kind::Script.is_not_that_of(&job.path) {
-        output.note(format_args!("  {}", Kind::Script.hint(&job.path).trim_start_matches("; ")));
-    }
-    if *verdict != Verdict::Pass {
+    if *verdict == Verdict::Error {
+        output.error(&error_of(job, outcome));
+    } else if *verdict != Verdict::Pass {
         let at = line.map_or_else(String::new, |line| format!("{}:{line}: ", printable(script, false)));
         for (nth, text) in reason.lines().enumerate() {
             output.result(format_args!("  {}{}\n", if nth == 0 { at.as_str() } else { "" }, printable(text, false)))?;
@@ -435,6 +465,20 @@ fn report(
         output.result("  note: the host has the defaults of rfc; --as linux or --as freebsd chooses others\n")?;
     }
     Ok(())
+}
+
+/// What is wrong with a script that cannot be run, with its place.
+fn error_of(job: &Job, outcome: &Outcome) -> String {
+    let line = outcome.line.map_or_else(String::new, |line| format!(":{line}"));
+    let hint = match Kind::Script.hint(&job.path) {
+        hint if hint.is_empty() => "; docs/drill.md has the language".to_owned(),
+        hint => hint,
+    };
+    let (script, reason) = (Name(&outcome.script), &outcome.reason);
+    if outcome.line.is_none() && reason.contains(&script.to_string()) {
+        return format!("tcplab drill: {reason}{hint}");
+    }
+    format!("tcplab drill: {script}{line}: {reason}{hint}")
 }
 
 /// Prints the ladder of a script. It runs the script again, which gives the same packets.

@@ -1,6 +1,7 @@
 //! What kind of file a path leads to, for the message of a command that needs another kind. Captures, scenario files and
 //! scripts each have a command of their own. The commands that read files call it after a failure.
 
+use super::CliError;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -61,6 +62,16 @@ impl Kind {
             Self::Script => ", such as accept.pkt; `tcplab drill --from CAPTURE > accept.pkt` writes a script",
         }
     }
+}
+
+/// Refuses `-` in place of a file, for a command that does not read standard input.
+pub(super) fn refuse_stdin(command: &str, path: &Path) -> Result<(), CliError> {
+    if path.as_os_str() == "-" {
+        return Err(CliError::Usage(format!(
+            "{command} -: standard input is not read here; write it into a file and name that, or ./- for a file of this name"
+        )));
+    }
+    Ok(())
 }
 
 enum Found {

@@ -19,8 +19,11 @@ pub(super) fn read(arguments: &[LinkArgument]) -> Result<Vec<LinkLine>, CliError
             LinkArgument::Line(line) => lines.push((**line).clone()),
             LinkArgument::File { direction, path } => {
                 let wrong = |why: &dyn std::fmt::Display| CliError::Usage(format!("--link @{}: {why}", Name(path)));
-                let bytes = contents(path, MOST_LINE_BYTES).map_err(|why| wrong(&why))?;
-                let text = String::from_utf8(bytes).map_err(|_| wrong(&"the file is not text in UTF-8"))?;
+                let unread = |why: &dyn std::fmt::Display| {
+                    wrong(&format_args!("{why}; @FILE is a text file of link lines, such as @5s:loss=5%"))
+                };
+                let bytes = contents(path, MOST_LINE_BYTES).map_err(|why| unread(&why))?;
+                let text = String::from_utf8(bytes).map_err(|_| unread(&"the file is not text in UTF-8"))?;
                 lines.extend(read_lines(&text, direction.as_ref()).map_err(|error| wrong(&Name(&error.to_string())))?);
             }
         }
@@ -50,8 +53,11 @@ pub(super) fn schedules(arguments: &[LinkArgument], ends: [&str; 2]) -> Result<[
         .map_err(|error| CliError::Usage(format!("--link: {}", Name(&error.to_string()))))
 }
 
+/// What a trace is, behind an error.
+const TRACE: &str = "a trace is a file of mahimahi's format, a number of milliseconds on each line";
+
 fn wrong_trace(path: &str, why: &str) -> CliError {
-    CliError::Usage(format!("--link rate=trace:{}: {}", Name(path), Name(why)))
+    CliError::Usage(format!("--link rate=trace:{}: {}; {TRACE}", Name(path), Name(why)))
 }
 
 /// Traces by the path from which they were read.
@@ -88,7 +94,7 @@ pub(super) fn traces(paths: &[String]) -> Result<Vec<GivenTrace>, CliError> {
     let mut known = Traces::default();
     let read = |path: &String| match known.read(path) {
         Ok(trace) => Ok(GivenTrace { path: path.clone(), trace, used: Cell::new(false) }),
-        Err(why) => Err(CliError::Usage(format!("--trace {}: {}", Name(path), Name(&why)))),
+        Err(why) => Err(CliError::Usage(format!("--trace {}: {}; {TRACE}", Name(path), Name(&why)))),
     };
     paths.iter().map(read).collect()
 }

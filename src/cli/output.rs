@@ -214,8 +214,27 @@ impl Output {
 
     pub(super) fn error(self, error: &dyn Display) {
         let word = if self.stderr_color { format!("\x1b[{RED}merror:\x1b[0m") } else { "error:".to_owned() };
-        let _ = writeln!(io::stderr().lock(), "{word} {}", escaped_lines(&error.to_string()));
+        let _ = writeln!(io::stderr().lock(), "{word} {}", cut(&escaped_lines(&error.to_string())));
     }
+}
+
+/// Characters of a word in an error that are printed at most. A path on Linux has up to 4,096 bytes.
+const LONGEST_WORD: usize = 4_200;
+/// What is left of a longer one.
+const CUT_WORD: usize = 100;
+
+/// The text, with words of extreme length cut to their beginning: an error repeats what it was given.
+fn cut(text: &str) -> Cow<'_, str> {
+    let length = |word: &str| word.chars().count();
+    if text.len() <= LONGEST_WORD || text.split([' ', '\n']).all(|word| length(word) <= LONGEST_WORD) {
+        return Cow::Borrowed(text);
+    }
+    let cut = |word: &str| match length(word) {
+        0..=LONGEST_WORD => word.to_owned(),
+        length => format!("{}... ({length} characters)", word.chars().take(CUT_WORD).collect::<String>()),
+    };
+    let line = |line: &str| line.split(' ').map(cut).collect::<Vec<_>>().join(" ");
+    Cow::Owned(text.split('\n').map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// Standard output without a buffer in between, for a capture that is read while it is written.
@@ -241,5 +260,15 @@ mod tests {
         let rest = "\\u{1b}[2J\\u{1b}]0;title\\u{7}\ta\\r\n\\u{9b}5n\\u{202e}";
         assert_eq!(shown(text, true), format!("{red}{rest}"));
         assert_eq!(shown(text, false), format!("{}{rest}", red.replace('\x1b', "\\u{1b}")));
+    }
+
+    #[test]
+    fn a_word_of_an_error_is_cut_beyond_the_longest() {
+        let word = |length| "x".repeat(length);
+        let text = format!("--link {}: wrong\nsee {}", word(LONGEST_WORD), word(5));
+        assert_eq!(cut(&text), text);
+        let text = format!("--link {}: wrong\nsee {}", word(LONGEST_WORD + 1), word(5));
+        let shown = format!("--link {}... (4202 characters) wrong\nsee xxxxx", word(CUT_WORD));
+        assert_eq!(cut(&text), shown);
     }
 }

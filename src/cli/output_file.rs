@@ -45,7 +45,7 @@ pub(super) struct FileKind {
 const BEGINNING: usize = 64;
 
 /// The file of `-w`.
-const CAPTURE: FileKind = FileKind {
+pub(super) const CAPTURE: FileKind = FileKind {
     option: "-w",
     name: "a capture",
     example: "tcplab.pcapng",

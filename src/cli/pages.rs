@@ -30,6 +30,9 @@ pub(super) const HTML: FileKind = FileKind {
     is_one: |begins| begins.starts_with(BEGINNING.as_bytes()),
 };
 
+/// A file of `lessons --pages`.
+const PAGES: FileKind = FileKind { option: "lessons --pages", ..HTML };
+
 /// The page of a capture, whose records are to be given to it.
 #[derive(Default)]
 pub(super) struct CapturePage {
@@ -117,7 +120,7 @@ pub(super) fn write_course(directory: &Path, registry: &Registry, output: Output
     fs::create_dir_all(directory).map_err(|error| {
         CliError::Usage(format!("lessons --pages {shown}: cannot make the directory: {error}; name another directory"))
     })?;
-    let place = |name: &str| Destination::check_as(&HTML, &directory.join(format!("{name}.html")), &[], false);
+    let place = |name: &str| Destination::check_as(&PAGES, &directory.join(format!("{name}.html")), &[], false);
     // Nothing is written before all files are known to be ours.
     let index_file = place("index")?;
     let files = lessons().map(|name| Ok((name, place(name)?))).collect::<Result<Vec<_>, CliError>>()?;
@@ -129,14 +132,14 @@ pub(super) fn write_course(directory: &Path, registry: &Registry, output: Output
         made.observers().into_iter().for_each(|observer| _ = world.observe(observer));
         world.run();
         let place = Place { topic: Some(scenario.topic()), in_course: true };
-        file.write(&HTML, &made.finish(name, Some(story(&scenario)), place))?;
+        file.write(&PAGES, &made.finish(name, Some(story(&scenario)), place))?;
         entries.push(Entry {
             name: name.to_owned(),
             topic: scenario.topic().to_owned(),
             summary: scenario.summary().to_owned(),
         });
     }
-    index_file.write(&HTML, &index(&entries))?;
+    index_file.write(&PAGES, &index(&entries))?;
     output.note(format_args!("{} lessons; open {}", entries.len(), escape::path(&directory.join("index.html"))));
     Ok(())
 }

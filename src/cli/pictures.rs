@@ -152,12 +152,17 @@ impl Places {
         [&self.svg, &self.series, &self.html].into_iter().flatten().any(Destination::is_stdout)
     }
 
+    /// The plot is that of queues.
+    pub(super) fn is_of_queues(&self) -> bool {
+        self.plot == Some(PlotKind::Queue)
+    }
+
     /// A picture of a capture, whose records are to be given to it.
     ///
     /// # Errors
     /// A file cannot be opened, or a capture does not tell what is to be plotted. Exit code 2.
     pub(super) fn of_capture(self, all: bool) -> Result<CapturePicture, CliError> {
-        if self.plot == Some(PlotKind::Queue) {
+        if self.is_of_queues() {
             return Err(CliError::Usage(
                 "--plot queue: a capture does not tell the queues of links; `tcplab run` plots them".to_owned(),
             ));

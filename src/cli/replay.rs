@@ -10,7 +10,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::args::View;
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::links::{self, GivenTrace};
 use super::named::Files;
 use super::output::{Output, json_line};
@@ -89,11 +89,17 @@ enum ModeName {
 /// Gives the exit code: 2 if a file cannot be read or has no such stream, else 1 if a conversation differs or stalls, or a
 /// file has none that passes, else 0.
 pub(super) fn run(args: &Args, registry: &Registry, output: Output) -> Result<u8, CliError> {
+    args.files.iter().try_for_each(|file| kind::refuse_stdin("replay", file))?;
     let role = role(args)?;
     let program = program(args, registry)?;
     let inputs: Vec<_> = args.files.iter().map(PathBuf::as_path).collect();
     let destination = args.write.as_ref().map(|path| Destination::check(path, &inputs, args.force)).transpose()?;
     let places = args.pictures.check(&inputs, args.write.as_deref())?;
+    if places.as_ref().is_some_and(Places::is_of_queues) {
+        return Err(CliError::Usage(
+            "--plot queue: a replay has no link with a queue; `tcplab run` plots the queues of a scenario".to_owned(),
+        ));
+    }
     let capture_to_stdout = destination.as_ref().is_some_and(Destination::is_stdout);
     let picture_to_stdout = places.as_ref().is_some_and(Places::is_stdout);
     let output = output.results_to_stderr(capture_to_stdout || picture_to_stdout);

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::{CliError, links};
 use crate::app::Registry;
 use crate::escape::Name;
 use crate::link::{LinkArgument, LinkLine};
-use crate::scenario::{Scenario, lessons};
+use crate::scenario::{Scenario, ScenarioError, SetError, lessons};
 
 /// Bytes that are read of a file at most, because a device may have no end. The parser refuses shorter texts than this.
 const ENOUGH: u64 = 2 << 20;
@@ -56,10 +56,14 @@ impl Which {
                 return Err(CliError::Usage(text));
             }
         }
-        let usage = |error: crate::scenario::SetError| CliError::Usage(error.to_string());
-        scenario.set_links(&lines).map_err(usage)?;
+        let wrong = |error: SetError| {
+            let expected = error.expected.replacen("is not known:", "there is no such link:", 1);
+            CliError::Usage(format!("--link: {}={}: {}", Name(&error.key), Name(&error.value), Name(&expected)))
+        };
+        scenario.set_links(&lines).map_err(wrong)?;
         if let Some(name) = &self.cc {
-            scenario.set("host.cc", name).map_err(usage)?;
+            let wrong = |error: SetError| CliError::Usage(format!("--cc {}: {}", Name(name), Name(&error.expected)));
+            scenario.set("host.cc", name).map_err(wrong)?;
         }
         Ok(scenario)
     }
@@ -90,7 +94,9 @@ impl Which {
             return Ok(lesson);
         }
         let path = Path::new(name);
-        let looks_like_a_path = path.extension().is_some() || name.contains(['/', '\\']) || path.exists();
+        kind::refuse_stdin("read the scenario", path)?;
+        let looks_like_a_path =
+            path.extension().is_some() || name.contains(['/', '\\']) || path.symlink_metadata().is_ok();
         if !looks_like_a_path {
             let all = lessons().collect::<Vec<_>>().join(", ");
             let near = near_lesson(name).map_or_else(String::new, |near| format!(" (`{near}` perhaps)"));
@@ -117,9 +123,18 @@ impl Which {
         let mut text = String::new();
         let file = File::open(path).map_err(|error| wrong(&error))?;
         file.take(ENOUGH).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-        let wrong = |error| {
-            let example = "docs/scenarios.md explains each key, `tcplab lessons --show handshake` prints an example";
-            CliError::Usage(format!("read the scenario {name}: {error}; {example}"))
+        if text.len() > Scenario::MOST_BYTES {
+            let text = format!(
+                "read the scenario {name}: expected a file of at most {} bytes; write a shorter one",
+                Scenario::MOST_BYTES
+            );
+            return Err(CliError::Usage(text));
+        }
+        let wrong = |error: ScenarioError| {
+            let error = error.to_string();
+            let known = if error.contains("docs/scenarios.md") { "" } else { "docs/scenarios.md explains each key, " };
+            let example = "`tcplab lessons --show handshake` prints an example";
+            CliError::Usage(format!("read the scenario {name}: {error}; {known}{example}"))
         };
         Scenario::parse_with(&text, registry).map_err(wrong)
     }
@@ -131,6 +146,11 @@ fn near_lesson(name: &str) -> Option<&'static str> {
     let same = |lesson: &&str| lesson.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let near = lessons().max_by_key(same)?;
     (same(&near) >= 4 && same(&near) * 3 >= near.len() * 2).then_some(near)
+}
+
+/// An error in a value of `--set`.
+pub(super) fn wrong_setting(error: &SetError) -> CliError {
+    CliError::Usage(format!("--{error}"))
 }
 
 /// Refuses a key that `--set` has twice.

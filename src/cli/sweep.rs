@@ -8,10 +8,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::output::{Output, json_line, shown};
-use super::scenario::{Which, setting};
+use super::scenario::{Which, setting, wrong_setting};
 use super::{CliError, help};
 use crate::app::Registry;
-use crate::scenario::{Axis, FlowFigures, Run, Seeds, Shard, Sweep as Plan};
+use crate::scenario::{Axis, FlowFigures, Run, Seeds, Shard, Sweep as Plan, SweepError};
 use crate::time::Duration;
 
 #[derive(Debug, ClapArgs)]
@@ -69,7 +69,11 @@ pub(super) fn run(args: &Sweep, registry: &Registry, output: Output) -> Result<(
         key: key.clone(),
         values: values.split(',').map(|value| value.trim().to_owned()).collect(),
     });
-    let plan = Plan::new(scenario, seeds, axes.collect()).map_err(|error| CliError::Usage(error.to_string()))?;
+    let wrong = |error| match error {
+        SweepError::Set(error) => wrong_setting(&error),
+        error => CliError::Usage(error.to_string()),
+    };
+    let plan = Plan::new(scenario, seeds, axes.collect()).map_err(wrong)?;
     let plan = plan.shard(args.shard.unwrap_or(Shard { part: 1, of: 1 })).warmup(args.warmup.unwrap_or_default());
     let plan = if args.flows { plan.flows() } else { plan };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

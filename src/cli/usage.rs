@@ -74,7 +74,11 @@ pub(super) fn message(error: &clap::Error, root: Command, words: &[OsString]) ->
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = printable(&arg.join(" and "), false);
-            format!("{missing} is missing; usage: {}{}", place.usage, place.example())
+            let verb = if arg.len() == 1 { "is" } else { "are" };
+            match place.needing(words, &option) {
+                Some(other) => format!("{other} needs {missing}: add it, or leave out {other}; {help}"),
+                None => format!("{missing} {verb} missing; usage: {}{}", place.usage, place.example()),
+            }
         }
         ErrorKind::ArgumentConflict => {
             let other = context(error, ContextKind::PriorArg);
@@ -150,6 +154,46 @@ impl Place {
         });
         let names = found.and_then(clap::Arg::get_value_names).unwrap_or_default();
         names.first().map_or_else(String::new, |name| format!(", as in `{option} {name}`"))
+    }
+
+    /// The option of the command line that needs this one: without it, clap no longer misses this one.
+    fn needing(&self, words: &[OsString], missing: &str) -> Option<String> {
+        if !missing.starts_with('-') {
+            return None;
+        }
+        let options = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+        let names = options.filter(|word| word.starts_with('-') && word.len() > 1);
+        let name = |word: &str| {
+            let word = word.split('=').next().unwrap_or_default();
+            // `-s128` is `-s 128`.
+            if word.starts_with("--") { word.to_owned() } else { word.chars().take(2).collect() }
+        };
+        names.map(name).find(|option| {
+            let known = self.command.get_arguments().find(|arg| {
+                arg.get_long().is_some_and(|long| *option == format!("--{long}"))
+                    || arg.get_short().is_some_and(|short| *option == format!("-{short}"))
+            });
+            known.is_some_and(|arg| self.is_content_with(arg, missing))
+        })
+    }
+
+    /// True if the command is right with `missing` alone, and wants it beside `other`.
+    fn is_content_with(&self, other: &clap::Arg, missing: &str) -> bool {
+        let option = |arg: &clap::Arg| match (arg.get_long(), arg.get_short()) {
+            (Some(long), _) => format!("--{long}"),
+            (None, short) => format!("-{}", short.unwrap_or_default()),
+        };
+        let words = [self.command.get_name().to_owned(), option(other)];
+        let value = other.get_action().takes_values().then(|| "1".to_owned());
+        let any_value = |arg: clap::Arg| match arg.get_action().takes_values() {
+            true => arg.required(false).value_parser(clap::value_parser!(OsString)),
+            false => arg,
+        };
+        let error = self.command.clone().mut_args(any_value).try_get_matches_from(words.into_iter().chain(value)).err();
+        error.is_some_and(|error| {
+            error.kind() == ErrorKind::MissingRequiredArgument
+                && context(&error, ContextKind::InvalidArg).iter().any(|arg| arg.starts_with(missing))
+        })
     }
 
     /// Our option for what other programs call so.

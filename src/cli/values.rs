@@ -24,9 +24,9 @@ pub(super) fn fresh_seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-/// A number of packets.
+/// A number of packets. Without the option there is no limit, so 0 has no meaning.
 pub(super) fn packets(text: &str) -> Result<u64, String> {
-    number(text, 0..=u64::MAX, "100")
+    number(text, 1..=u64::MAX, "100")
 }
 
 /// Bytes of each packet.

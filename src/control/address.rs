@@ -42,8 +42,20 @@ pub enum OpenError {
     #[error("--control unix:{}: this system has no Unix sockets; use 127.0.0.1:PORT", Name(.0))]
     NoUnix(String),
     /// The system refuses.
-    #[error("--control {address}: {error}; choose another address", address = Name(.0), error = .1)]
+    #[error("--control {address}: {error}; {}", way_out(.1), address = Name(.0), error = .1)]
     Io(String, io::Error),
+}
+
+/// What to do about an error of the system.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => "choose a path of at most 107 bytes",
+        io::ErrorKind::NotFound => "make the directory first",
+        io::ErrorKind::AddrInUse => "another program has it; choose another port",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose 127.0.0.1:PORT",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023, or another directory",
+        _ => "choose another address",
+    }
 }
 
 impl ControlAddress {

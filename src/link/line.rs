@@ -284,6 +284,10 @@ impl FromStr for LinkArgument {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
+        // Perhaps a variable of the shell that is not set.
+        if text.trim().is_empty() {
+            return Err(SpecError::Empty);
+        }
         let (direction, rest) = split_direction(text)?;
         match split_at(rest) {
             Some((path, false)) if !path.is_empty() => Ok(Self::File { direction, path: path.to_owned() }),
@@ -297,6 +301,10 @@ impl FromStr for LinkLine {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
+        // A scenario has "" for a link that does nothing.
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
         match text.parse()? {
             LinkArgument::Line(line) => Ok(*line),
             LinkArgument::File { path, .. } => Err(SpecError::File(path)),

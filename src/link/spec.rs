@@ -78,6 +78,9 @@ pub enum SpecError {
     /// No such key.
     #[error("link spec: unknown key `{0}`; known are {keys}", keys = KEYS.join(", "))]
     UnknownKey(String),
+    /// An argument without text.
+    #[error("the link line is empty; write items such as delay=50ms,loss=1%, or leave the option out")]
+    Empty,
     /// No equals sign.
     #[error("link spec: `{0}` is not KEY=VALUE; known keys are {keys}", keys = KEYS.join(", "))]
     NoValue(String),
@@ -138,7 +141,7 @@ pub enum SpecError {
     TooManyChanges,
 }
 
-pub(super) const KEYS: [&str; 12] =
+pub(crate) const KEYS: [&str; 12] =
     ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
 /// Those that may stand in a line more than once.
 pub(super) const REPEATED: [&str; 3] = ["down", "drop", "hold"];

@@ -178,7 +178,19 @@ impl Proxy {
         for (at, pair) in settings.pairs.iter().enumerate() {
             let to = resolve(&pair.to, "--to")?;
             let bind = resolve(&pair.listen, "--listen")?;
-            let failed = |error| ProxyError::Address(format!("--listen {}: {error}", pair.listen));
+            let failed = |error: io::Error| {
+                let hint = match error.kind() {
+                    io::ErrorKind::AddrNotAvailable => {
+                        "; this machine has no such address; 127.0.0.1 and 0.0.0.0 are there"
+                    }
+                    io::ErrorKind::AddrInUse => "; another program has it; choose another port",
+                    io::ErrorKind::PermissionDenied => "; choose a port above 1023, or another directory",
+                    io::ErrorKind::InvalidInput => "; choose a path of at most 107 bytes",
+                    io::ErrorKind::NotFound => "; make the directory first",
+                    _ => "; choose another address, such as 127.0.0.1:9000",
+                };
+                ProxyError::Address(format!("--listen {}: {error}{hint}", pair.listen))
+            };
             let is_v6 = to[0].is_ipv6();
             let ip = targets.iter().filter(|ip| ip.is_ipv6() == is_v6).nth(at).copied().unwrap_or(targets[0]);
             let errno = |errno: Errno| ProxyError::Address(format!("--to {}: {errno}", pair.to));
@@ -467,9 +479,11 @@ impl Medium for Middle {
 
 fn resolve(address: &Address, option: &str) -> Result<Vec<SockAddr>, ProxyError> {
     address.resolve().map_err(|error| {
-        ProxyError::Address(format!(
-            "{option} {address}: {error}; check the name, or give an address such as 127.0.0.1:8080"
-        ))
+        let hint = match address {
+            Address::Inet(..) => "check the name, or give an address such as 127.0.0.1:8080",
+            Address::Unix(_) => "choose a path of at most 107 bytes",
+        };
+        ProxyError::Address(format!("{option} {address}: {error}; {hint}"))
     })
 }
 

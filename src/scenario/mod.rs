@@ -95,6 +95,9 @@ enum Source {
 }
 
 impl Scenario {
+    /// The most bytes of its text. A longer one fits into no capture, and is no scenario.
+    pub const MOST_BYTES: usize = 1 << 20;
+
     /// Reads the text of a scenario file.
     ///
     /// # Errors

@@ -41,9 +41,6 @@ const MOST_LINKS: usize = 10_000;
 const MOST_FAULTS: usize = 10_000;
 /// Tables `[[programs]]`. Each may stand for many programs.
 const MOST_TABLES: usize = 10_000;
-/// A longer text fits into no capture, and is no scenario.
-const LONGEST: usize = 1 << 20;
-
 /// Every key of a scenario file, with the tables that it is in, and what it means.
 pub fn keys() -> Vec<(String, &'static str)> {
     let below = |table: &str, keys: &[(&str, &'static str)]| -> Vec<_> {
@@ -61,8 +58,8 @@ pub fn keys() -> Vec<(String, &'static str)> {
 
 pub(super) fn scenario(text: &str, source: Source, registry: &Registry) -> Result<Scenario, ScenarioError> {
     let text = Text(text);
-    if text.0.len() > LONGEST {
-        return Err(text.error(0, "", format!("at most {LONGEST} bytes")));
+    if text.0.len() > Scenario::MOST_BYTES {
+        return Err(text.error(0, "", format!("at most {} bytes", Scenario::MOST_BYTES)));
     }
     let document = text.parse()?;
     let root = Section::root(text, &document);

@@ -85,7 +85,7 @@ pub enum SweepError {
     #[error(transparent)]
     Set(#[from] SetError),
     /// A key that is there twice.
-    #[error("set {0}: the key is there twice; write all its values behind one: {0}=V1,V2")]
+    #[error("--set {0}: the key is there twice; write all its values behind one: {0}=V1,V2")]
     Twice(String),
     /// More runs than a computer can make.
     #[error("sweep: the product of seeds and values is more than {MOST_RUNS} runs; leave out seeds or values")]

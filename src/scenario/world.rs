@@ -11,6 +11,7 @@ use super::read::addresses;
 use super::run::ProgramReport;
 use super::{Scenario, host};
 use crate::app::{self, ClientOptions, Listen, Program, ServerOptions, calls};
+use crate::escape::Name;
 use crate::event::{HostId, Observer};
 use crate::net::Net;
 use crate::sim::{HostHandle, Sim};
@@ -71,6 +72,12 @@ impl Scenario {
         }
         for link in &self.links {
             let [a, b] = &link.ends;
+            if let Some(trace) = link.unread().next() {
+                let (name, trace) = (Name(&link.name), Name(trace));
+                return Err(BuildError(format!(
+                    "`links.{name}` has rate=trace:{trace}, and the file of this trace was not given; add --trace {trace}"
+                )));
+            }
             let faults = self.faults.iter().filter(|fault| fault.link == link.name).flat_map(|fault| &fault.lines);
             for line in link.lines().chain(faults.cloned()) {
                 sim.try_link_line(a, b, &line).map_err(|error| wrong(&error))?;

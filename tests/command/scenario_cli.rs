@@ -180,7 +180,7 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
         &["run", "handshake", "--link", "loss=1"],
         &["run", "handshake", "--link", "client>router:loss=1%"],
         &["run", "handshake", "--cc", "vegas"],
-        &["run", "handshake", "--at", "router"],
+        &["run", "handshake", "--at", "router", "-w", "never.pcapng"],
         &["run", "handshake", "--at", "all", "-w", "-"],
     ];
     for arguments in wrong {

@@ -16,7 +16,7 @@ use clap::Args as ClapArgs;
 
 use super::args::How;
 use super::output::{Output, print};
-use super::output_file::Destination;
+use super::output_file::{CAPTURE, Destination, FileKind};
 use super::run::pace::Pace;
 use super::scenario::Which;
 use super::{CliError, help, values};
@@ -133,6 +133,10 @@ pub(super) fn run(args: &Extcap, registry: &Registry, output: Output) -> Result<
         return profile::write(dir, args.force, output);
     }
     if asked.extcap_interfaces {
+        // Wireshark shows only the list; who calls the plugin by hand sees this too.
+        let missing = args.scenarios.iter().filter(|dir| !dir.is_dir());
+        let warning = |dir: &PathBuf| format!("--scenarios {}: this is not a readable directory", dir.display());
+        output.warnings(&missing.map(warning).collect::<Vec<_>>());
         let all = interfaces::list(&directories, registry);
         return Ok(print(sentences::list(&all))?);
     }
@@ -195,7 +199,8 @@ fn capture(
         })?,
     };
     let inputs: Vec<_> = which.file().into_iter().collect();
-    let destination = Destination::check(fifo, &inputs, false)?;
+    let kind = FileKind { option: "--fifo", has_force: false, ..CAPTURE };
+    let destination = Destination::check_as(&kind, fifo, &inputs, false)?;
     let recipe = Recipe::new(&scenario, seed).at(&host).comments(dialog.comments.into());
     let settings = recipe.settings(&world).map_err(|error| usage(&error))?;
     let captures = Rc::default();

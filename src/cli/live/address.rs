@@ -9,6 +9,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return match addr.port() {
             0 => Err(format!("expected a port from 1 to 65535, {EXAMPLES}")),
+            _ if addr.ip().is_unspecified() => {
+                Err(format!("expected the address of a host, {EXAMPLES}: {} is none", addr.ip()))
+            }
             _ if has_zone(text) => Err(without_zone(text)),
             _ => Ok(addr),
         };

@@ -37,11 +37,12 @@ impl Place {
         check_networks(&or_default(&wanted.address, 1), &or_default(&wanted.kernel_address, 2))?;
         let in_sandbox = wanted.tun.is_none();
         if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
-            let text = "in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other: \
+            let text = "--address, --kernel-address: in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other: \
                         --address 10.0.0.1/24 --kernel-address 10.0.0.2/24";
             return Err(CliError::Usage(text.to_owned()));
         }
         if in_sandbox {
+            check_reach(&or_default(&wanted.address, 1), &or_default(&wanted.kernel_address, 2))?;
             live::enter().map_err(|error| CliError::Run(error.to_string()))?;
         }
         let name = wanted.tun.as_deref().unwrap_or(NAME);
@@ -101,6 +102,33 @@ fn check_networks(own: &[(IpAddr, u8)], kernel: &[(IpAddr, u8)]) -> Result<(), C
         ))),
         None => Ok(()),
     }
+}
+
+/// Refuses sides that do not reach each other: no address of one lies in a network of the other.
+fn check_reach(own: &[(IpAddr, u8)], kernel: &[(IpAddr, u8)]) -> Result<(), CliError> {
+    let shares = |(a, prefix): &(IpAddr, u8), (b, other): &(IpAddr, u8)| {
+        network(*a, *prefix) == network(*b, *prefix) && network(*a, *other) == network(*b, *other)
+    };
+    if own.iter().any(|a| kernel.iter().any(|b| shares(a, b))) {
+        return Ok(());
+    }
+    let shown =
+        |all: &[(IpAddr, u8)]| all.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect::<Vec<_>>().join(",");
+    Err(CliError::Usage(format!(
+        "--address {}: no address of the kernel's side, {}, lies in the same network, so the sides cannot reach each other; \
+         example: --address 10.0.0.1/24 --kernel-address 10.0.0.2/24",
+        shown(own),
+        shown(kernel)
+    )))
+}
+
+/// The version and the first bits of an address.
+fn network(ip: IpAddr, prefix: u8) -> (bool, u128) {
+    let (bits, width) = match ip {
+        IpAddr::V4(ip) => (u128::from(ip.to_bits()), 32),
+        IpAddr::V6(ip) => (ip.to_bits(), 128),
+    };
+    (ip.is_ipv4(), bits.checked_shr(width - u32::from(prefix).min(width)).unwrap_or(0))
 }
 
 /// The given addresses, else `192.168.69.x/24` and `fd69::x/64`.

@@ -45,7 +45,7 @@ pub(super) struct Proxy {
     #[arg(long, value_name = "ADDRESS", required = true)]
     to: Vec<Address>,
     /// Pass datagrams on, in place of connections
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["cc", "rcvbuf", "sndbuf", "min_rto", "flows"])]
     udp: bool,
     /// Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `client>server:loss=1%` for one direction;
     /// `@5s:loss=5%` from a time on; `@FILE` for a file of such lines; may be repeated [default: no impairment]
@@ -278,19 +278,29 @@ fn failed(error: &proxy::ProxyError) -> CliError {
     }
 }
 
+fn times(count: usize) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 /// `--listen` and `--to`, in pairs.
 fn pairs(args: &Proxy) -> Result<Vec<Pair>, CliError> {
     let Proxy { listen, to, .. } = args;
     if listen.len() != to.len() {
         return Err(CliError::Usage(format!(
-            "--listen is there {} times and --to {} times: give each --listen its --to",
-            listen.len(),
-            to.len()
+            "--listen is there {} and --to {}: give each --listen its --to",
+            times(listen.len()),
+            times(to.len())
         )));
     }
     if listen.len() > MOST_PAIRS {
         return Err(CliError::Usage(format!(
             "--listen: at most {MOST_PAIRS} pairs; start a second proxy for the others"
+        )));
+    }
+    if let Some(same) = listen.iter().find(|listen| to.contains(listen) && !matches!(listen, Address::Inet(_, 0))) {
+        return Err(CliError::Usage(format!(
+            "--listen {same}: --to has this address too, so the proxy would connect to itself; give --to the address of a \
+             server"
         )));
     }
     if let Some(to) = to.iter().find(|to| matches!(to, Address::Inet(_, 0))) {

@@ -14,7 +14,7 @@ use super::args::{How, View};
 use super::output::Output;
 use super::output_file::Destination;
 use super::pictures::{Pictures, Places};
-use super::scenario::{Which, setting};
+use super::scenario::{Which, setting, wrong_setting};
 use super::tables::{self, Tables};
 use super::{CliError, help, values};
 use crate::app::Registry;
@@ -38,7 +38,7 @@ pub(super) struct Run {
     set: Vec<(String, String)>,
     /// Capture at this host; `all` writes one file for each host, such as x.client.pcapng [default: the host that the
     /// scenario names, else the first]
-    #[arg(long, value_name = "HOST|all")]
+    #[arg(long, value_name = "HOST|all", requires = "write")]
     at: Option<String>,
     /// Pace the run by the wall clock, except for the end of TIME-WAIT [default: as fast as possible]
     #[arg(long)]
@@ -86,8 +86,9 @@ type Captures = Vec<(String, Rc<RefCell<Capture>>)>;
 pub(super) fn run(args: &Run, registry: &Registry, output: Output) -> Result<(), CliError> {
     let mut scenario = args.which.open(&args.set, registry)?;
     for (key, value) in &args.set {
-        scenario.set(key, value).map_err(|error| CliError::Usage(error.to_string()))?;
+        scenario.set(key, value).map_err(|error| wrong_setting(&error))?;
     }
+    args.capture.comments.check(args.capture.pcap)?;
     let seed = args.seed.unwrap_or_else(|| scenario.seed());
     let world = scenario.build(seed).map_err(|error| CliError::Usage(error.to_string()))?;
     let captures = destinations(args, &scenario, &world)?;

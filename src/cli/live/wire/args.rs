@@ -1,8 +1,9 @@
 //! The options of `tcplab wire`. `--link` and `--hop` are read in their order: a line belongs to the link that was begun
 //! last.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
+use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args as ClapArgs, Command, FromArgMatches, ValueEnum, value_parser};
 
 use crate::cli::control::ControlOptions;
@@ -15,11 +16,11 @@ use crate::live::wire::Side;
 #[command(after_help = help::WIRE)]
 pub(in crate::cli) struct Wire {
     /// Command on the left side, for `sh -c`; its standard output goes to standard error [default: none]
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = CommandParser)]
     pub(super) left: Option<OsString>,
     /// Command on the right side, for `sh -c`; its exit code becomes that of tcplab, and the left one ends with it
     /// [default: a shell with the terminal]
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = CommandParser)]
     pub(super) right: Option<OsString>,
     /// When the right command starts: when the left side has a socket on this port, or at once; at the latest after 10 s
     /// [default: when the left side has a socket that listens or is bound]
@@ -41,6 +42,26 @@ pub(in crate::cli) struct Wire {
     /// Side at which the capture is taken; `all` writes a file for each, named after it
     #[arg(long, value_name = "SIDE", default_value = "left", requires = "write", help_heading = "Capture")]
     pub(super) at: At,
+}
+
+/// A command for `sh -c`. An empty one is perhaps a variable of the shell that is not set.
+#[derive(Clone)]
+struct CommandParser;
+
+impl TypedValueParser for CommandParser {
+    type Value = OsString;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<OsString, clap::Error> {
+        if !value.to_string_lossy().trim().is_empty() {
+            return Ok(value.to_owned());
+        }
+        let parser = StringValueParser::new().try_map(|_| {
+            Err::<OsString, _>(
+                "expected a command for `sh -c`, such as 'curl http://10.77.0.1/', or leave the option out",
+            )
+        });
+        parser.parse_ref(command, arg, value)
+    }
 }
 
 /// When the right command starts.

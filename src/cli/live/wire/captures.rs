@@ -18,6 +18,7 @@ pub(super) struct Captures(Vec<Recording>);
 
 /// Decides where each capture goes, before anything is changed on this machine.
 pub(super) fn destinations(args: &Wire) -> Result<Vec<(Side, Destination)>, CliError> {
+    args.capture.comments.check(args.capture.pcap)?;
     let Some(path) = &args.capture.write else { return Ok(Vec::new()) };
     let check = |path: &Path| Destination::check(path, &[], args.capture.force);
     let sides = args.at.sides();
