@@ -265,10 +265,10 @@ mod tests {
     #[test]
     fn a_word_of_an_error_is_cut_beyond_the_longest() {
         let word = |length| "x".repeat(length);
-        let text = format!("--link {}: wrong\nsee {}", word(LONGEST_WORD), word(5));
+        let text = format!("--link {} wrong\nsee {}", word(LONGEST_WORD), word(5));
         assert_eq!(cut(&text), text);
-        let text = format!("--link {}: wrong\nsee {}", word(LONGEST_WORD + 1), word(5));
-        let shown = format!("--link {}... (4202 characters) wrong\nsee xxxxx", word(CUT_WORD));
+        let text = format!("--link {} wrong\nsee {}", word(LONGEST_WORD + 1), word(5));
+        let shown = format!("--link {}... (4201 characters) wrong\nsee xxxxx", word(CUT_WORD));
         assert_eq!(cut(&text), shown);
     }
 }

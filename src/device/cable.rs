@@ -90,8 +90,8 @@ impl Cable {
             if decision.has_copy() {
                 observers.on_event(now, &Event::Duplicated { link: id, packet: &packet });
             }
-            if let Some((packets, bytes)) = link.queue_behind_rate(now) {
-                observers.on_event(now, &Event::LinkQueue { link: id, packets, bytes });
+            if let Some((packets, bytes, empty_at)) = link.queue_behind_rate(now) {
+                observers.on_event(now, &Event::LinkQueue { link: id, packets, bytes, empty_at });
             }
         }
         let copy = decision.has_copy().then(|| {
@@ -217,8 +217,8 @@ mod tests {
     use super::*;
     use crate::link::LinkSpec;
 
-    /// (link, packets, bytes) of each report, at its instant in nanoseconds.
-    type Reports = Rc<RefCell<Vec<(u64, u32, u64, u64)>>>;
+    /// (link, packets, bytes, when it will be empty) of each report, at its instant; times in nanoseconds.
+    type Reports = Rc<RefCell<Vec<(u64, u32, u64, u64, u64)>>>;
 
     fn cable(specs: [&str; 2]) -> Cable {
         let link = |spec: &str, name| Link::new(&spec.parse::<LinkSpec>().expect(spec), 7, name);
@@ -230,8 +230,8 @@ mod tests {
         let into = Rc::clone(&reports);
         let mut observers = Observers::default();
         observers.add(Rc::new(RefCell::new(move |at: Instant, event: &Event<'_>| {
-            if let Event::LinkQueue { link, packets, bytes } = event {
-                into.borrow_mut().push((at.as_nanos(), link.0, *packets, *bytes));
+            if let Event::LinkQueue { link, packets, bytes, empty_at } = event {
+                into.borrow_mut().push((at.as_nanos(), link.0, *packets, *bytes, empty_at.as_nanos()));
             }
         })));
         (observers, reports)
@@ -257,7 +257,13 @@ mod tests {
         let millis = |millis: u64| millis * 1_000_000;
         assert_eq!(
             *reports,
-            [(0, 0, 1, 1000), (0, 0, 2, 1500), (0, 0, 2, 1500), (millis(1), 0, 2, 700), (millis(9), 0, 1, 40)]
+            [
+                (0, 0, 1, 1000, millis(1)),
+                (0, 0, 2, 1500, 1_500_000),
+                (0, 0, 2, 1500, 1_500_000),
+                (millis(1), 0, 2, 700, 1_700_000),
+                (millis(9), 0, 1, 40, 9_040_000)
+            ]
         );
     }
 
@@ -268,6 +274,6 @@ mod tests {
         let (mut sequence, mut pool) = (0, Pool::new(1500));
         let packet = Packet::new(vec![0; 1000]);
         cable.handle_packet(Instant::EPOCH, CableEnd::A, packet, &mut sequence, &mut pool, &mut observers);
-        assert_eq!(*reports.borrow(), [(0, 0, 2, 2000)]);
+        assert_eq!(*reports.borrow(), [(0, 0, 2, 2000, 2_000_000)]);
     }
 }

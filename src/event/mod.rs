@@ -143,6 +143,8 @@ pub enum Event<'a> {
         packets: u64,
         /// Their bytes, IP headers included.
         bytes: u64,
+        /// When the last of them has left, if none enters.
+        empty_at: Instant,
     },
     /// A link does something else from now on, or is taken down or up. Packets on the way keep their fate.
     LinkChanged {

@@ -454,9 +454,11 @@ impl Link {
         (self.transmitter.queued_packets(now), self.transmitter.queued_bytes(now))
     }
 
-    /// As [`Link::queued`], for a link with a rate. `None` without a rate, where no queue forms.
-    pub(crate) fn queue_behind_rate(&mut self, now: Instant) -> Option<(u64, u64)> {
-        self.transmitter.has_rate().then(|| self.queued(now))
+    /// As [`Link::queued`], for a link with a rate, and when the last of them has left. `None` without a rate, where no
+    /// queue forms.
+    pub(crate) fn queue_behind_rate(&mut self, now: Instant) -> Option<(u64, u64, Instant)> {
+        let (packets, bytes) = self.transmitter.has_rate().then(|| self.queued(now))?;
+        Some((packets, bytes, self.transmitter.empty_at().max(now)))
     }
 
     /// When the last bit of a packet leaves the transmitter, if it takes it.

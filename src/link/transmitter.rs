@@ -106,6 +106,11 @@ impl Transmitter {
         self.rate.is_some() || self.trace.is_some()
     }
 
+    /// When the last packet that was taken has left.
+    pub(super) fn empty_at(&self) -> Instant {
+        self.end
+    }
+
     /// Bytes that wait or are in transmission.
     pub(super) fn queued_bytes(&mut self, now: Instant) -> u64 {
         self.leave(now);

@@ -12,7 +12,7 @@ use core::cmp::Reverse;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::executor::Current;
@@ -119,17 +119,14 @@ impl Clock {
         if self.quiet_until.load(Ordering::Relaxed) == NOBODY { None } else { self.first(&mut self.lock()) }
     }
 
-    /// The deadlines that a task sleeps for, earliest first.
-    pub(super) fn sleeps_of(&self, task: u64) -> Vec<Instant> {
-        let inner = self.lock();
-        let mut deadlines: Vec<_> = inner
-            .sleepers
-            .iter()
-            .filter(|sleeper| sleeper.sequence != 0 && sleeper.task == task)
-            .map(|sleeper| sleeper.deadline)
-            .collect();
-        deadlines.sort_unstable();
-        deadlines
+    /// The deadlines that each task sleeps for, earliest first.
+    pub(super) fn sleeps_by_task(&self) -> BTreeMap<u64, Vec<Instant>> {
+        let mut tasks: BTreeMap<u64, Vec<Instant>> = BTreeMap::new();
+        for sleeper in self.lock().sleepers.iter().filter(|sleeper| sleeper.sequence != 0) {
+            tasks.entry(sleeper.task).or_default().push(sleeper.deadline);
+        }
+        tasks.values_mut().for_each(|deadlines| deadlines.sort_unstable());
+        tasks
     }
 
     /// How many entries the heap has, the stale ones too.

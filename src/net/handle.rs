@@ -191,14 +191,15 @@ impl Net {
     }
 
     pub(super) fn waiting(&self) -> Vec<String> {
-        let waits = self.inner.waits.borrow();
+        let mut waits = self.inner.waits.borrow().by_task();
+        let mut sleeps = self.inner.clock.sleeps_by_task();
         let tasks = self.inner.executor.tasks();
-        let line = |(number, name): &(u64, Cow<'static, str>)| {
-            let calls = waits.of_task(*number).into_iter().map(|(call, fd, since)| match fd {
+        let mut line = |(number, name): &(u64, Cow<'static, str>)| {
+            let calls = waits.remove(number).into_iter().flatten().map(|(call, fd, since)| match fd {
                 Some(fd) => format!("{call} on {fd} since {since}"),
                 None => format!("{call} since {since}"),
             });
-            let sleeps = self.inner.clock.sleeps_of(*number).into_iter().map(|until| format!("sleep until {until}"));
+            let sleeps = sleeps.remove(number).into_iter().flatten().map(|until| format!("sleep until {until}"));
             let mut what = calls.chain(sleeps).collect::<Vec<_>>().join(", ");
             if what.is_empty() {
                 // tokio's clock stands still here. That is the usual reason if there is no other task.
@@ -207,6 +208,6 @@ impl Net {
             }
             format!("task {number} \"{name}\": {what}")
         };
-        tasks.iter().map(line).collect()
+        tasks.iter().map(&mut line).collect()
     }
 }

@@ -4,6 +4,7 @@
 
 use core::cell::Cell;
 use core::task::Waker;
+use std::collections::BTreeMap;
 
 use crate::socket::{Fd, Readiness};
 use crate::time::Instant;
@@ -66,6 +67,9 @@ impl Place {
         self.0.get().is_none()
     }
 }
+
+/// What a task waits for: the call, its descriptor, and since when.
+pub(super) type Wait = (&'static str, Option<Fd>, Instant);
 
 /// All waits of one host.
 #[derive(Debug, Default)]
@@ -148,12 +152,15 @@ impl Waits {
         self.any.iter_mut().for_each(Waiter::wake);
     }
 
-    /// What a task waits for, in the order in which it began: call, descriptor, since when.
-    pub(super) fn of_task(&self, task: u64) -> Vec<(&'static str, Option<Fd>, Instant)> {
-        let mut found: Vec<_> =
-            self.by_fd.iter().flatten().chain(&self.any).filter(|waiter| waiter.task == task).collect();
-        found.sort_unstable_by_key(|waiter| waiter.number);
-        found.iter().map(|waiter| (waiter.interest.call, waiter.interest.fd, waiter.since)).collect()
+    /// What each task waits for, in the order in which it began: call, descriptor, since when.
+    pub(super) fn by_task(&self) -> BTreeMap<u64, Vec<Wait>> {
+        let mut waiters: Vec<_> = self.by_fd.iter().flatten().chain(&self.any).collect();
+        waiters.sort_unstable_by_key(|waiter| waiter.number);
+        let mut tasks: BTreeMap<u64, Vec<Wait>> = BTreeMap::new();
+        for Waiter { task, interest, since, .. } in waiters {
+            tasks.entry(*task).or_default().push((interest.call, interest.fd, *since));
+        }
+        tasks
     }
 }
 
@@ -221,11 +228,11 @@ mod tests {
         let place = Place::default();
         let mut waits = Waits::default();
         waits.wait(&place, Interest::any("poll"), Instant::EPOCH, 7, &waker(1, &log));
-        assert_eq!(waits.of_task(7), [("poll", None, Instant::EPOCH)]);
+        assert_eq!(waits.by_task(), BTreeMap::from([(7, vec![("poll", None, Instant::EPOCH)])]));
         waits.end(&place);
         waits.end(&place);
         waits.wake(Fd(3), Readiness::READABLE);
         assert!(log.lock().unwrap().is_empty());
-        assert_eq!(waits.of_task(7), []);
+        assert_eq!(waits.by_task(), BTreeMap::new());
     }
 }

@@ -41,8 +41,8 @@ impl Observer for Trace {
             // They belong to a packet that was sent; the copy arrives like the original. What a change of a link does to
             // packets is told with them.
             Event::Duplicated { .. } | Event::LinkDropped { .. } | Event::LinkChanged { .. } => {}
-            Event::LinkQueue { link, packets, bytes } => {
-                self.push(at, Vantage::Capture, None, Content::LinkQueue { link, packets, bytes });
+            Event::LinkQueue { link, packets, bytes, empty_at } => {
+                self.push(at, Vantage::Capture, None, Content::LinkQueue { link, packets, bytes, empty_at });
             }
             Event::StackDropped { host, packet, why } => self.refused(at, host, packet, why),
             Event::Host { host, event } => self.told(at, host, event),

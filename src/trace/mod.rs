@@ -139,6 +139,8 @@ pub enum Content {
         packets: u64,
         /// Their bytes.
         bytes: u64,
+        /// When the last of them has left, if none enters.
+        empty_at: Instant,
     },
     /// A host did not take a packet that reached it.
     Refused {

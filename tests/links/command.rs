@@ -121,7 +121,8 @@ fn a_scenario_file_opens_no_trace_and_is_given_it_and_a_sweep_changes_a_link_at_
     let output = tcplab(&["run", "in/mine.toml"], &dir);
     let said = text(&output.stderr);
     assert!(
-        output.status.code() == Some(2) && said.contains("`rate=trace:cell.trace`: the trace was not given"),
+        output.status.code() == Some(2)
+            && said.contains("rate=trace:cell.trace, and the file of this trace was not given; add --trace cell.trace"),
         "{said}"
     );
     let output = tcplab(&["run", "in/mine.toml", "--trace", "in/cell.trace", "-w", "x.pcapng"], &dir);

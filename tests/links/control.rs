@@ -180,7 +180,7 @@ fn an_address_that_cannot_be_is_refused_and_an_existing_file_is_kept() {
     fs::write(dir.join("mine"), "kept").expect("written");
     for (address, expected) in [
         ("unix:mine", "--control unix:"),
-        ("unix:missing/c.sock", "choose another address"),
+        ("unix:missing/c.sock", "make the directory first"),
         ("0.0.0.0:0", "--control-anywhere"),
         ("localhost:1", "expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH"),
     ] {

@@ -122,7 +122,7 @@ impl Observer for Events {
                 put("why", json!(why.name()));
                 line.extend(described(packet));
             }
-            Event::LinkQueue { link, packets, bytes } => {
+            Event::LinkQueue { link, packets, bytes, .. } => {
                 put("event", json!("link-queue"));
                 put("link", json!(link.0));
                 put("packets", json!(packets));

@@ -12,7 +12,7 @@ const THIN: &str = " stroke-width=\"1.2\"";
 const THICK: &str = " stroke-width=\"2\"";
 const DASHED: &str = " stroke-width=\"1.4\" stroke-dasharray=\"6 3\"";
 const DOTTED: &str = " stroke-width=\"1.8\" stroke-dasharray=\"2 3\"";
-const DOTS: &str = " stroke-width=\"3\" stroke-linecap=\"round\"";
+const DOTS: &str = " stroke-width=\"4\" stroke-linecap=\"round\"";
 
 /// Panels of the directions in which one of the series has something to show.
 fn by_side(
@@ -103,14 +103,19 @@ pub(super) fn rtt(about: &About<'_>, drawn: &Drawn<'_>) -> Vec<Panel> {
                 stroke: DOTS,
                 label: "sample (inferred)".to_owned(),
             });
-            layers.push(Layer {
-                shape: Shape::Line(srtt.collect()),
-                color: color(palette::ACK),
-                stroke: THICK,
-                label: "SRTT".to_owned(),
-            });
+            let srtt: Vec<_> = srtt.collect();
+            // One point is no line; it would have an entry in the legend and not be seen.
+            if srtt.len() > 1 {
+                layers.push(Layer {
+                    shape: Shape::Line(srtt),
+                    color: color(palette::ACK),
+                    stroke: THICK,
+                    label: "SRTT".to_owned(),
+                });
+            }
         }
-        (layers, high, note)
+        // Samples of one value would lie on the frame.
+        (layers, high.saturating_add(high / 10), note)
     };
     let has = |series: &SideSeries| !series.rtts.is_empty();
     by_side(about, drawn, ("round-trip time", Quantity::Time), has, layers)
@@ -164,7 +169,7 @@ pub(super) fn throughput(about: &About<'_>, drawn: &Drawn<'_>, series: &Series) 
 /// Links that are drawn, at most: those with the longest queues.
 const MOST_LINKS: usize = palette::FLOWS.len();
 
-/// The length of the queues. Between two packets that enter, a queue is taken to drain evenly.
+/// The length of the queues.
 pub(super) fn queue(about: &About<'_>, series: &Series) -> Vec<Panel> {
     let longest = |points: &[QueuePoint]| points.iter().map(|point| point.packets).max().unwrap_or(0);
     let mut queues: Vec<_> = series.queues().map(|(link, points)| (longest(points), link, points)).collect();
@@ -178,8 +183,8 @@ pub(super) fn queue(about: &About<'_>, series: &Series) -> Vec<Panel> {
     let layers = queues.into_iter().enumerate().map(|(nth, (_, link, points))| {
         let mut line = Vec::with_capacity(points.len() * 2);
         for point in points {
-            if !line.is_empty() {
-                line.push((point.time, clamped(point.packets.saturating_sub(1))));
+            if let Some((_, before)) = line.last().copied() {
+                line.push((point.time, before));
             }
             line.push((point.time, clamped(point.packets)));
         }

@@ -170,6 +170,9 @@ fn times(picture: &Picture) -> (i64, i64) {
         range = times.fold(range, |(first, last), time| (first.min(time), last.max(time)));
     }
     let (first, last) = if range.0 > range.1 { (0, 0) } else { range };
+    if first == last {
+        return (first.saturating_sub(20_000), first.saturating_add(1_000_000));
+    }
     // A little room, so that the first and the last bar do not stand on the frame.
     let room = (last.saturating_sub(first) / 60).max(1_000);
     (first.saturating_sub(room), last.saturating_add(room))

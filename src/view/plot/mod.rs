@@ -212,7 +212,7 @@ fn description(kind: PlotKind, series: &Series) -> String {
 fn captions(kind: PlotKind, series: &Series, about: &About<'_>, drawn: &Drawn<'_>) -> Vec<String> {
     let mut captions = Vec::new();
     let place = match (kind, about.origin) {
-        (PlotKind::Queue, _) => "Between two packets that enter, a queue is drawn as if it drained evenly.",
+        (PlotKind::Queue, _) => "A queue grows when a packet enters it, and shrinks when its last bit has left.",
         (_, Origin::Run) => "Segments stand where they are sent, ACKs where they reach the sender of the data.",
         (PlotKind::Rtt, Origin::Capture) => {
             "Times at the place of the capture, inferred from the packets: only at the sender a sample is the whole round trip."

@@ -13,6 +13,7 @@
 //! the packets.
 
 mod collect;
+mod queues;
 mod rows;
 mod run;
 mod sampler;
@@ -233,7 +234,7 @@ pub struct RttPoint {
     pub rto: Option<Duration>,
 }
 
-/// The length of the queue in front of a link, when a packet has entered it.
+/// The length of the queue in front of a link, when a packet has entered or left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePoint {
     /// As in [`SegmentPoint`].

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::queues::Queues;
 use super::{AckPoint, Mark, QueuePoint, RttPoint, SackBlocks, Sample, SegmentPoint, WindowPoint};
 use crate::annotate::{Tag, Variables};
 use crate::conversation::{DataKind, Side};
@@ -26,6 +27,7 @@ pub struct Sampler {
     flows: BTreeMap<usize, [SideState; 2]>,
     /// By the number of the packet.
     on_the_way: BTreeMap<u64, Acknowledging>,
+    queues: Queues,
 }
 
 /// Where the data of one side stand.
@@ -86,23 +88,33 @@ impl Sampler {
     /// Takes the next step of a trace. Its samples are given to `take`, in the order of their times.
     pub fn step(&mut self, trace: &Trace, step: &Step, mut take: impl FnMut(Sample)) {
         let time = trace.since_ladder_origin(step.at);
+        self.queues.leave_until(time, |point| take(Sample::Queue(point)));
         match &step.content {
             Content::Segment(segment) => {
                 if let Some(flow) = step.flow {
                     self.segment(time, flow, step.vantage, segment, &mut take);
                 }
             }
-            Content::LinkQueue { link, packets, bytes } => {
-                take(Sample::Queue(QueuePoint { time, link: *link, packets: *packets, bytes: *bytes }));
+            Content::LinkQueue { link, packets, bytes, empty_at } => {
+                let point = QueuePoint { time, link: *link, packets: *packets, bytes: *bytes };
+                self.queues.report(&point, trace.since_ladder_origin(*empty_at));
+                take(Sample::Queue(point));
             }
             _ => {}
         }
     }
 
+    /// The end: gives the samples of what happens after the last step.
+    pub fn finish(&mut self, mut take: impl FnMut(Sample)) {
+        self.queues.leave_until(i64::MAX, |point| take(Sample::Queue(point)));
+    }
+
     /// A packet of a run has reached the host at the other end of its connection.
     pub fn arrived(&mut self, trace: &Trace, at: Instant, packet: u64, mut take: impl FnMut(Sample)) {
+        let time = trace.since_ladder_origin(at);
+        self.queues.leave_until(time, |point| take(Sample::Queue(point)));
         if let Some(told) = self.on_the_way.remove(&packet) {
-            self.acknowledge(trace.since_ladder_origin(at), &told, &mut take);
+            self.acknowledge(time, &told, &mut take);
         }
     }
 

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args as ClapArgs, Command, FromArgMatches
 use crate::cli::control::ControlOptions;
 use crate::cli::live::args::Capture;
 use crate::cli::{help, values};
-use crate::link::LinkArgument;
+use crate::link::{LinkArgument, SpecError};
 use crate::live::wire::Side;
 
 #[derive(Debug, ClapArgs)]
@@ -111,24 +111,29 @@ impl ClapArgs for Links {
     fn augment_args(command: Command) -> Command {
         let line = |name, help| {
             let arg = Arg::new(name).long(name).value_name("SPEC").action(ArgAction::Append);
-            arg.value_parser(value_parser!(LinkArgument)).help_heading("Links").help(help)
+            arg.help_heading("Links").help(help)
         };
         command
             .arg(line(
                 LINK,
                 "Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `left>right:loss=1%` for one direction; \
                  `@5s:loss=5%` from a time on; `@FILE` for a file of such lines; may be repeated [default: no impairment]",
-            ))
+            ).value_parser(value_parser!(LinkArgument)))
             .arg(line(
                 HOP,
-                "Begin a further link, behind a router; each has its own queue. --link behind it adds to this link; may be \
-                 repeated [default: one link]",
-            ))
+                "Begin a further link, behind a router; each has its own queue; '' is a link without impairment. --link behind \
+                 it adds to this link; may be repeated [default: one link]",
+            ).value_parser(hop))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
     }
+}
+
+/// A line, or nothing: then the link is there and impairs no packet.
+fn hop(text: &str) -> Result<LinkArgument, SpecError> {
+    if text.is_empty() { Ok(LinkArgument::Line(Box::default())) } else { text.parse() }
 }
 
 impl FromArgMatches for Links {
@@ -166,7 +171,7 @@ mod tests {
     fn check(words: &[&str], expected: &[&[&str]]) {
         let command = Links::augment_args(Command::new("wire").no_binary_name(true));
         let matches = command.try_get_matches_from(words).expect("valid");
-        let parse = |line: &&str| line.parse::<LinkArgument>().expect("a line");
+        let parse = |line: &&str| hop(line).expect("a line");
         let expected = expected.iter().map(|lines| lines.iter().map(parse).collect()).collect();
         assert_eq!(Links::from_arg_matches(&matches).expect("links"), Links(expected));
     }
