@@ -135,7 +135,7 @@ fn a_scenario_file_opens_no_trace_and_is_given_it_and_a_sweep_changes_a_link_at_
     let rows: Vec<_> = text(&swept.stdout).lines().map(str::to_owned).collect();
     assert_eq!((rows.len(), swept.status.code()), (5, Some(0)), "{rows:?} {}", text(&swept.stderr));
     for (lines, expected) in [
-        ("\"rate=trace:/etc/hostname\"", "`rate=trace:/etc/hostname`: the trace was not given"),
+        ("\"rate=trace:/etc/hostname\"", "rate=trace:/etc/hostname, and the file of this trace was not given"),
         ("\"@other.txt\"", "a file of lines is read for --link only"),
         ("[\"@1s:loss=1%\", \"@1s:loss=2%\"]", "`loss` changes twice at this time"),
     ] {

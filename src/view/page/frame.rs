@@ -77,7 +77,7 @@ fn filled(mut rest: &str, parts: &[(&str, &str)]) -> String {
     out
 }
 
-/// The style, with the colours of both schemes.
+/// The style, with the colours of both schemes. A page without `data-scheme` has that of the reader's system.
 pub(super) fn style() -> String {
     let colors = |of: fn(&Color) -> &'static str| {
         let mut text = String::new();
@@ -87,7 +87,11 @@ pub(super) fn style() -> String {
         text
     };
     let (light, dark) = (colors(|color| color.light), colors(|color| color.dark));
-    format!(":root{{color-scheme:light;{light}}}\n:root[data-scheme=dark]{{color-scheme:dark;{dark}}}\n{STYLE}")
+    let dark = format!("{{color-scheme:dark;{dark}}}");
+    format!(
+        ":root{{color-scheme:light;{light}}}\n:root[data-scheme=dark]{dark}\n\
+         @media(prefers-color-scheme:dark){{:root:not([data-scheme]){dark}}}\n{STYLE}"
+    )
 }
 
 /// The source of an inline style or script in a policy (Content Security Policy Level 3, section 2.3.1).

@@ -77,7 +77,7 @@ pub(crate) fn index(lessons: &[Entry]) -> String {
     }
     let beginning = super::BEGINNING;
     format!(
-        "{beginning} data-scheme=\"light\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+        "{beginning}>\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" \
          content=\"{policy}\">\n<title>TCP, packet by packet</title>\n<style>{style}</style>\n</head>\n<body>\n<main \
          class=\"course\">\n<h1>TCP, packet by packet</h1>\n<p class=\"intro\">Each lesson is one run of a userspace TCP \

@@ -259,12 +259,17 @@ fn captions(kind: PlotKind, series: &Series, about: &About<'_>, drawn: &Drawn<'_
     captions
 }
 
+/// Characters of both ends, beside which what is drawn and its unit have room in a title.
+const MOST_OF_ENDS: usize = 43;
+
 /// What a panel of one direction is called.
 fn direction(about: &About<'_>, drawn: &Drawn<'_>, side: Side) -> String {
     let ends: Vec<_> = drawn.flows.iter().map(|(flow, _)| about.ends(flow)).collect();
     match ends.split_first() {
         Some((first, rest)) if rest.iter().all(|other| other == first) => {
-            format!("{} → {}", first[side], first[side.other()])
+            let both = format!("{} → {}", first[side], first[side.other()]);
+            // What this end sends. The other one is in the title of the other direction.
+            if both.chars().count() > MOST_OF_ENDS { first[side].clone() } else { both }
         }
         _ if side == Side::Local => "from the opener".to_owned(),
         _ => "from the other side".to_owned(),

@@ -143,7 +143,7 @@ function Plots(data, select) {
         layer("duplicate", "duplicate", ["duplicate"]), layer("out of order", "reordered", ["out-of-order"]),
         layer("probe, keep-alive", "probe", ["probe", "keep-alive"]),
         { name: "lost", color: "lost", crosses: of((s) => s.lost) },
-        { name: "SYN, FIN", color: "text", letters: of((s) => s.control & (SYN | FIN)) },
+        { name: "SYN, FIN", color: "text", letters: of((s) => s.control & (SYN | FIN) && s.mark !== "retransmission") },
       ] };
     }
     if (kind === "window") {
@@ -264,11 +264,11 @@ function Plots(data, select) {
     pen.strokeRect(left, top, right - left, bottom - top);
     pen.save();
     pen.beginPath(); pen.rect(left, top, right - left, bottom - top); pen.clip();
-    for (const layer of panel.layers) drawLayer(layer, x, y, left, right);
+    for (const layer of panel.layers) drawLayer(layer, x, y, left, right, top);
     pen.restore();
   }
 
-  function drawLayer(layer, x, y, left, right) {
+  function drawLayer(layer, x, y, left, right, top) {
     const ink = color(layer.color), inside = (s) => { const at = x(s.t); return at >= left - 8 && at <= right + 8; };
     pen.strokeStyle = pen.fillStyle = ink;
     pen.lineWidth = 1.6;
@@ -307,8 +307,13 @@ function Plots(data, select) {
       const at = x(s.t), middle = y((s.seq + s.end) / 2);
       pen.beginPath(); pen.moveTo(at - 4, middle - 4); pen.lineTo(at + 4, middle + 4); pen.moveTo(at + 4, middle - 4); pen.lineTo(at - 4, middle + 4); pen.stroke();
     }
+    // The whole word stays within the panel.
+    for (const s of layer.letters || []) if (inside(s)) {
+      const at = x(s.t), late = at > right - 30;
+      pen.textAlign = late ? "right" : "left";
+      pen.fillText(s.control & SYN ? "SYN" : "FIN", late ? at - 4 : at + 4, Math.max(top + 11, y(s.end) - 3));
+    }
     pen.textAlign = "left";
-    for (const s of layer.letters || []) if (inside(s)) pen.fillText(s.control & SYN ? "SYN" : "FIN", x(s.t) + 4, y(s.end) - 3);
   }
 
   function clipped(text, width) {
@@ -354,7 +359,7 @@ function Plots(data, select) {
     for (const panel of list) {
       const counts = panel.layers.filter((layer) => layer.segments || layer.crosses)
         .map((layer) => [layer.name, (layer.segments || layer.crosses).filter((s) => s.t >= range[0] && s.t <= range[1]).length])
-        .filter(([, count]) => count > 0).map(([name, count]) => `${grouped(count)} ${name}`);
+        .filter(([, count]) => count > 0).map(([name, count]) => `${grouped(count)} ${count > 1 && ["retransmission", "duplicate"].includes(name) ? `${name}s` : name}`);
       const [low, high] = extent(panel.layers);
       words.push(`${panel.title}: ${counts.length > 0 ? counts.join(", ") : `${short(low, high - low || 1)} to ${short(high, high - low || 1)} ${panel.unit}`}`);
     }
