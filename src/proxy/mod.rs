@@ -283,6 +283,14 @@ impl Proxy {
         [CableEnd::A, CableEnd::B].map(|end| self.middle.cable[end].overflowed()).iter().sum()
     }
 
+    /// Each direction of the link, with the counts of its packets.
+    pub fn link_counters(&self) -> [(&str, crate::link::Counters); 2] {
+        [CableEnd::A, CableEnd::B].map(|end| {
+            let link = &self.middle.cable[end];
+            (link.name(), link.counters())
+        })
+    }
+
     /// Takes no more clients. A client that comes is refused.
     pub fn stop_listening(&mut self) {
         if let End::Near(near) = &mut self.middle.ends[0] {

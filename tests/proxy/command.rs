@@ -42,7 +42,7 @@ fn command_finds_the_proxy_in_its_environment_and_its_exit_code_is_ours() {
     let capture = scratch("proxy.pcapng");
     let script = "exec 3<>/dev/tcp/${TCPLAB_PROXY%:*}/${TCPLAB_PROXY#*:}; cat <&3; exit 7";
     let arguments =
-        ["--listen", "127.0.0.1:0", "--to", &to, "--link", "delay=10ms", "--seed", "1", "--flows", "--force"];
+        ["--listen", "127.0.0.1:0", "--to", &to, "--link", "delay=10ms", "--seed", "1", "--flows", "--force", "-v"];
     let output = proxy(&arguments)
         .args(["-w", capture.to_str().expect("a path"), "--", "bash", "-c", script])
         .output()
@@ -55,6 +55,10 @@ fn command_finds_the_proxy_in_its_environment_and_its_exit_code_is_ours() {
     assert!(out.contains("TIME-WAIT") && out.contains("22"), "{out}");
     assert!(err.contains("1 connection: 1 closed, 0 reset, 0 refused by the target"), "{err}");
     assert!(err.contains(" packets captured, 0 not written"), "{err}");
+    for link in ["client>server", "server>client"] {
+        let line = err.lines().find(|line| line.starts_with(&format!("link {link}: sent "))).expect(link);
+        assert!(line.contains("dropped 0"), "{line}");
+    }
     server.join().expect("a server");
     let shown =
         Command::new(env!("CARGO_BIN_EXE_tcplab")).args(["-q", "show"]).arg(&capture).output().expect("the command");

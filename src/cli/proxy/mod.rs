@@ -224,6 +224,9 @@ impl Session {
         let signalled = ending::signalled(is_signal, || self.signals.poll_stop().is_some());
         let recorded = self.recording.take().map(|recording| recording.close(None, signalled, output));
         output.note(summary(counts, self.udp));
+        for (link, counters) in self.proxy.link_counters() {
+            output.detail(format_args!("link {link}: {counters}"));
+        }
         if self.proxy.lost_in_link() > 0 {
             output.note(format_args!(
                 "{} packets dropped by the link, which held as many as it may (limit=N in --link raises that)",
