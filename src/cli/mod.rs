@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod captures;
 mod control;
 mod demo;
 mod diff;

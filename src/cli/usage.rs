@@ -156,7 +156,7 @@ impl Place {
         names.first().map_or_else(String::new, |name| format!(", as in `{option} {name}`"))
     }
 
-    /// The option of the command line that needs this one: without it, clap no longer misses this one.
+    /// The option of the command line that needs this one. clap does not tell it, so each is tried alone.
     fn needing(&self, words: &[OsString], missing: &str) -> Option<String> {
         if !missing.starts_with('-') {
             return None;
@@ -177,7 +177,7 @@ impl Place {
         })
     }
 
-    /// True if the command is right with `missing` alone, and wants it beside `other`.
+    /// True if clap misses `missing` where `other` is the only option.
     fn is_content_with(&self, other: &clap::Arg, missing: &str) -> bool {
         let option = |arg: &clap::Arg| match (arg.get_long(), arg.get_short()) {
             (Some(long), _) => format!("--{long}"),

@@ -66,6 +66,39 @@ fn command_finds_the_proxy_in_its_environment_and_its_exit_code_is_ours() {
     assert!(ladder.contains("SYN|ACK 0:1 ack 1") && ladder.contains(&format!("10.78.1.1:{port}")), "{ladder}");
 }
 
+#[test]
+fn a_lost_answer_is_in_the_capture_of_the_server_and_not_in_that_of_the_client() {
+    let (to, server) = greeter();
+    let capture = scratch("proxy-both.pcapng");
+    let script = "exec 3<>/dev/tcp/${TCPLAB_PROXY%:*}/${TCPLAB_PROXY#*:}; cat <&3";
+    let output = proxy(&["--listen", "127.0.0.1:0", "--to", &to, "--link", "delay=10ms", "--force", "--at", "all"])
+        .args([
+            "--link",
+            "server>client:drop=data:1",
+            "-w",
+            capture.to_str().expect("a path"),
+            "--",
+            "bash",
+            "-c",
+            script,
+        ])
+        .output()
+        .expect("the command");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello from the target\n", "{}", errors(&output));
+    server.join().expect("a server");
+    let packets_lost = |host: &str| {
+        let shown = Command::new(env!("CARGO_BIN_EXE_tcplab"))
+            .args(["-q", "show", "--all"])
+            .arg(scratch(&format!("proxy-both.{host}.pcapng")))
+            .output()
+            .expect("the command");
+        assert_eq!(shown.status.code(), Some(0), "{}", errors(&shown));
+        String::from_utf8_lossy(&shown.stdout).matches("[lost:").count()
+    };
+    assert_eq!((packets_lost("client"), packets_lost("server")), (0, 1));
+    assert!(!capture.exists(), "each host has a file of its own");
+}
+
 /// What a proxy says on standard error, behind its first line, and the address at which it listens.
 #[track_caller]
 fn listening(running: &mut Child) -> (BufReader<ChildStderr>, String) {

@@ -37,8 +37,8 @@ impl Place {
         check_networks(&or_default(&wanted.address, 1), &or_default(&wanted.kernel_address, 2))?;
         let in_sandbox = wanted.tun.is_none();
         if in_sandbox && wanted.address.is_empty() != wanted.kernel_address.is_empty() {
-            let text = "--address, --kernel-address: in a sandbox, --address needs --kernel-address and the reverse, because each side must reach the other: \
-                        --address 10.0.0.1/24 --kernel-address 10.0.0.2/24";
+            let text = "--address, --kernel-address: in a sandbox, --address needs --kernel-address and the reverse, because \
+                        each side must reach the other: --address 10.0.0.1/24 --kernel-address 10.0.0.2/24";
             return Err(CliError::Usage(text.to_owned()));
         }
         if in_sandbox {

@@ -8,12 +8,13 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
+use super::captures::{self, Captures};
 use super::control::ControlOptions;
 use super::host::{Capture, Tcp};
 use super::output::Output;
-use super::record::{Recording, Vantage};
+use super::record::Vantage;
 use super::tables::{self, Form};
 use super::{CliError, ending, help, links, named, values};
 use crate::app::Registry;
@@ -62,12 +63,38 @@ pub(super) struct Proxy {
     tcp: Tcp,
     #[command(flatten)]
     capture: Capture,
+    /// Host of the middle at which the capture is taken; `all` writes a file for each, named after it
+    #[arg(long, value_name = "HOST", default_value = "client", requires = "write", help_heading = "Capture")]
+    at: At,
     #[command(flatten)]
     control: ControlOptions,
     /// Program to run when the proxy is ready; `TCPLAB_PROXY` in its environment is the address of --listen; its exit code
     /// becomes that of tcplab [default: run until Ctrl-C]
     #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
     command: Vec<OsString>,
+}
+
+/// Where captures are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum At {
+    /// At the host of the clients
+    Client,
+    /// At the host of the servers
+    Server,
+    /// At both, each with its file
+    All,
+}
+
+impl At {
+    fn ends(self) -> &'static [Vantage<'static>] {
+        const ENDS: [Vantage<'static>; 2] =
+            [Vantage { host: proxy::NEAR, interface: "client" }, Vantage { host: proxy::FAR, interface: "server" }];
+        match self {
+            Self::Client => &ENDS[..1],
+            Self::Server => &ENDS[1..],
+            Self::All => &ENDS,
+        }
+    }
 }
 
 /// Why the loop stops.
@@ -79,11 +106,11 @@ enum Stop {
     Signal(u8),
 }
 
-/// A running proxy with its capture, its signals and COMMAND.
+/// A running proxy with its captures, its signals and COMMAND.
 struct Session {
     proxy: proxy::Proxy,
-    recording: Option<Recording>,
-    /// When the recording has to be flushed.
+    captures: Captures,
+    /// When a capture has to be flushed.
     flush_at: Option<crate::time::Instant>,
     signals: Signals,
     running: Option<Running>,
@@ -97,7 +124,7 @@ pub(super) fn run(args: &Proxy, registry: &Registry, output: Output) -> Result<u
     let pairs = pairs(args)?;
     let seed = args.seed.unwrap_or_else(values::fresh_seed);
     let links = links::schedules(&args.link, ["client", "server"])?;
-    let destination = Recording::destination(&args.capture)?;
+    let destinations = captures::destinations(&args.capture, args.at.ends())?;
     let host = HostConfig {
         seed,
         rcv_buf: args.tcp.rcvbuf,
@@ -119,21 +146,17 @@ pub(super) fn run(args: &Proxy, registry: &Registry, output: Output) -> Result<u
             Running::export("TCPLAB_CONTROL", control.address())?;
         }
     }
-    let vantage = Vantage { host: proxy::NEAR, interface: "proxy" };
-    let recording =
-        destination.map(|destination| Recording::open(&args.capture, &destination, vantage, seed)).transpose()?;
-    let on_stdout = recording.as_ref().is_some_and(Recording::is_on_stdout);
+    let captures = Captures::open(&args.capture, destinations, seed)?;
+    let on_stdout = captures.is_on_stdout();
     let output = output.results_to_stderr(on_stdout);
-    if let Some(recording) = &recording {
-        proxy.observe(recording.observer());
-    }
+    captures.observers().into_iter().for_each(|observer| proxy.observe(observer));
     let flows = args.flows.then(Flows::shared);
     if let Some(flows) = &flows {
         proxy.observe(flows.clone());
     }
     let signals = Signals::catch(&mut proxy)?;
     let (flush_at, running, ended, udp) = (None, None, None, args.udp);
-    let mut session = Session { proxy, recording, flush_at, signals, running, ended, control, udp };
+    let mut session = Session { proxy, captures, flush_at, signals, running, ended, control, udp };
     for (listen, to) in addresses.iter().zip(&args.to) {
         output.note(format_args!("listening on {}, for {to}", Name(listen)));
     }
@@ -167,7 +190,7 @@ impl Session {
     /// Waits until there is something to do, then makes one turn.
     fn next_until(&mut self, limit: Option<Instant>) -> Result<Option<Stop>, CliError> {
         self.proxy.turn();
-        let due = self.recording.as_mut().and_then(Recording::keep_flushed);
+        let due = self.captures.keep_flushed();
         self.flush_at = due.map(|due| self.proxy.now() + due);
         let limit = limit.map(|limit| self.proxy.now() + limit.saturating_duration_since(Instant::now()));
         let look = self.running.as_ref().and_then(Running::look_after).map(|after| self.proxy.now() + after);
@@ -222,7 +245,7 @@ impl Session {
         let counts = self.proxy.counts();
         let is_signal = !matches!(outcome, Ok(Stop::Command(_)));
         let signalled = ending::signalled(is_signal, || self.signals.poll_stop().is_some());
-        let recorded = self.recording.take().map(|recording| recording.close(None, signalled, output));
+        let recorded = std::mem::take(&mut self.captures).close(None, signalled, output);
         output.note(summary(counts, self.udp));
         for (link, counters) in self.proxy.link_counters() {
             output.detail(format_args!("link {link}: {counters}"));
@@ -238,7 +261,7 @@ impl Session {
             Stop::Signal(signal) => 128 + signal,
         };
         ended?;
-        ending::exit_code(code, recorded, output)
+        ending::exit_code(code, Some(recorded), output)
     }
 
     fn end_connections(&mut self, stop: Option<Stop>) -> Result<(), CliError> {

@@ -8,13 +8,14 @@
 //! ```
 
 pub(in crate::cli) mod args;
-mod captures;
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use super::Stop;
+use crate::cli::captures::{self, Captures};
 use crate::cli::output::Output;
+use crate::cli::record::Vantage;
 use crate::cli::tables::{self, Form};
 use crate::cli::{CliError, ending, links, values};
 use crate::control::Control;
@@ -24,7 +25,6 @@ use crate::live::wire::{MOST_LINKS, Side, Wire};
 use crate::live::{Foreground, Input, Launch, Privileges, Running, Signals};
 use crate::view::Flows;
 use args::Wait;
-use captures::Captures;
 
 /// The longest wait for a socket on the left side.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -53,12 +53,14 @@ struct Session<'a> {
 
 pub(in crate::cli) fn run(args: &args::Wire, output: Output) -> Result<u8, CliError> {
     let links = schedules(args)?;
-    let destinations = captures::destinations(args)?;
+    let end = |side: Side| Vantage { host: side.host(), interface: side.name() };
+    let ends: Vec<_> = args.at.sides().into_iter().map(end).collect();
+    let destinations = captures::destinations(&args.capture, &ends)?;
     let seed = args.seed.unwrap_or_else(values::fresh_seed);
     output.detail(format_args!("seed {seed}"));
     let control = args.control.open()?;
     let wire = Wire::open(&links, seed).map_err(|error| CliError::Run(error.to_string()))?;
-    let captures = Captures::open(args, destinations, seed)?;
+    let captures = Captures::open(&args.capture, destinations, seed)?;
     let output = output.results_to_stderr(captures.is_on_stdout());
     let signals = Signals::catch();
     let signals = signals.map_err(|error| CliError::Run(format!("catch SIGINT, SIGTERM and SIGHUP: {error}")))?;
@@ -242,7 +244,7 @@ impl Session<'_> {
         let dropped = counters.iter().map(|counters| counters.dropped_by_queue).sum();
         let is_signal = !matches!(outcome, Ok(Stop::Command(_)));
         let signalled = ending::signalled(is_signal, || self.signals.poll_stop().is_some());
-        let recorded = std::mem::take(&mut self.captures).close(dropped, signalled, self.output);
+        let recorded = std::mem::take(&mut self.captures).close(Some(dropped), signalled, self.output);
         self.tell_counters();
         let code = match outcome? {
             Stop::Command(code) => code,
