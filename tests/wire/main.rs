@@ -112,7 +112,8 @@ fn wire(args: &[&str]) -> Ran {
 /// Runs a command on each side; the right one must succeed. Gives what it printed.
 #[track_caller]
 fn joined(link: &str, left: &str, right: &str) -> String {
-    let ran = wire(&["--link", link, "--left", left, "--right", right]);
+    let line: &[&str] = if link.is_empty() { &[] } else { &["--link", link] };
+    let ran = wire(&[line, &["--left", left, "--right", right]].concat());
     assert_eq!(ran.code, Some(0), "{left}\n{right}\n{}{}", ran.printed, ran.said);
     assert!(ran.said.starts_with(PATH), "{}", ran.said);
     ran.printed
