@@ -163,7 +163,7 @@ fn a_device_that_is_set_down_during_a_transfer_loses_packets_and_goes_on_when_it
         return;
     }
     let file = place("down").join("x.pcapng");
-    let line = "curl -sS --max-time 50 --limit-rate 20M http://192.168.69.1:8080/ | wc -c & sleep 0.3; \
+    let line = "curl -sS --max-time 50 --limit-rate 8M http://192.168.69.1:8080/ | wc -c & sleep 0.3; \
                 ip link set tcplab0 down; sleep 1; ip link set tcplab0 up; wait; \
                 curl -sS --max-time 10 'http://[fd69::1]:8080/' | wc -c";
     let args = ["serve", "http", "--size", "20000000", "-w", path(&file), "--", "sh", "-c", line];
