@@ -54,6 +54,7 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Decides where the capture goes, before anything is changed on this machine.
+    #[cfg(all(feature = "live", target_os = "linux"))]
     pub(super) fn destination(wanted: &Wanted) -> Result<Option<Destination>, CliError> {
         wanted.comments.check(wanted.pcap)?;
         wanted.write.as_ref().map(|path| Destination::check(path, &[], wanted.force)).transpose()

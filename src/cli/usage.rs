@@ -185,9 +185,9 @@ impl Place {
         };
         let words = [self.command.get_name().to_owned(), option(other)];
         let value = other.get_action().takes_values().then(|| "1".to_owned());
-        let any_value = |arg: clap::Arg| match arg.get_action().takes_values() {
-            true => arg.required(false).value_parser(clap::value_parser!(OsString)),
-            false => arg,
+        let any_value = |arg: clap::Arg| {
+            let takes = arg.get_action().takes_values();
+            if takes { arg.required(false).value_parser(clap::value_parser!(OsString)) } else { arg }
         };
         let error = self.command.clone().mut_args(any_value).try_get_matches_from(words.into_iter().chain(value)).err();
         error.is_some_and(|error| {

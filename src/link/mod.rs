@@ -50,7 +50,6 @@ pub use line::{LineError, LinkArgument, LinkItems, LinkLine, MOST_LINE_BYTES, MO
 pub use loss::{GilbertElliott, Loss};
 pub use schedule::{LinkChange, LinkSchedule};
 pub use script::{Outage, PacketKind, Script};
-pub(crate) use spec::KEYS;
 pub use spec::{LinkSpec, SpecError};
 pub use trace::{OPPORTUNITY, Trace, TraceError};
 pub(crate) use value::digits;

@@ -141,7 +141,7 @@ pub enum SpecError {
     TooManyChanges,
 }
 
-pub(crate) const KEYS: [&str; 12] =
+pub(super) const KEYS: [&str; 12] =
     ["rate", "delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "limit", "mtu", "down", "drop", "hold"];
 /// Those that may stand in a line more than once.
 pub(super) const REPEATED: [&str; 3] = ["down", "drop", "hold"];
@@ -151,6 +151,9 @@ const MTU_EXPECTED: &str = "bytes from 68 (RFC 791) to 65535, such as 1400";
 const REORDER_EXPECTED: &str = "a probability such as 0.5%, or with the time that a packet is held back, 0.5%:3ms";
 
 impl LinkSpec {
+    /// The names of the items of a line.
+    pub const KEYS: [&'static str; 12] = KEYS;
+
     /// The default queue of a link with a rate: 1,000 packets, as in tc-netem(8).
     pub const DEFAULT_LIMIT: Limit = Limit::Packets(1_000);
     /// How long a packet chosen for `reorder` is held back on a link without delay.

@@ -260,7 +260,6 @@ impl Net {
     }
 
     /// As [`Net::recvfrom`], of a datagram whose bytes nobody needs: its length, at most `limit`.
-    #[cfg(feature = "scenario")]
     pub(crate) async fn recvfrom_shared(&self, fd: Fd, limit: usize) -> Result<usize, Errno> {
         let read = |host: &mut Host| {
             let mut scratch = self.scratch();

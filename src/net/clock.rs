@@ -125,7 +125,9 @@ impl Clock {
         for sleeper in self.lock().sleepers.iter().filter(|sleeper| sleeper.sequence != 0) {
             tasks.entry(sleeper.task).or_default().push(sleeper.deadline);
         }
-        tasks.values_mut().for_each(|deadlines| deadlines.sort_unstable());
+        for deadlines in tasks.values_mut() {
+            deadlines.sort_unstable();
+        }
         tasks
     }
 

@@ -16,7 +16,7 @@
 use super::error::SetError;
 use super::link::described;
 use super::{Scenario, host, read};
-use crate::link::{KEYS, LinkItems, LinkLine, SpecError, TIME_EXPECTED, Trace, parse_time};
+use crate::link::{LinkItems, LinkLine, LinkSpec, SpecError, TIME_EXPECTED, Trace, parse_time};
 use crate::sim::parse_addresses;
 use crate::time::Duration;
 
@@ -149,7 +149,7 @@ fn link_line(direction: Option<(String, String)>, at: &str, key: &str, value: &s
     let wrong = |error| match error {
         SpecError::Value { .. } if value.is_empty() => "has no value; 0 takes the item away".to_owned(),
         SpecError::Value { expected, .. } => format!("takes {expected}"),
-        SpecError::UnknownKey(_) => format!("is not known: the items are {}", KEYS.join(", ")),
+        SpecError::UnknownKey(_) => format!("is not known: the items are {}", LinkSpec::KEYS.join(", ")),
         error => format!("takes {}", described(&error)),
     };
     let items = LinkItems::item(key, value).map_err(wrong)?;

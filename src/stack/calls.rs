@@ -225,13 +225,12 @@ impl Stack {
         }
         let tuple_at = |port| FourTuple::new(SocketAddr::new(ip, port), remote);
         let is_free = |port: u16| !self.tables.exact.contains_key(&tuple_at(port));
-        let port = match bound {
-            Some(binding) => Some(binding.addr.port()).filter(|port| is_free(*port)),
-            None => {
-                let offset = self.secret.port_offset(&tuple_at(0)).wrapping_add(self.connects);
-                let wanted = Wanted::Connection(tuple_at(0));
-                self.ports.ephemeral(wanted, offset, |ports, port| !ports.is_bound(port) && is_free(port))
-            }
+        let port = if let Some(binding) = bound {
+            Some(binding.addr.port()).filter(|port| is_free(*port))
+        } else {
+            let offset = self.secret.port_offset(&tuple_at(0)).wrapping_add(self.connects);
+            let wanted = Wanted::Connection(tuple_at(0));
+            self.ports.ephemeral(wanted, offset, |ports, port| !ports.is_bound(port) && is_free(port))
         };
         let tuple = tuple_at(port.ok_or(ConnectRefusal::NotAvailable)?);
         // RFC 6056, section 3.3.4: the next search begins behind this port.
