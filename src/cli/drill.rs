@@ -181,8 +181,6 @@ pub(super) fn run(args: &Args, output: Output) -> Result<u8, CliError> {
     }
     if let Some(dir) = &args.write {
         check_captures(dir, &jobs)?;
-    }
-    if let Some(dir) = &args.write {
         let shown = escape::path(dir);
         let wrong =
             |error| CliError::Usage(format!("-w {shown}: make the directory: {error}; name another one: -w DIR"));

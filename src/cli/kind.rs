@@ -1,11 +1,11 @@
 //! What kind of file a path leads to, for the message of a command that needs another kind. Captures, scenario files and
 //! scripts each have a command of their own. The commands that read files call it after a failure.
 
-use super::CliError;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use super::CliError;
 use super::output_file::is_magic;
 use crate::escape;
 use crate::scenario::Scenario;

@@ -261,21 +261,11 @@ impl Numbers {
         match happening {
             Happening::Step(step) => sampler.step(trace, step, take),
             Happening::Arrived { at, packet } => sampler.arrived(trace, *at, *packet, take),
+            Happening::End => sampler.finish(take),
         }
         if let Some(rows) = rows {
             rows.flush();
         }
-    }
-
-    /// The end of what happens.
-    fn finish(&mut self, trace: &Trace, link: impl Fn(LinkId) -> String) {
-        let Self { sampler, series, rows, .. } = self;
-        sampler.finish(|sample| {
-            series.take(trace, &sample);
-            if let Some(rows) = rows {
-                rows.writer.row(&sample, &link, &mut rows.text);
-            }
-        });
     }
 
     /// Writes what is left of the rows.
@@ -419,7 +409,6 @@ impl RunPicture {
                 let mut about = About::new(title, Origin::Run, trace);
                 about.links = links.iter().map(|link| (link, links.name(trace, link))).collect();
                 let numbers = &mut *numbers.borrow_mut();
-                numbers.finish(trace, |link| links.name(trace, link));
                 numbers.close()?;
                 self.places.write(|| plot(numbers.kind, &numbers.series, &about), output)
             }

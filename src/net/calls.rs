@@ -182,12 +182,7 @@ impl Net {
         limit: usize,
         mut take: impl FnMut(&[u8]) -> T,
     ) -> Result<T, Errno> {
-        let read = |host: &mut Host| {
-            let mut scratch = self.scratch();
-            let room = limit.min(scratch.len());
-            let count = host.read(fd, &mut scratch[..room])?;
-            Ok(take(&scratch[..count]))
-        };
+        let read = |host: &mut Host| self.read_scratch(limit, |buf| host.read(fd, buf), &mut take);
         self.receive(fd, "read", Patience::AsSet, read).await
     }
 
@@ -261,11 +256,8 @@ impl Net {
 
     /// As [`Net::recvfrom`], of a datagram whose bytes nobody needs: its length, at most `limit`.
     pub(crate) async fn recvfrom_shared(&self, fd: Fd, limit: usize) -> Result<usize, Errno> {
-        let read = |host: &mut Host| {
-            let mut scratch = self.scratch();
-            let room = limit.min(scratch.len());
-            host.recvfrom(fd, &mut scratch[..room], MsgFlags::NONE).map(|(len, _)| len)
-        };
+        let recvfrom = |host: &mut Host, buf: &mut [u8]| host.recvfrom(fd, buf, MsgFlags::NONE).map(|(len, _)| len);
+        let read = |host: &mut Host| self.read_scratch(limit, |buf| recvfrom(host, buf), <[u8]>::len);
         self.receive(fd, "recvfrom", Patience::AsSet, read).await
     }
 

@@ -15,7 +15,7 @@ use super::clock::{Clock, Sleep};
 use super::executor::{Executor, JoinHandle};
 use super::wait::{Interest, Place, Waits};
 use crate::rng::Rng;
-use crate::socket::{Fd, Host};
+use crate::socket::{Errno, Fd, Host};
 use crate::time::{Duration, Instant};
 
 /// Bytes of the buffer that all tasks of a host read into where they have none of their own.
@@ -146,6 +146,19 @@ impl Net {
 
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.inner.clock
+    }
+
+    /// Reads at most `limit` and [`SCRATCH`] bytes with `read` into the scratch buffer, and gives them to `take`.
+    pub(super) fn read_scratch<T>(
+        &self,
+        limit: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Errno> {
+        let mut scratch = self.scratch();
+        let room = limit.min(scratch.len());
+        let count = read(&mut scratch[..room])?;
+        Ok(take(&scratch[..count]))
     }
 
     /// A buffer for reads into memory that may not be written to in place, or that must not stay while a task waits. It has

@@ -184,12 +184,7 @@ impl TcpStream {
     /// is one for all tasks, so a task that waits has none.
     pub(crate) async fn read_shared<T>(&self, limit: usize, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
         let net = &self.owned.net;
-        let read = |host: &mut Host, fd| {
-            let mut scratch = net.scratch();
-            let room = limit.min(scratch.len());
-            let count = host.read(fd, &mut scratch[..room])?;
-            Ok(take(&scratch[..count]))
-        };
+        let read = |host: &mut Host, fd| net.read_scratch(limit, |buf| host.read(fd, buf), &mut take);
         Ok(self.owned.wait(Interest::read, "read", read).await?)
     }
 

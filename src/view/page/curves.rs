@@ -37,18 +37,25 @@ impl Curves {
         let Self { sampler, rtt, queue, links: known } = self;
         let take = |sample: Sample| {
             take_rtt(rtt, &sample);
-            take_queue(queue, known, &sample, |link| links.name(trace, link));
+            if let Sample::Queue(point) = sample
+                && queue.len() < MOST
+            {
+                let place = known.iter().position(|(link, _)| *link == point.link).unwrap_or_else(|| {
+                    known.push((point.link, links.name(trace, point.link)));
+                    known.len() - 1
+                });
+                queue.push([point.time, place as i64, point.packets as i64, point.bytes as i64]);
+            }
         };
         match happening {
             Happening::Step(step) => sampler.step(trace, step, take),
             Happening::Arrived { at, packet } => sampler.arrived(trace, *at, *packet, take),
+            Happening::End => sampler.finish(take),
         }
     }
 
     /// The end of a run: links are named when both of their ends are known.
     pub(crate) fn finish(&mut self, trace: &Trace, links: &Links) {
-        let Self { sampler, queue, links: known, .. } = self;
-        sampler.finish(|sample| take_queue(queue, known, &sample, |link| links.name(trace, link)));
         self.links.iter_mut().for_each(|(link, name)| *name = links.name(trace, *link));
     }
 
@@ -72,23 +79,6 @@ impl Curves {
         object.differences("p", self.queue.iter().map(|point| point[2]));
         object.differences("b", self.queue.iter().map(|point| point[3]));
         object
-    }
-}
-
-fn take_queue(
-    queue: &mut Vec<[i64; 4]>,
-    known: &mut Vec<(LinkId, String)>,
-    sample: &Sample,
-    name: impl Fn(LinkId) -> String,
-) {
-    if let Sample::Queue(point) = sample
-        && queue.len() < MOST
-    {
-        let place = known.iter().position(|(link, _)| *link == point.link).unwrap_or_else(|| {
-            known.push((point.link, name(point.link)));
-            known.len() - 1
-        });
-        queue.push([point.time, place as i64, point.packets as i64, point.bytes as i64]);
     }
 }
 

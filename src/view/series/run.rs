@@ -24,6 +24,8 @@ pub enum Happening {
         /// The number of the packet.
         packet: u64,
     },
+    /// The run has ended.
+    End,
 }
 
 /// Which nodes a direction of a link joins.
@@ -85,6 +87,7 @@ impl<F: FnMut(&Trace, &Links, Happening)> RunSteps<F> {
     pub fn finish(&mut self) -> (&Trace, &Links) {
         self.trace.settle();
         self.hand_on(0);
+        (self.take)(&self.trace, &self.links, Happening::End);
         (&self.trace, &self.links)
     }
 

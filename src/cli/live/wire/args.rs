@@ -1,9 +1,9 @@
 //! The options of `tcplab wire`. `--link` and `--hop` are read in their order: a line belongs to the link that was begun
 //! last.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
-use clap::builder::{StringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Arg, ArgAction, ArgMatches, Args as ClapArgs, Command, FromArgMatches, ValueEnum, value_parser};
 
 use crate::cli::control::ControlOptions;
@@ -16,11 +16,11 @@ use crate::live::wire::Side;
 #[command(after_help = help::WIRE)]
 pub(in crate::cli) struct Wire {
     /// Command on the left side, for `sh -c`; its standard output goes to standard error [default: none]
-    #[arg(long, value_name = "COMMAND", value_parser = CommandParser)]
+    #[arg(long, value_name = "COMMAND", value_parser = OsStringValueParser::new().try_map(command))]
     pub(super) left: Option<OsString>,
     /// Command on the right side, for `sh -c`; its exit code becomes that of tcplab, and the left one ends with it
     /// [default: a shell with the terminal]
-    #[arg(long, value_name = "COMMAND", value_parser = CommandParser)]
+    #[arg(long, value_name = "COMMAND", value_parser = OsStringValueParser::new().try_map(command))]
     pub(super) right: Option<OsString>,
     /// When the right command starts: when the left side has a socket on this port, or at once; at the latest after 10 s
     /// [default: when the left side has a socket that listens or is bound]
@@ -45,23 +45,11 @@ pub(in crate::cli) struct Wire {
 }
 
 /// A command for `sh -c`. An empty one is perhaps a variable of the shell that is not set.
-#[derive(Clone)]
-struct CommandParser;
-
-impl TypedValueParser for CommandParser {
-    type Value = OsString;
-
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<OsString, clap::Error> {
-        if !value.to_string_lossy().trim().is_empty() {
-            return Ok(value.to_owned());
-        }
-        let parser = StringValueParser::new().try_map(|_| {
-            Err::<OsString, _>(
-                "expected a command for `sh -c`, such as 'curl http://10.77.0.1/', or leave the option out",
-            )
-        });
-        parser.parse_ref(command, arg, value)
+fn command(text: OsString) -> Result<OsString, &'static str> {
+    if text.to_string_lossy().trim().is_empty() {
+        return Err("expected a command for `sh -c`, such as 'curl http://10.77.0.1/', or leave the option out");
     }
+    Ok(text)
 }
 
 /// When the right command starts.
@@ -109,21 +97,16 @@ const HOP: &str = "hop";
 
 impl ClapArgs for Links {
     fn augment_args(command: Command) -> Command {
-        let line = |name, help| {
-            let arg = Arg::new(name).long(name).value_name("SPEC").action(ArgAction::Append);
-            arg.help_heading("Links").help(help)
-        };
+        let line = |name| Arg::new(name).long(name).value_name("SPEC").action(ArgAction::Append).help_heading("Links");
         command
-            .arg(line(
-                LINK,
+            .arg(line(LINK).value_parser(value_parser!(LinkArgument)).help(
                 "Impair packets, in the terms of tc-netem(8): `delay=50ms,loss=1%`; `left>right:loss=1%` for one direction; \
                  `@5s:loss=5%` from a time on; `@FILE` for a file of such lines; may be repeated [default: no impairment]",
-            ).value_parser(value_parser!(LinkArgument)))
-            .arg(line(
-                HOP,
+            ))
+            .arg(line(HOP).value_parser(hop).help(
                 "Begin a further link, behind a router; each has its own queue; '' is a link without impairment. --link behind \
                  it adds to this link; may be repeated [default: one link]",
-            ).value_parser(hop))
+            ))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
