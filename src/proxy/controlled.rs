@@ -36,13 +36,16 @@ impl Controlled for Proxy {
         found.into_iter().map(|(state, local, remote)| ConnectionState { local, remote, state }).collect()
     }
 
-    /// The connection may be named as either host sees it.
+    /// The connection may be named as either host sees it. The other host may have it not yet, or no longer: then it ends at
+    /// the one that has it.
     fn reset(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
         let now = self.clock.now();
-        self.middle.ends.iter_mut().any(|end| {
-            let host = &mut end.common_mut().host;
-            host.set_now(now);
-            host.reset(local, remote)
+        [(local, remote), (remote, local)].into_iter().any(|(local, remote)| {
+            self.middle.ends.iter_mut().any(|end| {
+                let host = &mut end.common_mut().host;
+                host.set_now(now);
+                host.reset(local, remote)
+            })
         })
     }
 }

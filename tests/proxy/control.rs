@@ -177,3 +177,27 @@ fn a_line_is_set_and_connections_are_shown_and_reset_by_the_name_that_either_hos
     let said = lab.stop();
     assert!(said.contains("3 connections:"), "{said}");
 }
+
+#[test]
+fn a_connection_is_reset_by_the_name_of_the_other_host_before_that_host_has_it() {
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = target.local_addr().expect("it is bound");
+    // The SYN-ACK takes 300 ms. Meanwhile the other direction is taken down, so the ACK of the handshake is lost.
+    let lab = Controlled::start(&to.to_string(), "server>client:delay=300ms");
+    let client = TcpStream::connect(&lab.listen).expect("it listens");
+    patient(&client);
+    let (server, _) = target.accept().expect("the proxy connects");
+    patient(&server);
+    lab.ask("POST", "/links/down", r#"{"direction":"client>server"}"#);
+    let shown = || lab.ask("GET", "/connections", "")["connections"][0].clone();
+    until("the client's host has it", || shown()["state"] == "ESTABLISHED");
+    let one = shown();
+    let body = format!(r#"{{"local":{},"remote":{}}}"#, one["remote"], one["local"]);
+    let reset = lab.ask("POST", "/connections/reset", &body);
+    assert_eq!((&reset["local"], &reset["remote"]), (&one["remote"], &one["local"]), "{reset}");
+    assert_eq!(read_all(&client).1, Ending::Reset);
+    lab.ask("POST", "/links/up", "{}");
+    assert_eq!(read_all(&server).1, Ending::Reset);
+    let said = lab.stop();
+    assert!(said.contains("1 connection: 0 closed, 1 reset"), "{said}");
+}
