@@ -267,7 +267,8 @@ impl Live {
             self.run(now)?;
         }
         self.more = read == BATCH;
-        if self.give_back.is_due(now, self.packets + self.delivered) {
+        let buffered = self.net().host().buffered();
+        if self.give_back.is_due(now, self.packets + self.delivered, buffered) {
             self.pool.shrink();
             memory::give_back();
         }

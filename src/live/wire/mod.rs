@@ -208,7 +208,7 @@ impl Wire {
                 break;
             }
         }
-        if self.give_back.is_due(self.clock.now(), self.packets) {
+        if self.give_back.is_due(self.clock.now(), self.packets, 0) {
             self.path.shrink();
             memory::give_back();
         }
