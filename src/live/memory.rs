@@ -10,7 +10,7 @@ use crate::time::{Duration, Instant};
 const MANY: u64 = 4096;
 /// So many more until then, and it is done once more: the burst was not over.
 const MORE: u64 = 64;
-/// Bytes of socket buffers that came free: few packets may end many connections.
+/// So many bytes of socket buffers came free: few packets may end many connections.
 const LARGE: usize = 4 << 20;
 /// How long after them memory is given back: at most once in this time.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -79,6 +79,7 @@ mod tests {
         assert!(!give_back.is_due(at(9), 2 * MANY + 2 * MORE - 2, 0));
         assert_eq!(give_back.next_at(), None);
     }
+
     #[test]
     fn memory_is_given_back_two_seconds_after_4_mib_of_buffers_came_free_however_few_packets_there_were() {
         let mut give_back = GiveBack::default();

@@ -25,7 +25,8 @@ const RECEIVE: &str = "import socket, struct, sys, time\n\
                        except TimeoutError: pass\n\
                        open(sys.argv[1], 'w').write(' '.join(map(str, [at[-1] - begin] + got)))\n";
 
-/// What came of so many datagrams: the seconds from the begin of the sender to the last one, their numbers in order, and what tcplab said.
+/// What came of so many datagrams: the seconds from the begin of the sender to the last one, their numbers in order, and what
+/// tcplab said.
 fn datagrams(name: &str, link: &str, count: u64, pause: f64) -> Option<(f64, Vec<u64>, String)> {
     if !(possible() && installed(&["python3"])) {
         return None;
